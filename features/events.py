@@ -1,0 +1,168 @@
+"""The one event schema, used online and offline, and its packed record.
+
+An event is validated once, at the door, and becomes a frozen `Event`. What is kept per
+shopper is the 24-byte `RECORD`, little-endian, which numpy reads without a copy:
+
+    ts     int64   milliseconds since the epoch, the server's stamp at arrival
+    item   uint64  `stable_hash(item_id)`, 0 where the event has no item
+    value  int32   fixed point, hundredths (money, stars or seconds), so that sums are exact
+    tag    uint32  28 bits of the event id's hash, then 4 bits of the event type
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from features.errors import FieldError
+from features.ids import MAX_ID_LENGTH, stable_hash
+
+
+class EventType(StrEnum):
+    """What a shopper did, or was shown."""
+
+    IMPRESSION = "impression"
+    CLICK = "click"
+    ADD_TO_CART = "add_to_cart"
+    REMOVE_FROM_CART = "remove_from_cart"
+    PURCHASE = "purchase"
+    RATING = "rating"
+    NOT_INTERESTED = "not_interested"
+    SESSION = "session"
+
+
+TYPE_CODES = {kind: code for code, kind in enumerate(EventType)}
+"""The 4-bit code of each event type; part of the stored format, append only."""
+
+VALUE_SCALE = 100
+"""Stored values are integers: hundredths of the unit."""
+
+RECORD = np.dtype([("ts", "<i8"), ("item", "<u8"), ("value", "<i4"), ("tag", "<u4")])
+"""One event of one shopper as it is stored."""
+
+Records = npt.NDArray[np.void]
+"""A one-dimensional array of `RECORD`."""
+
+EARLIEST_S = 0.0
+LATEST_S = 4_102_444_800.0
+"""1970-01-01 and 2100-01-01: outside, a timestamp is a mistake (milliseconds, most often)."""
+
+_MAX_VALUE = (2**31 - 1) / VALUE_SCALE
+_NEEDS_ITEM = frozenset(EventType) - {EventType.SESSION}
+_FIELDS = frozenset(
+    ("event_id", "type", "user_id", "item_id", "timestamp", "value")
+    + ("recommendation_id", "session_id", "context")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One validated event. `timestamp` is the client's, in seconds UTC."""
+
+    event_id: str
+    type: EventType
+    user_id: str
+    timestamp: float
+    item_id: str | None = None
+    value: float | None = None
+    recommendation_id: str | None = None
+    session_id: str | None = None
+    context: Mapping[str, Any] | None = None
+
+
+def parse_event(raw: object, *, field: str = "event") -> Event:
+    """Return the `Event` in `raw`, or raise `FieldError` naming the field below `field`."""
+    if not isinstance(raw, dict):
+        raise FieldError(field, f"expected an object, got {type(raw).__name__}")
+    unknown = sorted(set(raw) - _FIELDS)
+    if unknown:
+        raise FieldError(f"{field}.{unknown[0]}", "unknown field")
+    kind = _parse_type(raw.get("type"), f"{field}.type")
+    item_id = _optional_id(raw.get("item_id"), f"{field}.item_id")
+    if item_id is None and kind in _NEEDS_ITEM:
+        raise FieldError(f"{field}.item_id", f"required for a {kind} event")
+    context = raw.get("context")
+    if context is not None and not isinstance(context, dict):
+        raise FieldError(f"{field}.context", f"expected an object, got {type(context).__name__}")
+    return Event(
+        event_id=parse_id(raw.get("event_id"), f"{field}.event_id"),
+        type=kind,
+        user_id=parse_id(raw.get("user_id"), f"{field}.user_id"),
+        timestamp=parse_timestamp(raw.get("timestamp"), f"{field}.timestamp"),
+        item_id=item_id,
+        value=_parse_value(raw.get("value"), kind, f"{field}.value"),
+        recommendation_id=_optional_id(raw.get("recommendation_id"), f"{field}.recommendation_id"),
+        session_id=_optional_id(raw.get("session_id"), f"{field}.session_id"),
+        context=context,
+    )
+
+
+def parse_id(raw: object, field: str) -> str:
+    """Return `raw` if it is an identifier: 1 to 128 characters of valid Unicode."""
+    if not isinstance(raw, str):
+        raise FieldError(
+            field, "required" if raw is None else f"expected a string, got {raw!r:.40}"
+        )
+    if not 0 < len(raw) <= MAX_ID_LENGTH:
+        raise FieldError(field, f"expected 1 to {MAX_ID_LENGTH} characters, got {len(raw)}")
+    try:
+        raw.encode()
+    except UnicodeEncodeError:
+        raise FieldError(field, "expected valid Unicode, got a lone surrogate") from None
+    return raw
+
+
+def parse_timestamp(raw: object, field: str) -> float:
+    """Return `raw` as seconds UTC between 1970 and 2100."""
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
+        raise FieldError(field, f"expected seconds since 1970 (UTC), got {raw!r:.40}")
+    if not EARLIEST_S <= raw <= LATEST_S:  # also refuses NaN and the infinities
+        raise FieldError(field, f"expected seconds between 1970 and 2100, got {raw!r:.40}")
+    return float(raw)
+
+
+def _parse_type(raw: object, field: str) -> EventType:
+    try:
+        return EventType(raw)  # type: ignore[arg-type]
+    except ValueError:
+        raise FieldError(
+            field, f"expected one of {', '.join(EventType)}; got {raw!r:.40}"
+        ) from None
+
+
+def _optional_id(raw: object, field: str) -> str | None:
+    return None if raw is None else parse_id(raw, field)
+
+
+def _parse_value(raw: object, kind: EventType, field: str) -> float | None:
+    if raw is None:
+        if kind is EventType.RATING:
+            raise FieldError(field, "required for a rating event: the stars")
+        return None
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
+        raise FieldError(field, f"expected a number, got {raw!r:.40}")
+    if not math.isfinite(raw) or not 0 <= raw <= _MAX_VALUE:
+        raise FieldError(field, f"expected a number from 0 to {_MAX_VALUE:,.2f}, got {raw!r:.40}")
+    return float(raw)
+
+
+def event_tag(event_id: str, kind: EventType) -> int:
+    """Return the 32-bit tag that tells this event from every other of its shopper."""
+    return (stable_hash(event_id) & 0xFFFFFFF) << 4 | TYPE_CODES[kind]
+
+
+def pack_event(event: Event, arrived_ms: int) -> bytes:
+    """Return the 24-byte record of `event`, stamped `arrived_ms`."""
+    item = 0 if event.item_id is None else stable_hash(event.item_id)
+    value = 0 if event.value is None else round(event.value * VALUE_SCALE)
+    tag = event_tag(event.event_id, event.type)
+    return np.array([(arrived_ms, item, value, tag)], RECORD).tobytes()
+
+
+def type_codes(records: Records) -> npt.NDArray[np.uint32]:
+    """Return the type code of each record."""
+    return records["tag"] & np.uint32(0xF)

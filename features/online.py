@@ -1,0 +1,110 @@
+"""What the serving path reads of a shopper, and the seam behind which the store stands.
+
+The request path knows `OnlineStore` only. `NullStore` is a store that knows nobody: it is
+what remains when there is none, and what tests use where the store is not the point.
+`features.valkey_store` has the real one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from features.eventlog import empty_records
+from features.events import Event, Records
+
+
+@dataclass(frozen=True, slots=True)
+class ShopperState:
+    """One shopper as the online store knows them, from one read.
+
+    `revision` names the state: any new event or profile changes it. It is "" for a stranger.
+    """
+
+    profile: Mapping[str, Any] = field(default_factory=dict)
+    recent: Records = field(default_factory=empty_records)
+    history: Records = field(default_factory=empty_records)
+    revision: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Tell whether there is anything to rank by."""
+        return bool(self.revision)
+
+
+STRANGER = ShopperState()
+
+
+@dataclass(frozen=True, slots=True)
+class ShopperQuery:
+    """One shopper to read, and under which bucket a cached answer may lie."""
+
+    user_id: str
+    bucket: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShopperRead:
+    """What one read brought: the shopper's state, and the cached answer's bytes if any."""
+
+    state: ShopperState
+    answer: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """How a batch of events was taken: each is either new or was there before."""
+
+    accepted: int
+    duplicates: int
+
+
+class OnlineStore(Protocol):
+    """The online store. Every method raises `features.errors.StoreError` and nothing else."""
+
+    async def read(self, queries: Sequence[ShopperQuery]) -> list[ShopperRead]:
+        """Return one `ShopperRead` per query, in order, in a single round trip."""
+        ...
+
+    async def put_answer(self, query: ShopperQuery, answer: bytes, ttl_s: float) -> None:
+        """Keep `answer` under the shopper and bucket for `ttl_s` seconds."""
+        ...
+
+    async def append(self, events: Sequence[Event]) -> Appended:
+        """Take events durably and make them visible to the next read; idempotent by event id."""
+        ...
+
+    async def forget(self, user_id: str) -> None:
+        """Remove everything that is known of the shopper and ask the offline store to do so."""
+        ...
+
+    async def ping(self) -> None:
+        """Return if the store answers."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
+        ...
+
+
+class NullStore:
+    """An online store that knows nobody and keeps nothing."""
+
+    async def read(self, queries: Sequence[ShopperQuery]) -> list[ShopperRead]:
+        """Return strangers."""
+        return [ShopperRead(STRANGER, None) for _ in queries]
+
+    async def put_answer(self, query: ShopperQuery, answer: bytes, ttl_s: float) -> None:
+        """Keep nothing."""
+
+    async def append(self, events: Sequence[Event]) -> Appended:
+        """Count the events and keep none."""
+        return Appended(len(events), 0)
+
+    async def forget(self, user_id: str) -> None:
+        """Know nobody to forget."""
+
+    async def ping(self) -> None:
+        """Answer always."""
+
+    async def close(self) -> None:
+        """Hold nothing to release."""
