@@ -1,0 +1,155 @@
+"""The last minute of this service, second by second, and an immediate word when it goes wrong.
+
+record ─ this second's slot of this worker's window file      (about 1 µs, constant memory)
+snapshot ─ all live workers' windows added up: exact, since slots hold counts and not averages
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from monitoring import window
+from monitoring.metrics import SLOW_REQUEST_S
+from monitoring.snapshot import (
+    KINDS,
+    MAX_WINDOW_S,
+    AlertKind,
+    RealTimeSnapshot,
+    stamp_of,
+    summarise,
+)
+from monitoring.window import WindowFile, read_windows
+
+ALERT_INTERVAL_S: Final = 10.0
+_SLOT_ZEROS: Final = memoryview(bytes(window.SLOT_CELLS * 8)).cast("Q")
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert handed to the callback; `suppressed` counts those since the one before."""
+
+    kind: AlertKind
+    at: float
+    latency_ms: float
+    request_id: str
+    suppressed: int
+
+
+class RealTimeMonitor:
+    """Rolling window over all workers that share `directory`; `record` is for one thread.
+
+    `on_alert` hears the first alert of a kind at once and then at most one each ten seconds: it
+    may log. `clock` must be shared by the workers of a machine (CLOCK_MONOTONIC is); should it
+    step back, the seconds ahead of it are forgotten; should it jump ahead, the window is empty.
+    """
+
+    def __init__(
+        self,
+        directory: Path | None,
+        *,
+        on_alert: Callable[[Alert], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """Open this worker's window under `directory`; None keeps it to this process."""
+        self._directory = directory
+        self._on_alert = on_alert
+        self._clock = clock
+        self._wall = wall
+        self._file = WindowFile(directory)
+        self._cells = self._file.cells
+        self._second = math.nan
+        self._base = window.SLOTS_START
+        self._told_at: dict[AlertKind, float] = {}
+        self._suppressed = dict.fromkeys(KINDS, 0)
+
+    @property
+    def shared(self) -> bool:
+        """Whether other workers can see this one's window."""
+        return self._file.shared
+
+    def record(
+        self,
+        latency_s: float,
+        cache_hit: bool = False,
+        fallback: bool = False,
+        error: bool = False,
+        request_id: str = "",
+    ) -> None:
+        """Count one answered request; impossible latencies count as the nearest possible one."""
+        second = self._clock() // 1
+        if second != self._second:
+            self._turn(second)
+        if not 0.0 <= latency_s <= window.HIGHEST_S:
+            latency_s = window.HIGHEST_S if latency_s > 0.0 else 0.0
+        cells, base = self._cells, self._base
+        cells[base + window.REQUESTS] += 1
+        cells[base + window.LATENCY_NS] += int(latency_s * 1e9)
+        place = base + window.SLOT_HEAD
+        if latency_s > window.LOWEST_S:
+            place += int(math.log(latency_s / window.LOWEST_S) * window.BINS_PER_E)
+        cells[place] += 1
+        if cache_hit:
+            cells[base + window.CACHE_HITS] += 1
+        if error:
+            cells[base + window.ERRORS] += 1
+        if fallback:
+            cells[base + window.FALLBACKS] += 1
+            self._alert(AlertKind.FALLBACK_USED, latency_s, request_id)
+        if latency_s > SLOW_REQUEST_S:
+            cells[base + window.SLOW] += 1
+            self._alert(AlertKind.HIGH_LATENCY, latency_s, request_id)
+
+    def snapshot(self, window_s: int = MAX_WINDOW_S) -> RealTimeSnapshot:
+        """Return the figures of the last `window_s` seconds, 1 to 60, over all live workers."""
+        if not 1 <= window_s <= MAX_WINDOW_S:
+            raise ValueError(f"window_s: expected 1 to {MAX_WINDOW_S}, got {window_s}")
+        now = self._clock()
+        directory = self._directory
+        workers = [] if directory is None else list(read_windows(directory))
+        if not self._file.shared:
+            workers.append(self._file.array())
+        return summarise(workers, now, window_s)
+
+    def close(self) -> None:
+        """Remove this worker's window."""
+        self._cells.release()
+        self._file.close()
+
+    def _turn(self, second: float) -> None:
+        stamp = stamp_of(second)
+        base = window.SLOTS_START + stamp % window.SLOTS * window.SLOT_CELLS
+        if self._cells[base + window.STAMP] != stamp:
+            # Zeroes carry stamp 0, so a reader never takes half an old slot for a new one.
+            self._cells[base : base + window.SLOT_CELLS] = _SLOT_ZEROS
+            self._cells[base + window.STAMP] = stamp
+        self._second = second
+        self._base = base
+
+    def _alert(self, kind: AlertKind, latency_s: float, request_id: str) -> None:
+        now = self._wall()
+        self._remember(kind, int(max(now, 0.0) * 1e3), int(latency_s * 1e6))
+        if self._on_alert is None:
+            return
+        told = self._told_at.get(kind)
+        if told is not None and 0.0 <= now - told < ALERT_INTERVAL_S:
+            self._suppressed[kind] += 1
+            return
+        suppressed, self._suppressed[kind] = self._suppressed[kind], 0
+        self._told_at[kind] = now
+        self._on_alert(Alert(kind, now, latency_s * 1e3, request_id, suppressed))
+
+    def _remember(self, kind: AlertKind, at_ms: int, latency_us: int) -> None:
+        cells, index = self._cells, KINDS.index(kind)
+        totals = window.ALERTS_START + index * window.ALERT_CELLS
+        if not cells[totals + window.TOTAL]:
+            cells[totals + window.FIRST_MS] = at_ms
+        cells[totals + window.TOTAL] += 1
+        cells[totals + window.LAST_MS] = at_ms
+        turn = cells[window.RECENT_CURSOR]
+        cells[window.RECENT_CURSOR] = turn + 1
+        row = window.RECENT_START + turn % window.RECENT * window.RECENT_CELLS
+        cells[row], cells[row + 1], cells[row + 2] = index + 1, at_ms, latency_us
