@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import log
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,15 @@ from monitoring.snapshot import (
     stamp_of,
     summarise,
 )
-from monitoring.window import WindowFile, read_windows
+from monitoring.window import (
+    BINS_PER_E,
+    HIGHEST_S,
+    LATENCY_NS,
+    LOWEST_S,
+    SLOT_HEAD,
+    WindowFile,
+    read_windows,
+)
 
 ALERT_INTERVAL_S: Final = 10.0
 _SLOT_ZEROS: Final = memoryview(bytes(window.SLOT_CELLS * 8)).cast("Q")
@@ -83,15 +92,15 @@ class RealTimeMonitor:
         second = self._clock() // 1
         if second != self._second:
             self._turn(second)
-        if not 0.0 <= latency_s <= window.HIGHEST_S:
-            latency_s = window.HIGHEST_S if latency_s > 0.0 else 0.0
         cells, base = self._cells, self._base
-        cells[base + window.REQUESTS] += 1
-        cells[base + window.LATENCY_NS] += int(latency_s * 1e9)
-        place = base + window.SLOT_HEAD
-        if latency_s > window.LOWEST_S:
-            place += int(math.log(latency_s / window.LOWEST_S) * window.BINS_PER_E)
+        place = base + SLOT_HEAD
+        if latency_s > LOWEST_S:
+            latency_s = min(latency_s, HIGHEST_S)
+            place += int(log(latency_s / LOWEST_S) * BINS_PER_E)
+        elif not latency_s >= 0.0:
+            latency_s = 0.0
         cells[place] += 1
+        cells[base + LATENCY_NS] += int(latency_s * 1e9)
         if cache_hit:
             cells[base + window.CACHE_HITS] += 1
         if error:

@@ -71,8 +71,8 @@ def summarise(workers: Sequence[Cells], now_s: float, window_s: int) -> RealTime
     """Add up the slots of `workers` that lie within `window_s` seconds before `now_s`."""
     slots = _slots(workers, now_s, window_s)
     total = slots.sum(axis=0, dtype=np.uint64)
-    requests = int(total[window.REQUESTS])
     bins = total[window.SLOT_HEAD :]
+    requests = int(bins.sum(dtype=np.uint64))
     counts = {
         AlertKind.HIGH_LATENCY: int(total[window.SLOW]),
         AlertKind.FALLBACK_USED: int(total[window.FALLBACKS]),

@@ -26,7 +26,8 @@ HIGHEST_S: Final = 60.0
 BINS_PER_E: Final = (BINS - 1) / math.log(HIGHEST_S / LOWEST_S)
 """Bins per factor e of latency; one bin is 5.4 % wide, so its middle is within 2.7 %."""
 
-STAMP, REQUESTS, LATENCY_NS, CACHE_HITS, FALLBACKS, ERRORS, SLOW = range(7)
+# A slot has no count of requests: it is the sum of its bins.
+STAMP, LATENCY_NS, CACHE_HITS, FALLBACKS, ERRORS, SLOW = range(6)
 SLOT_HEAD: Final = 8
 SLOT_CELLS: Final = SLOT_HEAD + BINS
 
