@@ -1,0 +1,165 @@
+"""One load test from start to end: the service, locust, the gate; nothing is left running."""
+
+import contextlib
+import ipaddress
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).parents[1]
+LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+READY_ATTEMPTS = 300
+READY_PAUSE_S = 0.2
+STOP_S = 35.0
+
+
+class LoadTestError(Exception):
+    """The test could not be carried out; says nothing about the service's speed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run: a shape, against `url` or against `command` started on a free port."""
+
+    shape: str
+    time_scale: float
+    url: str | None
+    command: tuple[str, ...]
+    home: Path | None
+    shoppers: Path | None
+    folder: Path
+
+
+def run(plan: Plan) -> Path:
+    """Carry `plan` out and return the path of its result (JSON); raise `LoadTestError`."""
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    with _terminable(), _service(plan) as url:
+        return _locust(plan, url)
+
+
+def check_local(url: str) -> str:
+    """Return `url` if it leads to this machine, or raise: load goes nowhere else."""
+    host = urlsplit(url).hostname or ""
+    with contextlib.suppress(ValueError):
+        if host == "localhost" or ipaddress.ip_address(host).is_loopback:
+            return url.rstrip("/")
+    raise LoadTestError(f"--url: expected an address of this machine (127.0.0.1), got {url!r}")
+
+
+@contextlib.contextmanager
+def _service(plan: Plan) -> Iterator[str]:
+    if plan.url is not None:
+        url = check_local(plan.url)
+        _wait_ready(url, None)
+        yield url
+        return
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    environment = os.environ | {"CUVEE_HOST": "127.0.0.1", "CUVEE_PORT": str(port)}
+    if plan.home is not None:
+        environment["CUVEE_HOME"] = str(plan.home)
+    log = plan.folder / "server.log"
+    with log.open("wb") as output, _child(plan.command, environment, output.fileno()) as server:
+        try:
+            _wait_ready(url, server)
+        except LoadTestError as error:
+            tail = log.read_text(encoding="utf-8", errors="replace")[-2_000:]
+            raise LoadTestError(f"{error}\n{tail}".strip()) from None
+        yield url
+
+
+@contextlib.contextmanager
+def _child(
+    command: tuple[str, ...], environment: dict[str, str], output: int
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `command` in a process group of its own, so that Ctrl-C reaches only this program."""
+    try:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+    except OSError as error:
+        raise LoadTestError(f"cannot start {command[0]}: {error.strerror}") from None
+    try:
+        yield process
+    finally:
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask the process to end; then end whatever is left of its group."""
+    if process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_S)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _wait_ready(url: str, process: subprocess.Popen[bytes] | None) -> None:
+    attempts = READY_ATTEMPTS if process is not None else 1
+    for _ in range(attempts):
+        if _ready(url):
+            return
+        if process is not None and process.poll() is not None:
+            raise LoadTestError(f"the service ended with code {process.returncode} at its start")
+        time.sleep(READY_PAUSE_S)
+    raise LoadTestError(f"{url}/readyz does not say ready")
+
+
+def _ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def _locust(plan: Plan, url: str) -> Path:
+    result = plan.folder / "result.json"
+    result.unlink(missing_ok=True)
+    log = plan.folder / "locust.log"
+    command = (
+        *(sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--host", url),
+        *("--shape", plan.shape, "--time-scale", str(plan.time_scale), "--result", str(result)),
+        *("--shoppers", str(plan.shoppers) if plan.shoppers else "", "--loglevel", "WARNING"),
+    )
+    with log.open("wb") as output, _child(command, dict(os.environ), output.fileno()) as process:
+        process.wait()
+    if not result.exists():
+        tail = log.read_text(encoding="utf-8", errors="replace")[-2_000:]
+        raise LoadTestError(f"locust ended with code {process.returncode}\n{tail}".strip())
+    json.loads(result.read_text(encoding="utf-8"))
+    return result
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Turn SIGTERM into an exit that runs the clean-up, as Ctrl-C does."""
+
+    def leave(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
