@@ -4,6 +4,9 @@
 `python -m locust -f loadtests/locustfile.py --headless --host http://127.0.0.1:8080 --shape spike`
 """
 
+# locust types neither its event hooks nor its run time.
+# mypy: disable-error-code="untyped-decorator, no-untyped-call"
+
 import random
 import time
 import uuid
@@ -37,25 +40,38 @@ def add_options(parser: LocustArgumentParser) -> None:
     add("--result", default="", env_var="CUVEE_LOADTEST_RESULT", help="where to write the figures")
 
 
+class Run:
+    """The shoppers and figures of the run under way."""
+
+    shoppers: Shoppers
+    tally: Tally
+
+
+def options_of(environment: Environment | None) -> Any:  # noqa: ANN401 - a namespace
+    """Return the parsed command line."""
+    return None if environment is None else environment.parsed_options
+
+
 @events.test_start.add_listener
 def begin(environment: Environment, **_: object) -> None:
     """Start with an empty tally and the shoppers of this run."""
-    options = environment.parsed_options
-    environment.shoppers = Shoppers(read_shoppers(options.shoppers, options.shopper_count))
-    environment.tally = tally = Tally()
+    options = options_of(environment)
+    Run.shoppers = Shoppers(read_shoppers(options.shoppers, options.shopper_count))
+    Run.tally = Tally()
 
-    def count(name: str, response_time: float, exception: object, **_: object) -> None:
-        tally.request(name, response_time, exception)
 
-    environment.events.request.add_listener(count)
+@events.request.add_listener
+def count(name: str, response_time: float, exception: object, **_: object) -> None:
+    """Count one request."""
+    Run.tally.request(name, response_time, exception)
 
 
 @events.test_stop.add_listener
 def finish(environment: Environment, **_: object) -> None:
     """Hand the figures over."""
-    options = environment.parsed_options
+    options = options_of(environment)
     if options.result:
-        environment.tally.write(Path(options.result), options.shape)
+        Run.tally.write(Path(options.result), options.shape)
 
 
 class ShapeOfTheRun(LoadTestShape):
@@ -63,7 +79,7 @@ class ShapeOfTheRun(LoadTestShape):
 
     def tick(self) -> tuple[int, float] | None:
         """Return the users of now and how fast they come, None at the end."""
-        options = self.runner.environment.parsed_options
+        options = options_of(self.runner.environment if self.runner else None)
         phase = phase_at(options.shape, self.get_run_time(), options.time_scale)
         return None if phase is None else (phase.users, phase.spawn_rate)
 
@@ -185,7 +201,7 @@ class Storefront(FastHttpUser):
             if fault:
                 response.failure(fault)
                 return
-        self.environment.tally.answer(answer)
+        Run.tally.answer(answer)
         self.shelf = [item["item_id"] for item in answer["items"]]
         self.recommendation_id = answer["recommendation_id"]
 
@@ -221,8 +237,7 @@ class Shopper(Storefront):
 
     def identity(self) -> str:
         """Return a known id, drawn by popularity."""
-        drawn: str = self.environment.shoppers.draw()
-        return drawn
+        return Run.shoppers.draw()
 
 
 class Visitor(Storefront):

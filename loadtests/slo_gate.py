@@ -9,6 +9,12 @@ import yaml
 
 DEFAULT_SLO = Path(__file__).with_name("slo.yaml")
 LATENCIES = ("p50_ms", "p95_ms", "p99_ms")
+OBJECTIVES = frozenset(
+    {
+        *("min_requests", "failures", "routes"),
+        *("degraded_share", "breakdown_share", "generator_cpu_share"),
+    }
+)
 
 
 class SloError(Exception):
@@ -28,10 +34,10 @@ class Verdict:
 def read_slo(path: Path) -> dict[str, Any]:
     """Return the objectives in `path`; a misspelt one is an error, not an objective less."""
     slo = yaml.safe_load(path.read_text(encoding="utf-8"))
-    known = {"min_requests", "failures", "routes", "degraded_share", "breakdown_share"}
-    known.add("generator_cpu_share")
-    if not isinstance(slo, dict) or (unknown := set(slo) - known):
-        raise SloError(f"{path}: unknown objective {sorted(unknown) if slo else slo!r}")
+    if not isinstance(slo, dict):
+        raise SloError(f"{path}: expected a mapping of objectives, got {slo!r:.40}")
+    if unknown := set(slo) - OBJECTIVES:
+        raise SloError(f"{path}: unknown objective {sorted(unknown)}")
     for route, limits in slo.get("routes", {}).items():
         if bad := set(limits) - set(LATENCIES):
             raise SloError(f"{path}: routes.{route}: unknown objective {sorted(bad)}")

@@ -1,0 +1,156 @@
+"""Whole load tests: locust against a small store over a real socket, started and stopped."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+FAKE = Path(__file__).with_name("fake_store.py")
+SLO = ROOT / "loadtests" / "slo.yaml"
+
+
+def _start(
+    tmp_path: Path, mode: str, *options: str, scale: str = "0.15"
+) -> "subprocess.Popen[str]":
+    # A machine that tests are sharing may be slow: only the mode under test decides the verdict.
+    slo = yaml.safe_load(SLO.read_text())
+    slo["routes"] = {"recommendations": {"p50_ms": 120}}
+    slo["generator_cpu_share"] = 10
+    slo["min_requests"] = 10
+    (tmp_path / "slo.yaml").write_text(yaml.safe_dump(slo))
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "loadtests", "run", "--time-scale", scale),
+            *("--out", str(tmp_path / "out"), "--slo", str(tmp_path / "slo.yaml")),
+            *(options or ("--", sys.executable, str(FAKE))),
+        ],
+        cwd=ROOT,
+        env=os.environ | {"FAKE_MODE": mode, "FAKE_PID_FILE": str(tmp_path / "pid")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_a_good_service_passes_and_is_stopped(tmp_path: Path) -> None:
+    """Every route is visited without a failure, the table is printed, the service is gone."""
+    process = _start(tmp_path, "ok")
+    output, errors = process.communicate(timeout=90)
+
+    assert process.returncode == 0, output + errors
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert set(result["routes"]) == {"recommendations", "similar", "popular", "events"}
+    assert result["sources"].keys() == {"model"}
+    assert "source    model 100.0%" in output
+    assert "MISSED" not in output
+    assert _gone(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("mode", "missed"),
+    [
+        ("slow", "recommendations p50_ms"),
+        ("degraded", "breakdown_share"),
+        ("wrong", "failures"),
+    ],
+)
+def test_the_gate_fails_a_bad_service(tmp_path: Path, mode: str, missed: str) -> None:
+    """Slow, degraded and wrong answers each miss their own objective; the exit code is 1."""
+    process = _start(tmp_path, mode, scale="0.1")
+    output, errors = process.communicate(timeout=90)
+
+    assert process.returncode == 1, output + errors
+    assert [line for line in output.splitlines() if missed in line and "MISSED" in line]
+
+
+def test_a_service_that_does_not_start_is_no_verdict(tmp_path: Path) -> None:
+    """Its last words are shown, the exit code is 2 and no locust ran."""
+    process = _start(tmp_path, "dead")
+    _, errors = process.communicate(timeout=90)
+
+    assert process.returncode == 2
+    assert "error: the service ended with code 1 at its start" in errors
+    assert "no model, no service" in errors
+    assert not (tmp_path / "out" / "result.json").exists()
+
+
+def test_a_command_that_is_not_there(tmp_path: Path) -> None:
+    """A misspelt command is one line, not a traceback."""
+    process = _start(tmp_path, "ok", "--", str(tmp_path / "nothing"))
+    _, errors = process.communicate(timeout=90)
+
+    assert process.returncode == 2
+    assert "error: cannot start" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("url", ["http://192.168.0.1:80", "http://example.com", "nonsense", ""])
+def test_load_goes_to_this_machine_only(tmp_path: Path, url: str) -> None:
+    """Any host but the loopback is refused before a byte is sent."""
+    process = _start(tmp_path, "ok", f"--url={url}" if url else "--url=http://[::2]")
+    _, errors = process.communicate(timeout=90)
+
+    assert process.returncode == 2
+    assert "error: --url: expected an address of this machine" in errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_test_stops_all_it_started(tmp_path: Path, number: signal.Signals) -> None:
+    """After Ctrl-C or SIGTERM neither the service nor locust is left."""
+    process = _start(tmp_path, "ok", scale="30")
+    for _ in range(300):
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        if len(children) == 2:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("the service and locust were not both started")
+
+    process.send_signal(number)
+    process.communicate(timeout=60)
+
+    assert process.returncode in {130, 128 + number}
+    assert [pid for pid in children if not _gone(int(pid))] == []
+
+
+def test_a_running_service_is_left_running(tmp_path: Path, unused_tcp_port: int) -> None:
+    """With --url the service is tested and not touched."""
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    service = subprocess.Popen(
+        [sys.executable, str(FAKE)],
+        env=os.environ
+        | {
+            "CUVEE_HOST": "127.0.0.1",
+            "CUVEE_PORT": str(unused_tcp_port),
+            "FAKE_PID_FILE": str(tmp_path / "pid"),
+        },
+    )
+    try:
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", unused_tcp_port)) == 0:
+                    break
+            time.sleep(0.1)
+        process = _start(tmp_path, "ok", f"--url={url}", scale="0.05")
+        output, errors = process.communicate(timeout=90)
+        assert process.returncode == 0, output + errors
+        assert service.poll() is None
+    finally:
+        service.terminate()
+        service.wait(20)
