@@ -47,8 +47,8 @@ def mark_worker_dead(pid: int) -> None:
 def render(registry: "CollectorRegistry") -> tuple[bytes, str]:
     """Return the exposition and its content type: `registry` alone, or all workers' sum.
 
-    Takes under a millisecond a worker; a worker that was killed and not yet reported by
-    `mark_worker_dead` is noticed here.
+    Takes a few milliseconds of processor time, so call it in a thread rather than on the event
+    loop. A worker that was killed and not yet reported by `mark_worker_dead` is noticed here.
     """
     from prometheus_client import CollectorRegistry  # noqa: PLC0415 - see the module
     from prometheus_client.exposition import (  # noqa: PLC0415

@@ -37,7 +37,10 @@ def test_every_closed_label_exists_at_zero(registry: CollectorRegistry) -> None:
         *(("cuvee_errors_total", {"kind": str(each)}) for each in ErrorKind),
         *(("cuvee_cache_total", {"result": str(each)}) for each in CacheResult),
         *(("cuvee_stage_duration_seconds_count", {"stage": str(each)}) for each in Stage),
-        *(("cuvee_requests_total", {"route": str(each), "status": "500"}) for each in Route),
+        *(
+            ("cuvee_requests_total", {"route": "recommendations", "status": status})
+            for status in ("500", "503")
+        ),
         ("cuvee_slow_requests_total", {}),
         ("cuvee_client_gone_total", {}),
         ("cuvee_log_dropped_total", {}),
