@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import gevent
 import orjson
-from locust import FastHttpUser, LoadTestShape, constant_throughput, events, task
+from locust import FastHttpUser, LoadTestShape, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
@@ -89,14 +89,23 @@ class Storefront(FastHttpUser):
     """Somebody looking at a shop; who, is for the subclasses to say."""
 
     abstract = True
-    wait_time = constant_throughput(REQUESTS_A_SECOND)
     connection_timeout = 5.0
     network_timeout = 5.0
 
     def on_start(self) -> None:
         """Begin a first visit, at a moment of one's own: locust starts its users in salvos."""
         gevent.sleep(random.uniform(0, 1 / REQUESTS_A_SECOND))
+        self.due = time.perf_counter()
         self.arrive()
+
+    def wait_time(self) -> float:
+        """Return the seconds until the next page, so that pages come as a Poisson stream.
+
+        They are due whether or not the last answer was late: what a stall held up is asked for
+        right after it. Locust's own constant throughput falls into step, and measures convoys.
+        """
+        self.due += random.expovariate(REQUESTS_A_SECOND)
+        return max(0.0, self.due - time.perf_counter())
 
     def identity(self) -> str:
         """Return the user id of a new visit."""
