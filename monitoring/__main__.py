@@ -14,7 +14,7 @@ WINDOW_FOLDER = Path("run") / "window"
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """Monitoring: what the service is doing now."""
+    """Look at what the service is doing now."""
 
 
 @cli.command()
