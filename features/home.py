@@ -1,0 +1,11 @@
+"""Where Cuvée keeps its things: the directory that `CUVEE_HOME` names."""
+
+import os
+from pathlib import Path
+
+DEFAULT_HOME = "var"
+
+
+def home_directory() -> Path:
+    """Return `CUVEE_HOME`, or `var` where it is unset or empty."""
+    return Path(os.environ.get("CUVEE_HOME") or DEFAULT_HOME)

@@ -1,0 +1,202 @@
+"""The offline store: every event, item and shopper as Delta tables under `CUVEE_HOME/offline`.
+
+Delta gives atomic commits and time travel, and Spark or DuckDB read the tables as they are.
+One writer at a time holds a file lock, so that two appends of the same events cannot both find
+them new; readers never wait.
+
+    append_events(batches) ── ids known already? ── drop ── ONE commit, streamed
+"""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError
+
+from features import assemble
+from features.batches import Batches, Fresh, Source, as_frame, conformed, stream
+from features.catalogue import Catalogue
+from features.errors import StoreError
+from features.eventlog import EventLog
+from features.known_ids import KnownIds, id_hashes
+from features.online import Appended
+from features.tables import SCHEMAS
+
+RETENTION = timedelta(days=7)
+"""How long `tidy` leaves files that only older versions use."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOG_COLUMNS = ("event_id", "type", "user_id", "item_id", "arrived_at", "value")
+
+
+class OfflineStore:
+    """The three tables of one home. Raises `StoreError` where they cannot be read or written."""
+
+    def __init__(self, home: Path) -> None:
+        """Use the tables below `home`; nothing is created before the first write."""
+        self._root = home / "offline"
+        self._known = KnownIds()
+        self._known_files: frozenset[str] = frozenset()
+
+    def append_events(self, batches: Batches) -> Appended:
+        """Add the events that are new, in one commit; those whose id is known change nothing.
+
+        Memory is bounded by 16 bytes an event of the table and of the input, whatever its size.
+        """
+        with self._writing():
+            self._learn_ids()
+            fresh = Fresh(stream(batches), self._known)
+            self._write("events", Source(iter(fresh)), "append")
+            return Appended(fresh.accepted, fresh.duplicates)
+
+    def replace(self, table: str, batches: Batches) -> int:
+        """Make these the only rows of `table`, in one commit, and return how many they are.
+
+        The caller vouches that no id occurs twice: nothing is looked up.
+        """
+        source = Source(stream(batches))
+        with self._writing():
+            self._write(table, source, "overwrite")
+        return source.rows
+
+    def put_items(self, items: pa.Table) -> int:
+        """Add or replace items by id and return how many differ from what was there."""
+        return self._upsert("items", "item_id", items)
+
+    def put_users(self, users: pa.Table) -> int:
+        """Add or replace shoppers by id and return how many differ from what was there."""
+        return self._upsert("users", "user_id", users)
+
+    def scan(self, table: str) -> pl.LazyFrame:
+        """Return the rows of `events`, `items` or `users` as a lazy frame, for any question."""
+        with _translated():
+            delta = self._delta(table)
+            if delta is None:
+                return as_frame(SCHEMAS[table].empty_table()).lazy()
+            return pl.scan_delta(delta)
+
+    def event_log(self, until_ms: int | None = None) -> EventLog:
+        """Return all events that arrived before `until_ms` (all if None), sorted for training."""
+        events = self.scan("events").select(_LOG_COLUMNS)
+        if until_ms is not None:
+            until = _EPOCH + timedelta(milliseconds=until_ms)
+            events = events.filter(pl.col("arrived_at") < until)
+        with _translated():
+            return assemble.event_log(events.collect(), self.scan("users").collect())
+
+    def catalogue(self) -> Catalogue:
+        """Return all items."""
+        with _translated():
+            return assemble.catalogue(self.scan("items").collect())
+
+    def item_ids(self) -> pl.Series:
+        """Return the ids of all items."""
+        with _translated():
+            return self.scan("items").select("item_id").collect()["item_id"]
+
+    def count(self, table: str) -> int:
+        """Return the number of rows of `table`."""
+        with _translated():
+            delta = self._delta(table)
+            return 0 if delta is None else int(delta.count())
+
+    def is_empty(self) -> bool:
+        """Tell whether there is nothing to train on: no items, or no events."""
+        return not (self.count("items") and self.count("events"))
+
+    def version(self) -> str:
+        """Return the versions of the tables as one word, e.g. `events@3,items@1,users@-`."""
+        with _translated():
+            tables = {name: self._delta(name) for name in SCHEMAS}
+            return ",".join(
+                f"{name}@{'-' if table is None else table.version()}"
+                for name, table in tables.items()
+            )
+
+    def forget(self, user_id: str) -> int:
+        """Delete the shopper's events and record, and return how many rows that were.
+
+        Earlier versions still hold them until `tidy` runs, at least `RETENTION` after this.
+        """
+        predicate = f"user_id = '{user_id.replace(chr(39), chr(39) * 2)}'"
+        deleted = 0
+        with self._writing():
+            for name in ("events", "users"):
+                table = self._delta(name)
+                if table is not None:
+                    deleted += int(table.delete(predicate)["num_deleted_rows"] or 0)
+        return deleted
+
+    def tidy(self, retention: timedelta = RETENTION) -> int:
+        """Merge small files, remove those no version of the last `retention` uses; count these."""
+        removed = 0
+        with self._writing():
+            for name in SCHEMAS:
+                table = self._delta(name)
+                if table is None:
+                    continue
+                table.optimize.compact()
+                hours = int(retention.total_seconds() // 3_600)
+                removed += len(table.vacuum(hours, dry_run=False, enforce_retention_duration=False))
+        return removed
+
+    def _delta(self, table: str) -> DeltaTable | None:
+        path = self._root / table
+        return DeltaTable(path) if (path / "_delta_log").is_dir() else None
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with _translated():
+            self._root.mkdir(parents=True, exist_ok=True)
+            with (self._root / ".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+
+    def _learn_ids(self) -> None:
+        table = self._delta("events")
+        files = frozenset(() if table is None else table.file_uris())
+        if not self._known_files <= files:  # rows were deleted, or files merged: begin anew
+            self._known, self._known_files = KnownIds(), frozenset()
+        for file in sorted(files - self._known_files):
+            self._known.add(id_hashes(pl.read_parquet(file, columns=["event_id"])["event_id"]))
+        self._known_files = files
+
+    def _write(self, table: str, source: Source, mode: Literal["append", "overwrite"]) -> None:
+        if mode == "append" and source.is_exhausted():
+            return
+        reader = pa.RecordBatchReader.from_batches(
+            SCHEMAS[table], conformed(SCHEMAS[table], source)
+        )
+        try:
+            write_deltalake(self._root / table, reader, mode=mode)
+        except DeltaError:
+            if source.error is not None:  # delta-rs words it as its own
+                raise source.error from None
+            raise
+
+    def _upsert(self, table: str, key: str, rows: pa.Table) -> int:
+        with self._writing():
+            incoming = as_frame(rows.select(SCHEMAS[table].names)).unique(key, keep="last")
+            present = self.scan(table).collect()
+            changed = incoming.join(present, on=present.columns, how="anti", nulls_equal=True)
+            if not len(changed):
+                return 0
+            kept = present.join(changed, on=key, how="anti")
+            merged = pl.concat((kept, changed), how="vertical_relaxed").sort(key)
+            self._write(table, Source(stream(merged.to_arrow())), "overwrite")
+            return len(changed)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (DeltaError, OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise StoreError(f"offline store: {reason:.300}") from error

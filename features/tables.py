@@ -1,0 +1,46 @@
+"""The offline tables' columns: events, items and users as Arrow schemas.
+
+Free-form parts (`attributes`, `context`) are JSON objects in a text column, so that a store
+with other attributes needs no other schema.
+"""
+
+import pyarrow as pa
+
+UTC_MICROSECONDS = pa.timestamp("us", "UTC")
+
+EVENTS = pa.schema(
+    [
+        pa.field("event_id", pa.string(), nullable=False),
+        pa.field("type", pa.string(), nullable=False),
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("item_id", pa.string()),
+        pa.field("timestamp", UTC_MICROSECONDS, nullable=False),
+        pa.field("arrived_at", UTC_MICROSECONDS, nullable=False),
+        pa.field("value", pa.float64()),
+        pa.field("recommendation_id", pa.string()),
+        pa.field("session_id", pa.string()),
+        pa.field("context", pa.string()),
+    ]
+)
+"""One row an event: `timestamp` is the client's, `arrived_at` the server's stamp, which counts."""
+
+ITEMS = pa.schema(
+    [
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("category", pa.string()),
+        pa.field("price", pa.float64()),
+        pa.field("in_stock", pa.bool_(), nullable=False),
+        pa.field("attributes", pa.string()),
+    ]
+)
+
+USERS = pa.schema(
+    [
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("country", pa.string()),
+        pa.field("attributes", pa.string()),
+    ]
+)
+
+SCHEMAS = {"events": EVENTS, "items": ITEMS, "users": USERS}
+"""The tables by name, in the order of `OfflineStore.version`."""
