@@ -1,0 +1,284 @@
+"""From a batch of a file to rows of a table: every value parsed, every rule checked, at once.
+
+A row breaks the first of its table's rules that it breaks; it is refused with the value as it
+stood in the file. The rules are those of `features.events.parse_event`.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import polars as pl
+
+from features import parsing
+from features.errors import InputError
+from features.events import LATEST_S, VALUE_SCALE, EventType
+from features.ids import MAX_ID_LENGTH
+from features.mapping import REQUIRED, TARGETS, Column, Kind, TableMapping, unknown
+from features.refusals import Refusal
+from features.sources import Batch
+
+ATTRIBUTE = "attribute:"
+"""What stands before an attribute's name in a conformed frame."""
+
+_RAW = "raw:"
+_ROW = "row"
+_BROKEN = "broken"
+_MAX_VALUE = (2**31 - 1) / VALUE_SCALE
+_TYPES = [str(kind) for kind in EventType]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a good row never is: `broken` is true for rows to refuse because of `target`."""
+
+    target: str
+    broken: pl.Expr
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conformed:
+    """The good rows, with `row` beside the table's columns, and the refused ones, named."""
+
+    frame: pl.DataFrame
+    refused: list[Refusal]
+
+
+@dataclass(frozen=True, slots=True)
+class Conformer:
+    """Brings batches of the file `name` into the form of `table`."""
+
+    table: str
+    name: str
+    mapping: TableMapping
+    items: pl.Series | None = None
+    """The known item ids; events that name another are refused."""
+
+    def __call__(self, batch: Batch, room: int) -> Conformed:
+        """Return the good rows, and up to `room` of the refused.
+
+        Raises `InputError` where the file lacks a column that is needed or was mapped.
+        """
+        bad = [Refusal(self.name, each.row, "", each.text, each.why) for each in batch.bad]
+        if not batch.frame.width:
+            return Conformed(pl.DataFrame(), bad[:room])
+        columns = self._columns(batch.frame)
+        raw = batch.frame.select(
+            pl.Series(_ROW, batch.rows),
+            *(_source(column).alias(_RAW + target) for target, column in columns.items()),
+        )
+        types = {name.removeprefix(_RAW): dtype for name, dtype in raw.schema.items()}
+        parsed = raw.with_columns(
+            _PARSERS.get(target, _attribute)(_RAW + target, types[target], column).alias(target)
+            for target, column in columns.items()
+        )
+        rules = [rule for rule in self._rules(columns, types) if rule.target in columns]
+        checked = parsed.with_columns(_first_broken(rules).alias(_BROKEN))
+        good = checked.filter(pl.col(_BROKEN).is_null()).select(_ROW, *columns)
+        refused = checked.filter(pl.col(_BROKEN).is_not_null()).head(room)
+        return Conformed(self._finished(good), self._merge(bad, refused, rules, columns)[:room])
+
+    def _columns(self, frame: pl.DataFrame) -> dict[str, Column]:
+        """Return where each target comes from, attributes included."""
+        columns = {}
+        for target in TARGETS[self.table]:
+            column = self.mapping.columns.get(target, Column(column=target))
+            if column.column is None or column.column in frame.columns:
+                columns[target] = column
+            elif target in self.mapping.columns:
+                raise InputError(
+                    f"{self.name}: {self.table}.{target}: {unknown(column.column, frame.columns)}"
+                )
+            elif target in REQUIRED[self.table]:
+                raise InputError(
+                    f"{self.name}: a column for {target} is needed: "
+                    f"{unknown(target, frame.columns)} (--map {self.table}.{target}=COLUMN)"
+                )
+        return columns | self._attributes(frame, columns)
+
+    def _attributes(self, frame: pl.DataFrame, columns: Mapping[str, Column]) -> dict[str, Column]:
+        declared = self.mapping.attributes
+        if declared is None:
+            used = {column.column for column in columns.values()}
+            rest = () if self.table == "events" else frame.columns
+            declared = {name: Column(column=name) for name in rest if name not in used}
+        for name, column in declared.items():
+            if column.column is not None and column.column not in frame.columns:
+                raise InputError(
+                    f"{self.name}: {self.table}.attributes.{name}: "
+                    f"{unknown(column.column, frame.columns)}"
+                )
+        return {ATTRIBUTE + name: column for name, column in declared.items()}
+
+    def _rules(self, columns: Mapping[str, Column], types: Mapping[str, pl.DataType]) -> list[Rule]:
+        rules = [Rule(t, pl.col(t).is_null(), "required") for t in REQUIRED_ROWS[self.table]]
+        rules += [
+            Rule(target, _bad_id(target), f"expected 1 to {MAX_ID_LENGTH} characters")
+            for target in TARGETS[self.table]
+            if target.endswith("_id")
+        ]
+        if self.table == "events":
+            rules += _event_rules(columns, types, self.items)
+        if self.table == "items":
+            rules += [_unparsed("in_stock", "expected true or false"), *_amount_rules("price")]
+        for target, column in columns.items():
+            if column.list is not None:
+                rules.append(_unparsed(target, "expected a list, say ['Merlot', 'Malbec']"))
+            elif column.kind is Kind.NUMBER:
+                rules.append(_unparsed(target, "expected a number"))
+        return rules
+
+    def _merge(
+        self,
+        bad: list[Refusal],
+        refused: pl.DataFrame,
+        rules: list[Rule],
+        columns: Mapping[str, Column],
+    ) -> list[Refusal]:
+        for row in refused.iter_rows(named=True):
+            rule = rules[row[_BROKEN]]
+            column = columns[rule.target].column or rule.target
+            value = row[_RAW + rule.target]
+            text = "" if value is None else str(value)
+            bad.append(Refusal(self.name, row[_ROW], column, text, rule.why))
+        return sorted(bad, key=lambda refusal: refusal.row)
+
+    def _finished(self, good: pl.DataFrame) -> pl.DataFrame:
+        missing = [t for t in TARGETS[self.table] if t not in good.columns]
+        derived = "event_id" in missing and self.table == "events"
+        whole = good.with_columns(
+            pl.lit(None, pl.Float64 if target in {"price", "value"} else pl.String).alias(target)
+            for target in missing
+            if target != "in_stock"
+        )
+        if derived:
+            whole = whole.with_columns(event_id=_derived_ids(whole))
+        if self.table == "items":
+            stock = pl.col("in_stock") if "in_stock" in good.columns else pl.lit(None, pl.Boolean)
+            whole = whole.with_columns(in_stock=stock.fill_null(value=True))
+        return whole
+
+
+REQUIRED_ROWS = {**REQUIRED, "events": ("event_id", *REQUIRED["events"])}
+"""What every row must hold: ids of events too, where their column is mapped at all."""
+
+Parser = Callable[[str, pl.DataType, Column], pl.Expr]
+
+
+def _attribute(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:  # noqa: ARG001 (Parser)
+    return parsing.attribute(name, column)
+
+
+_PARSERS: dict[str, Parser] = {
+    **{
+        target: lambda name, _, __: parsing.text(name)
+        for targets in TARGETS.values()
+        for target in targets
+    },
+    "timestamp": parsing.moment,
+    "value": lambda name, _, __: parsing.number(name),
+    "price": lambda name, _, __: parsing.number(name),
+    "in_stock": lambda name, _, __: parsing.truth(name),
+}
+
+
+def _source(column: Column) -> pl.Expr:
+    return pl.lit(column.value, pl.String) if column.column is None else pl.col(column.column)
+
+
+def _first_broken(rules: list[Rule]) -> pl.Expr:
+    return pl.coalesce(
+        *(pl.when(rule.broken).then(pl.lit(index)) for index, rule in enumerate(rules))
+    )
+
+
+def _bad_id(target: str) -> pl.Expr:
+    return ~pl.col(target).str.len_chars().is_between(1, MAX_ID_LENGTH)
+
+
+def _unparsed(target: str, why: str) -> Rule:
+    return Rule(target, pl.col(target).is_null() & pl.col(_RAW + target).is_not_null(), why)
+
+
+def _amount_rules(target: str) -> list[Rule]:
+    beyond = ~pl.col(target).is_between(0, _MAX_VALUE) | pl.col(target).is_nan()
+    return [
+        _unparsed(target, "expected a number"),
+        Rule(target, beyond, f"expected a number from 0 to {_MAX_VALUE:,.2f}"),
+    ]
+
+
+def _event_rules(
+    columns: Mapping[str, Column], types: Mapping[str, pl.DataType], items: pl.Series | None
+) -> list[Rule]:
+    kind = pl.col("type")
+    no_item = pl.col("item_id").is_null() if "item_id" in columns else pl.lit(value=True)
+    no_value = pl.col("value").is_null() if "value" in columns else pl.lit(value=True)
+    column = columns["timestamp"]
+    item_target = "item_id" if "item_id" in columns else "type"
+    rules = [
+        Rule("type", ~kind.is_in(_TYPES), f"expected one of {', '.join(_TYPES)}"),
+        *_time_rules(column, types["timestamp"]),
+        *_amount_rules("value"),
+        Rule(
+            "value" if "value" in columns else "type",
+            (kind == "rating") & no_value,
+            "a rating needs a value: the stars",
+        ),
+        Rule(item_target, (kind != "session") & no_item, "an item_id is required but for sessions"),
+        Rule("context", _bad_contexts(), "expected a JSON object"),
+    ]
+    if items is not None:
+        rules.append(Rule("item_id", ~pl.col("item_id").is_in(items.implode()), "no such item"))
+    return rules
+
+
+def _time_rules(column: Column, dtype: pl.DataType) -> list[Rule]:
+    since = parsing.seconds(_RAW + "timestamp", dtype, column)
+    moment = pl.col("timestamp")
+    expected = f"the format {column.format}" if column.format else "seconds since 1970 or ISO 8601"
+    return [
+        Rule(
+            "timestamp",
+            since.is_between(1e11, LATEST_S * 1e3),
+            "looks like milliseconds: declare {column: …, unit: ms}",
+        ),
+        Rule(
+            "timestamp",
+            since.is_between(1e14, LATEST_S * 1e6),
+            "looks like microseconds: declare {column: …, unit: us}",
+        ),
+        Rule(
+            "timestamp",
+            ~since.is_between(0, LATEST_S) | ~moment.dt.epoch("us").is_between(0, LATEST_S * 1e6),
+            "expected a time between 1970 and 2100",
+        ),
+        _unparsed("timestamp", f"expected {expected}"),
+    ]
+
+
+def _bad_contexts() -> pl.Expr:
+    return pl.col("context").map_batches(
+        lambda texts: pl.Series([_is_bad_context(each) for each in texts], dtype=pl.Boolean),
+        return_dtype=pl.Boolean,
+    )
+
+
+def _is_bad_context(text: str | None) -> bool:
+    try:
+        return text is not None and not isinstance(json.loads(text), dict)
+    except ValueError:
+        return True
+
+
+def _derived_ids(events: pl.DataFrame) -> pl.Series:
+    """Return ids made of what each event says: the same event has the same id for ever."""
+    said = events.select(
+        "type", "user_id", "item_id", pl.col("timestamp").dt.epoch("us"), "value"
+    ).iter_rows()
+    ids = [
+        blake2b("\x1f".join(map(repr, row)).encode(), digest_size=16).hexdigest() for row in said
+    ]
+    return pl.Series(ids, dtype=pl.String)

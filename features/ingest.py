@@ -1,0 +1,185 @@
+"""Taking the user's files in: all rows checked and staged first, then written, one commit a table.
+
+    file ─ batches ─ conform ─┬─ good: staged beside the tables ─┐
+                              └─ refused: named, up to a limit   └─ items, users, events: commit
+
+Until every row of every file has been seen nothing is written. The commits come in an order
+that a repetition completes: items, users, events; the same files again change nothing.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+from pyarrow import parquet
+
+from features.conform import ATTRIBUTE, Conformer
+from features.errors import InputError, StoreError
+from features.mapping import Column, TableMapping
+from features.offline import OfflineStore
+from features.online import Appended
+from features.parsing import recognised
+from features.progress import progress
+from features.refusals import Refusal, Refusals
+from features.sources import read_batches
+from features.tables import EVENTS, SCHEMAS
+
+FILE_ENDINGS = (".csv", ".csv.gz", ".parquet", ".zip")
+"""What a table's file in a data directory may end with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One file and how to read it."""
+
+    file: str
+    mapping: TableMapping
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What came of it: items and shoppers that are new or changed, events, refused rows."""
+
+    items: int
+    users: int
+    events: Appended
+    refused: tuple[Refusal, ...]
+
+
+def ingest(home: Path, inputs: Mapping[str, Input], *, max_refused: int = 100) -> Ingested:
+    """Take in the files of `inputs` (by table: items, events, users).
+
+    Raises `InputError` where a file cannot be used, and `TooManyRefusedError` where more than
+    `max_refused` rows break the rules; in both cases nothing has been written.
+    """
+    store = OfflineStore(home)
+    refusals = Refusals(max_refused)
+    items = _whole("items", inputs, refusals)
+    users = _whole("users", inputs, refusals)
+    with _staging(home) as folder:
+        staged = Path(folder) / "events.parquet"
+        if "events" in inputs:
+            known = pl.concat((store.item_ids(), items["item_id"].cast(pl.String))).unique()
+            _stage_events(inputs["events"], known, staged, refusals)
+        return Ingested(
+            items=store.put_items(items.to_arrow()) if len(items) else 0,
+            users=store.put_users(users.to_arrow()) if len(users) else 0,
+            events=store.append_events(_staged_batches(staged))
+            if staged.exists()
+            else Appended(0, 0),
+            refused=refusals.all(),
+        )
+
+
+def find_inputs(
+    folder: Path | None, mapping: Mapping[str, TableMapping], files: Mapping[str, str]
+) -> dict[str, Input]:
+    """Return the input of each table: named in `files`, by the mapping, or lying in `folder`.
+
+    The mapping's files are relative to `folder`. Raises `InputError` where there is none at all.
+    """
+    found = {}
+    for table in SCHEMAS:
+        declared = mapping.get(table, TableMapping())
+        named = files.get(table)
+        if named is None and declared.file is not None:
+            named = str((folder or Path()) / declared.file)
+        if named is None and folder is not None:
+            named = _lying_in(folder, table)
+        if named is not None:
+            found[table] = Input(named, declared)
+    if not found:
+        where = f"{folder} holds no items, events or users" if folder else "no file is named"
+        endings = ", ".join(FILE_ENDINGS)
+        raise InputError(f"{where}: expected --items/--events/--users FILE, or --data ({endings})")
+    return found
+
+
+def _lying_in(folder: Path, table: str) -> str | None:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such directory")
+    paths = [folder / f"{table}{ending}" for ending in FILE_ENDINGS]
+    present = [str(path) for path in paths if path.is_file()]
+    if len(present) > 1:
+        raise InputError(f"{' and '.join(present)}: which one? name it with --{table}")
+    return present[0] if present else None
+
+
+def _staging(home: Path) -> tempfile.TemporaryDirectory[str]:
+    try:
+        (home / "offline").mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(prefix=".staged-", dir=home / "offline")
+    except OSError as error:
+        raise StoreError(f"offline store: {home}: {error.strerror}") from error
+
+
+def _good_rows(conformer: Conformer, source: Input, refusals: Refusals) -> Iterator[pl.DataFrame]:
+    """Yield the good rows of a file, batch by batch, under a progress bar."""
+    with progress(f"reading {source.file}", 1.0) as bar:
+        done = 0.0
+        for batch in read_batches(
+            source.file, delimiter=source.mapping.delimiter, encoding=source.mapping.encoding
+        ):
+            conformed = conformer(batch, refusals.room)
+            refusals.add(conformed.refused)
+            bar.advance(batch.done - done)
+            done = batch.done
+            if len(conformed.frame):
+                yield conformed.frame
+
+
+def _whole(table: str, inputs: Mapping[str, Input], refusals: Refusals) -> pl.DataFrame:
+    """Return all good rows of items or users: an attribute's kind shows in all its values only."""
+    empty = pl.DataFrame(schema=dict.fromkeys(SCHEMAS[table].names, pl.String))
+    if table not in inputs:
+        return empty
+    source = inputs[table]
+    conformer = Conformer(table, source.file, source.mapping)
+    frames = list(_good_rows(conformer, source, refusals))
+    if not frames:
+        return empty
+    rows = pl.concat(frames, how="vertical_relaxed")
+    key = SCHEMAS[table].names[0]
+    again = ~rows[key].is_first_distinct()
+    refusals.add(
+        Refusal(source.file, row, key, value, "this id stands in an earlier row")
+        for row, value in rows.filter(again).select("row", key).head(refusals.room).rows()
+    )
+    return _with_json(rows.filter(~again), "attributes", source.mapping, infer=True)
+
+
+def _with_json(
+    rows: pl.DataFrame, target: str, mapping: TableMapping, *, infer: bool
+) -> pl.DataFrame:
+    """Return the rows with their attribute columns as one JSON object in column `target`."""
+    names = [name for name in rows.columns if name.startswith(ATTRIBUTE)]
+    if not names:
+        return rows if target in rows.columns else rows.with_columns(_no_text(target))
+    plain = Column()
+    declared = mapping.attributes or {}
+    kinds = {name: declared.get(name.removeprefix(ATTRIBUTE), plain).kind for name in names}
+    values = [recognised(rows[name], kinds[name]) if infer else rows[name] for name in names]
+    named = pl.DataFrame([each.alias(each.name.removeprefix(ATTRIBUTE)) for each in values])
+    packed = named.select(pl.struct(pl.all()).struct.json_encode().alias(target))
+    return rows.drop(names).with_columns(packed)
+
+
+def _no_text(name: str) -> pl.Expr:
+    return pl.lit(None, pl.String).alias(name)
+
+
+def _stage_events(source: Input, items: pl.Series, path: Path, refusals: Refusals) -> None:
+    conformer = Conformer("events", source.file, source.mapping, items)
+    with parquet.ParquetWriter(path, EVENTS) as writer:
+        for rows in _good_rows(conformer, source, refusals):
+            whole = _with_json(rows, "context", source.mapping, infer=False)
+            stamped = whole.with_columns(arrived_at=pl.col("timestamp"))
+            writer.write_table(stamped.select(EVENTS.names).to_arrow().cast(EVENTS))
+
+
+def _staged_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    with parquet.ParquetFile(path) as file:
+        yield from file.iter_batches(batch_size=100_000)

@@ -1,0 +1,81 @@
+"""`python -m features ingest`: the user's own files into the offline store."""
+
+from pathlib import Path
+
+import click
+
+from features.home import home_directory
+from features.ingest import Ingested, find_inputs, ingest
+from features.mapping import load_mapping, override
+from features.offline import OfflineStore
+from features.refusals import TooManyRefusedError, as_text
+
+
+@click.command("ingest")
+@click.option("--items", metavar="FILE", help="Items: CSV, CSV.GZ, Parquet, or ZIP!MEMBER.")
+@click.option("--events", metavar="FILE", help="Events, likewise.")
+@click.option("--users", metavar="FILE", help="Shoppers, likewise (optional).")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory of items.*, events.*, users.* and perhaps mapping.yaml.",
+)
+@click.option(
+    "--mapping",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="YAML file that declares which column is what; its files lie in --data.",
+)
+@click.option(
+    "--map",
+    "flags",
+    multiple=True,
+    metavar="TABLE.TARGET=COLUMN",
+    help="One column's mapping, over the file's; e.g. events.user_id=UserID. Repeatable.",
+)
+@click.option(
+    "--max-errors",
+    default=100,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Refused rows allowed; with one more nothing is written.",
+)
+def ingest_command(
+    items: str | None,
+    events: str | None,
+    users: str | None,
+    data: Path | None,
+    mapping: Path | None,
+    flags: tuple[str, ...],
+    max_errors: int,
+) -> None:
+    """Take items, events and shoppers from files into CUVEE_HOME.
+
+    Every row is checked before anything is written. Rows that break a rule are listed with
+    their number, column and value, and the others are written, unless there are more of them
+    than --max-errors. The same files a second time change nothing. See docs/data.md.
+    """
+    if mapping is None and data is not None and (data / "mapping.yaml").is_file():
+        mapping = data / "mapping.yaml"
+    declared = override(load_mapping(mapping) if mapping else {}, flags)
+    named = {"items": items, "events": events, "users": users}
+    folder = data or (mapping.parent if mapping else None)
+    inputs = find_inputs(folder, declared, {k: v for k, v in named.items() if v is not None})
+    home = home_directory()
+    try:
+        result = ingest(home, inputs, max_refused=max_errors)
+    except TooManyRefusedError as error:
+        click.echo(as_text(error.refusals), err=True)
+        raise
+    _report(result, OfflineStore(home).version())
+
+
+def _report(result: Ingested, version: str) -> None:
+    if result.refused:
+        click.echo(as_text(result.refused), err=True)
+        click.echo(f"{len(result.refused)} rows refused (above), the others taken", err=True)
+    click.echo(
+        f"events    {result.events.accepted} new, {result.events.duplicates} known already\n"
+        f"items     {result.items} new or changed\n"
+        f"users     {result.users} new or changed\n"
+        f"version   {version}"
+    )

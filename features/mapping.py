@@ -1,0 +1,229 @@
+"""The declared mapping from a file's columns onto the event schema.
+
+items:
+  file: wines.csv
+  columns:
+    item_id: WineID
+    price: {column: Price}
+  attributes: [Grape, Region]
+events:
+  file: ratings.zip!ratings.csv
+  columns:
+    type: {value: rating}
+    timestamp: {column: Date, format: "%Y-%m-%d %H:%M:%S", zone: UTC}
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import yaml
+
+from features.errors import FieldError, InputError
+
+TARGETS = {
+    "items": ("item_id", "category", "price", "in_stock"),
+    "events": (
+        "event_id",
+        "type",
+        "user_id",
+        "item_id",
+        "timestamp",
+        "value",
+        "recommendation_id",
+        "session_id",
+        "context",
+    ),
+    "users": ("user_id", "country"),
+}
+"""What can be mapped, by table."""
+
+REQUIRED = {
+    "items": ("item_id", "category"),
+    "events": ("type", "user_id", "timestamp"),
+    "users": ("user_id",),
+}
+"""What must be mapped. Without `event_id`, ids are derived from the event itself."""
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+class Listing(StrEnum):
+    """How a column of Python or JSON list literals becomes one text."""
+
+    FIRST = "first"
+    JOINED = "joined"
+
+
+class Kind(StrEnum):
+    """What an attribute's values are; without one, numbers are recognised."""
+
+    TEXT = "text"
+    NUMBER = "number"
+
+
+class Unit(StrEnum):
+    """What a numeric timestamp counts since 1970."""
+
+    S = "s"
+    MS = "ms"
+    US = "us"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Where one value comes from: the source column `column`, or the constant `value`."""
+
+    column: str | None = None
+    value: str | None = None
+    format: str | None = None
+    zone: str = "UTC"
+    unit: Unit = Unit.S
+    list: Listing | None = None
+    kind: Kind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableMapping:
+    """How one table is read. Columns left out are looked for under their own names.
+
+    Where no attributes are declared, every other column of items and users is one; those of
+    events are kept only if declared, in the event's context.
+    """
+
+    file: str | None = None
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    attributes: Mapping[str, Column] | None = None
+    delimiter: str = ","
+    encoding: str = "utf-8"
+
+
+FileMapping = dict[str, TableMapping]
+"""The mapping of each table that was declared."""
+
+
+def load_mapping(path: Path) -> FileMapping:
+    """Return the mapping in a YAML file, or raise `InputError` naming what is wrong in it."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    return parse_mapping(raw, str(path))
+
+
+def parse_mapping(raw: object, name: str = "mapping") -> FileMapping:
+    """Return the mapping declared by `raw`; `name` stands before every field in errors."""
+    tables = _mapping(raw, name)
+    _refuse_unknown(tables, TARGETS, name)
+    return {table: _table(table, body, f"{name}: {table}") for table, body in tables.items()}
+
+
+def override(mapping: FileMapping, flags: Collection[str]) -> FileMapping:
+    """Return the mapping with each flag `TABLE.TARGET=COLUMN` put over it."""
+    merged = dict(mapping)
+    for flag in flags:
+        target, equals, column = flag.partition("=")
+        table, _, name = target.partition(".")
+        if not (equals and column and name and table in TARGETS):
+            raise InputError(f"--map {flag}: expected TABLE.TARGET=COLUMN, say events.user_id=User")
+        if name not in TARGETS[table]:
+            raise InputError(f"--map {flag}: {unknown(name, TARGETS[table])}")
+        old = merged.get(table, TableMapping())
+        changed = replace(old.columns.get(name, Column()), column=column, value=None)
+        merged[table] = replace(old, columns={**old.columns, name: changed})
+    return merged
+
+
+def unknown(name: str, known: Collection[str]) -> str:
+    """Return the sentence that refuses `name` and suggests the nearest of `known`."""
+    lowered = {each.casefold(): each for each in known}
+    near = get_close_matches(name.casefold(), lowered, n=1)
+    hint = f"did you mean {lowered[near[0]]!r}?" if near else f"there are {', '.join(known)}"
+    return f"there is no {name!r}; {hint}"
+
+
+def _table(table: str, raw: object, where: str) -> TableMapping:
+    body = _mapping(raw, where)
+    _refuse_unknown(body, TableMapping.__dataclass_fields__, where)
+    columns = _mapping(body.get("columns", {}), f"{where}.columns")
+    _refuse_unknown(columns, TARGETS[table], f"{where}.columns")
+    return TableMapping(
+        file=_text(body.get("file"), f"{where}.file"),
+        columns={k: _column(v, f"{where}.columns.{k}") for k, v in columns.items()},
+        attributes=_attributes(body.get("attributes"), f"{where}.attributes"),
+        delimiter=_delimiter(body.get("delimiter", ","), f"{where}.delimiter"),
+        encoding=_text(body.get("encoding"), f"{where}.encoding") or "utf-8",
+    )
+
+
+def _attributes(raw: object, where: str) -> dict[str, Column] | None:
+    if raw is None:
+        return None
+    named = {str(name): str(name) for name in raw} if isinstance(raw, list) else raw
+    return {name: _column(each, f"{where}.{name}") for name, each in _mapping(named, where).items()}
+
+
+def _column(raw: object, where: str) -> Column:
+    if isinstance(raw, str | int):
+        return Column(column=str(raw))
+    body = _mapping(raw, where)
+    _refuse_unknown(body, Column.__dataclass_fields__, where)
+    if ("column" in body) == ("value" in body):
+        raise FieldError(where, "expected either a column or a constant value")
+    return Column(
+        column=_text(body.get("column"), f"{where}.column"),
+        value=_text(body.get("value"), f"{where}.value"),
+        format=_text(body.get("format"), f"{where}.format"),
+        zone=_zone(body.get("zone", "UTC"), f"{where}.zone"),
+        unit=_choice(Unit, body.get("unit", "s"), f"{where}.unit") or Unit.S,
+        list=_choice(Listing, body.get("list"), f"{where}.list"),
+        kind=_choice(Kind, body.get("kind"), f"{where}.kind"),
+    )
+
+
+def _mapping(raw: object, where: str) -> dict[str, Any]:
+    if not isinstance(raw, dict):
+        raise FieldError(where, f"expected a mapping, got {raw!r:.40}")
+    return {str(name): value for name, value in raw.items()}
+
+
+def _refuse_unknown(given: Collection[str], known: Collection[str], where: str) -> None:
+    for name in given:
+        if name not in known:
+            raise FieldError(where, unknown(name, known))
+
+
+def _text(raw: object, where: str) -> str | None:
+    if isinstance(raw, dict | list):
+        raise FieldError(where, f"expected a text, got {raw!r:.40}")
+    return None if raw is None else str(raw)
+
+
+def _delimiter(raw: object, where: str) -> str:
+    if not isinstance(raw, str) or len(raw.encode()) != 1:
+        raise FieldError(where, f"expected one character, got {raw!r:.40}")
+    return raw
+
+
+def _zone(raw: object, where: str) -> str:
+    try:
+        ZoneInfo(str(raw))
+    except (KeyError, ValueError, OSError):
+        raise FieldError(where, f"expected a time zone, say Europe/Paris; got {raw!r}") from None
+    return str(raw)
+
+
+def _choice(choices: type[Choice], raw: object, where: str) -> Choice | None:
+    if raw is None:
+        return None
+    try:
+        return choices(str(raw))
+    except ValueError:
+        raise FieldError(where, f"expected one of {', '.join(choices)}; got {raw!r}") from None

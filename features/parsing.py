@@ -1,0 +1,140 @@
+"""Polars expressions that turn a column as it stands in a file into a column of the schema.
+
+What cannot be parsed becomes null; `features.conform` compares with the raw column to refuse it.
+"""
+
+import ast
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from features.mapping import Column, Kind, Listing, Unit
+
+_PER_SECOND = {Unit.S: 1, Unit.MS: 1_000, Unit.US: 1_000_000}
+_NAIVE_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
+_NUMBER = r"^[+-]?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$"
+_TRUTH = {
+    "true": True,
+    "t": True,
+    "yes": True,
+    "y": True,
+    "1": True,
+    "false": False,
+    "f": False,
+    "no": False,
+    "n": False,
+    "0": False,
+}
+
+
+def text(name: str) -> pl.Expr:
+    """Return column `name` as text."""
+    return pl.col(name).cast(pl.String)
+
+
+def number(name: str) -> pl.Expr:
+    """Return column `name` as float64."""
+    return pl.col(name).cast(pl.Float64, strict=False)
+
+
+def truth(name: str) -> pl.Expr:
+    """Return column `name` as a boolean: true/false, yes/no, 1/0."""
+    lowered = text(name).str.to_lowercase()
+    return lowered.replace_strict(_TRUTH, default=None, return_dtype=pl.Boolean)
+
+
+def seconds(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
+    """Return column `name` as seconds since 1970, if that is what it holds, else null."""
+    if column.format is not None or dtype.is_temporal():
+        return pl.lit(None, pl.Float64)
+    return number(name) / _PER_SECOND[column.unit]
+
+
+def moment(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
+    """Return column `name` as a time in UTC, microseconds.
+
+    Texts are numbers since 1970, ISO 8601, or what `column.format` says; without a zone of
+    their own they are in `column.zone`, where a doubtful hour is the earlier one.
+    """
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
+        return _in_utc(pl.col(name))
+    if dtype.is_temporal():
+        return _placed(pl.col(name).cast(pl.Datetime("us")), column.zone)
+    since = seconds(name, dtype, column)
+    ticks = pl.when(since.is_between(-1e11, 1e11)).then((since * 1e6).round())
+    counted = ticks.cast(pl.Int64).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    if dtype != pl.String:
+        return counted
+    if column.format is not None:
+        return _formatted(name, column.format, column.zone)
+    return pl.coalesce(counted, *_iso(name, column.zone))
+
+
+def _formatted(name: str, layout: str, zone: str) -> pl.Expr:
+    parsed = pl.col(name).str.to_datetime(layout, time_unit="us", strict=False)
+    return _in_utc(parsed) if "%z" in layout or "%:z" in layout else _placed(parsed, zone)
+
+
+def _iso(name: str, zone: str) -> list[pl.Expr]:
+    spaced = pl.col(name).str.replace("T", " ", literal=True).str.replace("Z$", "+00:00")
+    zoned = spaced.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%:z", time_unit="us", strict=False)
+    naive = [
+        spaced.str.to_datetime(layout, time_unit="us", strict=False) for layout in _NAIVE_FORMATS
+    ]
+    return [_in_utc(zoned), *(_placed(each, zone) for each in naive)]
+
+
+def _placed(naive: pl.Expr, zone: str) -> pl.Expr:
+    there = naive.dt.replace_time_zone(
+        ZoneInfo(zone).key, ambiguous="earliest", non_existent="null"
+    )
+    return _in_utc(there)
+
+
+def _in_utc(zoned: pl.Expr) -> pl.Expr:
+    return zoned.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+
+
+def attribute(name: str, column: Column) -> pl.Expr:
+    """Return the attribute in column `name`: a list literal as one text, a number, or as it is."""
+    if column.list is not None:
+        listing = column.list
+        return text(name).map_batches(
+            lambda series: pl.Series(
+                [_from_list(each, listing) for each in series], dtype=pl.String
+            ),
+            return_dtype=pl.String,
+        )
+    if column.kind is Kind.NUMBER:
+        return number(name)
+    return text(name) if column.kind is Kind.TEXT else pl.col(name)
+
+
+def _from_list(raw: str | None, listing: Listing) -> str | None:
+    """Return `['a', 'b']` as "a" or as "a, b"; "" for an empty list, None for no list at all."""
+    try:
+        values = ast.literal_eval(raw or "[]")
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    if not isinstance(values, list | tuple):
+        return None
+    texts = [str(value) for value in values]
+    return ", ".join(texts) if listing is Listing.JOINED else (texts or [""])[0]
+
+
+def recognised(values: pl.Series, kind: Kind | None) -> pl.Series:
+    """Return an attribute's values as numbers where every one of them is one, else as text.
+
+    Texts with a leading zero ("01234") are no numbers; true and false are 1 and 0.
+    """
+    if values.dtype.is_numeric() or values.dtype == pl.Boolean:
+        return values.cast(pl.Float64)
+    texts = values.cast(pl.String)
+    if kind is Kind.TEXT or not texts.count():
+        return texts
+    if texts.str.contains(_NUMBER).all():
+        return texts.cast(pl.Float64)
+    lowered = texts.str.to_lowercase()
+    if lowered.drop_nulls().is_in(["true", "false"]).all():
+        return (lowered == "true").cast(pl.Float64)
+    return texts

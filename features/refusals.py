@@ -1,0 +1,73 @@
+"""Rows that were not taken: which, where, and why, up to a limit."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from features.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One row that breaks a rule. `row` is counted as `features.sources` says."""
+
+    file: str
+    row: int
+    column: str
+    value: str
+    why: str
+
+
+class TooManyRefusedError(InputError):
+    """More rows were refused than the caller allows; nothing was written."""
+
+    def __init__(self, refusals: tuple[Refusal, ...], limit: int) -> None:
+        """Keep the first `limit` refusals for the report."""
+        super().__init__(f"more than {limit} rows refused: stopped, and nothing was written")
+        self.refusals = refusals
+
+
+class Refusals:
+    """The refused rows so far."""
+
+    def __init__(self, limit: int) -> None:
+        """Allow `limit` of them."""
+        self._limit = limit
+        self._all: list[Refusal] = []
+
+    @property
+    def room(self) -> int:
+        """How many more are worth naming: the first one too many included."""
+        return self._limit - len(self._all) + 1
+
+    def add(self, refusals: Iterable[Refusal]) -> None:
+        """Take note, or raise `TooManyRefusedError`."""
+        self._all.extend(refusals)
+        if len(self._all) > self._limit:
+            raise TooManyRefusedError(self.all()[: self._limit], self._limit)
+
+    def all(self) -> tuple[Refusal, ...]:
+        """Return them in the order they were met."""
+        return tuple(self._all)
+
+
+_TITLES = ("file", "row", "column", "value", "why")
+
+
+def as_text(refusals: Iterable[Refusal]) -> str:
+    """Return the refusals as an aligned table."""
+    lines = [_TITLES, *(_cells(refusal) for refusal in refusals)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(_TITLES))]
+    return "\n".join(_aligned(line, widths) for line in lines)
+
+
+def _cells(refusal: Refusal) -> tuple[str, ...]:
+    value = refusal.value if len(refusal.value) <= 40 else f"{refusal.value[:39]}…"
+    return (refusal.file, str(refusal.row), refusal.column, repr(value), refusal.why)
+
+
+def _aligned(cells: Iterable[str], widths: Iterable[int]) -> str:
+    def padded() -> Iterator[str]:
+        for cell, width in zip(cells, widths, strict=True):
+            yield cell.ljust(width)
+
+    return "  ".join(padded()).rstrip()

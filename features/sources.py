@@ -1,0 +1,218 @@
+"""Reading the user's files in batches: CSV (plain, gzip, or inside a zip) and Parquet.
+
+`archive.zip!member.csv` names a file inside a zip. CSV columns come as text; Parquet columns
+keep their types. Row numbers are those a spreadsheet shows: a CSV's header is row 1 and its
+first data row is row 2; a Parquet file has no header, so its first row is row 1.
+"""
+
+import csv
+import gzip
+import io
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
+from pyarrow import parquet
+
+from features.batches import as_frame
+from features.errors import InputError
+
+BLOCK_BYTES = 8 << 20
+"""Bytes of CSV parsed at a time."""
+
+BATCH_ROWS = 100_000
+"""Rows of Parquet read at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A line that is no row: it has too few or too many columns."""
+
+    row: int
+    text: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some rows of a file: the frame, each row's number, and how far through the file they end."""
+
+    frame: pl.DataFrame
+    rows: npt.NDArray[np.int64]
+    done: float
+    bad: list[BadRow] = field(default_factory=list)
+
+
+def read_batches(name: str, *, delimiter: str = ",", encoding: str = "utf-8") -> Iterator[Batch]:
+    """Yield the rows of the file `name`, in order, in bounded memory.
+
+    Raises `InputError`, naming the file, where it is absent, truncated, empty or not what its
+    name says. A file with a header but no rows counts as empty.
+    """
+    with ExitStack() as stack, _explained(name, encoding):
+        opened = stack.enter_context(_open(name))
+        batches = (
+            _parquet_batches(opened)
+            if opened.name.endswith((".parquet", ".pq"))
+            else _csv_batches(opened, delimiter, encoding)
+        )
+        total = 0
+        for batch in batches:
+            total += len(batch.rows) + len(batch.bad)
+            yield batch
+        if not total:
+            raise InputError(f"{name}: holds no rows")
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    name: str
+    file: IO[bytes]
+    done: Callable[[], float]
+
+
+@contextmanager
+def _open(name: str) -> Iterator[_Opened]:
+    path, bang, member = name.partition("!")
+    size = max(Path(path).stat().st_size, 1)
+    if bang or path.endswith(".zip"):
+        with zipfile.ZipFile(path) as archive:
+            info = _member(archive, member, path)
+            with archive.open(info) as file:
+                yield _Opened(info.filename, file, lambda: file.tell() / max(info.file_size, 1))
+        return
+    with Path(path).open("rb") as raw:
+        if path.endswith(".gz"):
+            with gzip.open(raw) as unpacked:
+                yield _Opened(path[:-3], io.BufferedReader(unpacked), lambda: raw.tell() / size)
+        else:
+            yield _Opened(path, raw, lambda: raw.tell() / size)
+
+
+def _member(archive: zipfile.ZipFile, member: str, path: str) -> zipfile.ZipInfo:
+    files = [each for each in archive.namelist() if not each.endswith("/")]
+    if not member and len(files) == 1:
+        return archive.getinfo(files[0])
+    if member in files:
+        return archive.getinfo(member)
+    listed = ", ".join(files[:10])
+    asked = f"no member {member!r}" if member else "no member named"
+    raise InputError(f"{path}: {asked}; write {path}!MEMBER with one of {listed}")
+
+
+def _parquet_batches(opened: _Opened) -> Iterator[Batch]:
+    # a member of a zip cannot seek backwards cheaply, and Parquet is read from its end
+    seekable = opened.file if isinstance(opened.file, io.BufferedReader) else None
+    file = parquet.ParquetFile(seekable or pa.BufferReader(opened.file.read()))
+    start, total = 1, file.metadata.num_rows
+    for batch in file.iter_batches(batch_size=BATCH_ROWS):
+        rows = np.arange(start, start + batch.num_rows)
+        start += batch.num_rows
+        yield Batch(as_frame(pa.Table.from_batches([batch])), rows, (start - 1) / total)
+
+
+def _csv_batches(opened: _Opened, delimiter: str, encoding: str) -> Iterator[Batch]:
+    head = _Replayed(opened.file)
+    names = _header(head.head, delimiter, encoding)
+    bad: list[BadRow] = []
+
+    def remember(row: arrow_csv.InvalidRow) -> str:
+        why = f"expected {row.expected_columns} columns, got {row.actual_columns}"
+        bad.append(BadRow(row.number, row.text, why))
+        return "skip"
+
+    reader = arrow_csv.open_csv(
+        head,
+        # one thread: only then are the numbers of bad rows known
+        arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, encoding=encoding),
+        arrow_csv.ParseOptions(
+            delimiter=delimiter, newlines_in_values=True, invalid_row_handler=remember
+        ),
+        arrow_csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            strings_can_be_null=True,
+            null_values=[""],
+        ),
+    )
+    yield from _numbered(reader, bad, opened)
+
+
+def _numbered(
+    reader: arrow_csv.CSVStreamingReader, bad: list[BadRow], opened: _Opened
+) -> Iterator[Batch]:
+    skipped: list[int] = []
+    kept, told = 0, 0
+    for batch in reader:
+        skipped.extend(each.row for each in bad[told:])
+        rows = np.arange(kept + 2, kept + 2 + batch.num_rows)
+        for row in skipped:
+            rows[rows >= row] += 1
+        kept += batch.num_rows
+        frame = as_frame(pa.Table.from_batches([batch]))
+        yield Batch(frame, rows, min(opened.done(), 1.0), bad[told:])
+        told = len(skipped)
+    if bad[told:]:
+        yield Batch(pl.DataFrame(), np.empty(0, np.int64), 1.0, bad[told:])
+
+
+class _Replayed(io.RawIOBase):
+    """A stream whose first bytes were looked at and are read again."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.head = file.read(1 << 16)
+        self._rest = io.BytesIO(self.head)
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        return self._rest.read(size) or self._file.read(-1 if size is None else size)
+
+
+def _header(head: bytes, delimiter: str, encoding: str) -> list[str]:
+    if not head.strip():
+        raise InputError("holds nothing")
+    text = head.decode("utf-8-sig" if encoding == "utf-8" else encoding, errors="replace")
+    names = next(csv.reader(io.StringIO(text), delimiter=delimiter))
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise InputError(f"the header names {doubled[0]!r} twice")
+    return names
+
+
+@contextmanager
+def _explained(name: str, encoding: str) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            str(error) if str(error).startswith(name) else f"{name}: {error}"
+        ) from None
+    except FileNotFoundError:
+        raise InputError(f"{name}: there is no such file") from None
+    except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile) as error:
+        raise InputError(f"{name}: damaged or cut short: {error}") from None
+    except (UnicodeError, LookupError) as error:
+        raise InputError(f"{name}: not {encoding}: {error}") from None
+    except pa.ArrowException as error:
+        raise InputError(f"{name}: {_in_plain_words(str(error), encoding)}") from None
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read: {error.strerror or error}") from None
+
+
+def _in_plain_words(message: str, encoding: str) -> str:
+    if "invalid UTF8" in message:
+        return f"not {encoding}: save it as UTF-8, or declare its encoding in the mapping"
+    if "Parquet" in message or "parquet" in message:
+        return f"damaged, cut short, or no Parquet file: {message.splitlines()[0]}"
+    return message.splitlines()[0]
