@@ -44,10 +44,14 @@ class ShopperQuery:
 
 @dataclass(frozen=True, slots=True)
 class ShopperRead:
-    """What one read brought: the shopper's state, and the cached answer's bytes if any."""
+    """What one read brought: the shopper's state, and the cached answer's bytes if any.
+
+    `disbelieved` counts values that were there but another shopper's, or of another layout.
+    """
 
     state: ShopperState
     answer: bytes | None
+    disbelieved: int = 0
 
 
 @dataclass(frozen=True, slots=True)

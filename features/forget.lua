@@ -1,0 +1,28 @@
+-- Remove what is known of a shopper up to a stamp; what arrived later stays.
+-- KEYS: recent ring, history ring, profile, mark of being forgotten, buckets with an answer
+-- ARGV: stamp in milliseconds, seconds the mark is kept, what the keys of answers begin with
+local stamp = tonumber(ARGV[1])
+local HEAD, SIZE = 16, 24
+
+for ring = 1, 2 do
+  local value = redis.call('GET', KEYS[ring])
+  if value then
+    local at = HEAD + 1
+    while at <= #value - SIZE + 1 and struct.unpack('<i8', value, at) <= stamp do at = at + SIZE end
+    if at > #value - SIZE + 1 then
+      redis.call('DEL', KEYS[ring])
+    elseif at > HEAD + 1 then
+      local revision = (struct.unpack('<I4', value, 5) + 1) % 4294967296
+      local head = value:sub(1, 4) .. struct.pack('<I4', revision) .. value:sub(9, HEAD)
+      redis.call('SET', KEYS[ring], head .. value:sub(at), 'KEEPTTL')
+    end
+  end
+end
+
+local marked = tonumber(redis.call('GET', KEYS[4]) or 0)
+redis.call('SET', KEYS[4], string.format('%.0f', math.max(marked, stamp)), 'EX', ARGV[2])
+for _, bucket in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do
+  redis.call('DEL', ARGV[3] .. bucket)  -- of the same slot, by their beginning
+end
+redis.call('DEL', KEYS[3], KEYS[5])
+return 1

@@ -1,0 +1,135 @@
+"""Connections to Valkey or Redis, server-side scripts, and their errors in this room's words."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from hashlib import sha1
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from features.errors import InputError, StoreError, StoreFullError, StoreTimeoutError
+
+Client: TypeAlias = "Redis | RedisCluster"
+
+CLUSTER_SCHEMES = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
+"""Schemes that name any node of a cluster, and what its nodes speak."""
+
+SOCKET_TIMEOUT_S = 1.0
+"""When a connection to a frozen server is given up; how long a caller waits is its own affair."""
+
+_FULL = ("OOM", "MISCONF", "FULL", "READONLY", "NOREPLICAS")
+
+
+def connect(url: str, *, connections: int, wait_s: float | None = None) -> Client:
+    """Return a client of at most `connections` connections, without retries, not connected yet.
+
+    Beyond the limit a command waits `wait_s` for a connection, or fails at once if None.
+    Raises `InputError` where the url is none.
+    """
+    settings = {
+        "socket_timeout": SOCKET_TIMEOUT_S,
+        "socket_connect_timeout": SOCKET_TIMEOUT_S,
+        "retry": Retry(NoBackoff(), 0),
+        "decode_responses": False,
+        "protocol": 2,
+        "driver_info": None,
+    }
+    scheme, _, rest = url.partition("://")
+    try:
+        if scheme in CLUSTER_SCHEMES:
+            node = f"{CLUSTER_SCHEMES[scheme]}://{rest}"
+            return RedisCluster.from_url(node, max_connections=connections, **settings)
+        if wait_s is None:
+            return Redis.from_pool(
+                ConnectionPool.from_url(url, max_connections=connections, **settings)
+            )
+        return Redis.from_pool(
+            BlockingConnectionPool.from_url(
+                url, max_connections=connections, timeout=wait_s, **settings
+            )
+        )
+    except ValueError as error:
+        raise InputError(
+            f"CUVEE_REDIS_URL: expected redis://, rediss://, unix:// or redis+cluster://, "
+            f"got {url!r:.80} ({error})"
+        ) from error
+
+
+def translate(error: Exception) -> StoreError:
+    """Return `error` as a `StoreError`, the narrowest that fits."""
+    reason = f"{type(error).__name__}: {error}"[:300]
+    if isinstance(error, RedisTimeoutError | TimeoutError):
+        return StoreTimeoutError(f"no answer from the online store ({reason})")
+    if isinstance(error, RedisError) and _is_refusal(error):
+        return StoreFullError(f"the online store takes no writes ({reason})")
+    return StoreError(f"online store: {reason}")
+
+
+def _is_refusal(error: RedisError) -> bool:
+    from redis.exceptions import OutOfMemoryError, ReadOnlyError  # noqa: PLC0415 (rare)
+
+    return isinstance(error, OutOfMemoryError | ReadOnlyError) or str(error).startswith(_FULL)
+
+
+@asynccontextmanager
+async def translated() -> AsyncIterator[None]:
+    """Raise `StoreError` in place of whatever the client raises; let cancellation pass."""
+    try:
+        yield
+    except (StoreError, asyncio.CancelledError):
+        raise
+    except Exception as error:  # a server that talks garbage makes it raise anything
+        raise translate(error) from error
+
+
+class Script:
+    """A server-side script beside this file. Each call's keys stand in one hash slot."""
+
+    def __init__(self, name: str) -> None:
+        """Read `NAME.lua`."""
+        self.body = Path(__file__).with_name(f"{name}.lua").read_bytes()
+        self.sha = sha1(self.body, usedforsecurity=False).hexdigest()
+
+    async def run(self, client: Client, calls: Sequence["Call"]) -> list[Any]:
+        """Make all calls in one round trip, and a second where the server lost the script.
+
+        Raises the first call's error, once all were made.
+        """
+        answers = await _pipeline(client, [("EVALSHA", self.sha, *call) for call in calls])
+        lost = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if lost:
+            again = await _pipeline(client, [("EVAL", self.body, *calls[at]) for at in lost])
+            for at, answer in zip(lost, again, strict=True):
+                answers[at] = answer
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
+
+Call: TypeAlias = tuple[Any, ...]
+"""The number of keys, the keys, the arguments."""
+
+
+def call(keys: Sequence[bytes], *arguments: bytes | str | int) -> Call:
+    """Return a script call."""
+    return len(keys), *keys, *arguments
+
+
+async def _pipeline(client: Client, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    if len(commands) == 1:
+        try:
+            return [await client.execute_command(*commands[0])]
+        except ResponseError as error:
+            return [error]
+    pipeline = client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    return list(await pipeline.execute(raise_on_error=False))

@@ -1,0 +1,316 @@
+"""The online store in Valkey or Redis: one round trip to read, two to append.
+
+    read    ─ MGET of four keys a shopper ─────────────────────────────── answers, checked
+    append  ─ stream, ids seen (one script) ─ stamps ─ rings (a script a shopper) ─ visible
+
+The stamp is the stream's, so the rings need it before they can be written: an append takes two
+round trips. Should the process die between them, consumers of group `online` enter the events
+into the rings from the stream, and find nothing to do otherwise.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import blake2b
+from itertools import islice
+from typing import Any, TypeVar
+
+import numpy as np
+import orjson
+from redis.asyncio.cluster import RedisCluster
+
+from features import keys
+from features.errors import InputError, StoreError
+from features.eventlog import empty_records, rings
+from features.events import RECORD, Event, Records, pack_event
+from features.history import HISTORY_CAP, RECENT_CAP
+from features.ids import stable_hash
+from features.online import STRANGER, Appended, ShopperQuery, ShopperRead, ShopperState
+from features.stream_entries import FORGET, encode_event, stamp_of
+from features.valkey_client import Call, Client, Script, call, connect, translate, translated
+from features.values import (
+    VERSION,
+    Profile,
+    Ring,
+    decode_answer,
+    decode_profile,
+    decode_ring,
+    encode_answer,
+)
+
+RING_TTL_S = 400 * 86_400
+"""How long a shopper who does nothing is remembered online."""
+
+FORGOTTEN_TTL_S = 7 * 86_400
+"""How long what arrived before a shopper was forgotten is kept from coming back."""
+
+STREAM_LIMIT = 1_000_000
+"""Entries the stream may hold unread; beyond, `append` raises `StoreFullError`."""
+
+READ_CONNECTIONS = 16
+WRITE_CONNECTIONS = 16
+
+_CHUNK = 256
+_LAYOUT = bytes([VERSION])
+_NO_RECORDS = empty_records()
+T = TypeVar("T")
+
+
+class ValkeyStore:
+    """An `OnlineStore` over one url. Reads and writes have connections of their own.
+
+    Make one per event loop and `close` it. Whatever goes wrong is a `StoreError`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        read_connections: int = READ_CONNECTIONS,
+        write_connections: int = WRITE_CONNECTIONS,
+        ring_ttl_s: int = RING_TTL_S,
+        stream_limit: int = STREAM_LIMIT,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Raise `InputError` where `url` is none; connect at the first command.
+
+        `clock` only chooses the window in which event ids are remembered.
+        """
+        self._reads = connect(url, connections=read_connections)
+        self._writes = connect(url, connections=write_connections, wait_s=1.0)
+        self._fetch = _fetch_by_slot if isinstance(self._reads, RedisCluster) else _fetch_at_once
+        self._ring_ttl_s = ring_ttl_s
+        self._stream_limit = stream_limit
+        self._clock = clock
+        self._scripts = _Scripts()
+
+    async def read(self, queries: Sequence[ShopperQuery]) -> list[ShopperRead]:
+        """Return one `ShopperRead` per query, in order, in a single round trip.
+
+        Values that are not the shopper's, or not of this layout, count as absent and are
+        told in `disbelieved`.
+        """
+        if not queries:
+            return []
+        try:
+            values = await self._fetch(self._reads, queries)
+            return [_decode(query, *four) for query, four in zip(queries, values, strict=True)]
+        except StoreError:
+            raise
+        except Exception as error:  # see `translated`
+            raise translate(error) from error
+
+    async def put_answer(self, query: ShopperQuery, answer: bytes, ttl_s: float) -> None:
+        """Keep `answer` under the shopper and bucket for `ttl_s` seconds."""
+        user_id, bucket = query.user_id, keys.bucket_name(query.bucket)
+        value = encode_answer(answer, stable_hash(user_id), bucket)
+        where = (keys.answer_key(user_id, query.bucket), keys.buckets_key(user_id))
+        await self._run(
+            self._scripts.put_answer, [call(where, value, max(1, round(ttl_s * 1000)), bucket)]
+        )
+
+    async def append(self, events: Sequence[Event]) -> Appended:
+        """Take events durably and make them visible to the next read; idempotent by event id.
+
+        Of events with one id the first counts. Raises `StoreFullError` where consumers are so
+        far behind that the stream is at its limit.
+        """
+        stamps = await self._append_to_stream(events)
+        records: dict[str, list[bytes]] = {}
+        for event, stamp in zip(events, stamps, strict=True):
+            if stamp:
+                records.setdefault(event.user_id, []).append(pack_event(event, stamp))
+        await self.apply(
+            (user_id, np.frombuffer(b"".join(packed), RECORD))
+            for user_id, packed in records.items()
+        )
+        accepted = sum(1 for stamp in stamps if stamp)
+        return Appended(accepted, len(events) - accepted)
+
+    async def apply(self, shoppers: Iterable[tuple[str, Records]]) -> int:
+        """Enter records of any order into the rings of each (user id, records).
+
+        Idempotent by tag and item: returns how many places in rings were new.
+        """
+        new = 0
+        for chunk in _chunks(shoppers):
+            calls = [each for user_id, records in chunk if (each := self._apply(user_id, records))]
+            for recent, history in await self._run(self._scripts.apply, calls):
+                new += recent + history
+        return new
+
+    async def put_profiles(self, profiles: Mapping[str, Mapping[str, Any]]) -> int:
+        """Keep what is known of each shopper beside events; returns how many changed."""
+        changed = 0
+        for chunk in _chunks(profiles.items()):
+            calls = [self._put_profile(user_id, profile) for user_id, profile in chunk]
+            changed += sum(await self._run(self._scripts.put_profile, calls))
+        return changed
+
+    async def forget(self, user_id: str) -> None:
+        """Remove rings, profile and cached answers, and tell all consumers to do so."""
+        async with translated():
+            tombstone = {FORGET: user_id.encode()}
+            entry_id = await self._writes.xadd(keys.STREAM, tombstone)  # type: ignore[arg-type]
+            stamp = stamp_of(entry_id)
+        await self.forget_until(user_id, stamp)
+
+    async def forget_until(self, user_id: str, stamp_ms: int) -> None:
+        """Remove what arrived up to `stamp_ms`, profile and answers, and keep it from returning."""
+        prefix = keys.shopper_prefix(user_id)
+        where = [prefix + kind for kind in (b"r", b"h", b"p", b"f", b"b")]
+        await self._run(
+            self._scripts.forget, [call(where, stamp_ms, FORGOTTEN_TTL_S, prefix + b"a:")]
+        )
+
+    async def forgotten(self, user_ids: Sequence[str]) -> dict[str, int]:
+        """Return, for those of `user_ids` forgotten of late, the stamp up to which they were."""
+        async with translated():
+            pipeline = self._writes.pipeline(transaction=False)
+            for user_id in user_ids:
+                pipeline.get(keys.forgotten_key(user_id))
+            stamps = await pipeline.execute() if user_ids else []
+            return {
+                user_id: int(stamp)
+                for user_id, stamp in zip(user_ids, stamps, strict=True)
+                if stamp is not None
+            }
+
+    async def ping(self) -> None:
+        """Return if the store answers."""
+        async with translated():
+            await self._reads.execute_command("PING")
+
+    async def close(self) -> None:
+        """Release connections."""
+        async with translated():
+            await self._reads.aclose()
+            await self._writes.aclose()
+
+    @property
+    def client(self) -> Client:
+        """Return the client for writes, for what consumers do with the stream."""
+        return self._writes
+
+    async def _run(self, script: Script, calls: Sequence[Call]) -> list[Any]:
+        if not calls:
+            return []
+        async with translated():
+            return await script.run(self._writes, calls)
+
+    async def _append_to_stream(self, events: Sequence[Event]) -> list[int]:
+        where = (keys.STREAM, *keys.seen_keys(self._clock()))
+        calls = []
+        for chunk in _chunks(events):
+            told = [part for event in chunk for part in (_digest(event), encode_event(event))]
+            calls.append(call(where, self._stream_limit, 2 * keys.SEEN_WINDOW_S, *told))
+        answers = await self._run(self._scripts.append, calls)
+        return [stamp for answer in answers for stamp in answer]
+
+    def _apply(self, user_id: str, records: Records) -> Call | None:
+        recent, history = rings(_in_order(records))
+        if not len(recent) and not len(history):
+            return None
+        return call(
+            (keys.recent_key(user_id), keys.history_key(user_id), keys.forgotten_key(user_id)),
+            _LAYOUT,
+            _owner(user_id),
+            self._ring_ttl_s,
+            RECENT_CAP,
+            recent.tobytes(),
+            HISTORY_CAP,
+            history.tobytes(),
+        )
+
+    def _put_profile(self, user_id: str, profile: Mapping[str, Any]) -> Call:
+        try:
+            packed = orjson.dumps(dict(profile), option=orjson.OPT_SORT_KEYS)
+        except orjson.JSONEncodeError as error:
+            raise InputError(f"profile of {user_id!r:.80}: {error}") from error
+        where = (keys.profile_key(user_id), keys.forgotten_key(user_id))
+        return call(where, _LAYOUT, _owner(user_id), self._ring_ttl_s, packed)
+
+
+class _Scripts:
+    def __init__(self) -> None:
+        self.append = Script("append")
+        self.apply = Script("apply")
+        self.forget = Script("forget")
+        self.put_answer = Script("put_answer")
+        self.put_profile = Script("put_profile")
+
+
+async def _fetch_at_once(client: Client, queries: Sequence[ShopperQuery]) -> list[list[Any]]:
+    """Fetch all values in one command."""
+    wanted = [key for query in queries for key in keys.read_keys(query.user_id, query.bucket)]
+    values = await client.execute_command("MGET", *wanted)
+    if not isinstance(values, list) or len(values) != len(wanted):
+        raise StoreError(f"online store: expected {len(wanted)} values, got {values!r:.80}")
+    return [values[at : at + 4] for at in range(0, len(values), 4)]
+
+
+async def _fetch_by_slot(client: Client, queries: Sequence[ShopperQuery]) -> list[list[Any]]:
+    """Fetch each shopper's values with a command of one slot, one round trip a node."""
+    pipeline = client.pipeline(transaction=False)
+    for query in queries:
+        pipeline.execute_command("MGET", *keys.read_keys(query.user_id, query.bucket))
+    return list(await pipeline.execute())
+
+
+def _decode(
+    query: ShopperQuery,
+    recent_value: bytes | None,
+    history_value: bytes | None,
+    profile_value: bytes | None,
+    answer_value: bytes | None,
+) -> ShopperRead:
+    values = (recent_value, history_value, profile_value, answer_value)
+    if values == (None, None, None, None):
+        return ShopperRead(STRANGER, None)
+    owner = stable_hash(query.user_id)
+    recent = recent_value and decode_ring(recent_value, owner, RECENT_CAP)
+    history = history_value and decode_ring(history_value, owner, HISTORY_CAP)
+    profile = profile_value and decode_profile(profile_value, owner)
+    answer = answer_value and decode_answer(answer_value, owner, keys.bucket_name(query.bucket))
+    decoded = (recent, history, profile, answer)
+    disbelieved = sum(
+        value is not None and told is None for value, told in zip(values, decoded, strict=True)
+    )
+    return ShopperRead(
+        _state(recent or None, history or None, profile or None), answer, disbelieved
+    )
+
+
+def _state(recent: Ring | None, history: Ring | None, profile: Profile | None) -> ShopperState:
+    if recent is None and history is None and profile is None:
+        return STRANGER
+    revisions = (each.revision if each else "" for each in (recent, history, profile))
+    return ShopperState(
+        profile=profile.fields if profile else {},
+        recent=recent.records if recent else _NO_RECORDS,
+        history=history.records if history else _NO_RECORDS,
+        revision=".".join(map(str, revisions)),
+    )
+
+
+def _in_order(records: Records) -> Records:
+    """Return the records sorted by (ts, tag), each tag and item once: as the script needs them."""
+    if len(records) < 2:
+        return records
+    records = records[np.lexsort((records["tag"], records["ts"]))]
+    identity = np.stack((records["tag"].astype(np.uint64), records["item"]))
+    _, first = np.unique(identity, axis=1, return_index=True)
+    return records if len(first) == len(records) else records[np.sort(first)]
+
+
+def _digest(event: Event) -> bytes:
+    return blake2b(event.event_id.encode(), digest_size=16).digest()
+
+
+def _owner(user_id: str) -> bytes:
+    return stable_hash(user_id).to_bytes(8, "little")
+
+
+def _chunks(items: Iterable[T]) -> Iterable[list[T]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, _CHUNK)):
+        yield chunk
