@@ -26,8 +26,8 @@ from pyarrow import parquet
 from features.batches import as_frame
 from features.errors import InputError
 
-BLOCK_BYTES = 8 << 20
-"""Bytes of CSV parsed at a time."""
+BLOCK_BYTES = 1 << 20
+"""Bytes of CSV parsed at a time; Arrow reads up to 32 such blocks ahead."""
 
 BATCH_ROWS = 100_000
 """Rows of Parquet read at a time."""
@@ -121,7 +121,7 @@ def _parquet_batches(opened: _Opened) -> Iterator[Batch]:
 
 
 def _csv_batches(opened: _Opened, delimiter: str, encoding: str) -> Iterator[Batch]:
-    head = _Replayed(opened.file)
+    head = _Replayed(opened)
     names = _header(head.head, delimiter, encoding)
     bad: list[BadRow] = []
 
@@ -143,11 +143,11 @@ def _csv_batches(opened: _Opened, delimiter: str, encoding: str) -> Iterator[Bat
             null_values=[""],
         ),
     )
-    yield from _numbered(reader, bad, opened)
+    yield from _numbered(reader, bad, head)
 
 
 def _numbered(
-    reader: arrow_csv.CSVStreamingReader, bad: list[BadRow], opened: _Opened
+    reader: arrow_csv.CSVStreamingReader, bad: list[BadRow], head: "_Replayed"
 ) -> Iterator[Batch]:
     skipped: list[int] = []
     kept, told = 0, 0
@@ -158,25 +158,28 @@ def _numbered(
             rows[rows >= row] += 1
         kept += batch.num_rows
         frame = as_frame(pa.Table.from_batches([batch]))
-        yield Batch(frame, rows, min(opened.done(), 1.0), bad[told:])
+        yield Batch(frame, rows, head.done, bad[told:])
         told = len(skipped)
     if bad[told:]:
         yield Batch(pl.DataFrame(), np.empty(0, np.int64), 1.0, bad[told:])
 
 
 class _Replayed(io.RawIOBase):
-    """A stream whose first bytes were looked at and are read again."""
+    """A stream whose first bytes were looked at and are read again; it knows how far it came."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self.head = file.read(1 << 16)
+    def __init__(self, opened: _Opened) -> None:
+        self.head = opened.file.read(1 << 16)
+        self.done = 0.0
         self._rest = io.BytesIO(self.head)
-        self._file = file
+        self._opened = opened
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int | None = -1) -> bytes:
-        return self._rest.read(size) or self._file.read(-1 if size is None else size)
+        read = self._rest.read(size) or self._opened.file.read(-1 if size is None else size)
+        self.done = min(self._opened.done(), 1.0)  # here: only Arrow's thread may ask the file
+        return read
 
 
 def _header(head: bytes, delimiter: str, encoding: str) -> list[str]:
