@@ -1,0 +1,1 @@
+"""How items are ranked: candidates, ranker, popularity, training, export, bundles, registry."""

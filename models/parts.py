@@ -1,0 +1,70 @@
+"""What training hands to serving, before it is written as a bundle."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from features.catalogue import Catalogue
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """Groups of shoppers, one row each; row 0 is everybody and is named `global`.
+
+    A *taste* row (`country=Italy,type=Red`) holds shoppers by what they liked, a *market* row
+    (`market=FR`) by where they live.
+    """
+
+    names: tuple[str, ...]
+    popularity: Floats
+    """float32[rows, items]: shrunk, decayed popularity; the larger the better, never negative."""
+    item_rows: npt.NDArray[np.int32]
+    """int32[items]: the taste row an item speaks for, 0 for none."""
+    shoppers: npt.NDArray[np.uint64]
+    """uint64[shoppers]: stable hashes of user ids, sorted."""
+    shopper_rows: npt.NDArray[np.uint16]
+    """uint16[shoppers]: the row of each of `shoppers`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """The personal part: absent where there was too little to learn from.
+
+    The scorer's user vector is `sum(grade * inputs[item])`, its score `outputs @ user`.
+    """
+
+    scorer: bytes
+    """ONNX: `items` int64[B, H] (row numbers, -1 pads), `grades` float32[B, H] (0 pads)
+    → `scores` float32[B, items]."""
+    inputs: Floats
+    """float32[items, rank]."""
+    outputs: Floats
+    """float32[items, rank]."""
+    ranker: bytes | None
+    """ONNX: `features` float32[M, ranker features] → `score` float32[M, 1]; None where the
+    ranker did not beat its candidates."""
+    item_stats: Floats
+    """float32[items, len(models.ranker_features.ITEM_STATS)]: what the ranker sees of an item."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything a bundle carries. Items are in the order of `catalogue`."""
+
+    catalogue: Catalogue
+    segments: Segments
+    personal: Personal | None
+    reference: Mapping[str, Any]
+    """The reference profile for drift: quantiles of features and scores, JSON-able."""
+    metrics: Mapping[str, Any]
+    """What evaluation measured, JSON-able."""
+    parameters: Mapping[str, Any]
+    """What training was told and chose, JSON-able."""
+    dataset_version: str
+    example_user: str | None
+    """A shopper the model knows well, for the first request a newcomer tries."""
