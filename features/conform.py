@@ -113,7 +113,7 @@ class Conformer:
         return {ATTRIBUTE + name: column for name, column in declared.items()}
 
     def _rules(self, columns: Mapping[str, Column], types: Mapping[str, pl.DataType]) -> list[Rule]:
-        rules = [Rule(t, pl.col(t).is_null(), "required") for t in REQUIRED_ROWS[self.table]]
+        rules = [Rule(t, pl.col(_RAW + t).is_null(), "required") for t in REQUIRED_ROWS[self.table]]
         rules += [
             Rule(target, _bad_id(target), f"expected 1 to {MAX_ID_LENGTH} characters")
             for target in TARGETS[self.table]

@@ -53,10 +53,6 @@ LATEST_S = 4_102_444_800.0
 
 _MAX_VALUE = (2**31 - 1) / VALUE_SCALE
 _NEEDS_ITEM = frozenset(EventType) - {EventType.SESSION}
-_FIELDS = frozenset(
-    ("event_id", "type", "user_id", "item_id", "timestamp", "value")
-    + ("recommendation_id", "session_id", "context")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +68,9 @@ class Event:
     recommendation_id: str | None = None
     session_id: str | None = None
     context: Mapping[str, Any] | None = None
+
+
+_FIELDS = frozenset(Event.__dataclass_fields__)
 
 
 def parse_event(raw: object, *, field: str = "event") -> Event:

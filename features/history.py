@@ -48,7 +48,7 @@ _ADDED = TYPE_CODES[EventType.ADD_TO_CART]
 
 @dataclass(frozen=True, slots=True)
 class GradedItems:
-    """The items that describe a taste, latest last: `items` uint64[n] hashes, `grades` float32[n]."""
+    """The items that describe a taste, latest last: hashes uint64[n], grades float32[n]."""
 
     items: npt.NDArray[np.uint64]
     grades: npt.NDArray[np.float32]
@@ -91,8 +91,8 @@ def graded_items(records: Records, limit: int = GRADED_ITEMS) -> GradedItems:
 
 def refused_items(records: Records) -> npt.NDArray[np.uint64]:
     """Return the hashes of the items the shopper is not interested in."""
-    items: npt.NDArray[np.uint64] = records["item"]
-    return items[type_codes(records) == _REFUSED]
+    refused: npt.NDArray[np.uint64] = records["item"][type_codes(records) == _REFUSED]
+    return refused
 
 
 def blocked_items(records: Records) -> npt.NDArray[np.uint64]:

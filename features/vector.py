@@ -7,12 +7,13 @@ integers, so the same pair gives the same bits whatever stands beside it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 from features.definitions import FEATURES, Aggregation, Feature, Location, Profile, Recency, Window
-from features.events import TYPE_CODES, VALUE_SCALE, Records, type_codes
+from features.events import TYPE_CODES, VALUE_SCALE, EventType, Records, type_codes
 
 Ints = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
@@ -64,77 +65,104 @@ def behaviour_columns(
     features: Sequence[Feature] = FEATURES,
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Return the window and recency features by name, float64[pairs] each."""
-    codes, ts = type_codes(records), records["ts"]
-    window_starts: dict[int, Ints] = {}
-    columns: dict[str, npt.NDArray[np.float64]] = {}
+    table = _EventTable(records)
+    spans = sorted({each.seconds for each in features if isinstance(each, Window)})
+    bounds = as_of_ms - np.array(spans, np.int64)[:, None] * 1_000
+    opened = dict(zip(spans, first_not_before(records["ts"], starts, ends, bounds), strict=True))
+    columns = {}
     for feature in features:
         if isinstance(feature, Recency):
-            columns[feature.name] = _recency(feature, codes, ts, starts, ends, as_of_ms)
+            columns[feature.name] = _recency(feature, table, starts, ends, as_of_ms)
         elif isinstance(feature, Window):
-            seconds = feature.seconds
-            if seconds not in window_starts:
-                after = as_of_ms - seconds * 1_000
-                window_starts[seconds] = first_not_before(ts, starts, ends, after)
-            columns[feature.name] = _window(feature, codes, records, window_starts[seconds], ends)
+            columns[feature.name] = _window(feature, table, opened[feature.seconds], ends)
     return columns
 
 
 def first_not_before(ts: Ints, starts: Ints, ends: Ints, bounds: Ints) -> Ints:
-    """Return, per pair, the first index in [start, end) whose `ts` >= bound, else end.
+    """Return int64[windows, pairs]: the first index in [start, end) with `ts` >= bound, else end.
 
-    A binary search over all pairs at once; each slice must be sorted.
+    `bounds` is int64[windows, pairs]; each slice of `ts` must be sorted.
     """
-    low, high = starts.copy(), ends.copy()
+    if len(starts) <= _FEW_PAIRS:
+        found = np.empty(bounds.shape, np.int64)
+        for pair, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+            found[:, pair] = start + ts[start:end].searchsorted(bounds[:, pair])
+        return found
+    return _bisect(ts, starts, ends, bounds)
+
+
+_FEW_PAIRS = 64
+"""Up to here one `searchsorted` a pair is cheaper than a binary search over all pairs at once."""
+
+
+def _bisect(ts: Ints, starts: Ints, ends: Ints, bounds: Ints) -> Ints:
+    low = np.broadcast_to(starts, bounds.shape).copy()
+    high = np.broadcast_to(ends, bounds.shape).copy()
     for _ in range(int((ends - starts).max(initial=0)).bit_length()):
         middle = (low + high) >> 1
-        open_ = low < high
-        before = open_ & (ts[np.minimum(middle, len(ts) - 1)] < bounds)
+        searching = low < high
+        before = searching & (ts[np.minimum(middle, len(ts) - 1)] < bounds)
         low = np.where(before, middle + 1, low)
-        high = np.where(open_ & ~before, middle, high)
+        high = np.where(searching & ~before, middle, high)
     return low
 
 
-def _running(values: Ints) -> Ints:
+class _EventTable:
+    """Running totals over an event array, made once for each set of event types asked for."""
+
+    def __init__(self, records: Records) -> None:
+        self.ts: Ints = records["ts"]
+        self._values = records["value"].astype(np.int64)
+        self._codes = type_codes(records)
+        self._chosen = cache(self._choose)
+        self.counts = cache(self._count)
+        self.sums = cache(self._sum)
+
+    def _choose(self, types: tuple[EventType, ...]) -> npt.NDArray[np.bool_]:
+        wanted = np.zeros(16, bool)
+        wanted[[TYPE_CODES[kind] for kind in types]] = True
+        return wanted[self._codes]
+
+    def _count(self, types: tuple[EventType, ...]) -> Ints:
+        return _running(self._chosen(types))
+
+    def _sum(self, types: tuple[EventType, ...]) -> Ints:
+        return _running(self._values * self._chosen(types))
+
+    def last(self, types: tuple[EventType, ...]) -> Ints:
+        """Return, per event, the index of the latest one of `types` up to it, else -1."""
+        chosen = self._chosen(types)
+        return np.maximum.accumulate(np.where(chosen, np.arange(len(chosen)), -1))
+
+
+def _running(values: npt.NDArray[np.generic]) -> Ints:
     totals = np.zeros(len(values) + 1, np.int64)
     np.cumsum(values, out=totals[1:])
     return totals
 
 
-def _of_types(codes: npt.NDArray[np.uint32], feature: Window | Recency) -> npt.NDArray[np.bool_]:
-    wanted = np.zeros(16, bool)
-    wanted[[TYPE_CODES[kind] for kind in feature.types]] = True
-    return wanted[codes]
-
-
 def _window(
-    feature: Window, codes: npt.NDArray[np.uint32], records: Records, starts: Ints, ends: Ints
+    feature: Window, table: _EventTable, starts: Ints, ends: Ints
 ) -> npt.NDArray[np.float64]:
-    chosen = _of_types(codes, feature)
-    counts = _running(chosen.astype(np.int64))
+    counts = table.counts(feature.types)
     count = counts[ends] - counts[starts]
     if feature.aggregation is Aggregation.COUNT:
         return count.astype(np.float64)
-    values = _running(np.where(chosen, records["value"], 0).astype(np.int64))
-    total = (values[ends] - values[starts]) / VALUE_SCALE
+    sums = table.sums(feature.types)
+    total = (sums[ends] - sums[starts]) / VALUE_SCALE
     if feature.aggregation is Aggregation.SUM:
         return total
     return np.where(count > 0, total / np.maximum(count, 1), feature.default)
 
 
 def _recency(
-    feature: Recency,
-    codes: npt.NDArray[np.uint32],
-    ts: Ints,
-    starts: Ints,
-    ends: Ints,
-    as_of_ms: Ints,
+    feature: Recency, table: _EventTable, starts: Ints, ends: Ints, as_of_ms: Ints
 ) -> npt.NDArray[np.float64]:
-    if not len(ts):
+    if not len(table.ts):
         return np.full(len(starts), feature.default)
-    last = np.where(_of_types(codes, feature), np.arange(len(ts)), -1)
-    np.maximum.accumulate(last, out=last)
-    index = np.where(ends > starts, last[np.maximum(ends - 1, 0)], -1)
-    elapsed = np.maximum(as_of_ms - ts[np.maximum(index, 0)], 0) / 1_000
+    latest = table.last(feature.types)
+    index = np.where(ends > starts, latest[np.maximum(ends - 1, 0)], -1)
+    elapsed = np.maximum(as_of_ms - table.ts[np.maximum(index, 0)], 0) / 1_000
     return np.where(index >= starts, np.minimum(elapsed, feature.default), feature.default)
 
 

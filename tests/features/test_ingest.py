@@ -1,0 +1,394 @@
+"""Files in: every row checked, all or nothing, and the same file twice changes nothing."""
+
+import gzip
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+
+from features.__main__ import cli
+from features.errors import InputError
+from features.events import Event, EventType, event_tag
+from features.ingest import Ingested, find_inputs, ingest
+from features.mapping import parse_mapping
+from features.offline import OfflineStore
+from features.refusals import Refusal, TooManyRefusedError
+
+ITEMS = "item_id,category,price,in_stock,grape,abv\ni1,Red,9.5,true,Merlot,13\ni2,White,,,,12.5\n"
+HEADER = "event_id,type,user_id,item_id,timestamp,value\n"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Return a directory with two items and two events."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "items.csv").write_text(ITEMS)
+    (folder / "events.csv").write_text(
+        f"{HEADER}e1,click,u1,i1,1760000000,\ne2,rating,u1,i2,2025-10-09T08:53:20Z,4.5\n"
+    )
+    return folder
+
+
+def take(
+    data: Path, home: Path, mapping: dict[str, Any] | None = None, *, limit: int = 100
+) -> Ingested:
+    """Ingest a directory."""
+    inputs = find_inputs(data, parse_mapping(mapping or {}), {})
+    return ingest(home, inputs, max_refused=limit)
+
+
+def refused(data: Path, home: Path, *rows: str) -> list[tuple[int, str, str, str]]:
+    """Return what is refused of these event rows."""
+    (data / "events.csv").write_text(HEADER + "\n".join(rows) + "\n")
+    return [(each.row, each.column, each.value, each.why) for each in take(data, home).refused]
+
+
+def test_a_directory_is_taken_in_by_its_own_names(data: Path, tmp_path: Path) -> None:
+    """Schema columns need no mapping; other columns of items become attributes."""
+    result = take(data, tmp_path)
+
+    assert (result.items, result.events.accepted, result.refused) == (2, 2, ())
+    store = OfflineStore(tmp_path)
+    catalogue = store.catalogue()
+    assert catalogue.in_stock.tolist() == [True, True]
+    assert catalogue.price[0] == 9.5
+    assert catalogue.attributes["abv"].tolist() == [13.0, 12.5]
+    assert catalogue.attributes["grape"].tolist() == ["Merlot", ""]
+    rows = store.scan("events").sort("event_id").collect().to_dicts()
+    assert [row["timestamp"] for row in rows] == [datetime(2025, 10, 9, 8, 53, 20, tzinfo=UTC)] * 2
+    assert [row["arrived_at"] for row in rows] == [row["timestamp"] for row in rows]
+    assert store.event_log().of(0)["tag"].tolist() == sorted(
+        [event_tag("e1", EventType.CLICK), event_tag("e2", EventType.RATING)]
+    )
+
+
+def test_the_same_files_twice_change_nothing(data: Path, tmp_path: Path) -> None:
+    """No table gets a new version, with ids given or derived, and no staging is left."""
+    (data / "users.csv").write_text("user_id,country,age\nu1,FR,41\n")
+    take(data, tmp_path)
+    before = OfflineStore(tmp_path).version()
+    again = take(data, tmp_path)
+
+    assert (again.items, again.users, again.events.accepted, again.events.duplicates) == (
+        0,
+        0,
+        0,
+        2,
+    )
+    assert OfflineStore(tmp_path).version() == before == "events@0,items@0,users@0"
+    assert OfflineStore(tmp_path).event_log().profiles == {"u1": {"country": "FR", "age": 41.0}}
+    assert not list((tmp_path / "offline").glob(".staged-*"))
+
+
+def test_events_without_ids_get_stable_ones(data: Path, tmp_path: Path) -> None:
+    """The id comes from what the event says, not from where it stands in the file."""
+    rows = ["click,u1,i1,1760000000,", "click,u1,i1,1760000001,", "purchase,u1,i1,1760000000,3"]
+    header = HEADER.removeprefix("event_id,")
+    (data / "events.csv").write_text(header + "\n".join(rows))
+    assert take(data, tmp_path).events.accepted == 3
+
+    (data / "events.csv").write_text(header + "\n".join([*reversed(rows), rows[0]]))
+    again = take(data, tmp_path).events
+    assert (again.accepted, again.duplicates) == (0, 4)
+    ids = OfflineStore(tmp_path).scan("events").collect()["event_id"].to_list()
+    print(sorted(ids))
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "value", "why"),
+    [
+        (",click,u1,i1,1760000000,", "event_id", "", "required"),
+        ("x,,u1,i1,1760000000,", "type", "", "required"),
+        ("x,klick,u1,i1,1760000000,", "type", "klick", "expected one of impression"),
+        ("x,click,,i1,1760000000,", "user_id", "", "required"),
+        (f"x,click,{'u' * 129},i1,1760000000,", "user_id", "u" * 129, "1 to 128 characters"),
+        ("x,click,u1,,1760000000,", "item_id", "", "required but for sessions"),
+        ("x,click,u1,i9,1760000000,", "item_id", "i9", "no such item"),
+        ("x,click,u1,i1,,", "timestamp", "", "required"),
+        ("x,click,u1,i1,yesterday,", "timestamp", "yesterday", "seconds since 1970 or ISO 8601"),
+        ("x,click,u1,i1,nan,", "timestamp", "nan", "between 1970 and 2100"),
+        ("x,click,u1,i1,-1,", "timestamp", "-1", "between 1970 and 2100"),
+        ("x,click,u1,i1,4102444801,", "timestamp", "4102444801", "between 1970 and 2100"),
+        ("x,click,u1,i1,2125-01-01,", "timestamp", "2125-01-01", "between 1970 and 2100"),
+        ("x,click,u1,i1,1760000000000,", "timestamp", "1760000000000", "looks like milliseconds"),
+        ("x,click,u1,i1,1760000000000000,", "timestamp", "1760000000000000", "microseconds"),
+        ("x,rating,u1,i1,1760000000,", "value", "", "a rating needs a value"),
+        ("x,click,u1,i1,1760000000,two", "value", "two", "expected a number"),
+        ("x,purchase,u1,i1,1760000000,-1", "value", "-1", "number from 0 to 21,474,836.47"),
+        ("x,purchase,u1,i1,1760000000,21474836.48", "value", "21474836.48", "number from 0"),
+        ("x,purchase,u1,i1,1760000000,inf", "value", "inf", "number from 0"),
+        ("x,purchase,u1,i1,1760000000,NaN", "value", "NaN", "number from 0"),
+    ],
+)
+def test_a_bad_row_is_named_and_the_good_ones_taken(
+    data: Path, tmp_path: Path, row: str, column: str, value: str, why: str
+) -> None:
+    """Row, column, value and reason are reported; rows around it are written."""
+    good = ["a,session,u1,,1760000000,30", "b,purchase,ü,i1,0,0"]
+
+    ((number, *where, reason),) = refused(data, tmp_path, good[0], row, good[1])
+
+    assert (number, *where) == (3, column, value)
+    assert why in reason
+    assert OfflineStore(tmp_path).scan("events").collect()["event_id"].to_list() == ["a", "b"]
+
+
+def test_rows_with_too_many_cells_are_refused(data: Path, tmp_path: Path) -> None:
+    """A torn line is one refusal, and the next row keeps its number."""
+    found = refused(data, tmp_path, "a,click", "b,klick,u1,i1,1760000000,")
+
+    assert [each[0] for each in found] == [2, 3]
+    assert found[0][3] == "expected 6 columns, got 2"
+
+
+def test_too_many_bad_rows_write_nothing(data: Path, tmp_path: Path) -> None:
+    """One more than the limit stops everything, items included; at the limit the rest is taken."""
+    bad = "x,klick,u1,i1,1760000000,\n"
+    (data / "events.csv").write_text(f"{HEADER}a,click,u1,i1,1760000000,\n{bad * 3}")
+
+    with pytest.raises(TooManyRefusedError) as caught:
+        take(data, tmp_path, limit=2)
+
+    assert [each.row for each in caught.value.refusals] == [3, 4]
+    assert OfflineStore(tmp_path).version() == "events@-,items@-,users@-"
+    assert len(take(data, tmp_path, limit=3).refused) == 3
+    assert OfflineStore(tmp_path).count("events") == 1
+
+
+def test_a_truncated_file_writes_nothing(data: Path, tmp_path: Path) -> None:
+    """Items that came before a damaged events file are not written either."""
+    (data / "events.csv").unlink()
+    body = "".join(f"e{n},click,u{n * 7919},i1,{1_700_000_000 + n},\n" for n in range(30_000))
+    whole = gzip.compress((HEADER + body).encode())
+    (data / "events.csv.gz").write_bytes(whole[: len(whole) // 2])
+
+    with pytest.raises(InputError, match=r"events\.csv\.gz: damaged or cut short"):
+        take(data, tmp_path)
+
+    assert OfflineStore(tmp_path).version() == "events@-,items@-,users@-"
+    assert not list((tmp_path / "offline").glob(".staged-*"))
+
+
+def test_items_are_checked_too(data: Path, tmp_path: Path) -> None:
+    """Price, stock and ids of items follow rules; an id twice is refused the second time."""
+    (data / "events.csv").unlink()
+    rows = ["a,Red,1,yes", "b,Red,free,yes", "c,Red,1,maybe", "a,White,2,no", "d,,1,0", ",Red,1,0"]
+    (data / "items.csv").write_text("item_id,category,price,in_stock\n" + "\n".join(rows))
+
+    found = {(each.row, each.column, each.value) for each in take(data, tmp_path).refused}
+
+    assert found == {
+        (3, "price", "free"),
+        (4, "in_stock", "maybe"),
+        (5, "item_id", "a"),
+        (6, "category", ""),
+        (7, "item_id", ""),
+    }
+    assert OfflineStore(tmp_path).catalogue().category.tolist() == ["Red"]
+
+
+def test_a_misspelt_column_gets_the_nearest_name(data: Path, tmp_path: Path) -> None:
+    """Both a mapped and a needed column that is absent are named with a suggestion."""
+    with pytest.raises(InputError, match=r"items\.price: there is no 'prise'; .* 'price'"):
+        take(data, tmp_path, {"items": {"columns": {"price": "prise"}}})
+    with pytest.raises(InputError, match=r"attributes\.g: there is no 'Grapes'; .* 'grape'"):
+        take(data, tmp_path, {"items": {"attributes": {"g": "Grapes"}}})
+    (data / "items.csv").write_text(ITEMS.replace("item_id", "itemid"))
+    with pytest.raises(InputError, match=r"a column for item_id is needed.*'itemid'.*--map items"):
+        take(data, tmp_path)
+
+
+def test_attributes_are_numbers_only_where_all_values_are(data: Path, tmp_path: Path) -> None:
+    """A leading zero or one word makes a column text; true and false are 1 and 0."""
+    (data / "events.csv").unlink()
+    (data / "items.csv").write_text(
+        "item_id,category,zip,mixed,organic,empty\na,R,01234,1,true,\nb,R,56789,x,false,\n"
+    )
+    take(data, tmp_path)
+
+    columns = OfflineStore(tmp_path).catalogue().attributes
+
+    assert columns["zip"].tolist() == ["01234", "56789"]
+    assert columns["mixed"].tolist() == ["1", "x"]
+    assert columns["organic"].tolist() == [1.0, 0.0]
+    assert "empty" not in columns
+
+
+def test_list_literals_become_text(data: Path, tmp_path: Path) -> None:
+    """Python lists give their first value or all of them; what is no list is refused."""
+    (data / "events.csv").unlink()
+    (data / "items.csv").write_text(
+        'item_id,category,g\na,R,"[\'Merlot\', ""D\'Or""]"\nb,R,Merlot\nc,R,[]\n'
+    )
+    columns = {"first": {"column": "g", "list": "first"}, "all": {"column": "g", "list": "joined"}}
+
+    result = take(data, tmp_path, {"items": {"attributes": columns}})
+
+    assert [(each.row, each.column, each.value) for each in result.refused] == [(3, "g", "Merlot")]
+    attributes = OfflineStore(tmp_path).catalogue().attributes
+    assert attributes["first"].tolist() == ["Merlot", ""]
+    assert attributes["all"].tolist() == ["Merlot, D'Or", ""]
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        ({"unit": "ms"}, "1760000000123"),
+        ({}, "1760000000.123"),
+        ({}, "2025-10-09 08:53:20.123"),
+        ({"zone": "Europe/Paris"}, "2025-10-09T10:53:20.123"),
+        ({"zone": "Europe/Paris"}, "2025-10-09T08:53:20.123Z"),
+        ({}, "2025-10-09T10:53:20.123+02:00"),
+        ({"format": "%d.%m.%Y %H:%M:%S%.3f", "zone": "Asia/Tokyo"}, "09.10.2025 17:53:20.123"),
+        ({"format": "%Y%m%d%H%M%S%.3f %z"}, "20251009085320.123 +0000"),
+    ],
+)
+def test_times_are_understood_as_declared(
+    data: Path, tmp_path: Path, column: dict[str, str], text: str
+) -> None:
+    """Units, zones, ISO 8601 and own formats all name the same moment."""
+    (data / "events.csv").write_text(f"{HEADER}e,click,u,i1,{text},\n")
+    declared = {"events": {"columns": {"timestamp": {"column": "timestamp"} | column}}}
+
+    assert take(data, tmp_path, declared).refused == ()
+    stored = OfflineStore(tmp_path).scan("events").collect()["timestamp"].item()
+    assert stored == datetime(2025, 10, 9, 8, 53, 20, tzinfo=UTC) + timedelta(milliseconds=123)
+
+
+def test_parquet_times_and_integer_ids_are_taken(data: Path, tmp_path: Path) -> None:
+    """Typed columns need no text: naive times are in the declared zone."""
+    (data / "events.csv").unlink()
+    at = datetime(2025, 10, 9, 8, 53, 20)  # noqa: DTZ001 (a Parquet column without a zone)
+    pl.DataFrame(
+        {
+            "event_id": [17],
+            "type": ["click"],
+            "user_id": [4],
+            "item_id": ["i1"],
+            "timestamp": [at],
+        }
+    ).write_parquet(data / "events.parquet")
+
+    assert take(data, tmp_path).refused == ()
+    row = OfflineStore(tmp_path).scan("events").collect().to_dicts()[0]
+    assert (row["event_id"], row["user_id"], row["timestamp"]) == (
+        "17",
+        "4",
+        at.replace(tzinfo=UTC),
+    )
+
+
+def test_attributes_of_events_become_their_context(data: Path, tmp_path: Path) -> None:
+    """Only declared columns are kept, as one JSON object."""
+    (data / "events.csv").write_text(
+        HEADER.replace("value", "value,vintage,shop") + "e,click,u,i1,0,,1999,x\n"
+    )
+    declared = {"events": {"attributes": {"vintage": {"column": "vintage", "kind": "number"}}}}
+    take(data, tmp_path, declared)
+
+    row = OfflineStore(tmp_path).scan("events").collect().to_dicts()[0]
+    assert json.loads(row["context"]) == {"vintage": 1999}
+
+
+def test_a_context_column_must_hold_objects(data: Path, tmp_path: Path) -> None:
+    """Anything but a JSON object is refused."""
+    rows = ['a,click,u,i1,0,"{""page"": ""home""}"', "b,click,u,i1,0,[1]", "c,click,u,i1,0,{"]
+    (data / "events.csv").write_text(
+        "event_id,type,user_id,item_id,timestamp,context\n" + "\n".join(rows)
+    )
+
+    assert [each.row for each in take(data, tmp_path).refused] == [3, 4]
+
+
+def test_events_may_come_after_the_catalogue(data: Path, tmp_path: Path) -> None:
+    """Items stored earlier are known; events alone need no items file."""
+    take(data, tmp_path)
+    (data / "items.csv").unlink()
+    (data / "events.csv").write_text(f"{HEADER}n1,click,u,i2,5,\nn2,click,u,i3,5,\n")
+
+    result = take(data, tmp_path)
+
+    assert result.events.accepted == 1
+    assert result.refused == (
+        Refusal(str(data / "events.csv"), 3, "item_id", "i3", "no such item"),
+    )
+
+
+def run(home: Path, *arguments: str) -> Result:
+    """Run `python -m features` in process."""
+    return CliRunner().invoke(cli, arguments, env={"CUVEE_HOME": str(home)})
+
+
+def test_the_command_reports_and_shows(data: Path, tmp_path: Path) -> None:
+    """`ingest --data` picks up mapping.yaml, lists refused rows on stderr and ends with 0."""
+    (data / "mapping.yaml").write_text("events: {columns: {user_id: who}}")
+    text = (data / "events.csv").read_text() + "e3,click,u1,i7,1,\n"
+    (data / "events.csv").write_text(text.replace("user_id", "who"))
+
+    result = run(tmp_path, "ingest", "--data", str(data))
+
+    assert result.exit_code == 0
+    assert "events    2 new, 0 known already" in result.stdout
+    assert "events.csv  4    item_id  'i7'   no such item" in result.stderr
+    shown = json.loads(run(tmp_path, "show", "--json").stdout)
+    assert (shown["items"], shown["events"], shown["click"], shown["rating"]) == (2, 2, 1, 1)
+
+
+def test_a_mistake_ends_with_2_and_no_traceback(data: Path, tmp_path: Path) -> None:
+    """The user's mistakes are one line on stderr."""
+    for arguments, message in [
+        (("ingest",), "no file is named"),
+        (("ingest", "--data", f"{data}/x"), "no such directory"),
+        (("ingest", "--items", "gone.csv"), "gone.csv: there is no such file"),
+        (("ingest", "--data", str(data), "--map", "events.user_id=User"), "did you mean 'user_id'"),
+    ]:
+        result = run(tmp_path, *arguments)
+        assert result.exit_code == 2
+        assert result.stderr.startswith("error: ")
+        assert message in result.stderr
+        assert result.stderr.count("\n") == 1
+
+
+def test_flags_name_files_and_columns(data: Path, tmp_path: Path) -> None:
+    """Files and columns can be given without any mapping file."""
+    (data / "e.csv").write_text("kind,who,what,when\nclick,u,i1,0\n")
+    maps = ["type=kind", "user_id=who", "item_id=what", "timestamp=when"]
+    flags = [part for each in maps for part in ("--map", f"events.{each}")]
+
+    result = run(
+        tmp_path, "ingest", "--items", f"{data}/items.csv", "--events", f"{data}/e.csv", *flags
+    )
+
+    assert result.exit_code == 0, result.stderr
+    assert "events    1 new" in result.stdout
+
+
+def test_too_many_refused_by_the_command(data: Path, tmp_path: Path) -> None:
+    """--max-errors 0 refuses everything at the first bad row, with exit code 2."""
+    (data / "events.csv").write_text(f"{HEADER}e,click,u,i9,0,\n")
+
+    result = run(tmp_path, "ingest", "--data", str(data), "--max-errors", "0")
+
+    assert result.exit_code == 2
+    assert "nothing was written" in result.stderr
+    assert OfflineStore(tmp_path).version() == "events@-,items@-,users@-"
+
+
+def test_the_event_that_is_taken_is_the_event_that_parses(data: Path, tmp_path: Path) -> None:
+    """A row with every field equals the event that the HTTP door would have made of it."""
+    (data / "events.csv").write_text(
+        "event_id,type,user_id,item_id,timestamp,value,recommendation_id,session_id\n"
+        "e,purchase,u,i1,1760000000.5,19.99,r,s\n"
+    )
+    take(data, tmp_path)
+
+    row = (
+        OfflineStore(tmp_path).scan("events").drop("arrived_at", "context").collect().to_dicts()[0]
+    )
+    row |= {"timestamp": row["timestamp"].timestamp(), "type": EventType(row["type"])}
+    assert Event(**row) == Event("e", EventType.PURCHASE, "u", 1760000000.5, "i1", 19.99, "r", "s")
