@@ -1,0 +1,29 @@
+"""The body of a request: of a declared type and bounded size."""
+
+from aiohttp import web
+
+from server.errors import TooLargeError, UnsupportedTypeError
+
+MAX_BODY = 64 * 1024
+MAX_EVENTS_BODY = 1024 * 1024
+
+
+async def read_body(request: web.Request, limit: int = MAX_BODY) -> bytes:
+    """Return the body of at most `limit` bytes, announced as JSON or not at all.
+
+    Raises `UnsupportedTypeError`, or `TooLargeError` before reading where the size is announced.
+    """
+    if "Content-Type" in request.headers and not _is_json(request.content_type):
+        raise UnsupportedTypeError(
+            f"Content-Type: expected application/json, got {request.content_type:.80}"
+        )
+    if (request.content_length or 0) > limit:
+        raise TooLargeError(f"the body has {request.content_length} bytes, at most {limit} may be")
+    body = await request.read()
+    if len(body) > limit:
+        raise TooLargeError(f"the body has {len(body)} bytes, at most {limit} may be")
+    return body
+
+
+def _is_json(content_type: str) -> bool:
+    return content_type == "application/json" or content_type.endswith("+json")

@@ -1,0 +1,116 @@
+"""Requests of one event-loop turn share one call; nobody waits for a window.
+
+    submit ─ submit ─ submit ┐ (same turn)
+                             └─ run([a, b, c]) ─ each gets its own result or its own error
+
+What arrives while the allowed batches are under way becomes the next batch. Every waiter has
+its own deadline; one that gives up or goes away takes nothing from the others.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class SaturatedError(Exception):
+    """More is waiting than the coalescer may hold."""
+
+
+class Coalescer(Generic[Item, Result]):
+    """Shares one `run` call between all items submitted in one loop turn.
+
+    `run` takes the items and returns, in order, a result or an exception for each; what it
+    raises is every item's error.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]],
+        *,
+        max_batch: int,
+        max_running: int,
+        max_waiting: int,
+    ) -> None:
+        """Bound a batch's size, the batches under way at once, and the items waiting for one."""
+        self._run = run
+        self._max_batch = max_batch
+        self._max_running = max_running
+        self._max_waiting = max_waiting
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+        self._scheduled = False
+
+    async def submit(self, item: Item, deadline: float) -> Result:
+        """Return the result for `item`.
+
+        Raises `TimeoutError` when the loop's clock passes `deadline` first, `SaturatedError`
+        when too much is waiting, or the error that `run` gave for this item.
+        """
+        if len(self._waiting) >= self._max_waiting:
+            raise SaturatedError
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        timer = loop.call_at(deadline, _expire, future)
+        self._waiting.append((item, future))
+        self._schedule(loop)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+
+    async def close(self) -> None:
+        """Wait for the calls under way; new submissions are the caller's to stop."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._scheduled and len(self._running) < self._max_running:
+            self._scheduled = True
+            loop.call_soon(self._flush, loop)
+
+    def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._scheduled = False
+        while len(self._running) < self._max_running and (batch := self._take()):
+            task = loop.create_task(self._call(batch))
+            self._running.add(task)
+            task.add_done_callback(self._finished)
+
+    def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        batch: list[tuple[Item, asyncio.Future[Result]]] = []
+        while self._waiting and len(batch) < self._max_batch:
+            item, future = self._waiting.popleft()
+            if not future.done():
+                batch.append((item, future))
+        return batch
+
+    async def _call(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        results: Sequence[Result | Exception]
+        try:
+            results = await self._run([item for item, _ in batch])
+        except Exception as error:  # noqa: BLE001 - every waiter gets it
+            results = [error] * len(batch)
+        for (_, future), result in zip(batch, results, strict=True):
+            _settle(future, result)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if self._waiting:
+            self._schedule(task.get_loop())
+
+
+def _expire(future: "asyncio.Future[Result]") -> None:
+    if not future.done():
+        future.set_exception(TimeoutError())
+
+
+def _settle(future: "asyncio.Future[Result]", result: Result | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)

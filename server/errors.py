@@ -1,0 +1,144 @@
+"""Errors the client sees, each with its HTTP status, as RFC 9457 problem details.
+
+    bad bytes ─ ClientError 4xx        the client's to mend; `errors` names the fields
+    no room, no store, draining ─ UnavailableError 503 with Retry-After
+
+A recommendation that went wrong inside is none of these: it is answered from the ladder.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+PROBLEM_TYPE = "application/problem+json"
+
+
+class ServiceError(Exception):
+    """Base of every error that becomes a problem document."""
+
+    status = 500
+    title = "Internal error"
+
+    def __init__(self, detail: str, errors: Sequence[tuple[str, str]] = ()) -> None:
+        """Keep `detail` for a person and `errors`, (field, message) pairs, for a program."""
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = tuple(errors)
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers this error needs beside the body."""
+        return {}
+
+
+class ClientError(ServiceError):
+    """The request cannot be served as it stands."""
+
+    status = 400
+    title = "Bad request"
+
+
+class MalformedError(ClientError):
+    """The body is not JSON."""
+
+    title = "Malformed JSON"
+
+
+class UnauthorizedError(ClientError):
+    """An admin route was called without its token."""
+
+    status = 401
+    title = "Unauthorized"
+
+    def headers(self) -> dict[str, str]:
+        """Name the scheme, as HTTP asks of a 401."""
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class ForbiddenError(ClientError):
+    """An admin route was called with a wrong token, or admin routes are off."""
+
+    status = 403
+    title = "Forbidden"
+
+
+class NotFoundError(ClientError):
+    """What the path names does not exist."""
+
+    status = 404
+    title = "Not found"
+
+
+class ConflictError(ClientError):
+    """The state of the service forbids what was asked."""
+
+    status = 409
+    title = "Conflict"
+
+
+class TooLargeError(ClientError):
+    """The body exceeds the route's limit."""
+
+    status = 413
+    title = "Body too large"
+
+
+class UnsupportedTypeError(ClientError):
+    """The body is announced as something other than JSON."""
+
+    status = 415
+    title = "Unsupported media type"
+
+
+class InvalidError(ClientError):
+    """A field has a value that is not allowed."""
+
+    status = 422
+    title = "Invalid field"
+
+
+class UnavailableError(ServiceError):
+    """The service cannot take this request now; the client may come back."""
+
+    status = 503
+    title = "Service unavailable"
+
+    def __init__(self, detail: str, retry_after_s: int = 1) -> None:
+        """Tell the client to come back in `retry_after_s` seconds."""
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+    def headers(self) -> dict[str, str]:
+        """Say when to come back."""
+        return {"Retry-After": str(self.retry_after_s)}
+
+
+def problem_response(error: ServiceError, request_id: str) -> web.Response:
+    """Return the problem document of `error`."""
+    return problem(
+        error.status, error.title, error.detail, request_id, error.errors, error.headers()
+    )
+
+
+def problem(
+    status: int,
+    title: str,
+    detail: str,
+    request_id: str,
+    errors: Sequence[tuple[str, str]] = (),
+    headers: dict[str, str] | None = None,
+) -> web.Response:
+    """Return an RFC 9457 `application/problem+json` response."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "request_id": request_id,
+    }
+    if errors:
+        body["errors"] = [{"field": field, "message": message} for field, message in errors]
+    return web.Response(
+        body=orjson.dumps(body), status=status, content_type=PROBLEM_TYPE, headers=headers
+    )

@@ -1,0 +1,40 @@
+"""A post of events: all of them valid, or refused with every mistake named."""
+
+from features.errors import FieldError
+from features.events import Event, parse_event
+from server.errors import InvalidError
+from server.query import parse_json
+
+MAX_EVENTS = 1_000
+_MAX_ERRORS = 20
+
+
+def parse_events(body: bytes) -> list[Event]:
+    """Return the events in `body`, `{"events": [event, ...]}` with 1 to 1,000 of them.
+
+    Raises `MalformedError`, or `InvalidError` naming index and field of up to 20 mistakes.
+    """
+    raw = _list(parse_json(body))
+    events, mistakes = [], []
+    for index, each in enumerate(raw):
+        try:
+            events.append(parse_event(each, field=f"events[{index}]"))
+        except FieldError as error:
+            mistakes.append((error.field, error.message))
+    if mistakes:
+        raise InvalidError(f"{len(mistakes)} of {len(raw)} events refused", mistakes[:_MAX_ERRORS])
+    return events
+
+
+def _list(raw: object) -> list[object]:
+    if not isinstance(raw, dict) or set(raw) != {"events"}:
+        raise _invalid("body", 'expected {"events": [event, ...]} and nothing else')
+    events = raw["events"]
+    if not isinstance(events, list) or not 0 < len(events) <= MAX_EVENTS:
+        told = len(events) if isinstance(events, list) else type(events).__name__
+        raise _invalid("events", f"expected a list of 1 to {MAX_EVENTS} events, got {told}")
+    return events
+
+
+def _invalid(field: str, message: str) -> InvalidError:
+    return InvalidError(f"{field}: {message}", [(field, message)])

@@ -1,0 +1,222 @@
+"""A recommendation request: parsed once, mistakes named, normalised for the cache.
+
+Unknown fields are refused, not ignored: a misspelt `exclude` must not show what it should hide.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from features.errors import FieldError
+from features.events import parse_id, parse_timestamp
+from models.request import Filters
+from server.errors import InvalidError, MalformedError
+
+MAX_K = 100
+DEFAULT_K = 10
+MAX_EXCLUDE = 1_000
+MAX_CATEGORIES = 100
+MAX_LABEL = 64
+
+_FIELDS = ("user_id", "k", "context", "filters", "exclude", "session_id", "cursor")
+_CONTEXT_FIELDS = ("timestamp", "device", "location", "page", "item_id", "segment")
+_LOCATION_FIELDS = ("country", "lat", "lon")
+_FILTER_FIELDS = ("category", "price_min", "price_max", "in_stock")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where and when the list is shown; `timestamp` in seconds UTC."""
+
+    timestamp: float
+    device: str | None = None
+    country: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    page: str | None = None
+    item_id: str | None = None
+    segment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A valid request for `k` items for one shopper."""
+
+    user_id: str
+    k: int
+    context: Context
+    filters: Filters
+    exclude: tuple[str, ...]
+    session_id: str | None
+
+    def bucket(self) -> str:
+        """Return the stable hash, 16 hex digits, of all that changes the answer but the shopper.
+
+        A timestamp becomes its hour of the week and month, a position its degree, the excluded
+        items a set: requests that deserve the same answer share it.
+        """
+        context, filters = self.context, self.filters
+        parts = (
+            self.k,
+            time.strftime("%m%w%H", time.gmtime(context.timestamp)),
+            context.device,
+            context.country,
+            None if context.latitude is None else round(context.latitude),
+            context.page,
+            context.item_id,
+            context.segment,
+            filters.categories and sorted(filters.categories),
+            filters.price_min,
+            filters.price_max,
+            filters.in_stock,
+            sorted(self.exclude),
+        )
+        return blake2b(orjson.dumps(parts), digest_size=8).hexdigest()
+
+
+def parse_json(body: bytes) -> Any:  # noqa: ANN401 - JSON may be anything
+    """Return the JSON value in `body`, or raise `MalformedError`; NaN and Infinity are no JSON."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedError(str(error)) from None
+
+
+def parse_query(body: bytes, clock: Callable[[], float] = time.time) -> Query:
+    """Return the `Query` in `body`; raise `MalformedError`, or `InvalidError` naming the fields."""
+    raw = parse_json(body)
+    try:
+        return _query(raw, clock)
+    except FieldError as error:
+        raise InvalidError(str(error), [(error.field, error.message)]) from None
+
+
+def _query(raw: object, clock: Callable[[], float]) -> Query:
+    fields = _object(raw, "", _FIELDS)
+    if fields.get("cursor") is not None:
+        raise FieldError("cursor", "expected null: this list has a single page")
+    session = fields.get("session_id")
+    return Query(
+        user_id=parse_id(fields.get("user_id"), "user_id"),
+        k=parse_k(fields.get("k", DEFAULT_K)),
+        context=_context(fields.get("context"), clock),
+        filters=_filters(fields.get("filters")),
+        exclude=_ids(fields.get("exclude"), "exclude", MAX_EXCLUDE),
+        session_id=None if session is None else parse_id(session, "session_id"),
+    )
+
+
+def parse_k(raw: object, field: str = "k") -> int:
+    """Return `raw` as a list length, 1 to 100."""
+    if isinstance(raw, bool) or not isinstance(raw, int) or not 1 <= raw <= MAX_K:
+        raise FieldError(field, f"expected an integer from 1 to {MAX_K}, got {raw!r:.40}")
+    return raw
+
+
+def parse_count(told: Mapping[str, str], field: str, default: int, most: int) -> int:
+    """Return the query parameter `field` of a URL, an integer from 1 to `most`.
+
+    Raises `InvalidError`.
+    """
+    raw = told.get(field, str(default))
+    if not (raw.isascii() and raw.isdigit() and 1 <= int(raw[:6]) <= most):
+        message = f"expected an integer from 1 to {most}, got {raw!r:.40}"
+        raise InvalidError(f"{field}: {message}", [(field, message)])
+    return int(raw)
+
+
+def parse_path_id(request_path: Mapping[str, str], field: str) -> str:
+    """Return the id that the path names; raise `InvalidError` where it can be none."""
+    try:
+        return parse_id(request_path[field], field)
+    except FieldError as error:
+        raise InvalidError(str(error), [(error.field, error.message)]) from None
+
+
+def _object(raw: object, field: str, known: tuple[str, ...]) -> Mapping[str, Any]:
+    if not isinstance(raw, dict):
+        raise FieldError(field or "body", f"expected an object, got {type(raw).__name__}")
+    for name in raw:
+        if name not in known:
+            near = get_close_matches(name[:MAX_LABEL], known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            path = f"{field}.{name}" if field else name
+            raise FieldError(path[:MAX_LABEL], f"unknown field{hint}")
+    return raw
+
+
+def _context(raw: object, clock: Callable[[], float]) -> Context:
+    if raw is None:
+        return Context(clock())
+    fields = _object(raw, "context", _CONTEXT_FIELDS)
+    location = fields.get("location")
+    place = _object({} if location is None else location, "context.location", _LOCATION_FIELDS)
+    stamp = fields.get("timestamp")
+    return Context(
+        timestamp=clock() if stamp is None else parse_timestamp(stamp, "context.timestamp"),
+        device=_label(fields.get("device"), "context.device"),
+        country=_label(place.get("country"), "context.location.country"),
+        latitude=_number(place.get("lat"), "context.location.lat", -90, 90),
+        longitude=_number(place.get("lon"), "context.location.lon", -180, 180),
+        page=_label(fields.get("page"), "context.page"),
+        item_id=_optional_id(fields.get("item_id"), "context.item_id"),
+        segment=_label(fields.get("segment"), "context.segment", 2 * MAX_LABEL),
+    )
+
+
+def _filters(raw: object) -> Filters:
+    if raw is None:
+        return Filters()
+    fields = _object(raw, "filters", _FILTER_FIELDS)
+    in_stock = fields.get("in_stock", True)
+    if not isinstance(in_stock, bool):
+        raise FieldError("filters.in_stock", f"expected true or false, got {in_stock!r:.40}")
+    categories = fields.get("category")
+    low = _number(fields.get("price_min"), "filters.price_min", 0, math.inf)
+    high = _number(fields.get("price_max"), "filters.price_max", 0, math.inf)
+    if low is not None and high is not None and low > high:
+        raise FieldError("filters.price_min", f"expected at most price_max {high}, got {low}")
+    return Filters(
+        categories=None
+        if categories is None
+        else _ids(categories, "filters.category", MAX_CATEGORIES),
+        price_min=low,
+        price_max=high,
+        in_stock=in_stock,
+    )
+
+
+def _ids(raw: object, field: str, limit: int) -> tuple[str, ...]:
+    if raw is None:
+        return ()
+    if not isinstance(raw, list):
+        raise FieldError(field, f"expected a list of strings, got {type(raw).__name__}")
+    if len(raw) > limit:
+        raise FieldError(field, f"expected at most {limit} entries, got {len(raw)}")
+    return tuple(parse_id(each, f"{field}[{index}]") for index, each in enumerate(raw))
+
+
+def _optional_id(raw: object, field: str) -> str | None:
+    return None if raw is None else parse_id(raw, field)
+
+
+def _label(raw: object, field: str, longest: int = MAX_LABEL) -> str | None:
+    if raw is None:
+        return None
+    if not isinstance(raw, str) or not 0 < len(raw) <= longest:
+        raise FieldError(field, f"expected a string of 1 to {longest} characters, got {raw!r:.40}")
+    return parse_id(raw, field)
+
+
+def _number(raw: object, field: str, low: float, high: float) -> float | None:
+    if raw is None:
+        return None
+    if isinstance(raw, bool) or not isinstance(raw, int | float) or not low <= raw <= high:
+        raise FieldError(field, f"expected a number from {low} to {high}, got {raw!r:.40}")
+    return float(raw)

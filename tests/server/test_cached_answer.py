@@ -1,0 +1,31 @@
+"""A cached answer is believed only for the model and state it was made for."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.cached_answer import CachedAnswer, decode_cached, encode_cached
+
+TEXT = st.text(max_size=40)
+
+
+@given(st.binary(min_size=1), st.integers(0, 65_535), TEXT, TEXT)
+def test_round_trip(items: bytes, segment: int, version: str, revision: str) -> None:
+    """What was cached comes back for the same model and state."""
+    answer = CachedAnswer(items, segment)
+    assert decode_cached(encode_cached(answer, version, revision), version, revision) == answer
+
+
+@given(TEXT, TEXT, TEXT, TEXT)
+def test_another_model_or_state_is_not_believed(
+    version: str, revision: str, other_version: str, other_revision: str
+) -> None:
+    """A list made for one state is never shown for another."""
+    value = encode_cached(CachedAnswer(b"[]", 0), version, revision)
+    believed = decode_cached(value, other_version, other_revision) is not None
+    assert believed == ((version, revision) == (other_version, other_revision))
+
+
+@given(st.binary(max_size=18))
+def test_too_short_a_value_is_not_believed(value: bytes) -> None:
+    """A cut value is no answer, and no error."""
+    assert decode_cached(value, "v", "r") is None

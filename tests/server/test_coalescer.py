@@ -1,0 +1,160 @@
+"""Requests of one turn share a call; each has its own deadline and its own error."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from server.coalescer import Coalescer, SaturatedError
+
+
+class Doubler:
+    """Doubles numbers, notes its batches, and can be held back."""
+
+    def __init__(self) -> None:
+        """Hold nothing back."""
+        self.batches: list[list[int]] = []
+        self.entered = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, items: Sequence[int]) -> Sequence[int | Exception]:
+        """Double `items`; a negative one is its own error."""
+        self.batches.append(list(items))
+        self.entered.set()
+        await self.gate.wait()
+        return [ValueError(str(item)) if item < 0 else 2 * item for item in items]
+
+
+def make(run: Doubler, **bounds: int) -> Coalescer[int, int]:
+    """Return a coalescer over `run`."""
+    return Coalescer(run, **{"max_batch": 8, "max_running": 1, "max_waiting": 64, **bounds})
+
+
+def soon() -> float:
+    """Return a deadline that nobody reaches."""
+    return asyncio.get_running_loop().time() + 30
+
+
+async def test_items_of_one_turn_share_a_call() -> None:
+    """Ten submissions of one turn are one batch, and each gets its own result."""
+    run = Doubler()
+    coalescer = make(run, max_batch=16)
+    results = await asyncio.gather(*(coalescer.submit(n, soon()) for n in range(10)))
+    assert results == [2 * n for n in range(10)]
+    assert run.batches == [list(range(10))]
+
+
+async def test_batches_are_bounded() -> None:
+    """What exceeds the batch size goes into the next one, in order."""
+    run = Doubler()
+    await asyncio.gather(*(make(run, max_batch=4).submit(n, soon()) for n in range(3)))
+    coalescer = make(run, max_batch=2)
+    run.batches.clear()
+    await asyncio.gather(*(coalescer.submit(n, soon()) for n in range(5)))
+    assert run.batches == [[0, 1], [2, 3], [4]]
+
+
+async def test_one_error_is_one_waiters() -> None:
+    """An item's error reaches its own waiter; its neighbours get their results."""
+    coalescer = make(Doubler())
+    one, bad, two = await asyncio.gather(
+        *(coalescer.submit(n, soon()) for n in (1, -1, 2)), return_exceptions=True
+    )
+    assert (one, two) == (2, 4)
+    assert isinstance(bad, ValueError)
+
+
+async def test_what_arrives_meanwhile_is_the_next_batch() -> None:
+    """While a call is under way the others gather, and go together."""
+    run = Doubler()
+    coalescer = make(run)
+    run.gate.clear()
+    first = asyncio.ensure_future(coalescer.submit(0, soon()))
+    await run.entered.wait()
+    rest = [asyncio.ensure_future(coalescer.submit(n, soon())) for n in (1, 2, 3)]
+    await asyncio.sleep(0)
+    run.gate.set()
+    assert await asyncio.gather(first, *rest) == [0, 2, 4, 6]
+    assert run.batches == [[0], [1, 2, 3]]
+
+
+async def test_each_waiter_has_its_own_deadline() -> None:
+    """One that waited too long gets a timeout; the call goes on for the other."""
+    run = Doubler()
+    coalescer = make(run)
+    run.gate.clear()
+    patient = asyncio.ensure_future(coalescer.submit(1, soon()))
+    with pytest.raises(TimeoutError):
+        await coalescer.submit(2, asyncio.get_running_loop().time())
+    run.gate.set()
+    assert await patient == 2
+
+
+async def test_the_expired_are_not_computed() -> None:
+    """A waiter whose time ran out before its batch began costs nothing."""
+    run = Doubler()
+    coalescer = make(run)
+    run.gate.clear()
+    first = asyncio.ensure_future(coalescer.submit(1, soon()))
+    await run.entered.wait()
+    with pytest.raises(TimeoutError):
+        await coalescer.submit(2, asyncio.get_running_loop().time())
+    third = asyncio.ensure_future(coalescer.submit(3, soon()))
+    await asyncio.sleep(0)
+    run.gate.set()
+    assert await asyncio.gather(first, third) == [2, 6]
+    assert run.batches == [[1], [3]]
+
+
+async def test_a_cancelled_waiter_takes_nothing_from_others() -> None:
+    """Cancelling one submission leaves the call and its other waiters alone."""
+    run = Doubler()
+    coalescer = make(run)
+    run.gate.clear()
+    gone = asyncio.ensure_future(coalescer.submit(1, soon()))
+    kept = asyncio.ensure_future(coalescer.submit(2, soon()))
+    await run.entered.wait()
+    gone.cancel()
+    run.gate.set()
+    assert await kept == 4
+    assert gone.cancelled() or gone.cancelling()
+
+
+async def test_too_much_waiting_is_refused() -> None:
+    """Beyond its bound the coalescer refuses at once instead of queueing."""
+    run = Doubler()
+    coalescer = make(run, max_waiting=2)
+    run.gate.clear()
+    first = asyncio.ensure_future(coalescer.submit(0, soon()))
+    await run.entered.wait()
+    waiting = [asyncio.ensure_future(coalescer.submit(n, soon())) for n in (1, 2)]
+    await asyncio.sleep(0)
+    with pytest.raises(SaturatedError):
+        await coalescer.submit(3, soon())
+    run.gate.set()
+    assert await asyncio.gather(first, *waiting) == [0, 2, 4]
+
+
+async def test_a_failing_call_fails_all_its_waiters() -> None:
+    """What the call itself raises is every waiter's error."""
+
+    async def broken(_: Sequence[int]) -> Sequence[int]:
+        raise ConnectionError
+
+    coalescer: Coalescer[int, int] = Coalescer(broken, max_batch=8, max_running=1, max_waiting=8)
+    results = await asyncio.gather(
+        *(coalescer.submit(n, soon()) for n in range(3)), return_exceptions=True
+    )
+    assert all(isinstance(each, ConnectionError) for each in results)
+
+
+async def test_close_waits_for_the_call_under_way() -> None:
+    """After close no call is left behind."""
+    run = Doubler()
+    coalescer = make(run)
+    pending = asyncio.ensure_future(coalescer.submit(4, soon()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await coalescer.close()
+    assert await pending == 8
