@@ -10,6 +10,7 @@ COMMANDS = {
     "ingest": ("features.ingest_command:ingest_command", "Take your own files in."),
     "simulate": ("features.simulate:simulate_command", "Make the demo wine shop."),
     "show": ("features.show:show_command", "Show what is stored."),
+    "shoppers": ("features.shoppers:shoppers_command", "List who is most active."),
     "tidy": ("features.show:tidy_command", "Merge small files, drop what no version needs."),
     "materialize": ("features.materialize:materialize_command", "Bring the store online."),
     "consume": ("features.consumer:consume_command", "Carry online events into the store."),

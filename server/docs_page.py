@@ -30,7 +30,7 @@ def docs_page(document: bytes) -> str:
     info = spec["info"]
     parts = [
         _HEAD.format(title=escape(info["title"])),
-        f"<h1>{escape(info['title'])}</h1><p>{escape(info['description'])} ",
+        f"<h1>{escape(info['title'])}</h1><p>{_prose(info['description'])} ",
         'The same for programs: <a href="/openapi.json">openapi.json</a>.</p>',
     ]
     for tag in spec["tags"]:

@@ -1,0 +1,76 @@
+# Every command of the project. `make help` lists them.
+PYTHON ?= python3
+PY := .venv/bin/python
+
+# With DATA=DIRECTORY everything is made from your own files, in a home of its own.
+DATA ?=
+MAPPING ?=
+EVENTS ?= 100000
+ifeq ($(DATA),)
+CUVEE_HOME ?= var
+else
+CUVEE_HOME ?= var/own/$(notdir $(abspath $(DATA)))
+endif
+export CUVEE_HOME
+
+.DEFAULT_GOAL := help
+.PHONY: help run data train serve test lint format loadtest show clean
+
+help: ## List what make can do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: data train ## Data, model, service: all that is missing, then serve (DATA=DIR: your own files)
+	$(PY) -m server
+
+data: .venv/.train ## Take DATA=DIR [MAPPING=FILE] in, or make the demo store (EVENTS=100000)
+ifeq ($(DATA),)
+	$(PY) -m features simulate --if-empty --events $(EVENTS)
+else
+	$(PY) -m features ingest --data "$(DATA)" $(if $(MAPPING),--mapping "$(MAPPING)")
+endif
+
+train: .venv/.train ## Train a model on the data, if there is none of these data, and bring shoppers online
+	$(PY) -m models train --if-stale
+	$(PY) -m features materialize
+
+serve: .venv/.train ## Serve what is there
+	$(PY) -m server
+
+test: .venv/.dev ## Run every test (ARGS="-k name" for some)
+	$(PY) -m pytest $(ARGS)
+
+lint: .venv/.dev ## Check style, types and the Dockerfile
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	.venv/bin/hadolint Dockerfile
+
+format: .venv/.dev ## Format the code
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+loadtest: .venv/.dev data train ## Start the service, send it shoppers for a minute, judge what they saw
+	$(PY) -m features shoppers --most 1000 > "$(CUVEE_HOME)/shoppers.txt"
+	$(PY) -m loadtests run --home "$(CUVEE_HOME)" --shoppers "$(CUVEE_HOME)/shoppers.txt"
+
+show: .venv/.train ## Show what data and models there are
+	$(PY) -m features show
+	$(PY) -m models list
+
+clean: ## Remove the virtual environment and caches, never data
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+
+# One virtual environment; each stamp says which extras are in it.
+.venv/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: Python 3.11 or newer is needed; name one with make PYTHON=python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.train: .venv/.made pyproject.toml
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[train]'
+	@touch $@
+
+.venv/.dev: .venv/.train pyproject.toml
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
