@@ -1,7 +1,6 @@
 """`python -m features shoppers`: who the shoppers are, the most active first."""
 
 import click
-import polars as pl
 
 from features.home import home_directory
 from features.offline import OfflineStore
