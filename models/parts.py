@@ -50,6 +50,8 @@ class Personal:
     ranker did not beat its candidates."""
     item_stats: Floats
     """float32[items, len(models.ranker_features.ITEM_STATS)]: what the ranker sees of an item."""
+    item_codes: npt.NDArray[np.int32]
+    """int32[items, models.ranker_features.AFFINITIES]: attribute values by number, -1 unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Real stores for all rooms: the wheel's Valkey, or what `CUVEE_REDIS_URL` names.
 
-    valkey     the session's embedded server, empty
-    redis_url  where the store under test is, empty; a server that holds data is refused
+valkey     the session's embedded server, empty
+redis_url  where the store under test is, empty; a server that holds data is refused
 """
 
 import os

@@ -67,9 +67,9 @@ class ChaosProxy:
                 up_writer.write(asked)
                 await up_writer.drain()
         finally:
+            up_writer.close()  # before the wait, which may be cancelled itself
             back.cancel()
             await asyncio.gather(back, return_exceptions=True)
-            up_writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while told := await reader.read(65_536):

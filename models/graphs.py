@@ -1,0 +1,61 @@
+"""ONNX graphs under onnxruntime: opened from bytes that were checked, run on one thread."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from models.errors import BundleError
+
+Shape = tuple[int | None, ...]
+"""Sizes of a tensor's axes, None where any size goes."""
+
+
+class Graph:
+    """One graph of a single output. Threads are the caller's: `run` uses the one it is called on.
+
+    A pool of threads would spin between requests and take the processor from the event loop.
+    """
+
+    def __init__(
+        self, name: str, model: bytes, inputs: Mapping[str, tuple[str, Shape]], output: Shape
+    ) -> None:
+        """Open `model`; raise `BundleError` unless it takes `inputs` and gives `output`."""
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        options.enable_cpu_mem_arena = False  # it grows with the largest batch and never shrinks
+        options.enable_mem_pattern = False
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(model, options, ["CPUExecutionProvider"])
+        except Exception as error:  # noqa: BLE001 - its errors have no common base
+            raise BundleError(f"{name}: no ONNX graph ({str(error)[:200]})") from None
+        self._check(name, inputs, output)
+
+    def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+        """Return the output for `feeds`."""
+        result: npt.NDArray[np.float32] = self._session.run(None, feeds)[0]
+        return result
+
+    def _check(self, name: str, inputs: Mapping[str, tuple[str, Shape]], output: Shape) -> None:
+        found = {each.name: (each.type, each.shape) for each in self._session.get_inputs()}
+        if found.keys() != inputs.keys():
+            raise BundleError(f"{name}: expected inputs {sorted(inputs)}, got {sorted(found)}")
+        for each, (kind, shape) in inputs.items():
+            if found[each][0] != kind or not _fits(found[each][1], shape):
+                told = f"{found[each][0]} {found[each][1]}"
+                raise BundleError(f"{name}: input {each}: expected {kind} {shape}, got {told}")
+        outputs = self._session.get_outputs()
+        if len(outputs) != 1 or not _fits(outputs[0].shape, output):
+            shapes = [each.shape for each in outputs]
+            raise BundleError(f"{name}: expected one output {output}, got {shapes}")
+
+
+def _fits(found: list[Any], wanted: Shape) -> bool:
+    return len(found) == len(wanted) and all(
+        size is None or each == size for each, size in zip(found, wanted, strict=True)
+    )

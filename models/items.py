@@ -1,0 +1,74 @@
+"""The items of a model: ids, rows, and which of them a filter lets through."""
+
+from collections import OrderedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from features.catalogue import Catalogue
+from features.ids import stable_hashes
+from models.request import Filters
+
+Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.int64]
+
+_REMEMBERED_FILTERS = 256
+
+
+class Items:
+    """The catalogue as it is asked for: by id, by hash, by filter."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        """Index `catalogue`."""
+        self.ids = catalogue.item_ids
+        self._category = catalogue.category
+        self._price = catalogue.price
+        self._in_stock = catalogue.in_stock
+        self._rows = {item_id: row for row, item_id in enumerate(self.ids)}
+        hashes = stable_hashes(self.ids)
+        self._order = np.argsort(hashes, kind="stable")
+        self._hashes = hashes[self._order]
+        self._masks: OrderedDict[Filters, Mask] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return len(self.ids)
+
+    def row_of(self, item_id: str) -> int | None:
+        """Return the row of an item, None where it is not of this catalogue."""
+        return self._rows.get(item_id)
+
+    def rows_of(self, hashes: npt.NDArray[np.uint64]) -> Rows:
+        """Return the row of each item hash, int64[n], -1 where it is not of this catalogue."""
+        places = np.searchsorted(self._hashes, hashes)
+        places[places == len(self._hashes)] = 0
+        rows: Rows = self._order[places]
+        rows[self._hashes[places] != hashes] = -1
+        return rows
+
+    def allowed(self, filters: Filters, blocked: npt.NDArray[np.uint64]) -> Mask:
+        """Return bool[items]: what passes `filters` and is not among the `blocked` hashes."""
+        mask = self._passing(filters).copy()
+        if len(blocked):
+            rows = self.rows_of(blocked)
+            mask[rows[rows >= 0]] = False
+        return mask
+
+    def _passing(self, filters: Filters) -> Mask:
+        mask = self._masks.get(filters)
+        if mask is None:
+            mask = self._compute(filters)
+            self._masks[filters] = mask
+            if len(self._masks) > _REMEMBERED_FILTERS:
+                self._masks.popitem(last=False)
+        return mask
+
+    def _compute(self, filters: Filters) -> Mask:
+        mask = self._in_stock.copy() if filters.in_stock else np.ones(len(self), bool)
+        if filters.categories is not None:
+            mask &= np.isin(self._category, filters.categories)
+        if filters.price_min is not None:  # an unknown price passes no bound
+            mask &= self._price >= filters.price_min
+        if filters.price_max is not None:
+            mask &= self._price <= filters.price_max
+        return mask

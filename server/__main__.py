@@ -1,0 +1,46 @@
+"""`python -m server`: serve what is there, and say plainly what is missing."""
+
+import logging
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from features.errors import FeaturesError
+from server.settings import Settings, SettingsError, unknown_variables
+
+USAGE = 2
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Serve recommendations over HTTP until SIGTERM or Ctrl-C.
+
+    Settings are environment variables, see docs/settings.md: CUVEE_HOST, CUVEE_PORT,
+    CUVEE_WORKERS, CUVEE_HOME, CUVEE_REDIS_URL and others. Without CUVEE_REDIS_URL the service
+    starts a Valkey of its own under CUVEE_HOME.
+    """
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
+    for line in unknown_variables(os.environ):
+        click.echo(f"warning: {line}", err=True)
+    try:
+        settings = Settings.from_environment(os.environ)
+    except SettingsError as error:
+        _refuse(error.mistakes)
+    from server.launcher import Launcher, PortError, listen  # noqa: PLC0415 - mistakes first
+
+    try:
+        Launcher(settings, listen(settings)).run()
+    except (PortError, FeaturesError) as error:
+        _refuse([str(error)])
+
+
+def _refuse(mistakes: list[str]) -> NoReturn:
+    for line in mistakes:
+        click.echo(f"error: {line}", err=True)
+    sys.exit(USAGE)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m server")

@@ -1,0 +1,38 @@
+"""Who may call the admin routes: the bearer of `CUVEE_ADMIN_TOKEN`."""
+
+from functools import wraps
+from hmac import compare_digest
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from server import keys
+from server.errors import ForbiddenError, UnauthorizedError
+
+_SCHEME = "Bearer "
+
+
+def admin(handler: Handler) -> Handler:
+    """Let only the bearer of the token through.
+
+    Raises `ForbiddenError` for a wrong token or where there is none to bear, `UnauthorizedError`
+    for no token.
+    """
+
+    @wraps(handler)
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        token = request.app[keys.SETTINGS].admin_token
+        if token is None:
+            raise ForbiddenError("admin routes are off: CUVEE_ADMIN_TOKEN is unset")
+        told = request.headers.get("Authorization", "")
+        if not told.startswith(_SCHEME):
+            raise UnauthorizedError("expected Authorization: Bearer TOKEN")
+        if not compare_digest(_bytes(told[len(_SCHEME) :]), _bytes(token)):
+            raise ForbiddenError("this is not the admin token")
+        return await handler(request)
+
+    return guarded
+
+
+def _bytes(header: str) -> bytes:
+    return header.encode("utf-8", "surrogateescape")

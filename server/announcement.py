@@ -1,0 +1,26 @@
+"""What the service says of itself when it is up: where it is, and the one request to try."""
+
+from shlex import quote
+
+import orjson
+from aiohttp import web
+
+from server import keys
+from server.settings import Settings
+
+STRANGER = "guest"
+
+
+def announcement(settings: Settings, app: web.Application) -> str:
+    """Return the lines to print."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{settings.port}"
+    model = app[keys.MODELS].model
+    if model is None:
+        return f"Cuvée is up on {url}, and has no model yet: python -m models train makes one"
+    told = orjson.dumps({"user_id": model.example_user or STRANGER, "k": 3}).decode()
+    return (
+        f"Cuvée serves model {model.version} on {url} (try {url}/docs). Ask it for a list:\n\n"
+        f"curl -s {url}/v1/recommendations "
+        f"-H 'Content-Type: application/json' -d {quote(told)}\n"
+    )

@@ -1,0 +1,129 @@
+"""The one place where concrete classes meet: settings in, application out."""
+
+import asyncio
+import gc
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+
+from aiohttp import web
+from models.registry import Registry
+from prometheus_client import CollectorRegistry
+
+from features.online import NullStore, OnlineStore
+from features.valkey_store import ValkeyStore
+from monitoring.metrics import Metrics
+from monitoring.realtime import Alert, RealTimeMonitor
+from server import keys
+from server.admission import Gate
+from server.background import Background
+from server.body import MAX_EVENTS_BODY
+from server.breaker import Breaker
+from server.current_model import CurrentModel
+from server.inference import Inference
+from server.last_known import LastKnown
+from server.loop_lag import watch_loop_lag
+from server.middleware import serve
+from server.reader import Reader
+from server.recommender import Recommender
+from server.routes import add_routes
+from server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+HARD_LIMIT = 4
+"""Beyond this many times `CUVEE_MAX_INFLIGHT` requests under way, more are refused."""
+
+
+def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Application:
+    """Return the application; `store` stands in for the one that the settings name.
+
+    Without `redis_url` nobody is known: the launcher names the embedded server's there.
+    """
+    app = web.Application(middlewares=(serve,), client_max_size=MAX_EVENTS_BODY, logger=log)
+    collectors = CollectorRegistry()
+    metrics = Metrics(collectors)
+    app[keys.SETTINGS] = settings
+    app[keys.COLLECTORS] = collectors
+    app[keys.METRICS] = metrics
+    app[keys.REGISTRY] = Registry(settings.home)
+    app[keys.MODELS] = CurrentModel(app[keys.REGISTRY], metrics)
+    app[keys.LAST_KNOWN] = LastKnown()
+    app[keys.DRAIN] = asyncio.Event()
+    app[keys.STORE] = store or _store(settings)
+    add_routes(app)
+    app.cleanup_ctx.extend((_monitor, _store_closed, _recommender, _model, _loop_watched))
+    return app
+
+
+def _store(settings: Settings) -> OnlineStore:
+    return NullStore() if settings.redis_url is None else ValkeyStore(settings.redis_url)
+
+
+async def _monitor(app: web.Application) -> AsyncIterator[None]:
+    monitor = RealTimeMonitor(app[keys.SETTINGS].home / "run" / "window", on_alert=_tell)
+    app[keys.MONITOR] = monitor
+    yield
+    monitor.close()
+
+
+def _tell(alert: Alert) -> None:
+    log.warning(
+        "%s: %.1f ms, request %s, %d more since the last alert",
+        alert.kind,
+        alert.latency_ms,
+        alert.request_id,
+        alert.suppressed,
+    )
+
+
+async def _store_closed(app: web.Application) -> AsyncIterator[None]:
+    yield
+    with suppress(Exception):  # the process ends, reachable store or not
+        await app[keys.STORE].close()
+
+
+async def _recommender(app: web.Application) -> AsyncIterator[None]:
+    settings, metrics, store = app[keys.SETTINGS], app[keys.METRICS], app[keys.STORE]
+    breaker = Breaker(asyncio.get_running_loop().time)
+    reader = Reader(store, breaker, metrics, settings.feature_timeout_s)
+    inference, background = Inference(metrics), Background(metrics)
+    app[keys.RECOMMENDER] = Recommender(
+        models=app[keys.MODELS],
+        gate=Gate(settings.max_inflight, HARD_LIMIT * settings.max_inflight),
+        reader=reader,
+        inference=inference,
+        store=store,
+        last_known=app[keys.LAST_KNOWN],
+        background=background,
+        metrics=metrics,
+        cache_ttl_s=settings.cache_ttl_s,
+    )
+    yield
+    await background.close()
+    await inference.close()
+    await reader.close()
+
+
+async def _model(app: web.Application) -> AsyncIterator[None]:
+    models = app[keys.MODELS]
+    await models.start()
+    gc.collect()
+    gc.freeze()  # what stands now stands for ever: collections need not walk it
+    async with _running(models.follow()):
+        yield
+
+
+async def _loop_watched(app: web.Application) -> AsyncIterator[None]:
+    async with _running(watch_loop_lag(app[keys.METRICS])):
+        yield
+
+
+@asynccontextmanager
+async def _running(forever: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(forever)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))

@@ -1,0 +1,106 @@
+"""The model that serves now, and its replacement while requests go on.
+
+alias changed? ─ load, verify, warm (in a thread) ─ change one reference ─ old one goes by itself
+
+A bundle that cannot be loaded changes nothing: the old model serves on.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+from features.errors import FeaturesError
+from models.model import Model
+from models.registry import Registry
+from monitoring.labels import ErrorKind
+from monitoring.metrics import Metrics
+from server.errors import UnavailableError
+
+log = logging.getLogger(__name__)
+
+POLL_S = 1.0
+"""How often the production alias is read."""
+
+RETRY_S = 30.0
+"""When a bundle that could not be loaded is tried again."""
+
+
+class CurrentModel:
+    """Holds the production model of a registry and follows its alias."""
+
+    def __init__(self, registry: Registry, metrics: Metrics) -> None:
+        """Hold no model yet."""
+        self._registry = registry
+        self._metrics = metrics
+        self._model: Model | None = None
+        self._refused: tuple[str, float] | None = None
+        self._swapping = asyncio.Lock()
+
+    @property
+    def model(self) -> Model | None:
+        """Return the model that serves, None before the first."""
+        return self._model
+
+    def require(self) -> Model:
+        """Return the model, or raise `UnavailableError` telling how to make one."""
+        if self._model is None:
+            raise UnavailableError("there is no model yet: python -m models train makes one", 5)
+        return self._model
+
+    async def start(self) -> None:
+        """Take the production model, else the newest other that can be loaded."""
+        async with self._swapping:
+            for version in await asyncio.to_thread(lambda: list(self._candidates())):
+                if await self._take(version):
+                    return
+
+    async def refresh(self) -> None:
+        """Swap to the production model if it is another one now."""
+        async with self._swapping:
+            version = await asyncio.to_thread(self._registry.production)
+            if version is None or (self._model and self._model.version == version):
+                return
+            if not self._is_refused(version):
+                await self._take(version)
+
+    async def follow(self) -> None:
+        """Refresh for ever."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            try:
+                await self.refresh()
+            except Exception:  # the next poll may find it mended
+                log.exception("the model registry could not be read")
+                self._metrics.error(ErrorKind.BACKGROUND)
+
+    def _candidates(self) -> Iterator[str]:
+        production = self._registry.production()
+        if production is not None:
+            yield production
+        yield from (
+            each.version for each in self._registry.manifests() if each.version != production
+        )
+
+    def _is_refused(self, version: str) -> bool:
+        now = asyncio.get_running_loop().time()
+        return self._refused is not None and self._refused[0] == version and now < self._refused[1]
+
+    async def _take(self, version: str) -> bool:
+        try:
+            model = await asyncio.to_thread(self._load, version)
+        except FeaturesError as error:
+            self._metrics.error(ErrorKind.BUNDLE)
+            self._refused = (version, asyncio.get_running_loop().time() + RETRY_S)
+            serving = self._model.version if self._model else "none"
+            log.error("model %s refused, serving %s: %s", version, serving, error)  # noqa: TRY400
+            return False
+        self._model = model
+        self._refused = None
+        self._metrics.model(version)
+        log.info("serving model %s", version)
+        return True
+
+    def _load(self, version: str) -> Model:
+        model = self._registry.load(version)
+        model.warm()
+        return model

@@ -1,0 +1,30 @@
+"""`GET /openapi.json` and `/docs`: how to call the service, for programs and for people."""
+
+from functools import cache
+from pathlib import Path
+
+from aiohttp import web
+
+from server.docs_page import docs_page
+
+OPENAPI_PATH = Path(__file__).parents[1] / "openapi.json"
+
+
+async def openapi(_: web.Request) -> web.Response:
+    """Return the OpenAPI 3.1 document."""
+    return web.Response(body=_document(), content_type="application/json")
+
+
+async def page(_: web.Request) -> web.Response:
+    """Return the document as a page; it needs nothing from elsewhere."""
+    return web.Response(text=_page(), content_type="text/html")
+
+
+@cache
+def _document() -> bytes:
+    return OPENAPI_PATH.read_bytes()
+
+
+@cache
+def _page() -> str:
+    return docs_page(_document())

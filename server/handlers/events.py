@@ -1,0 +1,37 @@
+"""`POST /v1/events`: what shoppers did, kept before it is acknowledged."""
+
+import asyncio
+import logging
+
+import orjson
+from aiohttp import web
+
+from features.errors import FieldError, StoreError, StoreFullError
+from monitoring.labels import ErrorKind
+from server import keys
+from server.body import MAX_EVENTS_BODY, read_body
+from server.errors import InvalidError, UnavailableError
+from server.event_batch import parse_events
+
+log = logging.getLogger(__name__)
+
+APPEND_TIMEOUT_S = 2.0
+"""How long a post waits for the store. The events may be kept all the same, or sent again."""
+
+
+async def append(request: web.Request) -> web.Response:
+    """Keep the events, make them visible to the next answer, and acknowledge."""
+    events = parse_events(await read_body(request, MAX_EVENTS_BODY))
+    metrics = request.app[keys.METRICS]
+    try:
+        async with asyncio.timeout(APPEND_TIMEOUT_S):
+            appended = await request.app[keys.STORE].append(events)
+    except FieldError as error:
+        raise InvalidError(str(error), [(error.field, error.message)]) from None
+    except (StoreError, TimeoutError) as error:
+        full = isinstance(error, StoreFullError)
+        metrics.error(ErrorKind.STORE_FULL if full else ErrorKind.EVENT_LOG)
+        log.warning("events refused: %s", str(error) or "the store is late")
+        raise UnavailableError("events cannot be kept now, send them again", 1) from None
+    metrics.events(appended.accepted, appended.duplicates)
+    return web.Response(status=202, body=orjson.dumps(appended), content_type="application/json")

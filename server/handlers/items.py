@@ -1,0 +1,42 @@
+"""`GET /v1/items/{id}/similar` and `GET /v1/popular`: lists that belong to no shopper."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from models.request import Filters, RankedItem
+from server import keys
+from server.errors import NotFoundError
+from server.last_known import NOTHING
+from server.query import DEFAULT_K, MAX_K, parse_count, parse_path_id
+
+
+async def similar(request: web.Request) -> web.Response:
+    """Return the neighbours of an item."""
+    k = parse_count(request.query, "k", DEFAULT_K, MAX_K)
+    model = request.app[keys.MODELS].require()
+    item_id = parse_path_id(request.match_info, "item_id")
+    index = model.index_of(item_id)
+    if index is None:
+        raise NotFoundError(f"item {item_id!r:.140} is not in the catalogue of this model")
+    items = model.similar(index, k)
+    return _listed({"item_id": item_id}, items, model.version)
+
+
+async def popular(request: web.Request) -> web.Response:
+    """Return what a segment buys, or everybody."""
+    k = parse_count(request.query, "k", DEFAULT_K, MAX_K)
+    model = request.app[keys.MODELS].require()
+    name = request.query.get("segment", model.segment_names[0])
+    segment = model.segment_named(name)
+    if segment is None:
+        raise NotFoundError(f"segment {name!r:.140} is none of this model's")
+    items = model.popular(segment, NOTHING, Filters(), k)
+    return _listed({"segment": name}, items, model.version)
+
+
+def _listed(subject: dict[str, Any], items: Sequence[RankedItem], version: str) -> web.Response:
+    body = orjson.dumps({**subject, "items": items, "model_version": version})
+    return web.Response(body=body, content_type="application/json")

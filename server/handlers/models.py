@@ -1,0 +1,78 @@
+"""The model registry (admin): what there is, which one serves, the one before."""
+
+import asyncio
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from models.errors import BundleError, RegistryError
+from models.manifest import Manifest
+from models.registry import Registry
+from server import keys
+from server.admin import admin
+from server.errors import ConflictError, NotFoundError
+
+
+@admin
+async def show(request: web.Request) -> web.Response:
+    """Return every bundle, newest first, and which aliases name it."""
+    told = await asyncio.to_thread(_told, request.app[keys.REGISTRY])
+    serving = request.app[keys.MODELS].model
+    return _json({**told, "serving": serving and serving.version})
+
+
+@admin
+async def promote(request: web.Request) -> web.Response:
+    """Verify a bundle, make it the production model and serve it."""
+    registry, version = request.app[keys.REGISTRY], request.match_info["version"]
+    known = await asyncio.to_thread(lambda: {each.version for each in registry.manifests()})
+    if version not in known:
+        raise NotFoundError(f"there is no model {version!r:.140}")
+    try:
+        await asyncio.to_thread(registry.promote, version)
+    except (BundleError, RegistryError) as error:
+        raise ConflictError(str(error)) from None
+    return await _served(request)
+
+
+@admin
+async def rollback(request: web.Request) -> web.Response:
+    """Make the previous model the production model again and serve it."""
+    try:
+        await asyncio.to_thread(request.app[keys.REGISTRY].rollback)
+    except (BundleError, RegistryError) as error:
+        raise ConflictError(str(error)) from None
+    return await _served(request)
+
+
+async def _served(request: web.Request) -> web.Response:
+    registry, models = request.app[keys.REGISTRY], request.app[keys.MODELS]
+    await models.refresh()
+    aliases = await asyncio.to_thread(_aliases, registry)
+    return _json({**aliases, "serving": models.model and models.model.version})
+
+
+def _told(registry: Registry) -> dict[str, Any]:
+    return {**_aliases(registry), "models": [_summary(each) for each in registry.manifests()]}
+
+
+def _aliases(registry: Registry) -> dict[str, str | None]:
+    return {
+        "production": registry.production(),
+        "previous": registry.previous(),
+        "candidate": registry.candidate(),
+    }
+
+
+def _summary(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "version": manifest.version,
+        "created": manifest.created,
+        "dataset_version": manifest.dataset_version,
+        "metrics": manifest.metrics,
+    }
+
+
+def _json(told: dict[str, Any]) -> web.Response:
+    return web.Response(body=orjson.dumps(told), content_type="application/json")

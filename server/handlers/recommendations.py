@@ -1,0 +1,26 @@
+"""`POST /v1/recommendations`: the items this shopper should see now."""
+
+import asyncio
+
+from aiohttp import web
+
+from monitoring.labels import Stage
+from server import keys
+from server.answer import encode_answer
+from server.body import read_body
+from server.deadline import Deadline
+from server.query import parse_query
+
+
+async def recommend(request: web.Request) -> web.Response:
+    """Answer with a list, before the deadline that began when the request came in."""
+    query = parse_query(await read_body(request))
+    app, clock = request.app, asyncio.get_running_loop().time
+    started = request[keys.STARTED]
+    deadline = Deadline(started + app[keys.SETTINGS].deadline_s)
+    answer = await app[keys.RECOMMENDER].recommend(query, deadline)
+    request[keys.ANSWER] = answer
+    answered = clock()
+    body = encode_answer(answer, query.user_id, answered - started)
+    app[keys.METRICS].stage(Stage.ENCODE, clock() - answered)
+    return web.Response(body=body, content_type="application/json")

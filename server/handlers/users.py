@@ -1,0 +1,96 @@
+"""`GET` and `DELETE /v1/users/{id}`: what is known of a shopper, and forgetting it (admin)."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+import orjson
+from aiohttp import web
+from models.model import Model
+
+from features.definitions import FEATURE_NAMES
+from features.errors import StoreError
+from features.events import TYPE_CODES, VALUE_SCALE, Records, type_codes
+from features.history import merge_rings
+from features.online import ShopperQuery, ShopperState
+from features.vector import Moment, feature_vectors
+from server import keys
+from server.admin import admin
+from server.errors import UnavailableError
+from server.query import parse_path_id
+
+STORE_TIMEOUT_S = 2.0
+_TYPE_NAMES = {code: kind.value for kind, code in TYPE_CODES.items()}
+
+
+@admin
+async def show(request: web.Request) -> web.Response:
+    """Return profile, events and features of the shopper, as the next answer would see them."""
+    user_id = parse_path_id(request.match_info, "user_id")
+    async with _reachable():
+        (read,) = await request.app[keys.STORE].read([ShopperQuery(user_id, "")])
+    told = _told(user_id, read.state, request.app[keys.MODELS].model)
+    return web.Response(body=orjson.dumps(told), content_type="application/json")
+
+
+@admin
+async def forget(request: web.Request) -> web.Response:
+    """Remove the shopper online at once, and offline as soon as the event log is read."""
+    user_id = parse_path_id(request.match_info, "user_id")
+    async with _reachable():
+        await request.app[keys.STORE].forget(user_id)
+    request.app[keys.LAST_KNOWN].forget(user_id)
+    return web.Response(status=204)
+
+
+@asynccontextmanager
+async def _reachable() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(STORE_TIMEOUT_S):
+            yield
+    except (StoreError, TimeoutError):
+        raise UnavailableError("the online store does not answer") from None
+
+
+def _told(user_id: str, state: ShopperState, model: Model | None) -> dict[str, Any]:
+    records = merge_rings(state.recent, state.history)
+    return {
+        "user_id": user_id,
+        "known": state.known,
+        "revision": state.revision or None,
+        "profile": dict(state.profile),
+        "segment": model and model.segment_names[model.segment_of(records)],
+        "features": _features(records, state),
+        "events": _events(records, model),
+    }
+
+
+def _features(records: Records, state: ShopperState) -> dict[str, float]:
+    moment = Moment(int(time.time() * 1_000), None, None, state.profile)
+    start, end = np.zeros(1, np.int64), np.full(1, len(records), np.int64)
+    vector = feature_vectors(records, start, end, (moment,))[0]
+    return dict(zip(FEATURE_NAMES, vector.tolist(), strict=True))
+
+
+def _events(records: Records, model: Model | None) -> list[dict[str, Any]]:
+    """Return the events, latest first; an item that the model does not know has no name."""
+    known = model.indices_of(records["item"]).tolist() if model else [-1] * len(records)
+    columns = zip(
+        known,
+        type_codes(records).tolist(),
+        records["ts"].tolist(),
+        records["value"].tolist(),
+        strict=True,
+    )
+    return [
+        {
+            "type": _TYPE_NAMES.get(code),
+            "item_id": model.item_id(index) if model and index >= 0 else None,
+            "timestamp": ts / 1_000,
+            "value": value / VALUE_SCALE,
+        }
+        for index, code, ts, value in columns
+    ][::-1]

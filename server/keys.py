@@ -1,0 +1,43 @@
+"""Every key under which something is kept in the application or in a request.
+
+Types are named, not imported: the process manager needs `DRAIN` and nothing that it names.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from models.registry import Registry
+    from prometheus_client import CollectorRegistry
+
+    from features.online import OnlineStore
+    from monitoring.metrics import Metrics
+    from monitoring.realtime import RealTimeMonitor
+    from server.answer import Answer
+    from server.current_model import CurrentModel
+    from server.last_known import LastKnown
+    from server.recommender import Recommender
+    from server.settings import Settings
+
+DRAIN = web.AppKey("drain", asyncio.Event)
+"""Set when the process has begun to stop: readiness fails, requests are still answered."""
+
+COLLECTORS: web.AppKey["CollectorRegistry"] = web.AppKey("collectors")
+LAST_KNOWN: web.AppKey["LastKnown"] = web.AppKey("last_known")
+METRICS: web.AppKey["Metrics"] = web.AppKey("metrics")
+MODELS: web.AppKey["CurrentModel"] = web.AppKey("models")
+MONITOR: web.AppKey["RealTimeMonitor"] = web.AppKey("monitor")
+RECOMMENDER: web.AppKey["Recommender"] = web.AppKey("recommender")
+REGISTRY: web.AppKey["Registry"] = web.AppKey("registry")
+SETTINGS: web.AppKey["Settings"] = web.AppKey("settings")
+STORE: web.AppKey["OnlineStore"] = web.AppKey("store")
+
+ANSWER: web.RequestKey["Answer"] = web.RequestKey("answer")
+"""Which rung of the ladder answered the request, for the metrics."""
+
+REQUEST_ID = web.RequestKey("request_id", str)
+
+STARTED = web.RequestKey("started", float)
+"""When the request came in, on the event loop's clock."""

@@ -1,0 +1,112 @@
+"""Logging that cannot hold up the event loop: lines for people, JSON for collectors.
+
+record ─ said a moment ago? ─ bounded queue ─ a thread ─ stderr
+
+A full queue drops and counts; a message that repeats is told once in ten seconds, with the
+number of those left out.
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from logging.handlers import QueueHandler, QueueListener
+from queue import Full, Queue
+
+import orjson
+
+QUEUE_LENGTH = 4_096
+REPEAT_S = 10.0
+_LINE = "%(asctime)s %(levelname)-7s %(message)s"
+
+
+class Log:
+    """The process's logging: start it once, stop it last."""
+
+    def __init__(self, level: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """Log what is at least of `level`, to stderr."""
+        output = logging.StreamHandler(sys.stderr)
+        output.setFormatter(logging.Formatter(_LINE) if sys.stderr.isatty() else JsonLines())
+        self._handler = BoundedHandler(Queue(QUEUE_LENGTH))
+        self._handler.addFilter(Repeats(clock))
+        self._listener = QueueListener(self._handler.queue, output)
+        self._level = level
+
+    def start(self) -> None:
+        """Take over the root logger. Call it after a fork: it starts a thread."""
+        root = logging.getLogger()
+        root.handlers[:] = [self._handler]
+        root.setLevel(self._level)
+        self._listener.start()
+
+    def stop(self) -> None:
+        """Write what is queued."""
+        self._listener.stop()
+
+    def on_drop(self, dropped: Callable[[], None]) -> None:
+        """Call `dropped` for each record that there was no room for."""
+        self._handler.dropped = dropped
+
+
+class BoundedHandler(QueueHandler):
+    """Queues records, and drops what there is no room for."""
+
+    queue: "Queue[logging.LogRecord]"
+
+    def __init__(self, queue: "Queue[logging.LogRecord]") -> None:
+        """Queue into `queue`."""
+        super().__init__(queue)
+        self.dropped: Callable[[], None] = _nothing
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Queue or drop, never wait."""
+        try:
+            self.queue.put_nowait(record)
+        except Full:
+            self.dropped()
+
+
+class Repeats(logging.Filter):
+    """Lets the first of equal messages through, and then one each `REPEAT_S`."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Measure by `clock`, in seconds."""
+        super().__init__()
+        self._clock = clock
+        self._told: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether to let `record` through; say in it how many were left out."""
+        if record.levelno < logging.WARNING:
+            return True
+        key, now = (record.name, str(record.msg)), self._clock()
+        told_at, left_out = self._told.get(key, (-REPEAT_S, 0))
+        if now - told_at < REPEAT_S:
+            self._told[key] = (told_at, left_out + 1)
+            return False
+        self._told[key] = (now, 0)
+        if left_out:
+            record.msg = f"{record.msg} ({left_out} more since)"
+        return True
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        line = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            "pid": record.process,
+        }
+        if record.exc_text or record.exc_info:
+            line["error"] = record.exc_text or self.formatException(record.exc_info)  # type: ignore[arg-type]
+        return orjson.dumps(line, default=str).decode("utf-8", "replace")
+
+
+def _nothing() -> None:
+    pass

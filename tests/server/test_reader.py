@@ -1,0 +1,127 @@
+"""Reading within the budget: late reads, the breaker, and what the answer will say."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from features.errors import StoreError
+from features.online import NullStore, ShopperQuery, ShopperRead
+from monitoring.labels import BreakerState, Reason
+from monitoring.metrics import Metrics
+from server.breaker import Breaker
+from server.deadline import Deadline
+from server.reader import Reader, ReadFailedError
+
+QUERY = ShopperQuery("u1", "b")
+
+
+class Store(NullStore):
+    """A store that can be held back or made to fail, and counts its round trips."""
+
+    def __init__(self) -> None:
+        """Work well."""
+        self.round_trips = 0
+        self.fails = False
+        self.held: asyncio.Event | None = None
+
+    async def read(self, queries: Sequence[ShopperQuery]) -> list[ShopperRead]:
+        """Read as told."""
+        self.round_trips += 1
+        if self.held is not None:
+            await self.held.wait()
+        if self.fails:
+            raise StoreError("down")
+        return await super().read(queries)
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def make(store: Store, budget_s: float = 5.0) -> tuple[Reader, Breaker, Clock]:
+    """Return a reader over `store`, its breaker, and the breaker's clock."""
+    clock = Clock()
+    breaker = Breaker(clock, threshold=3, cooldown_s=1.0)
+    return Reader(store, breaker, Metrics(CollectorRegistry()), budget_s), breaker, clock
+
+
+async def read(reader: Reader) -> ShopperRead | Reason:
+    """Return what was read, or why nothing was."""
+    try:
+        return await reader.read(QUERY, Deadline(asyncio.get_running_loop().time() + 5))
+    except ReadFailedError as error:
+        return error.reason
+
+
+async def test_shoppers_of_one_turn_share_a_round_trip() -> None:
+    """Twenty shoppers at once are one read."""
+    store = Store()
+    reader, _, _ = make(store)
+    reads = await asyncio.gather(*(read(reader) for _ in range(20)))
+    assert len(reads) == 20
+    assert store.round_trips == 1
+
+
+async def test_a_late_store_is_a_timeout() -> None:
+    """The wait ends with the budget; the read itself goes on and is not cancelled."""
+    store = Store()
+    store.held = asyncio.Event()
+    reader, _, _ = make(store, budget_s=0.01)
+    assert await read(reader) is Reason.FEATURE_TIMEOUT
+    store.held.set()
+    await reader.close()
+
+
+async def test_the_deadline_clips_the_budget() -> None:
+    """A request that is nearly out of time does not wait the whole budget."""
+    store = Store()
+    store.held = asyncio.Event()
+    reader, _, _ = make(store, budget_s=30.0)
+    with pytest.raises(ReadFailedError) as failed:
+        await reader.read(QUERY, Deadline(asyncio.get_running_loop().time() + 0.01))
+    assert failed.value.reason is Reason.FEATURE_TIMEOUT
+    store.held.set()
+    await reader.close()
+
+
+async def test_the_breaker_stops_asking_a_dead_store() -> None:
+    """After three failed round trips the store is left alone, then tried once."""
+    store = Store()
+    store.fails = True
+    reader, breaker, clock = make(store)
+    reasons = [await read(reader) for _ in range(10)]
+    assert set(reasons) == {Reason.FEATURE_ERROR}
+    assert (store.round_trips, breaker.state) == (3, BreakerState.OPEN)
+    store.fails = False
+    clock.now = 1.0
+    assert isinstance(await read(reader), ShopperRead)
+    assert breaker.state is BreakerState.CLOSED
+
+
+async def test_one_failed_round_trip_is_one_failure() -> None:
+    """However many shoppers shared it, a hiccup does not open the breaker."""
+    store = Store()
+    store.fails = True
+    reader, breaker, _ = make(store)
+    await asyncio.gather(*(read(reader) for _ in range(30)))
+    assert breaker.state is BreakerState.CLOSED
+
+
+async def test_an_open_breaker_says_why() -> None:
+    """A store that was late stays `feature_timeout` while it is left alone."""
+    store = Store()
+    store.held = asyncio.Event()
+    reader, breaker, _ = make(store, budget_s=0.005)
+    reasons = [await read(reader) for _ in range(6)]
+    assert set(reasons) == {Reason.FEATURE_TIMEOUT}
+    assert breaker.state is BreakerState.OPEN
+    store.held.set()
+    await reader.close()

@@ -1,0 +1,88 @@
+"""A whole service in this process: a real bundle, a real store, HTTP over a socket."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+from models.bundle import write_bundle
+from models.registry import Registry
+from server.settings import Settings
+from tests.support.bundles import small_parts
+
+from features.online import OnlineStore
+from server.app import build_app
+
+ADMIN = {"Authorization": "Bearer secret"}
+Client = TestClient[web.Request, web.Application]
+Start = Callable[..., Awaitable[Client]]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Return a home with one bundle, promoted."""
+    registry = Registry(tmp_path)
+    registry.promote(write_bundle(tmp_path / "models", small_parts()))
+    return tmp_path
+
+
+@pytest.fixture
+def start(home: Path, redis_url: str, aiohttp_client: Any) -> Start:
+    """Return a function that starts a service over the home and the store."""
+
+    async def started(store: OnlineStore | None = None, **variables: str) -> Client:
+        environment = {
+            "CUVEE_HOME": str(home),
+            "CUVEE_REDIS_URL": redis_url,
+            "CUVEE_ADMIN_TOKEN": "secret",
+            # A busy machine may be slow; what is late is the fault tests' affair.
+            "CUVEE_DEADLINE_MS": "5000",
+            "CUVEE_FEATURE_TIMEOUT_MS": "2000",
+            **variables,
+        }
+        client: Client = await aiohttp_client(
+            build_app(Settings.from_environment(environment), store=store)
+        )
+        return client
+
+    return started
+
+
+@pytest.fixture
+async def service(start: Start) -> Client:
+    """Return a client of a service with everything at hand."""
+    return await start()
+
+
+def event(user_id: str, item_id: str, kind: str = "click", **more: Any) -> dict[str, Any]:
+    """Return an event of now."""
+    plain = {
+        "event_id": uuid4().hex,
+        "type": kind,
+        "user_id": user_id,
+        "item_id": item_id,
+        "timestamp": 1_760_000_000,
+    }
+    return {**plain, **more}
+
+
+async def send(service: Client, *events: dict[str, Any]) -> None:
+    """Post events and see them accepted."""
+    answer = await service.post("/v1/events", json={"events": events})
+    assert answer.status == 202, await answer.text()
+
+
+async def ask(service: Client, user_id: str, **fields: Any) -> dict[str, Any]:
+    """Ask for a recommendation and see it answered."""
+    answer = await service.post("/v1/recommendations", json={"user_id": user_id, **fields})
+    assert answer.status == 200, await answer.text()
+    told: dict[str, Any] = await answer.json()
+    return told
+
+
+def ids(answer: dict[str, Any]) -> list[str]:
+    """Return the item ids of an answer, in order."""
+    return [item["item_id"] for item in answer["items"]]
