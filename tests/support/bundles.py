@@ -1,0 +1,137 @@
+"""Small models with everything in them: real graphs, segments, and items that are out of stock.
+
+The numbers are drawn from a fixed seed, so equal arguments give equal bundles.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from features.catalogue import Catalogue
+from features.ids import stable_hashes
+from models.parts import Floats, Parts, Personal, Segments
+from models.ranker_features import AFFINITIES, ITEM_STATS, RANKER_FEATURES
+
+CATEGORIES = ("Red", "White", "Rosé", "Sparkling")
+SEGMENT_NAMES = ("global", "type=Red", "type=White", "market=FR")
+SHOPPERS = ("amélie", "bruno", "用户 7")
+"""Shoppers of the segment table: of `type=Red`, `type=White` and `market=FR`."""
+
+RANK = 4
+OPSET = 17
+IR_VERSION = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Towers:
+    """Item factors of a scorer, float32[items, rank] each."""
+
+    inputs: Floats
+    outputs: Floats
+
+
+def small_parts(
+    items: int = 30, *, personal: bool = True, ranked: bool = True, seed: int = 7
+) -> Parts:
+    """Return parts of `items` wines, every seventh of them out of stock."""
+    random = np.random.default_rng(seed)
+    towers = Towers(*random.normal(size=(2, items, RANK)).astype(np.float32))
+    stats = random.uniform(0, 3, (items, len(ITEM_STATS))).astype(np.float32)
+    codes = random.integers(-1, 4, (items, AFFINITIES)).astype(np.int32)
+    ranker = linear_ranker(random) if ranked else None
+    return Parts(
+        catalogue=_catalogue(items, random),
+        segments=_segments(items, random),
+        personal=Personal(
+            scorer(towers),
+            towers.inputs,
+            towers.outputs,
+            ranker,
+            item_stats=stats,
+            item_codes=codes,
+        )
+        if personal
+        else None,
+        reference={"features": {}, "scores": [0.0, 1.0]},
+        metrics={"model": {"ndcg@10": 0.25}, "popularity": {"ndcg@10": 0.125}},
+        parameters={"rank": RANK, "seed": seed},
+        dataset_version="events@3,items@1,users@0",
+        example_user=SHOPPERS[0],
+    )
+
+
+def scorer(towers: Towers) -> bytes:
+    """Return the two-tower graph: the row that pads (-1) is the last one, of zeros."""
+    padded = np.vstack((towers.inputs, np.zeros((1, towers.inputs.shape[1]), np.float32)))
+    constants = {"inputs": padded, "outputs": towers.outputs.T.copy(), "last": np.array([-1])}
+    nodes = [
+        helper.make_node("Gather", ["inputs", "items"], ["rows"]),
+        helper.make_node("Unsqueeze", ["grades", "last"], ["weights"]),
+        helper.make_node("Mul", ["rows", "weights"], ["weighted"]),
+        helper.make_node("ReduceSum", ["weighted", "second"], ["user"], keepdims=0),
+        helper.make_node("MatMul", ["user", "outputs"], ["scores"]),
+    ]
+    return graph(
+        nodes,
+        {"items": (TensorProto.INT64, ["B", "H"]), "grades": (TensorProto.FLOAT, ["B", "H"])},
+        {"scores": (TensorProto.FLOAT, ["B", len(towers.outputs)])},
+        {**constants, "second": np.array([1])},
+    )
+
+
+def linear_ranker(random: np.random.Generator, width: int = len(RANKER_FEATURES)) -> bytes:
+    """Return a ranker that weighs the score most, and other columns a little."""
+    weights = random.normal(0, 0.1, (width, 1)).astype(np.float32)
+    weights[0] = 1
+    return graph(
+        [helper.make_node("MatMul", ["features", "weights"], ["score"])],
+        {"features": (TensorProto.FLOAT, ["M", width])},
+        {"score": (TensorProto.FLOAT, ["M", 1])},
+        {"weights": weights},
+    )
+
+
+def graph(
+    nodes: list[Any],
+    inputs: dict[str, tuple[int, list[Any]]],
+    outputs: dict[str, tuple[int, list[Any]]],
+    constants: dict[str, npt.NDArray[Any]],
+) -> bytes:
+    """Return an ONNX model of `nodes`; inputs and outputs are (element type, axes) by name."""
+    made = helper.make_graph(
+        nodes,
+        "small",
+        [helper.make_tensor_value_info(name, *told) for name, told in inputs.items()],
+        [helper.make_tensor_value_info(name, *told) for name, told in outputs.items()],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    opsets = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(made, opset_imports=opsets, ir_version=IR_VERSION)
+    onnx.checker.check_model(model)
+    serialized: bytes = model.SerializeToString()
+    return serialized
+
+
+def _catalogue(items: int, random: np.random.Generator) -> Catalogue:
+    category = np.array([CATEGORIES[row % len(CATEGORIES)] for row in range(items)], np.str_)
+    price = random.uniform(5, 90, items).astype(np.float32)
+    price[3::11] = np.nan
+    in_stock = np.arange(items) % 7 != 6
+    return Catalogue(
+        tuple(f"wine-{row:04d}" for row in range(items)), category, price, in_stock, {}
+    )
+
+
+def _segments(items: int, random: np.random.Generator) -> Segments:
+    popularity = random.exponential(1, (len(SEGMENT_NAMES), items)).astype(np.float32)
+    popularity[1:, ::2] = 0  # a segment has not bought everything
+    item_rows = (np.arange(items) % len(CATEGORIES) + 1).astype(np.int32)
+    item_rows[item_rows > 2] = 0
+    shoppers = stable_hashes(SHOPPERS)
+    order = np.argsort(shoppers)
+    rows = np.arange(1, len(SHOPPERS) + 1, dtype=np.uint16)
+    return Segments(SEGMENT_NAMES, popularity, item_rows, shoppers[order], rows[order])
