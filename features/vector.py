@@ -7,15 +7,16 @@ integers, so the same pair gives the same bits whatever stands beside it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
-from features.definitions import FEATURES, Aggregation, Feature, Location, Profile, Recency, Window
-from features.events import TYPE_CODES, VALUE_SCALE, EventType, Records, type_codes
+from features.definitions import FEATURES, Feature, Location, Profile, Temporal
+from features.events import VALUE_SCALE, Records, type_codes
+from features.plan import Plan, plan_for
 
 Ints = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.float32]
 
 
@@ -42,40 +43,21 @@ def feature_vectors(
     slice there, so no pair sees its own future.
     """
     as_of = np.array([moment.as_of_ms for moment in moments], np.int64)
+    plan = plan_for(features)
+    table = _EventTable(records, plan)
     vectors = np.empty((len(moments), len(features)), np.float32)
-    behaviour = behaviour_columns(records, starts, ends, as_of, features)
-    clock = _temporal_columns(as_of)
-    for column, feature in enumerate(features):
-        if feature.name in behaviour:
-            vectors[:, column] = behaviour[feature.name]
-        elif feature.name in clock:
+    vectors[:, plan.window_columns] = _windows(plan, table, starts, ends, as_of).T
+    for row, column in enumerate(plan.recency_columns):
+        vectors[:, column] = _recency(plan, row, table, starts, ends, as_of)
+    clock = _clock(as_of)
+    for column, feature in plan.others:
+        if isinstance(feature, Temporal):
             vectors[:, column] = clock[feature.name]
         elif isinstance(feature, Location):
             vectors[:, column] = [_LOCATION[feature.name](moment) for moment in moments]
         elif isinstance(feature, Profile):
             vectors[:, column] = [_profile_number(feature, moment) for moment in moments]
     return vectors
-
-
-def behaviour_columns(
-    records: Records,
-    starts: Ints,
-    ends: Ints,
-    as_of_ms: Ints,
-    features: Sequence[Feature] = FEATURES,
-) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the window and recency features by name, float64[pairs] each."""
-    table = _EventTable(records)
-    spans = sorted({each.seconds for each in features if isinstance(each, Window)})
-    bounds = as_of_ms - np.array(spans, np.int64)[:, None] * 1_000
-    opened = dict(zip(spans, first_not_before(records["ts"], starts, ends, bounds), strict=True))
-    columns = {}
-    for feature in features:
-        if isinstance(feature, Recency):
-            columns[feature.name] = _recency(feature, table, starts, ends, as_of_ms)
-        elif isinstance(feature, Window):
-            columns[feature.name] = _window(feature, table, opened[feature.seconds], ends)
-    return columns
 
 
 def first_not_before(ts: Ints, starts: Ints, ends: Ints, bounds: Ints) -> Ints:
@@ -108,65 +90,55 @@ def _bisect(ts: Ints, starts: Ints, ends: Ints, bounds: Ints) -> Ints:
 
 
 class _EventTable:
-    """Running totals over an event array, made once for each set of event types asked for."""
+    """Running totals over an event array, a row for each set of event types in the plan.
 
-    def __init__(self, records: Records) -> None:
-        self.ts: Ints = records["ts"]
-        self._values = records["value"].astype(np.int64)
-        self._codes = type_codes(records)
-        self._chosen = cache(self._choose)
-        self.counts = cache(self._count)
-        self.sums = cache(self._sum)
+    `counts[r, i]` is how many of the first i events are of set r, `sums[r, i]` the sum of
+    their values.
+    """
 
-    def _choose(self, types: tuple[EventType, ...]) -> npt.NDArray[np.bool_]:
-        wanted = np.zeros(16, bool)
-        wanted[[TYPE_CODES[kind] for kind in types]] = True
-        return wanted[self._codes]
-
-    def _count(self, types: tuple[EventType, ...]) -> Ints:
-        return _running(self._chosen(types))
-
-    def _sum(self, types: tuple[EventType, ...]) -> Ints:
-        return _running(self._values * self._chosen(types))
-
-    def last(self, types: tuple[EventType, ...]) -> Ints:
-        """Return, per event, the index of the latest one of `types` up to it, else -1."""
-        chosen = self._chosen(types)
-        return np.maximum.accumulate(np.where(chosen, np.arange(len(chosen)), -1))
+    def __init__(self, records: Records, plan: Plan) -> None:
+        self.ts: Ints = np.ascontiguousarray(records["ts"])
+        self.chosen = plan.members.take(type_codes(records), axis=1)
+        self.counts = _running(self.chosen)
+        self.sums = _running(self.chosen[: plan.summed] * records["value"].astype(np.int64))
 
 
-def _running(values: npt.NDArray[np.generic]) -> Ints:
-    totals = np.zeros(len(values) + 1, np.int64)
-    np.cumsum(values, out=totals[1:])
+def _running(values: npt.NDArray[np.bool_] | Ints) -> Ints:
+    totals = np.empty((len(values), values.shape[1] + 1), np.int64)
+    totals[:, 0] = 0
+    np.cumsum(values, axis=1, out=totals[:, 1:])
     return totals
 
 
-def _window(
-    feature: Window, table: _EventTable, starts: Ints, ends: Ints
-) -> npt.NDArray[np.float64]:
-    counts = table.counts(feature.types)
-    count = counts[ends] - counts[starts]
-    if feature.aggregation is Aggregation.COUNT:
-        return count.astype(np.float64)
-    sums = table.sums(feature.types)
-    total = (sums[ends] - sums[starts]) / VALUE_SCALE
-    if feature.aggregation is Aggregation.SUM:
-        return total
-    return np.where(count > 0, total / np.maximum(count, 1), feature.default)
+def _windows(plan: Plan, table: _EventTable, starts: Ints, ends: Ints, as_of_ms: Ints) -> Numbers:
+    """Return the window features, float64[windows, pairs]."""
+    opened = first_not_before(table.ts, starts, ends, as_of_ms - plan.spans_ms)
+    opened = opened[plan.window_spans]
+    sets = plan.window_sets[:, None]
+    counts = table.counts[sets, ends] - table.counts[sets, opened]
+    values: Numbers = counts.astype(np.float64)
+    sets, opened, counts = sets[plan.valued], opened[plan.valued], counts[plan.valued]
+    totals = (table.sums[sets, ends] - table.sums[sets, opened]) / VALUE_SCALE
+    means = np.where(counts > 0, totals / np.maximum(counts, 1), plan.defaults)
+    values[plan.valued] = np.where(plan.is_sum, totals, means)
+    return values
 
 
 def _recency(
-    feature: Recency, table: _EventTable, starts: Ints, ends: Ints, as_of_ms: Ints
-) -> npt.NDArray[np.float64]:
-    if not len(table.ts):
-        return np.full(len(starts), feature.default)
-    latest = table.last(feature.types)
-    index = np.where(ends > starts, latest[np.maximum(ends - 1, 0)], -1)
-    elapsed = np.maximum(as_of_ms - table.ts[np.maximum(index, 0)], 0) / 1_000
-    return np.where(index >= starts, np.minimum(elapsed, feature.default), feature.default)
+    plan: Plan, row: int, table: _EventTable, starts: Ints, ends: Ints, as_of_ms: Ints
+) -> Numbers:
+    """Return one recency feature, float64[pairs]: the latest event is the last one counted."""
+    default, events = plan.recency_defaults[row], plan.recency_sets[row]
+    times = table.ts[table.chosen[events]]
+    if not len(times):
+        return np.full(len(ends), default)
+    counts = table.counts[events]
+    last = counts[ends]
+    elapsed = np.maximum(as_of_ms - times[np.maximum(last - 1, 0)], 0) / 1_000
+    return np.where(last > counts[starts], np.minimum(elapsed, default), default)
 
 
-def _temporal_columns(as_of_ms: Ints) -> dict[str, Ints]:
+def _clock(as_of_ms: Ints) -> dict[str, Ints]:
     days = as_of_ms // 86_400_000
     weekday = (days + 3) % 7  # the epoch was a Thursday
     months = as_of_ms.astype("datetime64[ms]").astype("datetime64[M]").astype(np.int64)
