@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
+from features.child_process import start_child
 from features.errors import InputError, StoreError
 
 SOCKET_NAME = "valkey.sock"
@@ -133,13 +134,8 @@ class EmbeddedValkey:
         for name, value in {**self._options, "unixsocket": str(self.socket_path)}.items():
             command += [f"--{name}", value]
         with self._log_path.open("ab") as log:
-            return subprocess.Popen(  # noqa: S603 (our own binary, our own arguments)
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=(lock,),
-                start_new_session=True,  # an interrupt from the terminal drains us first
+            return start_child(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(lock,)
             )
 
     def _wait_until_ready(self, deadline: float) -> None:
