@@ -7,10 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from models.errors import BundleError
+from models.errors import BundleError, ModelsError
 
 Shape = tuple[int | None, ...]
 """Sizes of a tensor's axes, None where any size goes."""
+
+_FLOAT = "tensor(float)"
 
 
 class Graph:
@@ -27,18 +29,28 @@ class Graph:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.enable_cpu_mem_arena = False  # it grows with the largest batch and never shrinks
         options.enable_mem_pattern = False
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what fails is raised, and told by whoever catches it
         try:
             self._session = ort.InferenceSession(model, options, ["CPUExecutionProvider"])
         except Exception as error:  # noqa: BLE001 - its errors have no common base
             raise BundleError(f"{name}: no ONNX graph ({str(error)[:200]})") from None
         self._check(name, inputs, output)
+        self._name = name
+        self._row = output[1:]
 
     def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
-        """Return the output for `feeds`."""
-        result: npt.NDArray[np.float32] = self._session.run(None, feeds)[0]
+        """Return the output for `feeds`; raise `ModelsError` if it fails or is not all numbers."""
+        try:
+            result: npt.NDArray[np.float32] = self._session.run(None, feeds)[0]
+        except Exception as error:  # noqa: BLE001 - see above
+            raise ModelsError(f"{self._name}: does not run ({str(error)[:200]})") from None
+        if result.shape[1:] != self._row:
+            raise ModelsError(f"{self._name}: gave rows of {result.shape[1:]}, not {self._row}")
+        if not np.isfinite(result).all():
+            raise ModelsError(f"{self._name}: gave a score that is no number")
         return result
 
     def _check(self, name: str, inputs: Mapping[str, tuple[str, Shape]], output: Shape) -> None:
@@ -47,8 +59,8 @@ class Graph:
             raise BundleError(f"{name}: expected inputs {sorted(inputs)}, got {sorted(found)}")
         for each, (kind, shape) in inputs.items():
             if found[each][0] != kind or not _fits(found[each][1], shape):
-                told = f"{found[each][0]} {found[each][1]}"
-                raise BundleError(f"{name}: input {each}: expected {kind} {shape}, got {told}")
+                got = f"{found[each][0]} {found[each][1]}"
+                raise BundleError(f"{name}: input {each}: expected {kind} {shape}, got {got}")
         outputs = self._session.get_outputs()
         if len(outputs) != 1 or not _fits(outputs[0].shape, output):
             shapes = [each.shape for each in outputs]
@@ -56,6 +68,8 @@ class Graph:
 
 
 def _fits(found: list[Any], wanted: Shape) -> bool:
+    """Tell whether axes that must have a size have it, and no other has a fixed one."""
     return len(found) == len(wanted) and all(
-        size is None or each == size for each, size in zip(found, wanted, strict=True)
+        not isinstance(each, int) if size is None else each == size
+        for each, size in zip(found, wanted, strict=True)
     )

@@ -12,7 +12,9 @@ from models.request import Filters
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
 
-_REMEMBERED_FILTERS = 256
+_REMEMBERED_BYTES = 1 << 23
+_MOST_REMEMBERED = 256
+"""Storefronts repeat their filters: the latest masks are kept, so many or 8 MiB of them."""
 
 
 class Items:
@@ -29,6 +31,7 @@ class Items:
         self._order = np.argsort(hashes, kind="stable")
         self._hashes = hashes[self._order]
         self._masks: OrderedDict[Filters, Mask] = OrderedDict()
+        self._remembered = min(max(_REMEMBERED_BYTES // len(self.ids), 4), _MOST_REMEMBERED)
 
     def __len__(self) -> int:
         """Return the number of items."""
@@ -59,12 +62,12 @@ class Items:
         if mask is None:
             mask = self._compute(filters)
             self._masks[filters] = mask
-            if len(self._masks) > _REMEMBERED_FILTERS:
+            if len(self._masks) > self._remembered:
                 self._masks.popitem(last=False)
         return mask
 
     def _compute(self, filters: Filters) -> Mask:
-        mask = self._in_stock.copy() if filters.in_stock else np.ones(len(self), bool)
+        mask: Mask = self._in_stock.copy() if filters.in_stock else np.ones(len(self), np.bool_)
         if filters.categories is not None:
             mask &= np.isin(self._category, filters.categories)
         if filters.price_min is not None:  # an unknown price passes no bound

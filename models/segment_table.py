@@ -1,9 +1,6 @@
 """Segments as they are asked for: whose shopper is in which, and what each of them buys."""
 
-from collections.abc import Iterator
-
 import numpy as np
-import numpy.typing as npt
 
 from features.ids import stable_hash
 from models.items import Mask, Rows
@@ -26,11 +23,9 @@ class SegmentTable:
         self._shoppers = segments.shoppers
         self._shopper_rows = segments.shopper_rows
         self._popularity = segments.popularity
-        self._shares = segments.popularity / np.maximum(
-            segments.popularity.max(axis=1, keepdims=True), 1e-9
-        )
-        self._everybody = _descending(segments.popularity[GLOBAL])
-        self._orders = [_listed(popularity) for popularity in segments.popularity]
+        self._shares = shares_of(segments.popularity)
+        everybody, *others = segments.popularity
+        self._orders = [_descending(everybody), *map(_listed, others)]
 
     def named(self, name: str) -> int | None:
         """Return the row called `name`."""
@@ -61,29 +56,48 @@ class SegmentTable:
         shares: Floats = self._shares[segment]
         return shares
 
-    def popular(self, segment: int, allowed: Mask, k: int) -> Iterator[tuple[int, float, int]]:
-        """Yield (row, popularity, segment) of at most `k` allowed items, best first.
+    def popular(self, segment: int, allowed: Mask, k: int) -> list[tuple[int, float, int]]:
+        """Return (row, popularity, segment) of at most `k` allowed items, best first.
 
         What the segment does not know comes from everybody.
         """
-        seen: set[int] = set()
-        for row, source in self._candidates(segment):
-            if len(seen) == k:
-                return
-            if allowed[row] and row not in seen:
-                seen.add(row)
-                yield row, float(self._popularity[source, row]), source
+        own = _first(self._orders[segment], allowed, k)
+        told = self._told(own, segment)
+        if segment != GLOBAL and len(own) < k:
+            others = allowed.copy()
+            others[own] = False
+            told += self._told(_first(self._orders[GLOBAL], others, k - len(own)), GLOBAL)
+        return told
 
-    def _candidates(self, segment: int) -> Iterator[tuple[int, int]]:
-        if segment != GLOBAL:
-            yield from ((row, segment) for row in self._orders[segment].tolist())
-        yield from ((row, GLOBAL) for row in self._everybody.tolist())
+    def _told(self, rows: Rows, segment: int) -> list[tuple[int, float, int]]:
+        scores = self._popularity[segment, rows]
+        return [
+            (row, score, segment) for row, score in zip(rows.tolist(), scores.tolist(), strict=True)
+        ]
 
 
-def _descending(popularity: Floats) -> npt.NDArray[np.int64]:
+def shares_of(popularity: Floats) -> Floats:
+    """Return `popularity` float32[rows, items] with the most popular item of each row at 1."""
+    shares: Floats = popularity / np.maximum(popularity.max(axis=1, keepdims=True), 1e-9)
+    return shares
+
+
+def _first(order: Rows, allowed: Mask, k: int) -> Rows:
+    """Return the first `k` rows of `order` that are allowed, looking no further than needed."""
+    found: list[Rows] = []
+    start, size = 0, max(4 * k, 64)
+    while k > 0 and start < len(order):
+        ahead = order[start : start + size]
+        found.append(ahead[allowed[ahead]][:k])
+        k -= len(found[-1])
+        start, size = start + size, 2 * size
+    return np.concatenate(found) if found else order[:0]
+
+
+def _descending(popularity: Floats) -> Rows:
     return np.argsort(-popularity, kind="stable")
 
 
-def _listed(popularity: Floats) -> npt.NDArray[np.int64]:
+def _listed(popularity: Floats) -> Rows:
     order = _descending(popularity)[:LISTED]
     return order[popularity[order] > 0]
