@@ -10,6 +10,7 @@ import numpy.typing as npt
 from features.catalogue import Catalogue
 
 Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,86 @@
+"""What shoppers thought of items, as training sees it: one row for each pair that met."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from features.catalogue import Catalogue
+from features.eventlog import EventLog
+from features.events import TYPE_CODES, EventType, type_codes
+from features.history import grades_of
+from models.items import Items
+from models.parts import Floats, Rows
+
+POSITIVE = 1.0
+"""Grade from which an item was what the shopper wanted: bought, or four stars and more."""
+
+_REFUSED = TYPE_CODES[EventType.NOT_INTERESTED]
+
+
+@dataclass(frozen=True, slots=True)
+class Interactions:
+    """Pairs of shopper and item, each once, with the best grade and the time of it.
+
+    `users` (numbers of the event log) and `items` (rows of the catalogue) int64[n], `grades`
+    float32[n] above 0, `ts` int64[n] in milliseconds.
+    """
+
+    users: Rows
+    items: Rows
+    grades: Floats
+    ts: Rows
+    user_count: int
+    item_count: int
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.users)
+
+    def matrix(self) -> sparse.csr_matrix:
+        """Return the grades as a sparse float32[users, items]."""
+        shape = (self.user_count, self.item_count)
+        return sparse.csr_matrix((self.grades, (self.users, self.items)), shape, np.float32)
+
+    def counts(self) -> Rows:
+        """Return how many items each shopper met, int64[users]."""
+        return np.bincount(self.users, minlength=self.user_count)
+
+
+def interactions(log: EventLog, catalogue: Catalogue) -> Interactions:
+    """Return the graded pairs of a log; an item that was refused is none.
+
+    A pair's time is that of its first best grade.
+    """
+    records = log.records
+    users = np.repeat(np.arange(len(log.user_ids)), np.diff(log.offsets))
+    items = Items(catalogue).rows_of(records["item"]) if len(catalogue) else -1 - users
+    grades = grades_of(records)
+    pairs = users * max(len(catalogue), 1) + items
+    refused = np.unique(pairs[(type_codes(records) == _REFUSED) & (items >= 0)])
+    told = np.flatnonzero((grades > 0) & (items >= 0))
+    told = told[~np.isin(pairs[told], refused)]
+    order = told[np.lexsort((records["ts"][told], -grades[told], pairs[told]))]
+    _, first = np.unique(pairs[order], return_index=True)
+    best = order[first]
+    return Interactions(
+        users[best],
+        items[best],
+        grades[best],
+        records["ts"][best],
+        len(log.user_ids),
+        len(catalogue),
+    )
+
+
+def between(log: EventLog, start_ms: int, end_ms: int) -> EventLog:
+    """Return the log of what happened from the start and before the end, shoppers as they were."""
+    ts = log.records["ts"]
+    kept = (ts >= start_ms) & (ts < end_ms)
+    running = np.concatenate((np.zeros(1, np.int64), np.cumsum(kept, dtype=np.int64)))
+    return EventLog(log.user_ids, running[log.offsets], log.records[kept], log.profiles)
+
+
+def moment_of(pairs: Interactions, share: float) -> int:
+    """Return the time, in milliseconds, before which `share` of the pairs were there."""
+    return int(np.quantile(pairs.ts, share)) if len(pairs) else 0

@@ -1,0 +1,169 @@
+"""Groups of shoppers and what each wants: tastes chosen by measurement, and markets.
+
+A taste is a value of an item attribute, or of two together (`country=Italy,category=Red`);
+a shopper has the one that most of their graded history speaks for. Which attribute is decided
+by NDCG@10 on a validation window: the obvious one is seldom the best. Counts are shrunk towards
+everybody's, so that a small group is not judged by a handful of events.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from features.catalogue import Catalogue
+from features.eventlog import EventLog
+from features.ids import stable_hashes
+from models.dataset import Interactions
+from models.metrics import best_new, quality
+from models.parts import Floats, Segments
+from models.popularity import RECENT_DAYS, popularity, weights_of
+from models.segment_table import GLOBAL, MARKET
+from models.window import Window
+
+PRIOR = 100.0
+"""Weight of everybody's popularity in a group's own, in graded events."""
+
+MOST_VALUES = 100
+LEAST_SHOPPERS = 20
+MOST_GROUPS = 500
+
+Codes = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """Values of an item attribute: `names` of the values and their number for each item."""
+
+    title: str
+    names: tuple[str, ...]
+    codes: Codes
+    """int32[items]: -1 where the value is unknown."""
+
+
+def attributes_of(catalogue: Catalogue) -> list[Attribute]:
+    """Return the category and the text attributes that could tell tastes apart, in name order."""
+    columns: dict[str, npt.NDArray[np.generic]] = {"category": catalogue.category}
+    columns |= {
+        name: column
+        for name, column in sorted(catalogue.attributes.items())
+        if column.dtype.kind in "UO"
+    }
+    found = [_attribute(title, column) for title, column in columns.items()]
+    return [each for each in found if 2 <= len(each.names) <= MOST_VALUES]
+
+
+def pairs_of(attributes: list[Attribute]) -> Iterator[Attribute]:
+    """Yield each two of `attributes` together, where that makes not too many groups."""
+    for one, two in combinations(attributes, 2):
+        both = np.where(
+            (one.codes >= 0) & (two.codes >= 0), one.codes * len(two.names) + two.codes, -1
+        )
+        present = np.unique(both[both >= 0])
+        if len(present) <= MOST_GROUPS:
+            codes = np.where(both >= 0, np.searchsorted(present, both), -1).astype(np.int32)
+            names = tuple(
+                f"{one.names[code // len(two.names)]},{two.names[code % len(two.names)]}"
+                for code in present.tolist()
+            )
+            yield Attribute(f"{one.title},{two.title}", names, codes)
+
+
+def _attribute(title: str, column: npt.NDArray[np.generic]) -> Attribute:
+    text = column.astype(np.str_)
+    values, codes = np.unique(text, return_inverse=True)
+    known = values != ""
+    numbers = np.where(known, np.cumsum(known) - 1, -1).astype(np.int32)
+    names = tuple(f"{title}={value}" for value in values[known].tolist())
+    return Attribute(title, names, numbers[codes])
+
+
+def tastes(attribute: Attribute, pairs: Interactions) -> Codes:
+    """Return each shopper's taste by their graded history, int32[users], -1 for none."""
+    codes = attribute.codes[pairs.items]
+    told = codes >= 0
+    table = np.zeros((pairs.user_count, len(attribute.names)), np.float32)
+    np.add.at(table, (pairs.users[told], codes[told]), pairs.grades[told])
+    chosen: Codes = np.where(table.any(axis=1), table.argmax(axis=1), -1).astype(np.int32)
+    return chosen
+
+
+def group_popularity(pairs: Interactions, groups: Codes, count: int, at_ms: int) -> Floats:
+    """Return float32[count, items]: what each group wants, shrunk towards everybody."""
+    weights = weights_of(pairs, at_ms)
+    everybody = np.bincount(pairs.items, weights, minlength=pairs.item_count)
+    share = everybody / max(float(everybody.sum()), 1e-9)
+    own = groups[pairs.users]
+    told = own >= 0
+    flat = own[told].astype(np.int64) * pairs.item_count + pairs.items[told]
+    counted = np.bincount(flat, weights[told], minlength=count * pairs.item_count)
+    shrunk = counted.reshape(count, pairs.item_count) + PRIOR * share
+    return shrunk.astype(np.float32)
+
+
+def measure_tastes(
+    catalogue: Catalogue, window: Window
+) -> tuple[Attribute | None, dict[str, float]]:
+    """Return the attribute whose groups tell best what was wanted, and NDCG@10 by attribute.
+
+    None where nothing beats plain popularity.
+    """
+    best: Attribute | None = None
+    everybody = popularity(window.known, window.cut_ms, RECENT_DAYS)[None]
+    nobody = np.zeros(len(window), np.int64)
+    results = {"": _ndcg(everybody, nobody, window)}
+    single = attributes_of(catalogue)
+    for attribute in (*single, *pairs_of(single)):
+        groups = tastes(attribute, window.known)
+        table = group_popularity(window.known, groups, len(attribute.names), window.cut_ms)
+        # Who has no taste yet gets what everybody wants: -1 is the last row.
+        tables = np.vstack((table, everybody))
+        results[attribute.title] = _ndcg(tables, groups[window.users], window)
+        if results[attribute.title] > results[best.title if best else ""]:
+            best = attribute
+    return best, results
+
+
+def _ndcg(tables: Floats, groups: npt.NDArray[np.integer[Any]], window: Window) -> float:
+    lists = best_new(tables, groups.astype(np.int64), window.blocked)
+    return quality(lists, window.wanted, tables.shape[1]).ndcg
+
+
+def make_segments(
+    log: EventLog, taste: Attribute | None, pairs: Interactions, at_ms: int
+) -> Segments:
+    """Return everybody, the tastes and the markets, and which taste each shopper has."""
+    names = ["global"]
+    tables = [popularity(pairs, at_ms, RECENT_DAYS)[None]]
+    item_rows = np.zeros(pairs.item_count, np.int32)
+    shopper_rows = np.zeros(pairs.user_count, np.uint16)
+    if taste is not None:
+        groups = tastes(taste, pairs)
+        tables.append(group_popularity(pairs, groups, len(taste.names), at_ms))
+        item_rows = np.where(taste.codes >= 0, taste.codes + 1, GLOBAL).astype(np.int32)
+        shopper_rows = (groups + 1).astype(np.uint16)
+        names += taste.names
+    markets, market_names = _markets(log)
+    if market_names:
+        tables.append(group_popularity(pairs, markets, len(market_names), at_ms))
+        names += market_names
+    hashes = stable_hashes(log.user_ids)
+    order = np.argsort(hashes)
+    order = order[shopper_rows[order] > 0]
+    return Segments(tuple(names), np.vstack(tables), item_rows, hashes[order], shopper_rows[order])
+
+
+def _markets(log: EventLog) -> tuple[Codes, list[str]]:
+    """Return each shopper's market, -1 for none, and the names of those with enough shoppers."""
+    profiles: Mapping[str, Mapping[str, object]] = log.profiles
+    countries = np.array(
+        [str(profiles.get(each, {}).get("country") or "") for each in log.user_ids]
+    )
+    values, codes, counts = np.unique(countries, return_inverse=True, return_counts=True)
+    kept = (values != "") & (counts >= LEAST_SHOPPERS)
+    numbers = np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int32)
+    markets: Codes = numbers[codes] if len(values) else np.empty(0, np.int32)
+    return markets, [f"{MARKET}{value}" for value in values[kept].tolist()]

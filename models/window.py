@@ -1,0 +1,83 @@
+"""A cut in time: what was known before it, and what shoppers went on to want after it.
+
+    past ───────────────────── cut ─────────── end
+    all that may be looked at   │   the answers: `wanted`
+
+Everything that is learnt or computed for a window takes its `past`, which holds no later event.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.catalogue import Catalogue
+from features.eventlog import EventLog
+from features.history import blocked_items
+from features.point_in_time import PointInTime, known_at
+from features.vector import Moment
+from models.dataset import POSITIVE, Interactions, between, interactions
+from models.items import Items
+from models.parts import Rows
+
+LEAST_HISTORY = 5
+"""Shoppers who met fewer items are not judged: there was little to learn from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was known at a cut, and the shoppers who went on to want something they had not.
+
+    `blocked` and `wanted` hold for each of `users` (numbers of the log) the rows of the items
+    that may not be shown, and of those they wanted.
+    """
+
+    past: EventLog
+    known: Interactions
+    cut_ms: int
+    users: Rows
+    blocked: tuple[Rows, ...]
+    wanted: tuple[Rows, ...]
+
+    def __len__(self) -> int:
+        """Return the number of shoppers."""
+        return len(self.users)
+
+    def states(self) -> PointInTime:
+        """Return what the online store held of each shopper at the cut."""
+        moments = [moment_at(self.past, user, self.cut_ms) for user in self.users.tolist()]
+        return known_at(self.past, self.users.tolist(), moments)
+
+
+def open_window(
+    log: EventLog,
+    catalogue: Catalogue,
+    cut_ms: int,
+    end_ms: int,
+    least_history: int = LEAST_HISTORY,
+) -> Window:
+    """Return the window of `log` that is cut at one moment and looks on to another."""
+    past = between(log, 0, cut_ms)
+    known = interactions(past, catalogue)
+    later = interactions(between(log, cut_ms, end_ms), catalogue)
+    positive = later.grades >= POSITIVE
+    wanted = np.split(later.items[positive], _bounds(later.users[positive], len(log.user_ids)))
+    items, enough = Items(catalogue), known.counts() >= least_history
+    users, blocked, new = [], [], []
+    for user in np.unique(later.users[positive]).tolist():
+        rows = items.rows_of(blocked_items(past.of(user))) if enough[user] else None
+        fresh = wanted[user] if rows is None else np.setdiff1d(wanted[user], rows)
+        if rows is not None and len(fresh):
+            users.append(user)
+            blocked.append(rows[rows >= 0])
+            new.append(fresh)
+    return Window(past, known, cut_ms, np.array(users, np.int64), tuple(blocked), tuple(new))
+
+
+def moment_at(log: EventLog, user: int, cut_ms: int) -> Moment:
+    """Return the moment of a cut with the shopper's profile, from nowhere in particular."""
+    return Moment(cut_ms, profile=log.profiles.get(log.user_ids[user]))
+
+
+def _bounds(users: Rows, count: int) -> Rows:
+    """Return where the pairs of shopper 1, 2, … begin, pairs being sorted by shopper."""
+    return np.searchsorted(users, np.arange(1, count))
