@@ -8,63 +8,52 @@ VERSION/manifest.json   where it came from; size and SHA-256 of every other file
 JSON, numpy without pickle, and ONNX: reading a bundle runs no code that came with it.
 """
 
-import io
-import os
-import shutil
-import tempfile
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import orjson
 
-from features.catalogue import Catalogue
 from features.definitions import schema_hash
 from features.errors import InputError
+from models.bundle_contents import (
+    ARRAYS,
+    ITEMS,
+    RANKER,
+    REFERENCE,
+    SCORER,
+    SEGMENTS,
+    contents_of,
+    parts_of,
+)
+from models.directory import write_directory
 from models.errors import BundleError
 from models.manifest import MANIFEST, FileSum, Manifest
 from models.model import Model
-from models.parts import Parts, Personal, Segments
-from models.ranker_features import AFFINITIES, ITEM_STATS
-
-ITEMS = "items.json"
-SEGMENTS = "segments.json"
-ARRAYS = "arrays.npz"
-REFERENCE = "reference.json"
-SCORER = "scorer.onnx"
-RANKER = "ranker.onnx"
+from models.parts import Parts
 
 _REQUIRED = frozenset((ITEMS, SEGMENTS, ARRAYS, REFERENCE))
 _OPTIONAL = frozenset((SCORER, RANKER))
-_UNFINISHED = ".writing-"
-
-Array = npt.NDArray[Any]
 
 
 def write_bundle(directory: Path, parts: Parts, now: datetime | None = None) -> str:
     """Write `parts` as a bundle below `directory` and return its version.
 
-    A version is the moment and the content: `20261123T101500Z-1f2e3d4c`. It appears whole or,
-    whatever happens, not at all. Raises `InputError` for an empty catalogue, `BundleError`
-    where the disk does not take it.
+    It appears whole or, whatever happens, not at all, and only if it can be read back. Raises
+    `InputError` for an empty catalogue, `BundleError` for parts that do not fit together or
+    where the disk does not take them.
     """
     if not len(parts.catalogue):
         raise InputError("catalogue: expected at least one item; ingest or simulate some first")
-    files = _files(parts)
-    now = now or datetime.now(UTC)
-    digest = sha256(b"".join(sha256(files[name]).digest() for name in sorted(files))).hexdigest()
-    version = f"{now:%Y%m%dT%H%M%SZ}-{digest[:8]}"
-    files[MANIFEST] = _manifest(parts, files, version, now).to_json()
+    files = contents_of(parts)
+    manifest = _manifest(parts, files, now or datetime.now(UTC))
+    _model(files, manifest)
     try:
-        _write(directory, version, files)
+        write_directory(directory / manifest.version, {**files, MANIFEST: manifest.to_json()})
     except OSError as error:
         raise BundleError(f"{directory}: not written: {error.strerror or error}") from error
-    return version
+    return manifest.version
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -87,88 +76,37 @@ def read_bundle(directory: Path) -> Model:
             f"{directory.name}: made for features {manifest.schema_hash}, "
             f"this program computes {schema_hash()}; train anew"
         )
-    parts = _parts(_verified(directory, manifest), manifest)
+    return _model(_verified(directory, manifest), manifest)
+
+
+def _model(files: Mapping[str, bytes], manifest: Manifest) -> Model:
+    try:
+        parts = parts_of(files, manifest)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{manifest.version}: contents do not fit: {error}") from error
     return Model(parts, manifest.version, manifest.created)
 
 
-def _files(parts: Parts) -> dict[str, bytes]:
-    catalogue = parts.catalogue
-    items = {"item_id": catalogue.item_ids, "category": catalogue.category.tolist()}
-    files = {
-        ITEMS: orjson.dumps(items),
-        SEGMENTS: orjson.dumps({"names": parts.segments.names}),
-        ARRAYS: _packed(_arrays(parts)),
-        REFERENCE: orjson.dumps(dict(parts.reference), option=orjson.OPT_SERIALIZE_NUMPY),
-    }
-    if parts.personal is not None:
-        files[SCORER] = parts.personal.scorer
-        if parts.personal.ranker is not None:
-            files[RANKER] = parts.personal.ranker
-    return files
-
-
-def _arrays(parts: Parts) -> dict[str, Array]:
-    segments, personal = parts.segments, parts.personal
-    arrays: dict[str, Array] = {
-        "price": parts.catalogue.price,
-        "in_stock": parts.catalogue.in_stock,
-        "popularity": segments.popularity,
-        "item_rows": segments.item_rows,
-        "shoppers": segments.shoppers,
-        "shopper_rows": segments.shopper_rows,
-    }
-    if personal is not None:
-        arrays |= {
-            "inputs": personal.inputs,
-            "outputs": personal.outputs,
-            "item_stats": personal.item_stats,
-            "item_codes": personal.item_codes,
-        }
-    return arrays
-
-
-def _packed(arrays: Mapping[str, Array]) -> bytes:
-    """Return the arrays as an npz, without the times that would make equal ones differ."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for name, array in arrays.items():
-            entry = zipfile.ZipInfo(f"{name}.npy")
-            with archive.open(entry, "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
-    return packed.getvalue()
-
-
-def _manifest(parts: Parts, files: Mapping[str, bytes], version: str, now: datetime) -> Manifest:
+def _manifest(parts: Parts, files: Mapping[str, bytes], now: datetime) -> Manifest:
     return Manifest(
-        version=version,
-        created=now.isoformat(timespec="seconds"),
+        version="",
+        created=now.astimezone(UTC).isoformat(timespec="seconds"),
         schema_hash=schema_hash(),
         dataset_version=parts.dataset_version,
         items=len(parts.catalogue),
-        files={
-            name: FileSum(len(content), sha256(content).hexdigest())
-            for name, content in files.items()
-        },
-        metrics=parts.metrics,
-        parameters=parts.parameters,
+        files={name: FileSum.of(content) for name, content in files.items()},
+        metrics=_plain(parts.metrics),
+        parameters=_plain(parts.parameters),
         example_user=parts.example_user,
+    ).versioned()
+
+
+def _plain(told: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what reading back the JSON of `told` will give."""
+    plain: Mapping[str, Any] = orjson.loads(
+        orjson.dumps(dict(told), option=orjson.OPT_SERIALIZE_NUMPY)
     )
-
-
-def _write(directory: Path, version: str, files: Mapping[str, bytes]) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=directory))
-    try:
-        for name, content in files.items():
-            with (unfinished / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        unfinished.chmod(0o755)
-        if not (directory / version).exists():  # the same content within the same second
-            unfinished.rename(directory / version)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    return plain
 
 
 def _content(path: Path) -> bytes:
@@ -184,99 +122,16 @@ def _verified(directory: Path, manifest: Manifest) -> dict[str, bytes]:
         raise BundleError(f"{MANIFEST}: files: {', '.join(sorted(missing))} missing")
     if strange := manifest.files.keys() - _REQUIRED - _OPTIONAL:
         raise BundleError(f"{MANIFEST}: files: {', '.join(sorted(strange))} not known")
-    files = {}
-    for name, told in manifest.files.items():
-        content = _content(directory / name)
-        if len(content) != told.size:
-            raise BundleError(f"{name}: expected {told.size} bytes, got {len(content)}")
-        if sha256(content).hexdigest() != told.sha256:
-            raise BundleError(f"{name}: changed since it was written (checksum)")
-        files[name] = content
     present = {path.name for path in directory.iterdir()} - {MANIFEST}
-    if extra := present - files.keys():
+    if extra := present - manifest.files.keys():
         raise BundleError(f"{directory.name}: {', '.join(sorted(extra))} not in the manifest")
-    return files
+    return {name: _checked(directory / name, told) for name, told in manifest.files.items()}
 
 
-def _parts(files: Mapping[str, bytes], manifest: Manifest) -> Parts:
-    try:
-        items, names = orjson.loads(files[ITEMS]), orjson.loads(files[SEGMENTS])["names"]
-        arrays = _unpacked(files[ARRAYS])
-        count = len(items["item_id"])
-        catalogue = Catalogue(
-            tuple(items["item_id"]),
-            np.array(items["category"], np.str_),
-            arrays.take("price", np.float32, count, finite=False),
-            arrays.take("in_stock", np.bool_, count),
-            {},
-        )
-        segments = Segments(
-            names=tuple(names),
-            popularity=arrays.take("popularity", np.float32, len(names), count),
-            item_rows=arrays.take("item_rows", np.int32, count, below=len(names)),
-            shoppers=arrays.take("shoppers", np.uint64, None),
-            shopper_rows=arrays.take("shopper_rows", np.uint16, None, below=len(names)),
-        )
-        personal = _personal(files, arrays, count)
-    except (KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise BundleError(f"{manifest.version}: contents do not fit: {error}") from error
-    if count != manifest.items or len(segments.shoppers) != len(segments.shopper_rows):
-        raise BundleError(f"{manifest.version}: tables of different lengths")
-    return Parts(
-        catalogue=catalogue,
-        segments=segments,
-        personal=personal,
-        reference=orjson.loads(files[REFERENCE]),
-        metrics=manifest.metrics,
-        parameters=manifest.parameters,
-        dataset_version=manifest.dataset_version,
-        example_user=manifest.example_user,
-    )
-
-
-def _personal(files: Mapping[str, bytes], arrays: "_Arrays", count: int) -> Personal | None:
-    if SCORER not in files:
-        return None
-    return Personal(
-        scorer=files[SCORER],
-        inputs=arrays.take("inputs", np.float32, count, None),
-        outputs=arrays.take("outputs", np.float32, count, None),
-        ranker=files.get(RANKER),
-        item_stats=arrays.take("item_stats", np.float32, count, len(ITEM_STATS)),
-        item_codes=arrays.take("item_codes", np.int32, count, AFFINITIES),
-    )
-
-
-class _Arrays:
-    """Arrays by name, handed out once they are what they should be."""
-
-    def __init__(self, read: Callable[[str], Array]) -> None:
-        self._read = read
-
-    def take(
-        self,
-        name: str,
-        kind: npt.DTypeLike,
-        *shape: int | None,
-        finite: bool = True,
-        below: int | None = None,
-    ) -> Array:
-        array = self._read(name)
-        fits = len(array.shape) == len(shape) and all(
-            wanted is None or size == wanted
-            for size, wanted in zip(array.shape, shape, strict=True)
-        )
-        if array.dtype != kind or not fits:
-            wanted = f"{np.dtype(kind)} {shape}"
-            raise ValueError(f"{name}: expected {wanted}, got {array.dtype} {array.shape}")
-        if finite and array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ValueError(f"{name}: holds what is no number")
-        if below is not None and array.size and not 0 <= array.min() <= array.max() < below:
-            raise ValueError(f"{name}: expected 0 to {below - 1}")
-        array.flags.writeable = False
-        return array
-
-
-def _unpacked(content: bytes) -> _Arrays:
-    archive = np.load(io.BytesIO(content), allow_pickle=False)
-    return _Arrays(archive.__getitem__)
+def _checked(path: Path, told: FileSum) -> bytes:
+    content = _content(path)
+    if len(content) != told.size:
+        raise BundleError(f"{path.name}: expected {told.size} bytes, got {len(content)}")
+    if FileSum.of(content) != told:
+        raise BundleError(f"{path.name}: changed since it was written (checksum)")
+    return content

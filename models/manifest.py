@@ -1,8 +1,15 @@
-"""What a bundle says of itself: where it came from, and the checksum of every file in it."""
+"""What a bundle says of itself: where it came from, and the checksum of every file in it.
 
+A version is the moment and the content, `20261123T101500Z-1f2e3d4c`: the eight digits at its
+end are the manifest's own checksum, so that no figure in it can be changed unnoticed either.
+"""
+
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Self
 
 import orjson
 
@@ -12,6 +19,9 @@ MANIFEST = "manifest.json"
 LAYOUT = 1
 """The layout of bundles written now. A bundle of another layout is refused."""
 
+_OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
 
 @dataclass(frozen=True, slots=True)
 class FileSum:
@@ -19,6 +29,11 @@ class FileSum:
 
     size: int
     sha256: str
+
+    @classmethod
+    def of(cls, content: bytes) -> Self:
+        """Return the sum of a file with this content."""
+        return cls(len(content), sha256(content).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +51,14 @@ class Manifest:
     example_user: str | None = None
     layout: int = LAYOUT
 
+    def versioned(self) -> "Manifest":
+        """Return the manifest with the version that its moment and content make."""
+        moment = datetime.fromisoformat(self.created).astimezone(UTC)
+        return replace(self, version=f"{moment:%Y%m%dT%H%M%SZ}-{self._digest()}")
+
     def to_json(self) -> bytes:
-        """Return the manifest as JSON, for people too."""
-        return orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+        """Return the manifest as JSON, for people too; numbers that are none become null."""
+        return orjson.dumps(asdict(self), option=_OPTIONS)
 
     @classmethod
     def from_json(cls, raw: bytes) -> "Manifest":
@@ -51,13 +71,16 @@ class Manifest:
             raise BundleError(f"{MANIFEST}: expected an object, got {type(told).__name__}")
         if told.get("layout") != LAYOUT:
             raise BundleError(f"{MANIFEST}: expected layout {LAYOUT}, got {told.get('layout')!r}")
-        for name, kind in _FIELDS.items():
-            if not isinstance(told.get(name), kind):
-                raise BundleError(f"{MANIFEST}: {name}: missing or not of its type")
-        return cls(**{name: told[name] for name in _FIELDS} | {"files": _files(told["files"])})
+        manifest = cls(**{**_checked(told), "files": _files(told["files"])})
+        if manifest.version.rpartition("-")[2] != manifest._digest():
+            raise BundleError(f"{MANIFEST}: changed since it was written (checksum)")
+        return manifest
+
+    def _digest(self) -> str:
+        return sha256(replace(self, version="").to_json()).hexdigest()[:8]
 
 
-_FIELDS: Mapping[str, Any] = {
+_KINDS: Mapping[str, Any] = {
     "version": str,
     "created": str,
     "schema_hash": str,
@@ -67,13 +90,31 @@ _FIELDS: Mapping[str, Any] = {
     "metrics": dict,
     "parameters": dict,
     "example_user": str | None,
+    "layout": int,
 }
 
 
+def _checked(told: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return `told` if it has every field of a manifest, of its type, and no other."""
+    names = {field.name for field in fields(Manifest)}
+    if missing := sorted(names - told.keys()):
+        raise BundleError(f"{MANIFEST}: {missing[0]}: missing")
+    if unknown := sorted(told.keys() - names):
+        raise BundleError(f"{MANIFEST}: {unknown[0]}: unknown field")
+    for name, kind in _KINDS.items():
+        if not isinstance(told[name], kind) or isinstance(told[name], bool):
+            found = type(told[name]).__name__
+            raise BundleError(f"{MANIFEST}: {name}: not of its type, got {found}")
+    return told
+
+
 def _files(told: Mapping[str, Any]) -> dict[str, FileSum]:
-    try:
-        return {
-            name: FileSum(int(each["size"]), str(each["sha256"])) for name, each in told.items()
-        }
-    except (KeyError, TypeError, ValueError):
-        raise BundleError(f"{MANIFEST}: files: expected size and sha256 of each") from None
+    return {name: _file_sum(name, each) for name, each in told.items()}
+
+
+def _file_sum(name: str, told: object) -> FileSum:
+    if isinstance(told, dict) and told.keys() == {"size", "sha256"}:
+        size, digest = told["size"], told["sha256"]
+        if type(size) is int and size >= 0 and _SHA256.fullmatch(str(digest)):
+            return FileSum(size, digest)
+    raise BundleError(f"{MANIFEST}: files: {name}: expected size and sha256")

@@ -9,12 +9,12 @@ An alias is a file that is replaced in one step; whoever reads it sees the old o
 """
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from models.bundle import read_bundle, read_manifest
+from models.directory import replace_file
 from models.errors import BundleError, RegistryError
 from models.manifest import Manifest
 from models.model import Model
@@ -40,6 +40,16 @@ class Registry:
             with suppress(BundleError):
                 manifests.append(read_manifest(directory))
         return sorted(manifests, key=lambda each: each.version, reverse=True)
+
+    def damaged(self) -> dict[str, str]:
+        """Return what is wrong with the bundles that have no believable manifest, by version."""
+        damaged = {}
+        for directory in self._bundles():
+            try:
+                read_manifest(directory)
+            except BundleError as error:
+                damaged[directory.name] = str(error)
+        return damaged
 
     def production(self) -> str | None:
         """Return the version that serves."""
@@ -74,11 +84,12 @@ class Registry:
         return read_bundle(self.directory / self.resolve(version))
 
     def promote(self, version: str) -> None:
-        """Make a model that can be loaded the production model; the present one is `previous`.
+        """Make a model that loads and ranks the production model; the present one is `previous`.
 
         Raises `RegistryError` or `BundleError` and changes nothing. Twice is as good as once.
         """
-        self.load(version)
+        version = self.resolve(version)
+        self.load(version).warm()
         with self._moving():
             present = self.production()
             if present == version:
@@ -98,7 +109,7 @@ class Registry:
             previous, present = self.previous(), self.production()
             if previous is None:
                 raise RegistryError("there is no previous model to roll back to")
-            self.load(previous)
+            self.load(previous).warm()
             self._point(PRODUCTION, previous)
             if present is not None:
                 self._point(PREVIOUS, present)
@@ -128,12 +139,7 @@ class Registry:
             raise RegistryError(f"alias {name}: {error}") from error
 
     def _point(self, name: str, version: str) -> None:
-        fresh = self._aliases / f".{name}-{os.getpid()}"
-        with fresh.open("w", encoding="utf-8") as file:
-            file.write(version + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._aliases / name)
+        replace_file(self._aliases / name, f"{version}\n".encode())
 
     @contextmanager
     def _moving(self) -> Iterator[None]:

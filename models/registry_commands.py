@@ -15,18 +15,12 @@ from models.registry import ALIASES, Registry
 def list_command(as_json: bool) -> None:
     """List every model, newest first, with its aliases and its NDCG@10 on the temporal split."""
     registry = Registry(home_directory())
-    manifests = registry.manifests()
-    named = {
-        alias: version
-        for alias, version in zip(
-            ALIASES,
-            (registry.production(), registry.previous(), registry.candidate()),
-            strict=True,
-        )
-        if version
-    }
-    rows = [_row(each, named) for each in manifests]
+    versions = (registry.production(), registry.previous(), registry.candidate())
+    named = {alias: version for alias, version in zip(ALIASES, versions, strict=True) if version}
+    rows = [_row(each, named) for each in registry.manifests()]
     click.echo(json.dumps(rows) if as_json else _table(rows))
+    for version, reason in sorted(registry.damaged().items()):
+        click.echo(f"damaged: {version}: {reason}", err=True)
 
 
 @click.command("show")
@@ -62,7 +56,8 @@ def rollback_command() -> None:
 
 
 def _row(manifest: Manifest, named: dict[str, str]) -> dict[str, object]:
-    ndcg = manifest.metrics.get("model", {}).get("ndcg@10")
+    figures = manifest.metrics.get("model")
+    ndcg = figures.get("ndcg@10") if isinstance(figures, dict) else None
     aliases = [alias for alias, version in named.items() if version == manifest.version]
     return {
         "version": manifest.version,

@@ -7,6 +7,7 @@ from models.items import Mask, Rows
 from models.parts import Floats, Segments
 
 GLOBAL = 0
+GLOBAL_NAME = "global"
 MARKET = "market="
 LISTED = 2_000
 """Most popular items kept in order for each segment; who wants more gets everybody's."""
