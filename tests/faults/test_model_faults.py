@@ -167,7 +167,7 @@ async def test_a_model_that_is_late_is_answered_for(
 
     with monkeypatch.context() as patch:
         patch.setattr(Model, "rank", late)
-        patch.setattr(Model, "cost_s", 1.0)
+        patch.setattr("server.inference.INLINE_BELOW_S", 0.0)
         answer = await ask(service, "u1")
         go_on.set()
     assert (answer["reason"], answer["degraded"]) == ("deadline", True)
