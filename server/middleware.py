@@ -33,6 +33,8 @@ async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
     finally:
         metrics.inflight_dec()
     response.headers[REQUEST_ID_HEADER] = request[keys.REQUEST_ID]
+    if request.app[keys.DRAIN].is_set():
+        response.force_close()  # the client's next request should go to another process
     _count(request, metrics, response.status, clock() - request[keys.STARTED])
     return response
 

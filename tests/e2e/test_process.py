@@ -1,0 +1,203 @@
+"""How the service starts, lives through trouble, and ends, as a process among processes."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import aiohttp
+import orjson
+
+from tests.support.process import PATIENCE_S, ROOT, Service, alive
+
+
+def event(user_id: str, item_id: str) -> dict[str, object]:
+    """Return a click of now."""
+    return {
+        "event_id": uuid4().hex,
+        "type": "click",
+        "user_id": user_id,
+        "item_id": item_id,
+        "timestamp": 1_760_000_000,
+    }
+
+
+def click(service: Service, user_id: str) -> None:
+    """Let a shopper click on the most popular item."""
+    item = orjson.loads(service.get("/v1/popular?k=1")[1])["items"][0]["item_id"]
+    status, body = service.post("/v1/events", {"events": [event(user_id, item)]})
+    assert status == 202, body
+
+
+def run_server(**variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run `python -m server` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "server"],
+        cwd=ROOT,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+def test_it_starts_serves_and_tells_what_to_try(home: Path) -> None:
+    """One command: its own store, a list, and the one curl to try, which works."""
+    with Service(home) as service:
+        click(service, "u1")
+        assert service.ask("u1")["source"] == "model"
+        service.until(lambda: "curl -s" in service.output)
+        line = next(line for line in service.output.splitlines() if line.startswith("curl"))
+        tried = subprocess.run(line, shell=True, capture_output=True, check=True)
+        assert orjson.loads(tried.stdout)["items"]
+        service.signal(signal.SIGTERM)
+        assert service.exit_code() == 0
+
+
+def test_what_shoppers_did_survives_a_restart(home: Path) -> None:
+    """The embedded store keeps events on disk."""
+    with Service(home) as service:
+        click(service, "u1")
+    with Service(home) as service:
+        assert service.ask("u1")["source"] == "model"
+
+
+def test_a_port_in_use_is_one_clear_line(home: Path) -> None:
+    """Exit 2, the address named, nothing started, no traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run_server(CUVEE_HOME=str(home), CUVEE_PORT=str(port))
+    assert done.returncode == 2
+    assert f"error: cannot listen on 127.0.0.1:{port}: Address already in use" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (home / "valkey").exists()
+
+
+def test_all_bad_settings_are_told_at_once(tmp_path: Path) -> None:
+    """Every mistake has its line, and a misspelt variable a hint."""
+    done = run_server(
+        CUVEE_HOME=str(tmp_path), CUVEE_PORT="none", CUVEE_WORKERS="0", CUVEE_WORKER="2"
+    )
+    assert done.returncode == 2
+    assert "CUVEE_PORT: expected an integer from 1 to 65535, got 'none'" in done.stderr
+    assert "CUVEE_WORKERS: expected" in done.stderr
+    assert "CUVEE_WORKER is not read; did you mean CUVEE_WORKERS?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_a_model_it_says_what_is_missing(tmp_path: Path) -> None:
+    """It is up, not ready, and names the command that makes a model."""
+    service = Service(tmp_path)
+    with service.running():
+        service.until(lambda: service.get("/healthz")[0] == 200)
+        assert service.get("/readyz")[0] == 503
+        service.until(lambda: "python -m models train" in service.output)
+
+
+async def hammer(url: str, stop: asyncio.Event, answers: list[int]) -> None:
+    """Ask over kept connections until told to stop."""
+    async with aiohttp.ClientSession() as session:
+        while not stop.is_set():
+            async with session.post(url + "/v1/recommendations", json={"user_id": "u1"}) as answer:
+                await answer.read()
+                answers.append(answer.status)
+
+
+async def test_sigterm_under_load_loses_no_request(home: Path) -> None:
+    """A balancer that notices late loses nothing: readiness fails first, answers go on."""
+    with Service(home, CUVEE_DRAIN_S="3") as service:
+        stop, answers = asyncio.Event(), list[int]()
+        clients = [asyncio.ensure_future(hammer(service.url, stop, answers)) for _ in range(8)]
+        while len(answers) < 50:
+            await asyncio.sleep(0.01)
+        service.signal(signal.SIGTERM)
+        await asyncio.to_thread(service.until, lambda: service.get("/readyz")[0] == 503)
+        noticed = len(answers)
+        while len(answers) < noticed + 50:
+            await asyncio.sleep(0.01)
+        stop.set()
+        await asyncio.gather(*clients)
+        assert await asyncio.to_thread(service.exit_code) == 0
+        assert set(answers) == {200}
+
+
+async def test_what_is_in_flight_is_finished(home: Path) -> None:
+    """A request that waits for a frozen store when the end comes still gets its list."""
+    with Service(home, CUVEE_FEATURE_TIMEOUT_MS="1500") as service:
+        click(service, "u1")
+        (store,) = service.children("valkey-server")
+        os.kill(store, signal.SIGSTOP)
+        try:
+            waiting = asyncio.ensure_future(asyncio.to_thread(service.ask, "u1"))
+            await asyncio.to_thread(
+                service.until, lambda: metric(service, "cuvee_inflight_requests ") == 2
+            )
+            service.signal(signal.SIGTERM)
+            answer = await waiting
+        finally:
+            os.kill(store, signal.SIGCONT)
+        assert (answer["reason"], answer["degraded"]) == ("feature_timeout", True)
+        assert answer["items"]
+        assert await asyncio.to_thread(service.exit_code) == 0
+
+
+def test_ctrl_c_ends_at_once(home: Path) -> None:
+    """An interrupt does not wait for balancers, whatever the drain time."""
+    with Service(home, CUVEE_DRAIN_S="3600") as service:
+        os.killpg(service.pid, signal.SIGINT)
+        assert service.exit_code() == 0
+
+
+def metric(service: Service, name: str) -> float:
+    """Return the value of a metric that has one series of this name."""
+    text = service.get("/metrics")[1].decode()
+    return sum(
+        float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name)
+    )
+
+
+def test_a_killed_worker_is_replaced(home: Path) -> None:
+    """Of two workers one is killed: answers go on, a new one comes, totals stay right."""
+    with Service(home, CUVEE_WORKERS="2") as service:
+        service.until(lambda: len(service.workers()) == 2)
+        for _ in range(20):
+            service.ask("u1")
+        name = 'cuvee_requests_total{route="recommendations",status="200"}'
+        assert metric(service, name) == 20
+        killed = min(service.workers())
+        os.kill(killed, signal.SIGKILL)
+        service.until(lambda: not alive(killed))
+        service.until(lambda: len(service.workers()) == 2)
+        service.until_ready()
+        for _ in range(10):
+            service.ask("u1")
+        assert metric(service, name) == 30
+        assert metric(service, "cuvee_inflight_requests ") == 1  # the scrape
+
+
+def test_a_killed_store_is_started_again(home: Path) -> None:
+    """The embedded store comes back by itself, with what it knew."""
+    with Service(home, CUVEE_FEATURE_TIMEOUT_MS="50") as service:
+        click(service, "u1")
+        service.until(lambda: service.ask("u1")["source"] in {"model", "cache"})
+        (store,) = service.children("valkey-server")
+        os.kill(store, signal.SIGTERM)  # so that it syncs its file: the last second may be lost
+        service.until(lambda: service.children("valkey-server") not in (set(), {store}))
+        service.until(lambda: service.ask("u1")["source"] in {"model", "cache"})
+
+
+def test_no_orphans_when_the_master_is_killed(home: Path) -> None:
+    """Workers, store and consumers end with a master that had no time to tell them."""
+    with Service(home) as service:
+        service.until(lambda: len(service.children()) >= 3)
+        children = service.children()
+        service.signal(signal.SIGKILL)
+        service.exit_code()
+        service.until(lambda: not any(alive(pid) for pid in children))
+    with Service(home) as service:
+        assert service.ask("u1")["items"]
