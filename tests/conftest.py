@@ -1,10 +1,13 @@
-"""Real stores for all rooms: the wheel's Valkey, or what `CUVEE_REDIS_URL` names.
+"""Real stores for all rooms: the wheel's Valkey, and what `CUVEE_REDIS_URL` names.
 
 valkey     the session's embedded server, empty
-redis_url  where the store under test is, empty; a server that holds data is refused
+redis_url  where a store is, empty: tests run once over each; one that holds data is refused
 """
 
 import os
+import shutil
+import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -30,25 +33,49 @@ def valkey(valkey_server: EmbeddedValkey) -> EmbeddedValkey:
 
 
 @pytest.fixture(scope="session")
-def external_url() -> str | None:
-    """Return `CUVEE_REDIS_URL` if it is set and names an empty database."""
-    url = os.environ.get("CUVEE_REDIS_URL")
-    if not url:
-        return None
-    with Redis.from_url(url) as client:
-        if client.dbsize():
-            pytest.exit(f"CUVEE_REDIS_URL ({url}) holds data: name an empty database", 2)
-    return url
+def other_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
+    """Return `CUVEE_REDIS_URL`, else the url of a `redis-server` of ours, else None."""
+    named = os.environ.get("CUVEE_REDIS_URL")
+    program = shutil.which("redis-server")
+    if named or program is None:
+        yield named
+        return
+    path = tmp_path_factory.mktemp("redis") / "redis.sock"
+    command = [
+        program,
+        "--port",
+        "0",
+        "--unixsocket",
+        str(path),
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+    ]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        while not path.exists():
+            assert server.poll() is None, "redis-server did not start"
+            time.sleep(0.01)
+        yield f"unix://{path}"
+    finally:
+        server.terminate()
+        server.wait()
 
 
-@pytest.fixture
-def redis_url(external_url: str | None, request: pytest.FixtureRequest) -> Iterator[str]:
-    """Return the url of an empty store, and leave it empty."""
-    if external_url is None:
+@pytest.fixture(params=["valkey", "redis"])
+def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return the url of an empty store: once the wheel's Valkey, once another server if any."""
+    if request.param == "valkey":
         yield request.getfixturevalue("valkey").url
         return
-    yield external_url
-    with Redis.from_url(external_url) as client:
+    url = request.getfixturevalue("other_url")
+    if url is None:
+        pytest.skip("neither CUVEE_REDIS_URL nor a redis-server: only the wheel's Valkey is tried")
+    with Redis.from_url(url) as client:
+        if client.dbsize():
+            pytest.exit("CUVEE_REDIS_URL holds data: name an empty database", 2)
+        yield url
         client.flushdb()
 
 
