@@ -39,7 +39,7 @@ class Settings:
     cache_ttl_s: float = 300.0
     max_inflight: int = 256
     admin_token: str | None = field(default=None, repr=False)
-    drain_s: float = 10.0
+    drain_s: float = 5.0
     log_level: str = "INFO"
 
     @classmethod

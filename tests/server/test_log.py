@@ -1,0 +1,90 @@
+"""Logging never waits, never floods, and is readable by programs."""
+
+import io
+import logging
+from queue import Queue
+
+import orjson
+import pytest
+
+from server.log import BoundedHandler, JsonLines, Log, Repeats
+
+
+def record(message: str, level: int = logging.WARNING, *args: object) -> logging.LogRecord:
+    """Return a log record."""
+    return logging.LogRecord("cuvee", level, "", 0, message, args, None)
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def test_a_repeated_warning_is_told_once_in_a_while() -> None:
+    """One of many equal warnings is told, and the next says how many were left out."""
+    clock = Clock()
+    repeats = Repeats(clock)
+    assert repeats.filter(record("store down: %s", logging.WARNING, 1))
+    assert not any(repeats.filter(record("store down: %s", logging.WARNING, n)) for n in range(5))
+    assert repeats.filter(record("something else"))
+    clock.now = 10.0
+    later = record("store down: %s", logging.WARNING, 9)
+    assert repeats.filter(later)
+    assert later.getMessage() == "store down: 9 (5 more since)"
+
+
+def test_information_is_never_left_out() -> None:
+    """Only warnings and worse repeat fast enough to flood."""
+    repeats = Repeats(Clock())
+    assert all(repeats.filter(record("served", logging.INFO)) for _ in range(3))
+
+
+def test_a_full_queue_drops_and_counts() -> None:
+    """A stuck output costs records, not time."""
+    handler = BoundedHandler(Queue(2))
+    dropped = []
+    handler.dropped = lambda: dropped.append(1)
+    for number in range(5):
+        handler.handle(record(f"message {number}"))
+    assert (handler.queue.qsize(), len(dropped)) == (2, 3)
+
+
+def test_lines_are_json() -> None:
+    """Whatever a message holds, its line is one JSON object."""
+    line = JsonLines().format(record('quote " newline \n ü %s', logging.ERROR, "x"))
+    told = orjson.loads(line)
+    assert "\n" not in line
+    assert (told["level"], told["message"]) == ("ERROR", 'quote " newline \n ü x')
+
+
+def test_an_exception_is_in_the_line() -> None:
+    """The traceback is part of the record, not lines of its own."""
+    try:
+        int("why")
+    except ValueError as error:
+        failed = record("failed")
+        failed.exc_info = (ValueError, error, error.__traceback__)
+    assert "ValueError: invalid literal" in orjson.loads(JsonLines().format(failed))["error"]
+
+
+def test_everything_queued_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopping writes what is still queued."""
+    output = io.StringIO()
+    monkeypatch.setattr("sys.stderr", output)
+    root = logging.getLogger()
+    kept, level = root.handlers[:], root.level
+    log = Log("INFO")
+    log.start()
+    try:
+        for number in range(100):
+            logging.getLogger("cuvee.test").info("message %d", number)
+    finally:
+        log.stop()
+        root.handlers[:], root.level = kept, level
+    told = [orjson.loads(line)["message"] for line in output.getvalue().splitlines()]
+    assert told == [f"message {number}" for number in range(100)]
