@@ -103,7 +103,7 @@ async def test_the_expired_are_not_computed() -> None:
     third = asyncio.ensure_future(coalescer.submit(3, soon()))
     await asyncio.sleep(0)
     run.gate.set()
-    assert await asyncio.gather(first, third) == [2, 6]
+    assert list(await asyncio.gather(first, third)) == [2, 6]
     assert run.batches == [[1], [3]]
 
 

@@ -64,11 +64,10 @@ def test_lines_are_json() -> None:
 
 def test_an_exception_is_in_the_line() -> None:
     """The traceback is part of the record, not lines of its own."""
-    try:
+    failed = record("failed")
+    with pytest.raises(ValueError, match="invalid") as raised:
         int("why")
-    except ValueError as error:
-        failed = record("failed")
-        failed.exc_info = (ValueError, error, error.__traceback__)
+    failed.exc_info = raised._excinfo
     assert "ValueError: invalid literal" in orjson.loads(JsonLines().format(failed))["error"]
 
 
