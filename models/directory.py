@@ -28,7 +28,7 @@ def write_directory(path: Path, files: Mapping[str, bytes]) -> None:
         sync_directory(unfinished)
         if not path.exists():
             unfinished.rename(path)
-            sync_directory(path.parent)
+            _keep(path)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -62,6 +62,14 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _keep(path: Path) -> None:
+    try:
+        sync_directory(path.parent)
+    except OSError:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 def _sweep(directory: Path) -> None:

@@ -62,9 +62,9 @@ class Graph:
                 got = f"{found[each][0]} {found[each][1]}"
                 raise BundleError(f"{name}: input {each}: expected {kind} {shape}, got {got}")
         outputs = self._session.get_outputs()
-        if len(outputs) != 1 or not _fits(outputs[0].shape, output):
-            shapes = [each.shape for each in outputs]
-            raise BundleError(f"{name}: expected one output {output}, got {shapes}")
+        given = [(each.type, each.shape) for each in outputs]
+        if len(given) != 1 or given[0][0] != _FLOAT or not _fits(given[0][1], output):
+            raise BundleError(f"{name}: expected one output {_FLOAT} {output}, got {given}")
 
 
 def _fits(found: list[Any], wanted: Shape) -> bool:

@@ -35,25 +35,27 @@ class Towers:
 
 
 def small_parts(
-    items: int = 30, *, personal: bool = True, ranked: bool = True, seed: int = 7
+    items: int = 30,
+    *,
+    personal: bool = True,
+    ranked: bool = True,
+    towers: Towers | None = None,
+    weights: Floats | None = None,
+    seed: int = 7,
 ) -> Parts:
-    """Return parts of `items` wines, every seventh of them out of stock."""
+    """Return parts of `items` wines, every seventh of them out of stock.
+
+    `towers` are the scorer's factors and `weights` the ranker's, float32[ranker features],
+    where drawn ones do not do.
+    """
     random = np.random.default_rng(seed)
-    towers = Towers(*random.normal(size=(2, items, RANK)).astype(np.float32))
-    stats = random.uniform(0, 3, (items, len(ITEM_STATS))).astype(np.float32)
-    codes = random.integers(-1, 4, (items, AFFINITIES)).astype(np.int32)
-    ranker = linear_ranker(random) if ranked else None
+    if weights is None:
+        weights = random.normal(0, 0.1, len(RANKER_FEATURES)).astype(np.float32)
+        weights[0] = 1
     return Parts(
         catalogue=_catalogue(items, random),
         segments=_segments(items, random),
-        personal=Personal(
-            scorer(towers),
-            towers.inputs,
-            towers.outputs,
-            ranker,
-            item_stats=stats,
-            item_codes=codes,
-        )
+        personal=_personal(items, random, towers, weights if ranked else None)
         if personal
         else None,
         reference={"features": {}, "scores": [0.0, 1.0]},
@@ -83,15 +85,13 @@ def scorer(towers: Towers) -> bytes:
     )
 
 
-def linear_ranker(random: np.random.Generator, width: int = len(RANKER_FEATURES)) -> bytes:
-    """Return a ranker that weighs the score most, and other columns a little."""
-    weights = random.normal(0, 0.1, (width, 1)).astype(np.float32)
-    weights[0] = 1
+def linear_ranker(weights: Floats) -> bytes:
+    """Return a ranker whose score is the weighted sum of its features."""
     return graph(
         [helper.make_node("MatMul", ["features", "weights"], ["score"])],
-        {"features": (TensorProto.FLOAT, ["M", width])},
+        {"features": (TensorProto.FLOAT, ["M", len(weights)])},
         {"score": (TensorProto.FLOAT, ["M", 1])},
-        {"weights": weights},
+        {"weights": weights[:, None]},
     )
 
 
@@ -114,6 +114,20 @@ def graph(
     onnx.checker.check_model(model)
     serialized: bytes = model.SerializeToString()
     return serialized
+
+
+def _personal(
+    items: int, random: np.random.Generator, towers: Towers | None, weights: Floats | None
+) -> Personal:
+    towers = towers or Towers(*random.normal(size=(2, items, RANK)).astype(np.float32))
+    return Personal(
+        scorer=scorer(towers),
+        inputs=towers.inputs,
+        outputs=towers.outputs,
+        ranker=None if weights is None else linear_ranker(weights),
+        item_stats=random.uniform(0, 3, (items, len(ITEM_STATS))).astype(np.float32),
+        item_codes=random.integers(-1, 4, (items, AFFINITIES)).astype(np.int32),
+    )
 
 
 def _catalogue(items: int, random: np.random.Generator) -> Catalogue:

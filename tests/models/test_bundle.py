@@ -1,0 +1,455 @@
+"""Bundles: whole or not there, believed to the last byte or refused by name."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from onnx import TensorProto, helper
+
+import models.bundle
+from features.errors import InputError
+from models.arrays import Array, Arrays, pack
+from models.bundle import read_bundle, read_manifest, write_bundle
+from models.errors import BundleError
+from models.manifest import MANIFEST, FileSum
+from models.model import Model
+from models.parts import Parts
+from models.ranker_features import RANKER_FEATURES
+from models.request import Filters
+from tests.support.bundles import Towers, graph, linear_ranker, scorer, small_parts
+
+FILES = (
+    MANIFEST, "items.json", "segments.json", "arrays.npz", "reference.json", "scorer.onnx",
+    "ranker.onnx",
+)  # fmt: skip
+NOW = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
+NOTHING = np.empty(0, np.uint64)
+
+
+def answers(model: Model) -> list[Any]:
+    """Return what a model says of popular and similar items."""
+    return [
+        *(model.popular(row, NOTHING, Filters(), 40) for row in range(len(model.segment_names))),
+        *(model.similar(row, 5) for row in range(len(model))),
+    ]
+
+
+@pytest.mark.parametrize("personal", [True, False])
+@pytest.mark.parametrize("ranked", [True, False])
+def test_what_is_written_is_read(tmp_path: Path, personal: bool, ranked: bool) -> None:
+    """The model read back says what the parts said."""
+    parts = small_parts(personal=personal, ranked=ranked)
+    model = read_bundle(tmp_path / write_bundle(tmp_path, parts))
+    model.warm()
+    assert answers(model) == answers(Model(parts))
+    assert model.is_personal is personal
+    assert model.segment_names == parts.segments.names
+    assert model.example_user == parts.example_user
+    assert model.created == read_manifest(tmp_path / model.version).created
+
+
+def test_a_version_is_a_moment_and_a_content(tmp_path: Path) -> None:
+    """Equal parts at one moment are one bundle; other parts are another."""
+    first = write_bundle(tmp_path, small_parts(), NOW)
+    assert first.startswith("20261123T101500Z-")
+    assert write_bundle(tmp_path, small_parts(), NOW) == first
+    other = write_bundle(tmp_path, replace(small_parts(), metrics={"model": {}}), NOW)
+    assert other[:17] == first[:17]
+    assert other != first
+    assert {path.name for path in tmp_path.iterdir()} == {first, other}
+
+
+def test_any_id_survives(tmp_path: Path) -> None:
+    """Item ids and categories of any script come back as they were."""
+    ids = ("ü", "用户 7", "🍷" * 128, "a'b\"c\\", "\u200b")
+    parts = small_parts(len(ids), personal=False)
+    parts = replace(parts, catalogue=replace(parts.catalogue, item_ids=ids))
+    model = read_bundle(tmp_path / write_bundle(tmp_path, parts))
+    assert [model.index_of(each) for each in ids] == list(range(len(ids)))
+    assert [model.item_id(row) for row in range(len(ids))] == list(ids)
+
+
+# What is damaged
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.5, 0.9, 1.0])
+def test_a_flipped_bit_is_found(bundle: Path, name: str, place: float) -> None:
+    """One bit, wherever it is: the file is named."""
+    content = bytearray((bundle / name).read_bytes())
+    content[int(place * (len(content) - 1))] ^= 4
+    (bundle / name).write_bytes(content)
+    with pytest.raises(BundleError, match=name):
+        read_bundle(bundle)
+
+
+def test_every_bit_of_the_manifest_counts(bundle: Path) -> None:
+    """No figure in the manifest can change unnoticed, not the least."""
+    whole = (bundle / MANIFEST).read_bytes()
+    for place in range(len(whole)):
+        for bit in range(8):
+            content = bytearray(whole)
+            content[place] ^= 1 << bit
+            (bundle / MANIFEST).write_bytes(content)
+            with pytest.raises(BundleError, match=MANIFEST):
+                read_manifest(bundle)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("keep", [0, 20])
+def test_a_truncated_file_is_found(bundle: Path, name: str, keep: int) -> None:
+    """What a full disk left of a file is not believed."""
+    os.truncate(bundle / name, keep)
+    with pytest.raises(BundleError, match=name):
+        read_bundle(bundle)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(bundle: Path, name: str) -> None:
+    """What is not there is named."""
+    (bundle / name).unlink()
+    with pytest.raises(BundleError, match=name):
+        read_bundle(bundle)
+
+
+def test_a_superfluous_file_is_named(bundle: Path) -> None:
+    """What the manifest does not know is not let pass."""
+    (bundle / "hook.py").write_text("")
+    with pytest.raises(BundleError, match=r"hook\.py not in the manifest"):
+        read_bundle(bundle)
+
+
+def test_a_directory_in_the_place_of_a_file(bundle: Path) -> None:
+    """A file that is none is an error of the bundle, not of the program."""
+    (bundle / "items.json").unlink()
+    (bundle / "items.json").mkdir()
+    with pytest.raises(BundleError, match=r"items\.json"):
+        read_bundle(bundle)
+
+
+def test_a_renamed_bundle_is_refused(bundle: Path) -> None:
+    """A version cannot pose as another."""
+    with pytest.raises(BundleError, match="it lies in other"):
+        read_bundle(bundle.rename(bundle.parent / "other"))
+
+
+def test_other_features_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model trained on features of other definitions says so."""
+    with monkeypatch.context() as patch:
+        patch.setattr(models.bundle, "schema_hash", lambda: "0123")
+        version = write_bundle(tmp_path, small_parts())
+    with pytest.raises(BundleError, match=r"made for features 0123.*train anew"):
+        read_bundle(tmp_path / version)
+
+
+# What is whole but does not fit
+
+
+def forge(bundle: Path, name: str, content: bytes | None) -> Path:
+    """Replace a file (None: remove it), with a manifest to match, and return the directory."""
+    told = read_manifest(bundle)
+    files = {**told.files}
+    files.pop(name, None)
+    (bundle / name).unlink(missing_ok=True)
+    if content is not None:
+        files[name] = FileSum.of(content)
+        (bundle / name).write_bytes(content)
+    told = replace(told, files=files).versioned()
+    (bundle / MANIFEST).write_bytes(told.to_json())
+    return bundle.rename(bundle.parent / told.version)
+
+
+def changed(array: Array, value: object) -> Array:
+    """Return a copy with another first value."""
+    array = array.copy()
+    array.flat[0] = value
+    return array
+
+
+FORGED_ARRAYS: dict[str, tuple[str, Callable[[Array], Array], str]] = {
+    "another kind": ("inputs", lambda a: a.astype(np.float64), "inputs: expected float32"),
+    "other bytes": ("shoppers", lambda a: a.astype(">u8"), "shoppers: expected uint64"),
+    "another length": ("price", lambda a: a[:-1], "price: expected float32"),
+    "another rank": ("outputs", lambda a: a[:, :-1], "outputs: expected float32"),
+    "more axes": ("in_stock", lambda a: a[None], "in_stock: expected bool"),
+    "too few statistics": ("item_stats", lambda a: a[:, 1:], "item_stats: expected float32"),
+    "no number": ("inputs", lambda a: changed(a, np.nan), "inputs: holds what is no number"),
+    "infinite": ("popularity", lambda a: changed(a, np.inf), "popularity: holds what is no number"),
+    "negative": ("popularity", lambda a: changed(a, -1), "popularity: expected at least 0"),
+    "no such segment": ("item_rows", lambda a: changed(a, 4), "item_rows: expected less than 4"),
+    "shopper of none": ("shopper_rows", lambda a: changed(a, 4), "shopper_rows: expected less"),
+    "fewer rows": ("shopper_rows", lambda a: a[1:], "shopper_rows: expected uint16"),
+    "not sorted": ("shoppers", lambda a: a[::-1], "shoppers: expected ascending"),
+    "code": ("item_codes", lambda a: changed(a, -2), "item_codes: expected at least -1"),
+}
+
+
+def arrays_of(bundle: Path) -> dict[str, Array]:
+    """Return a bundle's arrays."""
+    return {**Arrays((bundle / "arrays.npz").read_bytes())._arrays}
+
+
+@pytest.mark.parametrize("case", FORGED_ARRAYS)
+def test_arrays_that_do_not_fit(bundle: Path, case: str) -> None:
+    """An array of another kind, shape or range is named, with what was expected."""
+    name, change, told = FORGED_ARRAYS[case]
+    arrays = arrays_of(bundle)
+    forged = forge(bundle, "arrays.npz", pack({**arrays, name: change(arrays[name])}))
+    with pytest.raises(BundleError, match=told):
+        read_bundle(forged)
+
+
+def test_arrays_missing_and_unknown(bundle: Path) -> None:
+    """Every array is there, and no other."""
+    arrays = arrays_of(bundle)
+    bundle = forge(bundle, "arrays.npz", pack({**arrays, "surprise": np.ones(3)}))
+    with pytest.raises(BundleError, match="surprise: not known"):
+        read_bundle(bundle)
+    del arrays["price"]
+    with pytest.raises(BundleError, match="price: missing"):
+        read_bundle(forge(bundle, "arrays.npz", pack(arrays)))
+
+
+def test_nothing_is_unpickled(bundle: Path, tmp_path: Path) -> None:
+    """An array of objects runs no code, it is refused."""
+    target = tmp_path / "ran"
+
+    class Hostile:
+        def __reduce__(self) -> Any:
+            return (target.touch, ())
+
+    np.savez(tmp_path / "hostile.npz", price=np.array([Hostile()], object))
+    forged = forge(bundle, "arrays.npz", (tmp_path / "hostile.npz").read_bytes())
+    with pytest.raises(BundleError, match="contents do not fit"):
+        read_bundle(forged)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY", b"not an archive"])
+def test_arrays_that_are_none(bundle: Path, content: bytes) -> None:
+    """What is no archive of arrays is refused."""
+    with pytest.raises(BundleError, match="contents do not fit"):
+        read_bundle(forge(bundle, "arrays.npz", content))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("items.json", b"[]"),
+        ("items.json", b"{"),
+        ("items.json", b'{"item_id": "a", "category": "b"}'),
+        ("items.json", b'{"item_id": [], "category": []}'),
+        ("items.json", orjson.dumps({"item_id": ["a"], "category": ["b"]})),
+        ("items.json", orjson.dumps({"item_id": ["a"] * 30, "category": ["b"] * 30})),
+        ("items.json", orjson.dumps({"item_id": [*range(30)], "category": ["b"] * 30})),
+        ("segments.json", b"{}"),
+        ("segments.json", orjson.dumps({"names": []})),
+        ("segments.json", orjson.dumps({"names": ["a", "global", "b", "c"]})),
+        ("segments.json", orjson.dumps({"names": ["global", "a", "a", "b"]})),
+        ("segments.json", orjson.dumps({"names": ["global"]})),
+        ("reference.json", b"{"),
+        ("scorer.onnx", None),
+    ],
+)
+def test_texts_that_do_not_fit(bundle: Path, name: str, content: bytes | None) -> None:
+    """JSON that is none, or tells of other items and segments, is refused."""
+    with pytest.raises(BundleError, match="contents do not fit"):
+        read_bundle(forge(bundle, name, content))
+
+
+@pytest.mark.parametrize("name", ["items.json", "arrays.npz", "segments.json", "reference.json"])
+def test_a_manifest_without_a_file(bundle: Path, name: str) -> None:
+    """What every bundle has, the manifest lists."""
+    with pytest.raises(BundleError, match=rf"{name} missing"):
+        read_bundle(forge(bundle, name, None))
+
+
+def test_a_manifest_that_leads_elsewhere(bundle: Path) -> None:
+    """A name that is none of a bundle's is not even opened."""
+    told = read_manifest(bundle)
+    told = replace(told, files={**told.files, "../items.json": FileSum.of(b"")}).versioned()
+    (bundle / MANIFEST).write_bytes(told.to_json())
+    with pytest.raises(BundleError, match="not known"):
+        read_bundle(bundle.rename(bundle.parent / told.version))
+
+
+FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+WIDE = ["M", len(RANKER_FEATURES)]
+
+
+def odd_ranker(
+    name: str = "features", kind: int = FLOAT, axes: Any = WIDE, out: Any = ("M", 1)
+) -> bytes:
+    """Return a ranker that says how it differs from what serving asks."""
+    node = helper.make_node("ReduceSum", [name], ["sum"], keepdims=1)
+    nodes = [node, helper.make_node("Cast", ["sum"], ["score"], to=FLOAT)]
+    return graph(nodes, {name: (kind, axes)}, {"score": (FLOAT, out)}, {})
+
+
+def two_outputs() -> bytes:
+    """Return a graph with a label beside the score, as classifiers have."""
+    nodes = [helper.make_node("Identity", ["features"], [name]) for name in ("label", "score")]
+    outputs: Any = dict.fromkeys(("label", "score"), (FLOAT, WIDE))
+    return graph(nodes, {"features": (FLOAT, WIDE)}, outputs, {})
+
+
+def integer_output() -> bytes:
+    """Return a graph whose score is an integer."""
+    nodes = [helper.make_node("ArgMax", ["features"], ["score"], axis=1, keepdims=1)]
+    return graph(nodes, {"features": (FLOAT, WIDE)}, {"score": (INT64, ["M", 1])}, {})
+
+
+FORGED_GRAPHS: dict[str, tuple[str, Callable[[], bytes], str]] = {
+    "no graph": ("scorer.onnx", lambda: b"no graph", "scorer.onnx: no ONNX graph"),
+    "empty": ("ranker.onnx", lambda: b"", "ranker.onnx: no ONNX graph"),
+    "another number of items": (
+        "scorer.onnx", lambda: scorer(Towers(*np.ones((2, 29, 4), np.float32))), "expected one",
+    ),
+    "a ranker for a scorer": (
+        "scorer.onnx", lambda: linear_ranker(np.ones(4, np.float32)), "expected inputs",
+    ),
+    "another width": (
+        "ranker.onnx", lambda: linear_ranker(np.ones(4, np.float32)), "input features: expected",
+    ),
+    "another name": ("ranker.onnx", lambda: odd_ranker(name="x"), "expected inputs"),
+    "another kind": ("ranker.onnx", lambda: odd_ranker(kind=INT64), "input features: expected"),
+    "a fixed batch": (
+        "ranker.onnx", lambda: odd_ranker(axes=[8, WIDE[1]], out=(1, 1)), "input features",
+    ),
+    "two outputs": ("ranker.onnx", two_outputs, "expected one output"),
+    "integers": ("ranker.onnx", integer_output, "expected one output"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FORGED_GRAPHS)
+def test_graphs_that_do_not_fit(bundle: Path, case: str) -> None:
+    """A graph with other inputs or outputs is refused before it runs."""
+    name, make, told = FORGED_GRAPHS[case]
+    with pytest.raises(BundleError, match=told):
+        read_bundle(forge(bundle, name, make()))
+
+
+def test_a_graph_that_gives_no_numbers_is_found_when_warmed(bundle: Path) -> None:
+    """What only shows when it runs is found before it serves."""
+    weights = np.full(len(RANKER_FEATURES), np.nan, np.float32)
+    model = read_bundle(forge(bundle, "ranker.onnx", linear_ranker(weights)))
+    with pytest.raises(BundleError, match=r"ranker\.onnx: gave a score that is no number"):
+        model.warm()
+
+
+# What is not written
+
+
+def test_an_empty_catalogue_is_refused(tmp_path: Path) -> None:
+    """There is no model of nothing, and the message says what to do."""
+    with pytest.raises(InputError, match="expected at least one item; ingest or simulate"):
+        write_bundle(tmp_path / "models", small_parts(0, personal=False))
+    assert not (tmp_path / "models").exists()
+
+
+def misfits() -> dict[str, Parts]:
+    """Return parts that do not fit together, by what is told of them."""
+    parts = small_parts()
+    assert parts.personal is not None
+    double: Any = parts.segments.popularity.astype(np.float64)
+    twice = ("wine", *parts.catalogue.item_ids[1:-1], "wine")
+    return {
+        "popularity: expected": replace(parts, segments=replace(parts.segments, popularity=double)),
+        "each id once": replace(parts, catalogue=replace(parts.catalogue, item_ids=twice)),
+        "scorer.onnx": replace(parts, personal=replace(parts.personal, scorer=b"?")),
+    }
+
+
+@pytest.mark.parametrize("told", list(misfits()))
+def test_what_could_not_be_read_is_not_written(tmp_path: Path, told: str) -> None:
+    """Parts that do not fit together are refused when they are written, not when they serve."""
+    with pytest.raises(BundleError, match=told):
+        write_bundle(tmp_path / "models", misfits()[told])
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At whichever step the disk is full, nothing is there, and the error says so."""
+    fsync, steps = os.fsync, iter(range(1_000))
+    full_at = 0
+
+    def full(descriptor: int) -> None:
+        if next(steps) == full_at:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    for full_at in range(len(FILES) + 2):  # noqa: B007 - read by `full`
+        steps = iter(range(1_000))
+        with pytest.raises(BundleError, match="not written: No space left on device"):
+            write_bundle(tmp_path, small_parts(), NOW)
+        assert list(tmp_path.iterdir()) == []
+    steps, full_at = iter(range(1_000)), len(FILES) + 2
+    assert read_bundle(tmp_path / write_bundle(tmp_path, small_parts(), NOW))
+
+
+WRITE = """
+import os, signal, resource, sys
+from pathlib import Path
+import models.directory
+from models.bundle import write_bundle
+from models.errors import BundleError
+from tests.support.bundles import small_parts
+parts, directory = small_parts(), Path(sys.argv[1])
+{before}
+try:
+    write_bundle(directory, parts)
+except BundleError as error:
+    print(error)
+"""
+
+
+def write_in_another_process(directory: Path, before: str) -> subprocess.CompletedProcess[str]:
+    """Write a bundle in a process that `before` made trouble in."""
+    return subprocess.run(
+        [sys.executable, "-c", WRITE.format(before=before), str(directory)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_real_limit_leaves_nothing(tmp_path: Path) -> None:
+    """A limit of the system on the size of files is told, and leaves nothing."""
+    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000))"
+    done = write_in_another_process(tmp_path, limit)
+    assert "not written: File too large" in done.stdout
+    assert (done.stderr, list(tmp_path.iterdir())) == ("", [])
+
+
+def test_a_killed_writer_leaves_no_bundle(tmp_path: Path) -> None:
+    """What a killed process left is no bundle, and goes when it is an hour old."""
+    killed = write_in_another_process(
+        tmp_path, "models.directory.sync_directory = lambda _: os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".")
+    write_bundle(tmp_path, small_parts())
+    assert left.exists()
+    os.utime(left, (time.time() - 4_000,) * 2)
+    write_bundle(tmp_path, small_parts(personal=False))
+    assert not left.exists()
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    """A file where the directory should be is told as such."""
+    (tmp_path / "models").write_text("")
+    with pytest.raises(BundleError, match=r"models: not written: "):
+        write_bundle(tmp_path / "models", small_parts())
