@@ -12,6 +12,7 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeGuard
 
 from models.bundle import read_bundle, read_manifest
 from models.directory import replace_file
@@ -71,7 +72,7 @@ class Registry:
         version = self._alias(name) if name in ALIASES else name
         if version is None:
             raise RegistryError(f"there is no {name} model")
-        if version not in {each.name for each in self._bundles()}:
+        if not self._is_there(version):
             raise RegistryError(f"there is no model {version!r:.80}; see python -m models list")
         return version
 
@@ -94,7 +95,7 @@ class Registry:
             present = self.production()
             if present == version:
                 return
-            if present is not None:
+            if self._is_there(present):
                 self._point(PREVIOUS, present)
             self._point(PRODUCTION, version)
             if self.candidate() == version:
@@ -111,7 +112,7 @@ class Registry:
                 raise RegistryError("there is no previous model to roll back to")
             self.load(previous).warm()
             self._point(PRODUCTION, previous)
-            if present is not None:
+            if self._is_there(present):
                 self._point(PREVIOUS, present)
             return previous
 
@@ -130,13 +131,17 @@ class Registry:
             if path.is_dir() and path != self._aliases and not path.name.startswith(".")
         ]
 
+    def _is_there(self, version: str | None) -> TypeGuard[str]:
+        return version in {each.name for each in self._bundles()}
+
     def _alias(self, name: str) -> str | None:
         try:
-            return (self._aliases / name).read_text(encoding="utf-8").strip() or None
+            content = (self._aliases / name).read_bytes()
         except FileNotFoundError:
             return None
-        except (OSError, UnicodeDecodeError) as error:
-            raise RegistryError(f"alias {name}: {error}") from error
+        except OSError as error:
+            raise RegistryError(f"alias {name}: {error.strerror}") from error
+        return content.decode(errors="replace").strip() or None
 
     def _point(self, name: str, version: str) -> None:
         replace_file(self._aliases / name, f"{version}\n".encode())
