@@ -1,0 +1,489 @@
+"""The model against plain Python: what it ranks, what it never shows, what it survives.
+
+Factors are small integers and grades halves, so scores are exact and ties are real.
+"""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.eventlog import empty_records
+from features.events import RECORD, TYPE_CODES, EventType, Records
+from features.history import graded_items
+from features.ids import stable_hash, stable_hashes
+from features.vector import Moment
+from models.bundle import read_bundle, write_bundle
+from models.candidates import best_allowed
+from models.errors import ModelsError
+from models.model import Model
+from models.parts import Parts
+from models.ranker_features import RANKER_FEATURES
+from models.request import Filters, RankedItem, RankRequest
+from tests.support.bundles import CATEGORIES, RANK, SEGMENT_NAMES, Towers, scorer, small_parts
+
+ITEMS = 40
+UNKNOWN = 4
+"""Rows from `ITEMS` on stand for items that no model knows."""
+
+NOTHING = np.empty(0, np.uint64)
+KINDS = {
+    "bought": (EventType.PURCHASE, 0),
+    "rated": (EventType.RATING, 350),
+    "refused": (EventType.NOT_INTERESTED, 0),
+    "seen": (EventType.IMPRESSION, 0),
+}
+
+
+def whole_towers(items: int = ITEMS) -> Towers:
+    """Return factors that are small integers."""
+    drawn = np.random.default_rng(3).integers(-3, 4, (2, items, RANK))
+    return Towers(*drawn.astype(np.float32))
+
+
+@cache
+def plain() -> tuple[Parts, Model]:
+    """Return a model without a ranker."""
+    parts = small_parts(ITEMS, towers=whole_towers(), ranked=False)
+    return parts, Model(parts)
+
+
+@cache
+def by_price() -> tuple[Parts, Model]:
+    """Return a model whose ranker goes by one number of an item."""
+    weights = (np.array(RANKER_FEATURES) == "log_price").astype(np.float32)
+    parts = small_parts(ITEMS, towers=whole_towers(), weights=weights)
+    return parts, Model(parts)
+
+
+def item(row: int) -> str:
+    """Return the id of the item in a row."""
+    return f"wine-{row:04d}"
+
+
+def hashes(rows: Sequence[int]) -> npt.NDArray[np.uint64]:
+    """Return the hashes of the items in rows."""
+    return stable_hashes(item(row) for row in rows)
+
+
+def records(events: Sequence[tuple[int, str]]) -> Records:
+    """Return events of a millisecond each: (item row, a name of `KINDS`)."""
+    made = np.zeros(len(events), RECORD)
+    made["ts"] = np.arange(len(events))
+    made["item"] = hashes([row for row, _ in events])
+    made["value"] = [KINDS[kind][1] for _, kind in events]
+    made["tag"] = [TYPE_CODES[KINDS[kind][0]] for _, kind in events]
+    return made
+
+
+def asked(
+    *events: tuple[int, str],
+    blocked: Sequence[int] = (),
+    k: int = 10,
+    segment: int = 0,
+    filters: Filters | None = None,
+) -> RankRequest:
+    """Return a request of a shopper with these events."""
+    moment = Moment(10_000)
+    return RankRequest(
+        records(events), moment, hashes(blocked), k, segment, filters or Filters(in_stock=False)
+    )
+
+
+ROWS = st.integers(0, ITEMS + UNKNOWN - 1)
+PRICES = st.none() | st.sampled_from(plain()[0].catalogue.price.tolist()) | st.floats(0, 100)
+FILTERS = st.builds(
+    Filters,
+    categories=st.none() | st.lists(st.sampled_from(CATEGORIES), max_size=3).map(tuple),
+    price_min=PRICES,
+    price_max=PRICES,
+    in_stock=st.booleans(),
+)
+EVENTS = st.lists(st.tuples(ROWS, st.sampled_from(sorted(KINDS))), max_size=80)
+BLOCKED = st.lists(ROWS, max_size=30)
+REQUESTS = st.builds(
+    lambda events, blocked, k, segment, filters: asked(
+        *events, blocked=blocked, k=k, segment=segment, filters=filters
+    ),
+    EVENTS,
+    BLOCKED,
+    st.integers(1, ITEMS + 5),
+    st.integers(0, len(SEGMENT_NAMES) - 1),
+    FILTERS,
+)
+
+
+def allowed_rows(parts: Parts, blocked: Sequence[int], filters: Filters) -> list[int]:
+    """Return the rows that may be shown, looked at one by one."""
+    catalogue, rows = parts.catalogue, []
+    for row in range(len(catalogue)):
+        price = catalogue.price[row]
+        if blocked and stable_hash(item(row)) in blocked:
+            continue
+        if filters.in_stock and not catalogue.in_stock[row]:
+            continue
+        if filters.categories is not None and catalogue.category[row] not in filters.categories:
+            continue
+        if filters.price_min is not None and not price >= np.float32(filters.price_min):
+            continue
+        if filters.price_max is not None and not price <= np.float32(filters.price_max):
+            continue
+        rows.append(row)
+    return rows
+
+
+def graded_rows(request: RankRequest) -> list[tuple[int, float]]:
+    """Return (row, grade) of the graded items that the model knows, latest last."""
+    rows = {stable_hash(item(row)): row for row in range(ITEMS)}
+    graded = graded_items(request.records)
+    told = zip(graded.items.tolist(), graded.grades.tolist(), strict=True)
+    return [(rows[each], grade) for each, grade in told if each in rows]
+
+
+def affinity(parts: Parts, source: int, row: int) -> float:
+    """Return what having liked one item says of another."""
+    assert parts.personal is not None
+    told = zip(parts.personal.inputs[source], parts.personal.outputs[row], strict=True)
+    return sum(float(one) * float(other) for one, other in told)
+
+
+def reason(parts: Parts, request: RankRequest, row: int) -> str:
+    """Return why an item is shown."""
+    told = [
+        (grade * affinity(parts, source, row), source)
+        for source, grade in graded_rows(request)
+        if source != row
+    ]
+    loudest = max(told, key=lambda each: each[0], default=(0.0, -1))
+    if loudest[0] > 0:
+        return f"similar_to:{item(loudest[1])}"
+    return "popular_in_segment" if request.segment else "popular"
+
+
+def ranking(parts: Parts, request: RankRequest) -> list[RankedItem] | None:
+    """Return what a model without a ranker should answer."""
+    history = graded_rows(request)
+    if not history:
+        return None
+    rows = allowed_rows(parts, request.blocked.tolist(), request.filters)
+    scores = {
+        row: sum(grade * affinity(parts, source, row) for source, grade in history) for row in rows
+    }
+    best = sorted(rows, key=lambda row: (-scores[row], row))[: request.k]
+    return [RankedItem(item(row), scores[row], reason(parts, request, row)) for row in best]
+
+
+@given(st.lists(REQUESTS, min_size=1, max_size=5))
+def test_ranking_is_what_plain_python_ranks(requests: list[RankRequest]) -> None:
+    """Items, scores, reasons and ties: as computed item by item."""
+    parts, model = plain()
+    assert model.rank(requests) == [ranking(parts, request) for request in requests]
+
+
+@given(REQUESTS)
+def test_the_ranker_orders_what_the_scorer_chose(request: RankRequest) -> None:
+    """Where there is a ranker, the order and the scores are its own."""
+    parts, model = by_price()
+    assert parts.personal is not None
+    numbers = parts.personal.item_stats[:, -1]
+    expected = ranking(parts, replace(request, k=ITEMS))
+    (ranked,) = model.rank([request])
+    if expected is None:
+        assert ranked is None
+        return
+    rows = sorted((int(each.item_id[-4:]) for each in expected), key=lambda row: -numbers[row])
+    assert ranked == [
+        RankedItem(item(row), float(numbers[row]), reason(parts, request, row))
+        for row in rows[: request.k]
+    ]
+
+
+@given(st.lists(REQUESTS, min_size=1, max_size=8))
+def test_a_batch_is_its_requests(requests: list[RankRequest]) -> None:
+    """Nobody's answer depends on who else asked."""
+    for _, model in (plain(), by_price()):
+        assert model.rank(requests) == [model.rank([request])[0] for request in requests]
+
+
+@given(st.integers(0, len(SEGMENT_NAMES) - 1), BLOCKED, FILTERS, st.integers(0, ITEMS + 5))
+def test_popular_is_the_segment_then_everybody(
+    segment: int, blocked: list[int], filters: Filters, k: int
+) -> None:
+    """What the segment bought in order, then what everybody did, k as long as k are allowed."""
+    parts, model = plain()
+    popularity = parts.segments.popularity.tolist()
+    rows = allowed_rows(parts, hashes(blocked).tolist(), filters)
+    own = [row for row in rows if segment and popularity[segment][row] > 0]
+    own.sort(key=lambda row: (-popularity[segment][row], row))
+    rest = sorted({*rows} - {*own}, key=lambda row: (-popularity[0][row], row))
+    expected = [
+        *(RankedItem(item(row), popularity[segment][row], "popular_in_segment") for row in own),
+        *(RankedItem(item(row), popularity[0][row], "popular") for row in rest),
+    ]
+    assert model.popular(segment, hashes(blocked), filters, k) == expected[:k]
+
+
+@given(st.integers(0, ITEMS - 1), st.integers(1, ITEMS), FILTERS)
+def test_similar_items_point_the_same_way(row: int, k: int, filters: Filters) -> None:
+    """The nearest first, without the item itself, and only what is allowed."""
+    parts, model = plain()
+    assert parts.personal is not None
+    outputs = parts.personal.outputs.astype(np.float64)
+    outputs /= np.linalg.norm(outputs, axis=1, keepdims=True)
+    told = model.similar(row, k, filters)
+    rows = {*allowed_rows(parts, [], filters)} - {row}
+    assert len(told) == len({each.item_id for each in told}) == min(k, len(rows))
+    assert {each.item_id for each in told} <= {item(each) for each in rows}
+    assert {each.reason for each in told} <= {f"similar_to:{item(row)}"}
+    nearest = sorted((outputs[list(rows)] @ outputs[row]).tolist(), reverse=True)[:k]
+    assert [each.score for each in told] == pytest.approx(nearest, abs=1e-5)
+
+
+@given(
+    st.lists(st.sampled_from([-1.0, 0.0, 0.5, 2.0]), min_size=1, max_size=50),
+    st.data(),
+)
+def test_the_best_are_chosen_as_sorting_would(values: list[float], data: st.DataObject) -> None:
+    """However many tie for the last place, the first rows win it."""
+    allowed = data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values)))
+    count = data.draw(st.integers(1, 60))
+    rows = [row for row, may in enumerate(allowed) if may]
+    expected = sorted(rows, key=lambda row: (-values[row], row))[:count]
+    best, scores = best_allowed(np.array(values, np.float32), np.array(allowed, bool), count)
+    assert best.tolist() == expected
+    assert scores.tolist() == [values[row] for row in expected]
+
+
+@settings(max_examples=20)
+@given(st.sets(st.integers(0, 4_999), max_size=60), st.integers(1, 100))
+def test_popular_looks_as_far_as_it_must(blocked: set[int], k: int) -> None:
+    """In a large catalogue too there are k items, the most popular that are allowed."""
+    parts, model = large()
+    order = np.argsort(-parts.segments.popularity[0], kind="stable").tolist()
+    blocked |= {*order[: 3 * k]}
+    allowed = [row for row in order if row not in blocked and row % 7 != 6]
+    told = model.popular(0, hashes(sorted(blocked)), Filters(), k)
+    assert [each.item_id for each in told] == [item(row) for row in allowed[:k]]
+
+
+@cache
+def large() -> tuple[Parts, Model]:
+    """Return a model of more items than go on to the ranker."""
+    weights = (np.array(RANKER_FEATURES) == "log_price").astype(np.float32)
+    parts = small_parts(5_000, towers=whole_towers(5_000), weights=weights)
+    return parts, Model(parts)
+
+
+@pytest.mark.parametrize("k", [5, 100, 150])
+def test_the_ranker_sees_the_best_hundred(k: int) -> None:
+    """The scorer's best hundred are put in order, more only where more are asked for."""
+    parts, model = large()
+    assert parts.personal is not None
+    request = asked((0, "bought"), (1, "rated"), blocked=[2, 3], k=k)
+    personal = parts.personal
+    scores = personal.outputs @ (personal.inputs[0] + np.float32(0.5) * personal.inputs[1])
+    scores[[2, 3]] = -np.inf
+    chosen = np.argsort(-scores, kind="stable")[: max(k, 100)].tolist()
+    chosen.sort(key=lambda row: -personal.item_stats[row, -1])
+    (ranked,) = model.rank([request])
+    assert isinstance(ranked, list)
+    assert [each.item_id for each in ranked] == [item(row) for row in chosen[:k]]
+
+
+# What a request may bring
+
+
+def test_nothing_to_rank_by() -> None:
+    """A shopper without a graded item that the model knows gets None, and others their list."""
+    _, model = plain()
+    strangers = [
+        asked(),
+        asked((1, "seen")),
+        asked((ITEMS, "bought")),
+        asked((1, "bought"), (1, "refused")),
+    ]
+    known = asked((1, "bought"))
+    (listed,) = model.rank([known])
+    assert listed
+    assert model.rank([*strangers, known, *strangers]) == [*[None] * 4, listed, *[None] * 4]
+    assert model.rank([]) == []
+
+
+def test_no_list_without_the_personal_part() -> None:
+    """A model of popular items ranks for nobody, and knows similar items by their buyers."""
+    parts = small_parts(ITEMS, personal=False)
+    model = Model(parts)
+    model.warm()
+    assert (model.is_personal, model.cost_s) == (False, 0.0)
+    assert model.rank([asked((1, "bought"))]) == [None]
+    assert model.ranker_inputs([asked((1, "bought"))]) == [None]
+    told = model.similar(0, 3)
+    assert told == [each for each in model.popular(1, hashes([0]), Filters(), 3)]  # noqa: C416
+    assert {each.reason for each in told} == {"popular_in_segment"}
+
+
+def test_an_item_nobody_met_has_popular_neighbours() -> None:
+    """Where nothing is known of an item, what its kind's buyers buy stands beside it."""
+    towers = whole_towers()
+    towers.outputs[1] = 0
+    model = Model(small_parts(ITEMS, towers=towers))
+    assert model.similar(1, 3) == model.popular(2, hashes([1]), Filters(), 3)
+
+
+def test_one_request_that_is_wrong_spoils_no_other() -> None:
+    """An exception stands in the place of the request that caused it, and only there."""
+    _, model = by_price()
+    good = asked((1, "bought"))
+    wrong = replace(good, moment=Moment(2**70))
+    (listed,) = model.rank([good])
+    answers = model.rank([good, wrong, asked(), good])
+    assert (answers[0], answers[2], answers[3]) == (listed, None, listed)
+    assert isinstance(answers[1], OverflowError)
+
+
+def test_scores_that_are_no_numbers_are_errors() -> None:
+    """What a graph gives that is no number is never served."""
+    towers = whole_towers()
+    parts = small_parts(ITEMS, towers=towers)
+    assert parts.personal is not None
+    inputs = towers.inputs.copy()
+    inputs[5] = np.inf
+    broken = scorer(Towers(inputs, towers.outputs))
+    model = Model(replace(parts, personal=replace(parts.personal, scorer=broken)))
+    listed, failed = model.rank([asked((1, "bought")), asked((5, "bought"))])
+    assert isinstance(listed, list)
+    assert isinstance(failed, ModelsError)
+    assert "no number" in str(failed)
+
+
+def test_scores_are_plain_floats() -> None:
+    """Every list goes to JSON as it is."""
+    _, model = by_price()
+    (ranked,) = model.rank([asked((1, "bought"))])
+    assert isinstance(ranked, list)
+    lists = (ranked, model.popular(1, NOTHING, Filters(), 20), model.similar(0, 5))
+    assert {type(each.score) for told in lists for each in told} == {float}
+
+
+def test_long_histories() -> None:
+    """Fifty graded items are as many as ever count; all are padded to one width."""
+    _, model = large()
+    everything = asked(*((row, "bought") for row in range(300)), k=5)
+    latest = asked(*((row, "bought") for row in range(250, 300)), k=5)
+    told, same = model.rank([everything, latest])
+    assert isinstance(told, list)
+    assert isinstance(same, list)
+    assert [each.reason for each in told] == [each.reason for each in same]
+
+
+def test_ranker_inputs_are_what_is_ranked() -> None:
+    """Training reads candidates in the scorer's order, and a row of numbers for each."""
+    _, model = by_price()
+    told = model.ranker_inputs([asked(), asked((1, "bought"), (3, "rated"))])
+    assert told[0] is None
+    assert told[1] is not None
+    rows, matrix = told[1]
+    assert matrix.shape == (len(rows), len(RANKER_FEATURES)) == (ITEMS, len(RANKER_FEATURES))
+    assert matrix.dtype == np.float32
+    assert (np.diff(matrix[:, RANKER_FEATURES.index("score")]) <= 0).all()
+
+
+# Ids and segments
+
+
+def test_items_by_id_and_hash() -> None:
+    """Rows, ids and hashes lead to each other; what is unknown leads nowhere."""
+    _, model = plain()
+    assert len(model) == ITEMS
+    assert [model.index_of(item(row)) for row in (0, 7, ITEMS)] == [0, 7, None]
+    assert model.item_id(7) == item(7)
+    asked_for = np.concatenate((hashes([3, ITEMS, 0]), np.array([0, 2**64 - 1], np.uint64)))
+    assert model.indices_of(asked_for).tolist() == [3, -1, 0, -1, -1]
+    assert model.indices_of(NOTHING).tolist() == []
+
+
+def test_segments_of_shoppers() -> None:
+    """By name, by what training knew, by market, and by what was liked."""
+    _, model = plain()
+    assert [model.segment_named(name) for name in (*SEGMENT_NAMES, "?")] == [0, 1, 2, 3, None]
+    shoppers = ("amélie", "bruno", "用户 7", "stranger", "")
+    assert [model.segment_in_table(each) for each in shoppers] == [1, 2, 3, 0, 0]
+    assert [model.market_segment(each) for each in ("FR", "fr", None, 7)] == [3, 0, 0, 0]
+    liked = [
+        (records([(0, "bought"), (1, "rated")]), 1),
+        (records([(0, "rated"), (1, "bought")]), 2),
+        (records([(2, "bought")]), 0),
+        (records([(ITEMS, "bought")]), 0),
+        (empty_records(), 0),
+    ]
+    assert [model.segment_of(events) for events, _ in liked] == [row for _, row in liked]
+
+
+# What holds while it serves
+
+
+def test_a_warm_model_knows_its_cost() -> None:
+    """Once warm it says what a shopper costs, which decides where it runs."""
+    model = Model(small_parts())
+    assert model.cost_s == 0
+    model.warm()
+    assert model.cost_s > 0
+
+
+def test_a_tiny_catalogue_can_be_warmed() -> None:
+    """One item, even one that is out of stock, is a model."""
+    model = Model(small_parts(1))
+    model.warm()
+    assert [each.item_id for each in model.popular(0, NOTHING, Filters(), 10)] == [item(0)]
+    assert model.similar(0, 10) == []
+
+
+def test_filters_are_remembered_within_bounds() -> None:
+    """Ever new filters do not fill the memory."""
+    model = Model(small_parts(personal=False))
+    for price in range(1_000):
+        model.popular(0, NOTHING, Filters(price_min=float(price)), 1)
+    assert len(model._items._masks) <= 256
+
+
+def test_many_threads_may_ask(tmp_path: Path) -> None:
+    """While others rank and a successor is loaded, every answer is the same."""
+    version = write_bundle(tmp_path, by_price()[0])
+    model = read_bundle(tmp_path / version)
+    requests = [asked((row, "bought"), (row + 1, "rated"), blocked=[row]) for row in range(8)]
+    expected = model.rank(requests)
+    wrong: list[object] = []
+
+    def ask() -> None:
+        for turn in range(40):
+            filters = Filters(price_min=-float(turn))
+            model.popular(1, NOTHING, filters, 5)
+            if (answers := model.rank(requests)) != expected:
+                wrong.append(answers)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(10):
+        read_bundle(tmp_path / version).warm()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_serving_loads_no_training_library() -> None:
+    """What reads and runs a model does without all that makes one."""
+    heavy = ("sklearn", "pandas", "polars", "pyarrow", "deltalake", "onnx", "skl2onnx", "scipy")
+    told = "import sys, models.model, models.bundle, models.registry; "
+    told += f"print(*(name for name in {heavy!r} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
