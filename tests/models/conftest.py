@@ -9,7 +9,6 @@ from models.bundle import write_bundle
 from models.registry import Registry
 from tests.support.bundles import small_parts
 
-
 settings.register_profile("models", deadline=None)
 settings.load_profile("models")
 
