@@ -125,6 +125,8 @@ class EmbeddedValkey:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
+            if self._process is not None:
+                self._process.wait()  # it is dead, or the lock would not be free
             self.socket_path.unlink(missing_ok=True)
             self._process = self._spawn(lock.fileno())
             return True

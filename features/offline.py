@@ -119,15 +119,20 @@ class OfflineStore:
                 for name, table in tables.items()
             )
 
-    def forget(self, user_id: str) -> int:
+    def forget(self, user_id: str, until_ms: int | None = None) -> int:
         """Delete the shopper's events and record, and return how many rows that were.
 
-        Earlier versions still hold them until `tidy` runs, at least `RETENTION` after this.
+        With `until_ms` events that arrived later stay. Earlier versions of the tables still
+        hold all of it until `tidy` runs, at least `RETENTION` after this.
         """
-        predicate = f"user_id = '{user_id.replace(chr(39), chr(39) * 2)}'"
+        whose = f"user_id = '{user_id.replace(chr(39), chr(39) * 2)}'"
+        which = whose
+        if until_ms is not None:
+            until = _EPOCH + timedelta(milliseconds=until_ms)
+            which += f" AND arrived_at <= '{until:%Y-%m-%dT%H:%M:%S.%fZ}'"
         deleted = 0
         with self._writing():
-            for name in ("events", "users"):
+            for name, predicate in (("events", which), ("users", whose)):
                 table = self._delta(name)
                 if table is not None:
                     deleted += int(table.delete(predicate)["num_deleted_rows"] or 0)

@@ -11,13 +11,18 @@ GARBAGE = b"\xffHTTP/1.1 200 OK\r\n\r\n<html>\r\n"
 
 @dataclass
 class ChaosProxy:
-    """Passes bytes on, late by `delay_s`; or answers `garbage`; or hangs up after accepting."""
+    """Passes bytes on, late by `delay_s`; or answers `garbage`; or hangs up after accepting.
+
+    What a client sends from the first `hold` on is kept back for good, and `held` is set.
+    """
 
     upstream: Path
     path: Path
     delay_s: float = 0.0
     garbage: bytes = b""
     hang_up: bool = False
+    hold: bytes = b""
+    held: asyncio.Event = field(default_factory=asyncio.Event)
     accepted: int = 0
     _server: asyncio.Server | None = None
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
@@ -64,6 +69,9 @@ class ChaosProxy:
         back = asyncio.create_task(self._answer(up_reader, writer))
         try:
             while asked := await reader.read(65_536):
+                if self.hold and self.hold in asked:
+                    self.held.set()
+                    await asyncio.Event().wait()
                 up_writer.write(asked)
                 await up_writer.drain()
         finally:

@@ -1,0 +1,91 @@
+"""What group `offline` does with the stream: keep events for ever, and forget shoppers.
+
+    events     ─ not of a shopper forgotten since ─ new by event id ─ ONE commit a batch
+    tombstones ─ delete what arrived before ────────────────────────┘
+
+All of it may be done again: an event whose id is in the table is not added, and a tombstone
+deletes only what arrived before it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import orjson
+import pyarrow as pa
+
+from features.offline import OfflineStore
+from features.stream_entries import Entry
+from features.tables import EVENTS
+from features.valkey_store import ValkeyStore
+
+log = logging.getLogger("cuvee.features.consumer")
+
+TIDY_EVERY = 500
+"""Commits after which small files are merged."""
+
+
+class Archive:
+    """Writes entries into the `offline` store; raises `StoreError` where it cannot."""
+
+    def __init__(self, online: ValkeyStore, offline: OfflineStore) -> None:
+        """Write to `offline`; `online` knows who was forgotten of late."""
+        self._online = online
+        self._offline = offline
+        self._commits = 0
+
+    async def take(self, entries: Sequence[Entry]) -> None:
+        """Delete and add what the entries say, in at most one commit of events."""
+        until = _forgotten_in(entries)
+        whose = sorted({entry.user_id for entry in entries if entry.event is not None})
+        for user_id, stamp in (await self._online.forgotten(whose)).items():
+            until[user_id] = max(stamp, until.get(user_id, 0))
+        kept = [
+            entry
+            for entry in entries
+            if entry.event is not None and entry.arrived_ms > until.get(entry.user_id, -1)
+        ]
+        await asyncio.to_thread(self._write, _forgotten_in(entries), kept)
+
+    def _write(self, forgotten: dict[str, int], entries: Sequence[Entry]) -> None:
+        for user_id, stamp in forgotten.items():
+            self._offline.forget(user_id, stamp)
+        if not entries:
+            return
+        appended = self._offline.append_events(events_table(entries))
+        log.debug("%d events written, %d were there", appended.accepted, appended.duplicates)
+        self._commits += 1
+        if self._commits % TIDY_EVERY == 0:
+            self._offline.tidy()
+
+
+def _forgotten_in(entries: Sequence[Entry]) -> dict[str, int]:
+    """Return the latest tombstone's stamp of each shopper with one."""
+    until: dict[str, int] = {}
+    for entry in entries:
+        if entry.forget is not None:
+            until[entry.forget] = max(entry.arrived_ms, until.get(entry.forget, 0))
+    return until
+
+
+def events_table(entries: Sequence[Entry]) -> pa.Table:
+    """Return the entries' events as rows of the events table."""
+    rows = [_row(entry) for entry in entries if entry.event is not None]
+    return pa.Table.from_pylist(rows, schema=EVENTS)
+
+
+def _row(entry: Entry) -> dict[str, object]:
+    event = entry.event
+    assert event is not None  # noqa: S101 (the caller looked)
+    return {
+        "event_id": event.event_id,
+        "type": str(event.type),
+        "user_id": event.user_id,
+        "item_id": event.item_id,
+        "timestamp": round(event.timestamp * 1_000_000),
+        "arrived_at": entry.arrived_ms * 1_000,
+        "value": event.value,
+        "recommendation_id": event.recommendation_id,
+        "session_id": event.session_id,
+        "context": None if event.context is None else orjson.dumps(event.context).decode(),
+    }
