@@ -1,0 +1,209 @@
+"""Bringing the offline store online: merged, idempotent, and the forgotten stay forgotten."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner, Result
+
+from features import keys
+from features.__main__ import cli
+from features.archive import events_table
+from features.embedded import EmbeddedValkey
+from features.errors import InputError
+from features.eventlog import rings
+from features.events import RECORD, Event, EventType, pack_event
+from features.history import HISTORY_CAP, RECENT_CAP
+from features.materialize import materialize
+from features.offline import OfflineStore
+from features.online import ShopperQuery, ShopperState
+from features.simulate import World, simulate
+from features.stream_entries import Entry
+from features.tables import USERS
+from features.valkey_store import ValkeyStore
+
+
+@pytest.fixture
+def offline(tmp_path: Path) -> OfflineStore:
+    """Return an empty offline store."""
+    return OfflineStore(tmp_path)
+
+
+def click_at(stamp_ms: int, user_id: str = "u1", kind: EventType = EventType.PURCHASE) -> Entry:
+    """Return an event that arrived then."""
+    event = Event(f"e{stamp_ms}", kind, user_id, 1.0, item_id=f"i{stamp_ms % 40}")
+    return Entry(b"0-1", stamp_ms, event=event)
+
+
+def keep(offline: OfflineStore, entries: Sequence[Entry]) -> None:
+    """Put the entries into the offline store."""
+    offline.append_events(events_table(entries))
+
+
+def users(*rows: tuple[str, str | None, str | None]) -> pa.Table:
+    """Return rows of the users table."""
+    columns = ("user_id", "country", "attributes")
+    return pa.Table.from_pylist([dict(zip(columns, row, strict=True)) for row in rows], USERS)
+
+
+async def state_of(store: ValkeyStore, user_id: str = "u1") -> ShopperState:
+    """Return one shopper's state."""
+    return (await store.read([ShopperQuery(user_id, "b")]))[0].state
+
+
+async def test_every_shopper_is_as_the_log_says(
+    online_store: ValkeyStore, offline: OfflineStore
+) -> None:
+    """Rings and profiles of a whole shop are bit for bit what the offline store makes of them."""
+    simulate(offline, World(3_000, 1, datetime(2026, 1, 1, tzinfo=UTC)))
+    log = offline.event_log()
+
+    told = await materialize(online_store, offline)
+
+    assert told.shoppers == len(log.user_ids)
+    assert told.profiles == len(log.profiles) > told.shoppers
+    reads = await online_store.read([ShopperQuery(each, "b") for each in log.user_ids])
+    for number, read in enumerate(reads):
+        recent, history = rings(log.of(number))
+        assert read.state.recent.tolist() == recent.tolist()
+        assert read.state.history.tolist() == history.tolist()
+        assert read.state.profile == log.profiles[log.user_ids[number]]
+
+
+async def test_shoppers_with_more_than_the_caps_look_the_same(
+    online_store: ValkeyStore, offline: OfflineStore
+) -> None:
+    """A shopper with many more events than a ring holds has the latest, as offline."""
+    keep(offline, [click_at(1_000 + n) for n in range(900)])
+
+    await materialize(online_store, offline)
+
+    state = await state_of(online_store)
+    assert state.recent["ts"].tolist() == list(range(1_900 - RECENT_CAP, 1_900))
+    assert state.history["ts"].tolist() == list(range(1_900 - HISTORY_CAP, 1_900))
+
+
+async def test_newer_events_online_stay(online_store: ValkeyStore, offline: OfflineStore) -> None:
+    """What only the online store has is kept among what the offline store brings."""
+    newer = [click_at(50_000 + n) for n in range(30)]
+    packed = [pack_event(each.event, each.arrived_ms) for each in newer if each.event]
+    await online_store.apply([("u1", np.frombuffer(b"".join(packed), RECORD))])
+    keep(offline, [click_at(1_000 + n) for n in range(400)] + newer[:10])
+
+    await materialize(online_store, offline)
+
+    times = (await state_of(online_store)).recent["ts"].tolist()
+    assert times == list(range(1_400 - RECENT_CAP + 30, 1_400)) + list(range(50_000, 50_030))
+
+
+async def test_the_same_version_again_does_nothing(
+    online_store: ValkeyStore, offline: OfflineStore
+) -> None:
+    """The second run stops at the mark; a new commit or `force` makes it run and change little."""
+    keep(offline, [click_at(n) for n in range(1, 20)])
+    first = await materialize(online_store, offline)
+    revision = (await state_of(online_store)).revision
+
+    again = await materialize(online_store, offline)
+    forced = await materialize(online_store, offline, force=True)
+    keep(offline, [click_at(100)])
+    later = await materialize(online_store, offline)
+
+    assert (first.was_there, again.was_there, forced.was_there) == (False, True, False)
+    assert (first.places, forced.places, later.places) == (38, 0, 2)
+    assert (await state_of(online_store)).revision != revision
+
+
+async def test_forcing_keeps_cached_answers_true(
+    online_store: ValkeyStore, offline: OfflineStore
+) -> None:
+    """A run that brings nothing new leaves every revision as it was."""
+    keep(offline, [click_at(n) for n in range(1, 300)])
+    offline.put_users(users(("u1", "FR", '{"age": 40}')))
+    await materialize(online_store, offline)
+    before = await state_of(online_store)
+
+    await materialize(online_store, offline, force=True)
+
+    assert (await state_of(online_store)).revision == before.revision
+    assert before.profile == {"country": "FR", "age": 40}
+
+
+async def test_the_forgotten_stay_forgotten(
+    online_store: ValkeyStore, offline: OfflineStore
+) -> None:
+    """A shopper whose rows are not deleted yet does not come back; others come."""
+    keep(offline, [click_at(10), click_at(20, "u2")])
+    offline.put_users(users(("u1", "FR", None), ("u2", "IT", None)))
+    await online_store.forget("u1")
+
+    await materialize(online_store, offline)
+
+    assert not (await state_of(online_store, "u1")).known
+    assert (await state_of(online_store, "u2")).profile == {"country": "IT"}
+
+
+async def test_an_interrupted_run_is_done_again(
+    online_store: ValkeyStore, offline: OfflineStore
+) -> None:
+    """Without the mark everything is looked at again, and only what is missing changes."""
+    keep(offline, [click_at(n, f"u{n}") for n in range(1, 50)])
+    await materialize(online_store, offline)
+    await online_store.client.delete(keys.MATERIALIZED, keys.recent_key("u7"))
+
+    told = await materialize(online_store, offline)
+
+    assert (told.was_there, told.places) == (False, 1)
+
+
+async def test_an_empty_store_is_told(online_store: ValkeyStore, offline: OfflineStore) -> None:
+    """Where nothing was ever taken in, the user is told what to do first."""
+    with pytest.raises(InputError, match="ingest"):
+        await materialize(online_store, offline)
+
+
+def run(home: Path, *options: str, url: str | None = None) -> Result:
+    """Run the command as its users do."""
+    environment = {"CUVEE_HOME": str(home), "CUVEE_REDIS_URL": url}
+    return CliRunner().invoke(cli, ["materialize", *options], env=environment)
+
+
+def test_the_command_brings_its_own_server(tmp_path: Path, offline: OfflineStore) -> None:
+    """Without a server one runs for as long as needed, and what it was told is kept."""
+    keep(offline, [click_at(n) for n in range(1, 20)])
+
+    first, second, third = run(tmp_path), run(tmp_path), run(tmp_path, "--force")
+
+    assert first.output == (
+        "1 shoppers online, 38 places in their rings new, "
+        "0 profiles new or changed: events@0,items@-,users@-\n"
+    )
+    assert second.output.startswith("online already")
+    assert third.output.startswith("1 shoppers online, 0 places")
+    assert not EmbeddedValkey(tmp_path).is_alive()
+
+
+def test_the_command_uses_what_runs(
+    tmp_path: Path, offline: OfflineStore, valkey: EmbeddedValkey
+) -> None:
+    """A server that runs is used, by its url or at its socket, and left running."""
+    keep(offline, [click_at(n) for n in range(1, 20)])
+
+    assert run(tmp_path, url=valkey.url).exit_code == 0
+    assert not (tmp_path / "valkey").exists()
+    with EmbeddedValkey(tmp_path) as server:
+        assert "38 places" in run(tmp_path).output
+        assert server.is_alive()
+
+
+def test_the_command_tells_mistakes_in_one_line(tmp_path: Path) -> None:
+    """No data and no server are told without a traceback, exit code 2."""
+    empty = run(tmp_path)
+    nobody = run(tmp_path, url=f"unix://{tmp_path}/nobody.sock")
+
+    assert (empty.exit_code, nobody.exit_code) == (2, 2)
+    assert empty.output.startswith("error: there are no shoppers")
+    assert nobody.output.startswith("error: online store")
