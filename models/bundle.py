@@ -10,6 +10,7 @@ JSON, numpy without pickle, and ONNX: reading a bundle runs no code that came wi
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from models.errors import BundleError
 from models.manifest import MANIFEST, FileSum, Manifest
 from models.model import Model
 from models.parts import Parts
+from models.ranker_features import RANKER_FEATURES
 
 _REQUIRED = frozenset((ITEMS, SEGMENTS, ARRAYS, REFERENCE))
 _OPTIONAL = frozenset((SCORER, RANKER))
@@ -71,12 +73,18 @@ def read_bundle(directory: Path) -> Model:
     than this program's, and for contents that do not fit together.
     """
     manifest = read_manifest(directory)
-    if manifest.schema_hash != schema_hash():
+    if manifest.schema_hash != _schema():
         raise BundleError(
             f"{directory.name}: made for features {manifest.schema_hash}, "
-            f"this program computes {schema_hash()}; train anew"
+            f"this program computes {_schema()}; train anew"
         )
     return _model(_verified(directory, manifest), manifest)
+
+
+def _schema() -> str:
+    """Return what binds a model to this program: the features' hash, and that of the columns."""
+    columns = sha256("\n".join(RANKER_FEATURES).encode()).hexdigest()
+    return f"{schema_hash()}-{columns[:8]}"
 
 
 def _model(files: Mapping[str, bytes], manifest: Manifest) -> Model:
@@ -91,7 +99,7 @@ def _manifest(parts: Parts, files: Mapping[str, bytes], now: datetime) -> Manife
     return Manifest(
         version="",
         created=now.astimezone(UTC).isoformat(timespec="seconds"),
-        schema_hash=schema_hash(),
+        schema_hash=_schema(),
         dataset_version=parts.dataset_version,
         items=len(parts.catalogue),
         files={name: FileSum.of(content) for name, content in files.items()},

@@ -153,6 +153,15 @@ def test_other_features_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         read_bundle(tmp_path / version)
 
 
+def test_other_columns_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many columns in another order are not the ranker's columns."""
+    with monkeypatch.context() as patch:
+        patch.setattr(models.bundle, "RANKER_FEATURES", RANKER_FEATURES[::-1])
+        version = write_bundle(tmp_path, small_parts())
+    with pytest.raises(BundleError, match="train anew"):
+        read_bundle(tmp_path / version)
+
+
 # What is whole but does not fit
 
 
