@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
 from features.catalogue import Catalogue
@@ -16,6 +17,7 @@ POSITIVE = 1.0
 """Grade from which an item was what the shopper wanted: bought, or four stars and more."""
 
 _REFUSED = TYPE_CODES[EventType.NOT_INTERESTED]
+_SHOWN = TYPE_CODES[EventType.IMPRESSION]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +75,22 @@ def interactions(log: EventLog, catalogue: Catalogue) -> Interactions:
     )
 
 
+def actions(log: EventLog) -> EventLog:
+    """Return the log without impressions: most of it, and nothing here learns from them."""
+    return _only(log, type_codes(log.records) != _SHOWN)
+
+
 def between(log: EventLog, start_ms: int, end_ms: int) -> EventLog:
     """Return the log of what happened from the start and before the end, shoppers as they were."""
     ts = log.records["ts"]
-    kept = (ts >= start_ms) & (ts < end_ms)
-    running = np.concatenate((np.zeros(1, np.int64), np.cumsum(kept, dtype=np.int64)))
-    return EventLog(log.user_ids, running[log.offsets], log.records[kept], log.profiles)
+    return _only(log, (ts >= start_ms) & (ts < end_ms))
 
 
 def moment_of(pairs: Interactions, share: float) -> int:
     """Return the time, in milliseconds, before which `share` of the pairs were there."""
     return int(np.quantile(pairs.ts, share)) if len(pairs) else 0
+
+
+def _only(log: EventLog, kept: npt.NDArray[np.bool_]) -> EventLog:
+    running = np.concatenate((np.zeros(1, np.int64), np.cumsum(kept, dtype=np.int64)))
+    return EventLog(log.user_ids, running[log.offsets], log.records[kept], log.profiles)

@@ -28,6 +28,11 @@ class Towers:
     inputs: Floats
     outputs: Floats
 
+    def scores(self, grades: sparse.csr_matrix) -> Floats:
+        """Return float32[users, items] for grades float32[users, items]."""
+        scores: Floats = (grades @ self.inputs) @ self.outputs.T
+        return scores
+
 
 def fit_towers(matrix: sparse.csr_matrix, regularisation: float, seed: int = 0) -> Towers:
     """Return the towers for grades float32[users, items].

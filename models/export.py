@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import to_onnx
@@ -15,11 +16,15 @@ from models.parts import Floats
 from models.ranker_features import RANKER_FEATURES
 
 OPSET = 17
+IR_VERSION = 8
 """Old enough for every onnxruntime that is supported, new enough for every operator used."""
 
 TOP = 10
 LEAST_OVERLAP = 0.99
 LEAST_CORRELATION = 0.999
+TOLERANCE = 1e-5
+"""Scores nearer to one another than this share of their range count as equal: float32 moves
+a sum by a hair, and a hair decides only between equals."""
 
 
 def scorer_graph(towers: Towers) -> bytes:
@@ -27,7 +32,13 @@ def scorer_graph(towers: Towers) -> bytes:
 
     A pad is row -1, the last item, with grade 0: it adds nothing.
     """
-    items = len(towers.outputs)
+    inputs = [
+        helper.make_tensor_value_info("items", TensorProto.INT64, ["batch", "history"]),
+        helper.make_tensor_value_info("grades", TensorProto.FLOAT, ["batch", "history"]),
+    ]
+    scores = helper.make_tensor_value_info(
+        "scores", TensorProto.FLOAT, ["batch", len(towers.outputs)]
+    )
     nodes = [
         helper.make_node("Gather", ["inputs", "items"], ["met"]),
         helper.make_node("Unsqueeze", ["grades", "one"], ["weights"]),
@@ -35,31 +46,29 @@ def scorer_graph(towers: Towers) -> bytes:
         helper.make_node("Squeeze", ["summed", "one"], ["user"]),
         helper.make_node("MatMul", ["user", "outputs"], ["scores"]),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "scorer",
-        [
-            helper.make_tensor_value_info("items", TensorProto.INT64, ["batch", "history"]),
-            helper.make_tensor_value_info("grades", TensorProto.FLOAT, ["batch", "history"]),
-        ],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["batch", items])],
-        [
-            numpy_helper.from_array(towers.inputs, "inputs"),
-            numpy_helper.from_array(np.ascontiguousarray(towers.outputs.T), "outputs"),
-            numpy_helper.from_array(np.array([1], np.int64), "one"),
-        ],
-    )
+    constants = {
+        "inputs": towers.inputs,
+        "outputs": np.ascontiguousarray(towers.outputs.T),
+        "one": np.array([1], np.int64),
+    }
+    tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "scorer", inputs, [scores], tensors)
     return _serialised(helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)]))
 
 
 def ranker_graph(ranker: HistGradientBoostingRegressor) -> bytes:
-    """Return the ranker as a graph, see `models.parts.Personal.ranker`."""
-    features = FloatTensorType([None, len(RANKER_FEATURES)])
-    return _serialised(to_onnx(ranker, initial_types=[("features", features)], target_opset=OPSET))
+    """Return the ranker as a graph: `features` float32[n, ranker features] → `score` [n, 1]."""
+    features = ("features", FloatTensorType([None, len(RANKER_FEATURES)]))
+    model = to_onnx(ranker, initial_types=[features], target_opset=OPSET)
+    (output,) = model.graph.output
+    for node in model.graph.node:
+        node.output[:] = ["score" if name == output.name else name for name in node.output]
+    output.name = "score"
+    return _serialised(model)
 
 
 def _serialised(model: onnx.ModelProto) -> bytes:
-    model.ir_version = min(model.ir_version, 9)
+    model.ir_version = IR_VERSION
     onnx.checker.check_model(model)
     content: bytes = model.SerializeToString()
     return content
@@ -70,36 +79,44 @@ def require_agreement(
 ) -> dict[str, float]:
     """Return how well two lists of scores rank alike; raise `ExportError` if not well enough.
 
-    Each entry holds the scores of one shopper's candidates. Ranks count, not scores: float32
-    moves a score by a hair, and a hair decides only between equals.
+    Each entry holds the scores of one shopper's items.
     """
-    overlap = float(np.mean([_overlap(*pair) for pair in zip(original, exported, strict=True)]))
-    correlation = float(
-        np.mean([_correlation(*pair) for pair in zip(original, exported, strict=True)])
-    )
+    pairs = list(zip(original, exported, strict=True))
+    overlap = float(np.mean([_overlap(*pair) for pair in pairs])) if pairs else 1.0
+    correlation = float(np.mean([_correlation(*pair) for pair in pairs])) if pairs else 1.0
     if not (overlap >= LEAST_OVERLAP and correlation >= LEAST_CORRELATION):
         raise ExportError(
             f"{name}: ranks unlike the model it was made from: top-{TOP} overlap {overlap:.4f} "
             f"(least {LEAST_OVERLAP}), rank correlation {correlation:.4f} "
             f"(least {LEAST_CORRELATION})"
         )
-    return {"top10_overlap": overlap, "rank_correlation": correlation}
+    return {"top10_overlap": round(overlap, 6), "rank_correlation": round(correlation, 6)}
 
 
 def _overlap(original: Floats, exported: Floats) -> float:
-    """Return the share of the exported top that is no worse than the original's, ties included."""
+    """Return the share of the exported top that may stand in the original's, ties included."""
     top = min(TOP, len(original))
     worst = np.sort(original)[-top]
     chosen = np.argsort(-exported, kind="stable")[:top]
-    tolerance = 1e-6 * max(float(np.abs(original).max()), 1.0)
-    return float(np.mean(original[chosen] >= worst - tolerance))
+    return float(np.mean(original[chosen] >= worst - TOLERANCE * np.ptp(original)))
 
 
 def _correlation(original: Floats, exported: Floats) -> float:
-    """Return the correlation of ranks, 1 where there is nothing to order."""
-    if np.ptp(original) == 0 or len(original) < 3:
+    """Return Spearman's correlation, 1 where there is nothing to order."""
+    ranks = _ranks(original), _ranks(exported)
+    if np.ptp(ranks[0]) == 0:
         return 1.0
-    ranks = [np.unique(np.round(each, 6), return_inverse=True)[1] for each in (original, exported)]
     if np.ptp(ranks[1]) == 0:
         return 0.0
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def _ranks(scores: Floats) -> npt.NDArray[np.float64]:
+    """Return mean ranks: scores that follow one another within the tolerance share theirs."""
+    order = np.argsort(scores, kind="stable")
+    steps = np.diff(scores[order], prepend=scores[order[:1]]) > TOLERANCE * np.ptp(scores)
+    group = np.cumsum(steps)
+    mean = np.bincount(group, np.arange(len(scores))) / np.maximum(np.bincount(group), 1)
+    ranks = np.empty(len(scores))
+    ranks[order] = mean[group]
+    return ranks

@@ -49,7 +49,8 @@ def quality(lists: Sequence[Rows], wanted: Sequence[Rows], items: int) -> Qualit
     """
     gains = np.zeros((len(lists), K))
     for place, (shown, want) in enumerate(zip(lists, wanted, strict=True)):
-        gains[place, : len(shown[:K])] = np.isin(shown[:K], want)
+        relevant = set(want.tolist())
+        gains[place, : len(shown[:K])] = [row in relevant for row in shown[:K].tolist()]
     sizes = np.array([len(want) for want in wanted], np.int64)
     by_user = (gains @ _DISCOUNTS) / np.maximum(_IDEAL[np.minimum(sizes, K)], _DISCOUNTS[-1])
     hits = gains.sum(axis=1)
@@ -70,6 +71,12 @@ def difference(one: Quality, other: Quality) -> tuple[float, float]:
     """Return the mean paired difference in NDCG of the same shoppers, and its standard error."""
     paired = one.by_user - other.by_user
     return (float(paired.mean()) if len(paired) else 0.0), _standard_error(paired)
+
+
+def ideal_ndcg(labels: Floats) -> float:
+    """Return NDCG@10 of one list whose `labels` (0 or 1, best rank first) are all there are."""
+    wanted = int(labels.sum())
+    return float(labels[:K] @ _DISCOUNTS[: len(labels)] / _IDEAL[min(wanted, K)]) if wanted else 0.0
 
 
 def best_new(tables: Floats, groups: Rows, blocked: Sequence[Rows], count: int = K) -> list[Rows]:

@@ -23,9 +23,7 @@ def weights_of(
     return weights
 
 
-def popularity(
-    pairs: Interactions, at_ms: int, half_life_days: float = HALF_LIFE_DAYS
-) -> Floats:
+def popularity(pairs: Interactions, at_ms: int, half_life_days: float = HALF_LIFE_DAYS) -> Floats:
     """Return float32[items]: the weight of all pairs of an item at a moment."""
     weights = weights_of(pairs, at_ms, half_life_days)
     return np.bincount(pairs.items, weights, minlength=pairs.item_count).astype(np.float32)

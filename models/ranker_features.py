@@ -106,9 +106,11 @@ def _affinity(
     codes: npt.NDArray[np.int32], shopper: ShopperSide, candidates: Rows, weights: Floats
 ) -> Floats:
     """Return the share of the shopper's liking that went to items with the candidate's value."""
-    same = codes[candidates][:, None] == codes[shopper.items]
-    affinity: Floats = same @ weights
-    affinity[codes[candidates] < 0] = 0
+    met, wanted = codes[shopper.items], codes[candidates]
+    # Unknown values are -1: counted at 0, and looked up there, where nothing may stand.
+    liking = np.bincount(met + 1, weights, minlength=int(wanted.max(initial=0)) + 2)
+    liking[0] = 0
+    affinity: Floats = liking[wanted + 1].astype(np.float32)
     return affinity
 
 

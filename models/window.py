@@ -13,7 +13,6 @@ import numpy as np
 from features.catalogue import Catalogue
 from features.eventlog import EventLog
 from features.history import blocked_items
-from features.point_in_time import PointInTime, known_at
 from features.vector import Moment
 from models.dataset import POSITIVE, Interactions, between, interactions
 from models.items import Items
@@ -21,6 +20,9 @@ from models.parts import Rows
 
 LEAST_HISTORY = 5
 """Shoppers who met fewer items are not judged: there was little to learn from."""
+
+MOST_SHOPPERS = 10_000
+"""More are not judged: they would say the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,35 +44,37 @@ class Window:
         """Return the number of shoppers."""
         return len(self.users)
 
-    def states(self) -> PointInTime:
-        """Return what the online store held of each shopper at the cut."""
-        moments = [moment_at(self.past, user, self.cut_ms) for user in self.users.tolist()]
-        return known_at(self.past, self.users.tolist(), moments)
-
 
 def open_window(
     log: EventLog,
     catalogue: Catalogue,
     cut_ms: int,
     end_ms: int,
-    least_history: int = LEAST_HISTORY,
 ) -> Window:
-    """Return the window of `log` that is cut at one moment and looks on to another."""
+    """Return the window of `log` that is cut at one moment and looks on to another.
+
+    It holds shoppers with `LEAST_HISTORY`, at most `MOST_SHOPPERS`, evenly from all of them.
+    """
     past = between(log, 0, cut_ms)
     known = interactions(past, catalogue)
     later = interactions(between(log, cut_ms, end_ms), catalogue)
     positive = later.grades >= POSITIVE
     wanted = np.split(later.items[positive], _bounds(later.users[positive], len(log.user_ids)))
-    items, enough = Items(catalogue), known.counts() >= least_history
+    items = Items(catalogue)
     users, blocked, new = [], [], []
-    for user in np.unique(later.users[positive]).tolist():
-        rows = items.rows_of(blocked_items(past.of(user))) if enough[user] else None
-        fresh = wanted[user] if rows is None else np.setdiff1d(wanted[user], rows)
-        if rows is not None and len(fresh):
+    for user in _some(np.unique(later.users[positive]), known).tolist():
+        rows = items.rows_of(blocked_items(past.of(user)))
+        fresh = np.setdiff1d(wanted[user], rows)
+        if len(fresh):
             users.append(user)
             blocked.append(rows[rows >= 0])
             new.append(fresh)
     return Window(past, known, cut_ms, np.array(users, np.int64), tuple(blocked), tuple(new))
+
+
+def _some(users: Rows, known: Interactions) -> Rows:
+    enough = users[known.counts()[users] >= LEAST_HISTORY]
+    return enough[:: -(-len(enough) // MOST_SHOPPERS)] if len(enough) else enough
 
 
 def moment_at(log: EventLog, user: int, cut_ms: int) -> Moment:

@@ -1,0 +1,75 @@
+"""What a validation window decides: the λ of EASE, the taste of segments, what affinities tell."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from features.catalogue import Catalogue
+from models.ease import DENSE_LIMIT, fit_towers
+from models.metrics import best_new, quality
+from models.segments import Attribute, attributes_of, measure_tastes
+from models.window import Window
+
+REGULARISATION = 300.0
+"""λ where there is too little to choose it by."""
+
+REGULARISATIONS = (30.0, 100.0, 300.0, 1000.0)
+
+_CHUNK = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What was decided, and the NDCG@10 by which it was."""
+
+    regularisation: float = REGULARISATION
+    taste: Attribute | None = None
+    affinities: tuple[Attribute, ...] = ()
+    measured: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def told(self) -> dict[str, Any]:
+        """Return all of it, JSON-able."""
+        return {
+            "regularisation": self.regularisation,
+            "taste": self.taste.title if self.taste else None,
+            "affinities": [each.title for each in self.affinities],
+            "validation": {
+                name: {key: round(value, 5) for key, value in each.items()}
+                for name, each in self.measured.items()
+            },
+        }
+
+
+def choose(catalogue: Catalogue, window: Window, seed: int) -> Choices:
+    """Return what tells best what the shoppers of a validation window wanted."""
+    taste, by_attribute = measure_tastes(catalogue, window)
+    by_regularisation = {each: _ndcg(window, each, seed) for each in _regularisations(catalogue)}
+    return Choices(
+        regularisation=max(by_regularisation, key=by_regularisation.__getitem__),
+        taste=taste,
+        affinities=tuple(
+            sorted(attributes_of(catalogue), key=lambda each: -by_attribute[each.title])
+        ),
+        measured={
+            "ndcg@10_by_taste": by_attribute,
+            "ndcg@10_by_regularisation": {f"{k:g}": v for k, v in by_regularisation.items()},
+        },
+    )
+
+
+def _regularisations(catalogue: Catalogue) -> tuple[float, ...]:
+    return REGULARISATIONS if len(catalogue) <= DENSE_LIMIT else (REGULARISATION,)
+
+
+def _ndcg(window: Window, regularisation: float, seed: int) -> float:
+    """Return NDCG@10 of the candidates alone."""
+    matrix = window.known.matrix()
+    towers = fit_towers(matrix, regularisation, seed)
+    lists = []
+    for start in range(0, len(window), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        scores = towers.scores(matrix[window.users[part]])
+        lists += best_new(scores, np.arange(len(scores)), window.blocked[part])
+    return quality(lists, window.wanted, matrix.shape[1]).ndcg

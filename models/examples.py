@@ -1,0 +1,81 @@
+"""What the ranker learns from: the candidates of a window's shoppers, and whether they wanted them.
+
+window.past   ─ fit ─ Model.ranker_inputs ─ features       as serving would have seen them
+window.wanted ──────────────────────────── labels
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.definitions import FEATURES, Location, Temporal
+from models.model import Model
+from models.parts import Floats, Rows
+from models.ranker_features import RANKER_FEATURES
+from models.replay import requests_of
+from models.window import Window
+
+_OF_THE_REQUEST = [
+    len(RANKER_FEATURES) - len(FEATURES) + column
+    for column, feature in enumerate(FEATURES)
+    if isinstance(feature, Temporal | Location)
+]
+"""Columns that the request itself tells. All shoppers of a window are asked for at its cut, so
+to trees these would say which window it is, not what the hour means: they stay 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Candidates, one shopper's after another's.
+
+    `features` float32[n, ranker features], `labels` float32[n] (1 for wanted), `sizes` int64[m]
+    candidates of each shopper.
+    """
+
+    features: Floats
+    labels: Floats
+    sizes: Rows
+
+    def by_shopper(self, values: Floats) -> list[Floats]:
+        """Return a column of n values as one array for each shopper."""
+        return np.split(values, np.cumsum(self.sizes)[:-1])
+
+
+def examples_of(model: Model, window: Window) -> Examples:
+    """Return the candidates of those shoppers who wanted at least one of them.
+
+    `model` was made from the window's past.
+    """
+    wanted = iter(window.wanted)
+    features, labels = [], []
+    for batch in requests_of(model, window):
+        for told in model.ranker_inputs(batch):
+            want = next(wanted)
+            if told is None:
+                continue
+            label = np.isin(told[0], want)
+            if label.any():
+                features.append(told[1])
+                labels.append(label.astype(np.float32))
+    return _joined(features, labels)
+
+
+def joined(parts: Sequence[Examples]) -> Examples:
+    """Return the examples of several windows as one."""
+    return Examples(
+        np.concatenate([part.features for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.sizes for part in parts]),
+    )
+
+
+def _joined(features: list[Floats], labels: list[Floats]) -> Examples:
+    sizes = np.array([len(each) for each in labels], np.int64)
+    if not labels:
+        return Examples(
+            np.empty((0, len(RANKER_FEATURES)), np.float32), np.empty(0, np.float32), sizes
+        )
+    matrix = np.concatenate(features)
+    matrix[:, _OF_THE_REQUEST] = 0
+    return Examples(matrix, np.concatenate(labels), sizes)

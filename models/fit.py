@@ -1,0 +1,71 @@
+"""What is learnt from one log: everything but the ranker, as parts that can serve without it."""
+
+import numpy as np
+import numpy.typing as npt
+
+from features.catalogue import Catalogue
+from features.eventlog import EventLog
+from models.candidates import Scorer
+from models.choices import Choices
+from models.dataset import Interactions, interactions
+from models.ease import fit_towers
+from models.export import require_agreement, scorer_graph
+from models.item_stats import item_stats
+from models.parts import Parts, Personal
+from models.ranker_features import AFFINITIES
+from models.segments import Attribute, make_segments
+
+LEAST_SHOPPERS = 20
+"""Shoppers that must have met two items or more, or there is nothing to learn of items."""
+
+_CHECKED = 200
+"""Shoppers over whom the exported scorer is compared with the original."""
+
+
+def fit(log: EventLog, catalogue: Catalogue, choices: Choices, at_ms: int, seed: int) -> Parts:
+    """Return parts without a ranker, made from `log`, all of which lies before `at_ms`.
+
+    Their metrics hold how well the exported scorer agrees. Raises `ExportError` if it does not.
+    """
+    pairs = interactions(log, catalogue)
+    personal, agreement = None, {}
+    if np.count_nonzero(pairs.counts() > 1) >= LEAST_SHOPPERS:
+        personal, agreement = _personal(pairs, catalogue, choices, at_ms, seed)
+    return Parts(
+        catalogue=catalogue,
+        segments=make_segments(log, choices.taste, pairs, at_ms),
+        personal=personal,
+        reference={},
+        metrics=agreement,
+        parameters={},
+        dataset_version="",
+        example_user=None,
+    )
+
+
+def _personal(
+    pairs: Interactions, catalogue: Catalogue, choices: Choices, at_ms: int, seed: int
+) -> tuple[Personal, dict[str, float]]:
+    matrix = pairs.matrix()
+    towers = fit_towers(matrix, choices.regularisation, seed)
+    graph = scorer_graph(towers)
+    known = np.flatnonzero(pairs.counts())[:_CHECKED]
+    histories = [(row.indices.astype(np.int64), row.data) for row in map(matrix.getrow, known)]
+    told = Scorer(graph, len(catalogue)).scores(histories)
+    agreement = require_agreement("scorer", list(towers.scores(matrix[known])), list(told))
+    personal = Personal(
+        scorer=graph,
+        inputs=towers.inputs,
+        outputs=towers.outputs,
+        ranker=None,
+        item_stats=item_stats(catalogue, pairs, at_ms),
+        item_codes=_codes(choices.affinities, len(catalogue)),
+    )
+    return personal, agreement
+
+
+def _codes(attributes: tuple[Attribute, ...], items: int) -> npt.NDArray[np.int32]:
+    codes = np.full((items, AFFINITIES), -1, np.int32)
+    for column, attribute in enumerate(attributes[:AFFINITIES]):
+        codes[:, column] = attribute.codes
+    return codes

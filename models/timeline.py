@@ -1,0 +1,86 @@
+"""The past of a store, cut at several moments: what could have been learnt at each of them.
+
+    60 %   70 %   80 %   90 %   100 %    of all pairs of a shopper and an item
+     ├──────┤      │      │      │       the ranker learns an order ...
+     │      ├──────┤      │      │
+     │      │      ├──────┤      │       choices, and whether the ranker is kept; it learns, too
+     │      │      │      ├──────┤       figures of what was made up to 90 %; the ranker learns
+
+At the start of each window everything is made anew from what was there before.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from features.catalogue import Catalogue
+from features.eventlog import EventLog
+from models.choices import Choices, choose
+from models.dataset import Interactions, actions, interactions, moment_of
+from models.examples import Examples, examples_of, joined
+from models.fit import fit
+from models.model import Model
+from models.parts import Parts
+from models.window import Window, open_window
+
+LEARNING = (0.6, 0.7)
+VALIDATION = 0.8
+TEST = 0.9
+NOW = 1.0
+
+LEAST_JUDGED = 20
+"""Shoppers to judge in the validation window and the last, or nothing can be measured."""
+
+_WINDOW = 0.1
+
+
+class Timeline:
+    """A log and the windows cut from it; what is made for one is made once."""
+
+    def __init__(self, log: EventLog, catalogue: Catalogue, seed: int) -> None:
+        """Cut nothing yet."""
+        self.log = actions(log)
+        self.catalogue = catalogue
+        self.seed = seed
+        self.pairs: Interactions = interactions(self.log, catalogue)
+        self._windows: dict[float, Window] = {}
+        self._parts: dict[float, Parts] = {}
+        self._examples: dict[float, Examples] = {}
+
+    @cached_property
+    def can_be_judged(self) -> bool:
+        """Tell whether there are shoppers enough to measure anything by."""
+        return all(len(self.window(cut)) >= LEAST_JUDGED for cut in (VALIDATION, TEST))
+
+    @cached_property
+    def choices(self) -> Choices:
+        """What the validation window decides, the usual where it holds too few shoppers."""
+        if not self.can_be_judged:
+            return Choices()
+        return choose(self.catalogue, self.window(VALIDATION), self.seed)
+
+    def moment(self, share: float) -> int:
+        """Return the time, in milliseconds, before which `share` of the pairs were there."""
+        if share < NOW:
+            return moment_of(self.pairs, share)
+        return int(self.log.records["ts"].max(initial=-1)) + 1
+
+    def window(self, cut: float) -> Window:
+        """Return the window that begins at `cut`, a share of the pairs."""
+        if cut not in self._windows:
+            start, end = self.moment(cut), self.moment(round(cut + _WINDOW, 6))
+            self._windows[cut] = open_window(self.log, self.catalogue, start, end)
+        return self._windows[cut]
+
+    def parts(self, cut: float) -> Parts:
+        """Return what would have been trained at `cut`, without a ranker."""
+        if cut not in self._parts:
+            past = self.log if cut == NOW else self.window(cut).past
+            self._parts[cut] = fit(past, self.catalogue, self.choices, self.moment(cut), self.seed)
+        return self._parts[cut]
+
+    def examples(self, *cuts: float) -> Examples:
+        """Return what a ranker learns from the windows that begin at `cuts`."""
+        for cut in cuts:
+            if cut not in self._examples:
+                self._examples[cut] = examples_of(Model(self.parts(cut)), self.window(cut))
+        return joined([self._examples[cut] for cut in cuts])

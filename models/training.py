@@ -1,0 +1,141 @@
+"""From events to what serving needs: measured on a temporal split, then made from all of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from features.errors import InputError
+from features.offline import OfflineStore
+from models.ease import RANK
+from models.evaluate import Figures, evaluate
+from models.export import ranker_graph, require_agreement
+from models.parts import Parts
+from models.personal import open_ranker
+from models.ranker import TREES, fit_ranker, ordering_gain, predict
+from models.reference import reference_profile
+from models.timeline import LEARNING, NOW, TEST, VALIDATION, Timeline
+
+EXAMPLE_HISTORY = 12
+"""Items that the example shopper should know: enough to see why they are shown what they are."""
+
+Step = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A ranker as a graph, and what became of rows it had not learnt from.
+
+    `gain` is the mean gain in NDCG@10 over the scorer's order, `agreement` how alike graph and
+    original rank.
+    """
+
+    graph: bytes
+    gain: float
+    agreement: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What would have come of training earlier; `figures` None where too few can be judged."""
+
+    figures: Figures | None
+    keeps_ranker: bool
+
+
+def read(store: OfflineStore, seed: int) -> Timeline:
+    """Return the past of a store; raise `InputError` where there are no items."""
+    catalogue = store.catalogue()
+    if not len(catalogue):
+        raise InputError(
+            "no items to train on: take yours in with python -m features ingest, "
+            "or make the demo shop with python -m features simulate"
+        )
+    return Timeline(store.event_log(), catalogue, seed)
+
+
+def train(store: OfflineStore, *, seed: int = 0, step: Step = lambda _: None) -> Parts:
+    """Return everything that serving needs; the same data and seed give the same numbers.
+
+    `step` is called with the name of each step as it begins. Raises `InputError` for an empty
+    catalogue, `ExportError` where a graph does not rank as what it was made from.
+    """
+    step("reading")
+    version = store.version()
+    timeline = read(store, seed)
+    trial = try_out(timeline, step)
+    step("learning from everything")
+    parts = timeline.parts(NOW)
+    agreement: dict[str, Any] = {"scorer": parts.metrics}
+    if trial.keeps_ranker and (order := learn_order(timeline, (*LEARNING, VALIDATION, TEST), TEST)):
+        parts = _ordered(parts, order)
+        agreement["ranker"] = order.agreement
+    step("describing what is normal")
+    return replace(
+        parts,
+        reference=reference_profile(parts, timeline.log, timeline.moment(NOW)),
+        metrics={**(trial.figures.told() if trial.figures else {}), "export": agreement},
+        parameters=_parameters(timeline, trial),
+        dataset_version=version,
+        example_user=_example_user(timeline),
+    )
+
+
+def try_out(timeline: Timeline, step: Step = lambda _: None) -> Trial:
+    """Return what would have come of training on the first nine tenths of the past.
+
+    The ranker is kept if it orders the candidates of the validation window better than the
+    scorer did; the last window, on which the figures are measured, decides nothing.
+    """
+    step("choosing")
+    if not timeline.can_be_judged or timeline.parts(VALIDATION).personal is None:
+        return Trial(None, keeps_ranker=False)
+    step("learning an order")
+    order = learn_order(timeline, LEARNING, VALIDATION)
+    keeps = order is not None and order.gain > 0
+    parts = timeline.parts(TEST)
+    if keeps and (order := learn_order(timeline, (*LEARNING, VALIDATION), TEST)):
+        parts = _ordered(parts, order)
+    step("evaluating")
+    return Trial(evaluate(parts, timeline.window(TEST)), keeps)
+
+
+def learn_order(timeline: Timeline, cuts: Sequence[float], checked: float) -> Order | None:
+    """Return the ranker that the windows at `cuts` teach, None where they hold too little.
+
+    Its export is compared with the original over the window at `checked`.
+    """
+    ranker = fit_ranker(timeline.examples(*cuts), timeline.seed)
+    if ranker is None:
+        return None
+    graph, rows = ranker_graph(ranker), timeline.examples(checked)
+    told = open_ranker(graph).run({"features": rows.features})[:, 0]
+    original = predict(ranker, rows.features)
+    agreement = require_agreement("ranker", rows.by_shopper(original), rows.by_shopper(told))
+    return Order(graph, ordering_gain(rows, told), agreement)
+
+
+def _ordered(parts: Parts, order: Order) -> Parts:
+    if parts.personal is None:
+        return parts
+    return replace(parts, personal=replace(parts.personal, ranker=order.graph))
+
+
+def _parameters(timeline: Timeline, trial: Trial) -> dict[str, Any]:
+    return {
+        "seed": timeline.seed,
+        "rank": RANK,
+        "trees": TREES if trial.keeps_ranker else 0,
+        "pairs": len(timeline.pairs),
+        "shoppers": len(timeline.log.user_ids),
+        **timeline.choices.told(),
+    }
+
+
+def _example_user(timeline: Timeline) -> str | None:
+    """Return a shopper with a history of a telling length, the first by id of the best."""
+    counts = timeline.pairs.counts()
+    if not counts.any():
+        return None
+    return timeline.log.user_ids[int(np.abs(counts - EXAMPLE_HISTORY).argmin())]
