@@ -297,6 +297,8 @@ def _in_order(records: Records) -> Records:
     if len(records) < 2:
         return records
     records = records[np.lexsort((records["tag"], records["ts"]))]
+    if len(np.unique(records["tag"])) == len(records):
+        return records
     identity = np.stack((records["tag"].astype(np.uint64), records["item"]))
     _, first = np.unique(identity, axis=1, return_index=True)
     return records if len(first) == len(records) else records[np.sort(first)]
