@@ -42,13 +42,17 @@ class Graph:
         self._row = output[1:]
 
     def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
-        """Return the output for `feeds`; raise `ModelsError` if it fails or is not all numbers."""
+        """Return the output for `feeds`, a row for each of theirs.
+
+        Raises `ModelsError` if it fails, gives other rows, or what is no number.
+        """
         try:
             result: npt.NDArray[np.float32] = self._session.run(None, feeds)[0]
         except Exception as error:  # noqa: BLE001 - see above
             raise ModelsError(f"{self._name}: does not run ({str(error)[:200]})") from None
-        if result.shape[1:] != self._row:
-            raise ModelsError(f"{self._name}: gave rows of {result.shape[1:]}, not {self._row}")
+        wanted = (len(next(iter(feeds.values()))), *self._row)
+        if result.shape != wanted:
+            raise ModelsError(f"{self._name}: gave {result.shape}, not {wanted}")
         if not np.isfinite(result).all():
             raise ModelsError(f"{self._name}: gave a score that is no number")
         return result

@@ -336,6 +336,7 @@ FORGED_GRAPHS: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "a fixed batch": (
         "ranker.onnx", lambda: odd_ranker(axes=[8, WIDE[1]], out=(1, 1)), "input features",
     ),
+    "one row for all": ("ranker.onnx", odd_ranker, "expected one output"),
     "two outputs": ("ranker.onnx", two_outputs, "expected one output"),
     "integers": ("ranker.onnx", integer_output, "expected one output"),
 }  # fmt: skip
@@ -349,11 +350,39 @@ def test_graphs_that_do_not_fit(bundle: Path, case: str) -> None:
         read_bundle(forge(bundle, name, make()))
 
 
-def test_a_graph_that_gives_no_numbers_is_found_when_warmed(bundle: Path) -> None:
+def few_inputs() -> bytes:
+    """Return a scorer that knows fewer items than it scores."""
+    towers = Towers(*np.ones((2, 30, 4), np.float32))
+    return scorer(Towers(towers.inputs[:1], towers.outputs))
+
+
+def one_row() -> bytes:
+    """Return a ranker that scores its first row only, which no declared shape tells."""
+    nodes = [
+        helper.make_node("ReduceSum", ["features", "axis"], ["scores"], keepdims=1),
+        helper.make_node("Compress", ["scores", "first"], ["score"], axis=0),
+    ]
+    constants = {"axis": np.array([1]), "first": np.array([True])}
+    return graph(nodes, {"features": (FLOAT, WIDE)}, {"score": (FLOAT, ["M", 1])}, constants)
+
+
+FAILING_GRAPHS: dict[str, tuple[str, Callable[[], bytes], str]] = {
+    "no numbers": (
+        "ranker.onnx",
+        lambda: linear_ranker(np.full(len(RANKER_FEATURES), np.nan, np.float32)),
+        r"ranker\.onnx: gave a score that is no number",
+    ),
+    "one row for all": ("ranker.onnx", one_row, r"ranker\.onnx: gave \(1, 1\)"),
+    "an index too far": ("scorer.onnx", few_inputs, r"scorer\.onnx: does not run"),
+}
+
+
+@pytest.mark.parametrize("case", FAILING_GRAPHS)
+def test_a_graph_that_fails_is_found_when_warmed(bundle: Path, case: str) -> None:
     """What only shows when it runs is found before it serves."""
-    weights = np.full(len(RANKER_FEATURES), np.nan, np.float32)
-    model = read_bundle(forge(bundle, "ranker.onnx", linear_ranker(weights)))
-    with pytest.raises(BundleError, match=r"ranker\.onnx: gave a score that is no number"):
+    name, make, told = FAILING_GRAPHS[case]
+    model = read_bundle(forge(bundle, name, make()))
+    with pytest.raises(BundleError, match=told):
         model.warm()
 
 
