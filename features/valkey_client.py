@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from features.errors import InputError, StoreError, StoreFullError, StoreTimeoutError
+from features.errors import FeaturesError, InputError, StoreError, StoreFullError, StoreTimeoutError
 
 Client: TypeAlias = "Redis | RedisCluster"
 
@@ -80,10 +80,13 @@ def _is_refusal(error: RedisError) -> bool:
 
 @asynccontextmanager
 async def translated() -> AsyncIterator[None]:
-    """Raise `StoreError` in place of whatever the client raises; let cancellation pass."""
+    """Raise `StoreError` in place of whatever goes wrong; let our own errors and cancellation pass.
+
+    An answer is taken apart inside as well, so that one of another shape is the store's fault.
+    """
     try:
         yield
-    except (StoreError, asyncio.CancelledError):
+    except (FeaturesError, asyncio.CancelledError):
         raise
     except Exception as error:  # a server that talks garbage makes it raise anything
         raise translate(error) from error
@@ -100,7 +103,8 @@ class Script:
     async def run(self, client: Client, calls: Sequence["Call"]) -> list[Any]:
         """Make all calls in one round trip, and a second where the server lost the script.
 
-        Raises the first call's error, once all were made.
+        Every script answers with a number or a list of numbers. Raises the first call's error,
+        once all were made.
         """
         answers = await _pipeline(client, [("EVALSHA", self.sha, *call) for call in calls])
         lost = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
@@ -111,6 +115,8 @@ class Script:
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
+            if not isinstance(answer, int | list):
+                raise StoreError(f"online store: expected numbers, got {answer!r:.80}")
         return answers
 
 

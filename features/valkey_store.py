@@ -134,8 +134,9 @@ class ValkeyStore:
         new = 0
         for chunk in _chunks(shoppers):
             calls = [each for user_id, records in chunk if (each := self._apply(user_id, records))]
-            for recent, history in await self._run(self._scripts.apply, calls):
-                new += recent + history
+            async with translated():
+                for recent, history in await self._run(self._scripts.apply, calls):
+                    new += recent + history
         return new
 
     async def put_profiles(self, profiles: Mapping[str, Mapping[str, Any]]) -> int:
@@ -204,7 +205,10 @@ class ValkeyStore:
             told = [part for event in chunk for part in (_digest(event), encode_event(event))]
             calls.append(call(where, self._stream_limit, 2 * keys.SEEN_WINDOW_S, *told))
         answers = await self._run(self._scripts.append, calls)
-        return [stamp for answer in answers for stamp in answer]
+        stamps = [stamp for answer in answers if isinstance(answer, list) for stamp in answer]
+        if len(stamps) != len(events):
+            raise StoreError(f"online store: expected {len(events)} stamps, got {answers!r:.80}")
+        return stamps
 
     def _apply(self, user_id: str, records: Records) -> Call | None:
         recent, history = rings(_in_order(records))
