@@ -4,7 +4,6 @@ window.past   ─ fit ─ Model.ranker_inputs ─ features       as serving woul
 window.wanted ──────────────────────────── labels
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +36,11 @@ class Examples:
     labels: Floats
     sizes: Rows
 
+    def first(self, shoppers: int) -> "Examples":
+        """Return the candidates of the first `shoppers` shoppers only."""
+        sizes = self.sizes[:shoppers]
+        return Examples(self.features[: sizes.sum()], self.labels[: sizes.sum()], sizes)
+
     def by_shopper(self, values: Floats) -> list[Floats]:
         """Return a column of n values as one array for each shopper."""
         return np.split(values, np.cumsum(self.sizes)[:-1])
@@ -59,15 +63,6 @@ def examples_of(model: Model, window: Window) -> Examples:
                 features.append(told[1])
                 labels.append(label.astype(np.float32))
     return _joined(features, labels)
-
-
-def joined(parts: Sequence[Examples]) -> Examples:
-    """Return the examples of several windows as one."""
-    return Examples(
-        np.concatenate([part.features for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.sizes for part in parts]),
-    )
 
 
 def _joined(features: list[Floats], labels: list[Floats]) -> Examples:

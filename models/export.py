@@ -1,6 +1,7 @@
 """Trained parts as ONNX graphs, and the gate that lets only those through that rank alike."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +47,7 @@ def scorer_graph(towers: Towers) -> bytes:
         helper.make_node("Squeeze", ["summed", "one"], ["user"]),
         helper.make_node("MatMul", ["user", "outputs"], ["scores"]),
     ]
-    constants = {
+    constants: dict[str, npt.NDArray[Any]] = {
         "inputs": towers.inputs,
         "outputs": np.ascontiguousarray(towers.outputs.T),
         "one": np.array([1], np.int64),

@@ -28,7 +28,8 @@ def fit(log: EventLog, catalogue: Catalogue, choices: Choices, at_ms: int, seed:
     Their metrics hold how well the exported scorer agrees. Raises `ExportError` if it does not.
     """
     pairs = interactions(log, catalogue)
-    personal, agreement = None, {}
+    personal: Personal | None = None
+    agreement: dict[str, float] = {}
     if np.count_nonzero(pairs.counts() > 1) >= LEAST_SHOPPERS:
         personal, agreement = _personal(pairs, catalogue, choices, at_ms, seed)
     return Parts(

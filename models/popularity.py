@@ -19,7 +19,9 @@ def weights_of(
 ) -> npt.NDArray[np.float64]:
     """Return each pair's weight at a moment, float64[n]: its grade, halved each half-life."""
     days = (at_ms - pairs.ts) / DAY_MS
-    weights: npt.NDArray[np.float64] = pairs.grades * np.exp2(-days / half_life_days)
+    weights: npt.NDArray[np.float64] = pairs.grades.astype(np.float64) * np.exp2(
+        -days / half_life_days
+    )
     return weights
 
 

@@ -4,9 +4,12 @@ Histogram gradient boosting (Ke et al., "LightGBM", NeurIPS 2017, as in scikit-l
 candidate was wanted. What counts is the order it gives, not the numbers.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from models.examples import Examples
 from models.metrics import ideal_ndcg
@@ -22,13 +25,18 @@ LEAST_SHOPPERS = 50
 """Shoppers that must have wanted a candidate, or there is no order to learn."""
 
 
-def fit_ranker(examples: Examples, seed: int) -> HistGradientBoostingRegressor | None:
-    """Return trees that order candidates, None where there are too few shoppers."""
-    if len(examples.sizes) < LEAST_SHOPPERS:
+def fit_ranker(windows: Sequence[Examples], seed: int) -> HistGradientBoostingRegressor | None:
+    """Return trees that order candidates, None where there are too few shoppers.
+
+    One thread: threads that wait for one another on a busy machine take three times as long.
+    """
+    if sum(len(each.sizes) for each in windows) < LEAST_SHOPPERS:
         return None
-    drawn = np.random.default_rng(seed).random(len(examples.labels)) < NEGATIVES
-    chosen = drawn | (examples.labels > 0)
-    features, labels = examples.features[chosen], examples.labels[chosen]
+    random = np.random.default_rng(seed)
+    chosen = [(random.random(len(e.labels)) < NEGATIVES) | (e.labels > 0) for e in windows]
+    told = list(zip(windows, chosen, strict=True))
+    features = np.concatenate([each.features[rows] for each, rows in told])
+    labels = np.concatenate([each.labels[rows] for each, rows in told])
     ranker = HistGradientBoostingRegressor(
         max_iter=TREES,
         max_leaf_nodes=LEAVES,
@@ -38,7 +46,8 @@ def fit_ranker(examples: Examples, seed: int) -> HistGradientBoostingRegressor |
         early_stopping=False,
         random_state=seed,
     )
-    ranker.fit(features, labels)
+    with threadpool_limits(1):
+        ranker.fit(features, labels)
     _settle_thresholds(ranker)
     return ranker
 

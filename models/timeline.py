@@ -9,14 +9,13 @@
 At the start of each window everything is made anew from what was there before.
 """
 
-from collections.abc import Sequence
 from functools import cached_property
 
 from features.catalogue import Catalogue
 from features.eventlog import EventLog
 from models.choices import Choices, choose
 from models.dataset import Interactions, actions, interactions, moment_of
-from models.examples import Examples, examples_of, joined
+from models.examples import Examples, examples_of
 from models.fit import fit
 from models.model import Model
 from models.parts import Parts
@@ -78,9 +77,8 @@ class Timeline:
             self._parts[cut] = fit(past, self.catalogue, self.choices, self.moment(cut), self.seed)
         return self._parts[cut]
 
-    def examples(self, *cuts: float) -> Examples:
-        """Return what a ranker learns from the windows that begin at `cuts`."""
-        for cut in cuts:
-            if cut not in self._examples:
-                self._examples[cut] = examples_of(Model(self.parts(cut)), self.window(cut))
-        return joined([self._examples[cut] for cut in cuts])
+    def examples(self, cut: float) -> Examples:
+        """Return what a ranker learns from the window that begins at `cut`."""
+        if cut not in self._examples:
+            self._examples[cut] = examples_of(Model(self.parts(cut)), self.window(cut))
+        return self._examples[cut]

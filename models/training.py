@@ -20,6 +20,12 @@ from models.timeline import LEARNING, NOW, TEST, VALIDATION, Timeline
 EXAMPLE_HISTORY = 12
 """Items that the example shopper should know: enough to see why they are shown what they are."""
 
+_COMPARED = 500
+"""Shoppers over whose candidates an exported ranker is compared with the original."""
+
+STEPS = 7
+"""At most so many steps does `train` name."""
+
 Step = Callable[[str], None]
 
 
@@ -106,13 +112,16 @@ def learn_order(timeline: Timeline, cuts: Sequence[float], checked: float) -> Or
 
     Its export is compared with the original over the window at `checked`.
     """
-    ranker = fit_ranker(timeline.examples(*cuts), timeline.seed)
+    ranker = fit_ranker([timeline.examples(cut) for cut in cuts], timeline.seed)
     if ranker is None:
         return None
     graph, rows = ranker_graph(ranker), timeline.examples(checked)
     told = open_ranker(graph).run({"features": rows.features})[:, 0]
-    original = predict(ranker, rows.features)
-    agreement = require_agreement("ranker", rows.by_shopper(original), rows.by_shopper(told))
+    some = rows.first(_COMPARED)
+    original = predict(ranker, some.features)
+    agreement = require_agreement(
+        "ranker", some.by_shopper(original), some.by_shopper(told[: len(original)])
+    )
     return Order(graph, ordering_gain(rows, told), agreement)
 
 

@@ -21,7 +21,7 @@ from models.parts import Rows
 LEAST_HISTORY = 5
 """Shoppers who met fewer items are not judged: there was little to learn from."""
 
-MOST_SHOPPERS = 10_000
+MOST_SHOPPERS = 5_000
 """More are not judged: they would say the same."""
 
 

@@ -1,0 +1,97 @@
+"""`python -m models train`: a model of what is stored, promoted where it is better."""
+
+import time
+
+import click
+
+from features.definitions import schema_hash
+from features.home import home_directory
+from features.offline import OfflineStore
+from features.progress import progress
+from models.bundle import write_bundle
+from models.errors import ModelsError
+from models.evaluate import MODEL, SEGMENT
+from models.manifest import Manifest
+from models.parts import Parts
+from models.registry import Registry
+from models.training import STEPS, train
+
+
+@click.command("train")
+@click.option("--if-stale", is_flag=True, help="Do nothing if there is a model of these data.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 2**32 - 1),
+    help="Equal data and seeds give equal models.",
+)
+@click.option("--no-promote", is_flag=True, help="Leave the model waiting as `candidate`.")
+def train_command(if_stale: bool, seed: int, no_promote: bool) -> None:
+    """Train on everything in CUVEE_HOME and write a model.
+
+    The first tenths of the past train, the last tenth judges; then all of it trains what is
+    written. The first model, and any that beats segment popularity by more than chance, becomes
+    the production model; any other waits as `candidate`. Services follow within a second.
+    """
+    home = home_directory()
+    store, registry = OfflineStore(home), Registry(home)
+    if if_stale and _is_known(registry, store):
+        click.echo("a model of what is stored is there already: nothing to do")
+        return
+    started = time.monotonic()
+    with progress("training", STEPS) as bar:
+        parts = train(store, seed=seed, step=lambda _: bar.advance())
+    version = write_bundle(home / "models", parts)
+    role = _place(registry, version, parts, promote=not no_promote)
+    click.echo(_summary(version, role, time.monotonic() - started, parts))
+
+
+def _is_known(registry: Registry, store: OfflineStore) -> bool:
+    """Tell whether production or candidate was made from the present data for this program."""
+    told = (store.version(), schema_hash())
+    manifests = (
+        _manifest(registry, each) for each in (registry.production(), registry.candidate())
+    )
+    return registry.production() is not None and any(
+        each is not None and (each.dataset_version, each.schema_hash) == told for each in manifests
+    )
+
+
+def _manifest(registry: Registry, version: str | None) -> Manifest | None:
+    """Return a manifest, None where there is none that can be believed."""
+    try:
+        return None if version is None else registry.manifest(version)
+    except ModelsError:
+        return None
+
+
+def _place(registry: Registry, version: str, parts: Parts, *, promote: bool) -> str:
+    """Give the model its alias, and return it."""
+    if promote and _deserves(parts, _manifest(registry, registry.production())):
+        registry.promote(version)
+        return "production"
+    registry.set_candidate(version)
+    return "candidate"
+
+
+def _deserves(parts: Parts, present: Manifest | None) -> bool:
+    """Tell whether a model should serve: the first, a better one, or as unjudged a newer one."""
+    if present is None or parts.metrics.get("beats_segments"):
+        return True
+    return MODEL not in parts.metrics and MODEL not in present.metrics
+
+
+def _summary(version: str, role: str, seconds: float, parts: Parts) -> str:
+    """Return the one line that says what came of it."""
+    figures = {
+        name: f"{parts.metrics[name]['ndcg@10']:.4f}"
+        for name in (MODEL, SEGMENT)
+        if name in parts.metrics
+    }
+    judged = (
+        f"NDCG@10 {figures[MODEL]} (segment popularity {figures[SEGMENT]})"
+        if figures
+        else "too few shoppers to judge it"
+    )
+    return f"{version}  {role}  {seconds:.1f} s  {judged}"
