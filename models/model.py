@@ -26,12 +26,9 @@ from models.personal import (
     SIMILAR_TO,
     PersonalRanker,
     Shopper,
-    open_ranker,
 )
 from models.request import Filters, RankedItem, RankRequest
 from models.segment_table import GLOBAL, SegmentTable
-
-__all__ = ["Model", "Ranked", "open_ranker"]
 
 Ranked: TypeAlias = list[RankedItem] | Exception | None
 """What became of one request, see `Model.rank`."""
