@@ -36,7 +36,9 @@ def verify_command(model: str) -> None:
     """Check MODEL to the last byte, and run it once."""
     loaded = Registry(home_directory()).load(model)
     loaded.warm()
-    click.echo(f"{loaded.version}: intact, {len(loaded)} items, {loaded.cost_s * 1e6:.0f} µs")
+    click.echo(
+        f"{loaded.version}: intact, {len(loaded)} items, {loaded.cost_s * 1e6:.0f} µs a shopper"
+    )
 
 
 @click.command("promote")
