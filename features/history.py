@@ -75,18 +75,16 @@ def graded_items(records: Records, limit: int = GRADED_ITEMS) -> GradedItems:
     """
     grades = grades_of(records)
     told = grades > 0
-    if not told.any():
-        return GradedItems(records["item"][:0], grades[:0])
-    items, grades = records["item"][told], grades[told]
-    unique, inverse = np.unique(items, return_inverse=True)
-    best = np.zeros(len(unique), np.float32)
-    np.maximum.at(best, inverse, grades)
-    last = np.zeros(len(unique), np.int64)
-    np.maximum.at(last, inverse, np.arange(len(items)))
-    best[np.isin(unique, refused_items(records))] = 0
-    order = np.argsort(last)
-    order = order[best[order] > 0][-limit:]
-    return GradedItems(unique[order], best[order])
+    best: dict[int, float] = {}  # for so few items quicker than sorting them in numpy
+    for item, grade in zip(records["item"][told].tolist(), grades[told].tolist(), strict=True):
+        best[item] = max(best.pop(item, 0.0), grade)
+    for item in refused_items(records).tolist():
+        best.pop(item, None)
+    latest = list(best.items())[-limit:]
+    return GradedItems(
+        np.array([item for item, _ in latest], np.uint64),
+        np.array([grade for _, grade in latest], np.float32),
+    )
 
 
 def refused_items(records: Records) -> npt.NDArray[np.uint64]:
