@@ -138,4 +138,4 @@ async def test_clients_that_disconnect(start: Start, proxy: ChaosProxy) -> None:
         for user, task in list(zip(users, asked, strict=True))[1::2]:
             answer = await task
             assert (answer["user_id"], ids(answer)) == (user, expected[user])
-    await asyncio.gather(*asked, return_exceptions=True)
+        await asyncio.gather(*asked, return_exceptions=True)
