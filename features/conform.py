@@ -13,7 +13,7 @@ import polars as pl
 
 from features import parsing
 from features.errors import InputError
-from features.events import LATEST_S, VALUE_SCALE, EventType
+from features.events import CONTROL, LATEST_S, VALUE_SCALE, EventType
 from features.ids import MAX_ID_LENGTH
 from features.mapping import REQUIRED, TARGETS, Column, Kind, TableMapping, unknown
 from features.refusals import Refusal
@@ -114,11 +114,9 @@ class Conformer:
 
     def _rules(self, columns: Mapping[str, Column], types: Mapping[str, pl.DataType]) -> list[Rule]:
         rules = [Rule(t, pl.col(_RAW + t).is_null(), "required") for t in REQUIRED_ROWS[self.table]]
-        rules += [
-            Rule(target, _bad_id(target), f"expected 1 to {MAX_ID_LENGTH} characters")
-            for target in TARGETS[self.table]
-            if target.endswith("_id")
-        ]
+        ids = [target for target in TARGETS[self.table] if target.endswith("_id")]
+        rules += [Rule(t, _bad_id(t), f"expected 1 to {MAX_ID_LENGTH} characters") for t in ids]
+        rules += [Rule(t, _has_control(t), "expected no control characters") for t in ids]
         if self.table == "events":
             rules += _event_rules(columns, types, self.items)
         if self.table == "items":
@@ -196,6 +194,10 @@ def _first_broken(rules: list[Rule]) -> pl.Expr:
 
 def _bad_id(target: str) -> pl.Expr:
     return ~pl.col(target).str.len_chars().is_between(1, MAX_ID_LENGTH)
+
+
+def _has_control(target: str) -> pl.Expr:
+    return pl.col(target).str.contains(CONTROL.pattern)
 
 
 def _unparsed(target: str, why: str) -> Rule:

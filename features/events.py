@@ -9,7 +9,7 @@ shopper is the 24-byte `RECORD`, little-endian, which numpy reads without a copy
     tag    uint32  28 bits of the event id's hash, then 4 bits of the event type
 """
 
-import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -50,6 +50,9 @@ Records = npt.NDArray[np.void]
 EARLIEST_S = 0.0
 LATEST_S = 4_102_444_800.0
 """1970-01-01 and 2100-01-01: outside, a timestamp is a mistake (milliseconds, most often)."""
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Characters that no identifier holds: they are a file read the wrong way, or an attack on logs."""
 
 _MAX_VALUE = (2**31 - 1) / VALUE_SCALE
 _NEEDS_ITEM = frozenset(EventType) - {EventType.SESSION}
@@ -101,13 +104,15 @@ def parse_event(raw: object, *, field: str = "event") -> Event:
 
 
 def parse_id(raw: object, field: str) -> str:
-    """Return `raw` if it is an identifier: 1 to 128 characters of valid Unicode."""
+    """Return `raw` if it is an identifier: 1 to 128 characters of Unicode, none for control."""
     if not isinstance(raw, str):
         raise FieldError(
             field, "required" if raw is None else f"expected a string, got {raw!r:.40}"
         )
     if not 0 < len(raw) <= MAX_ID_LENGTH:
         raise FieldError(field, f"expected 1 to {MAX_ID_LENGTH} characters, got {len(raw)}")
+    if CONTROL.search(raw):
+        raise FieldError(field, f"expected no control characters, got {raw!r:.40}")
     try:
         raw.encode()
     except UnicodeEncodeError:
@@ -144,7 +149,7 @@ def _parse_value(raw: object, kind: EventType, field: str) -> float | None:
         return None
     if isinstance(raw, bool) or not isinstance(raw, int | float):
         raise FieldError(field, f"expected a number, got {raw!r:.40}")
-    if not math.isfinite(raw) or not 0 <= raw <= _MAX_VALUE:
+    if not 0 <= raw <= _MAX_VALUE:  # also refuses NaN and the infinities
         raise FieldError(field, f"expected a number from 0 to {_MAX_VALUE:,.2f}, got {raw!r:.40}")
     return float(raw)
 

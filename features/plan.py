@@ -47,10 +47,12 @@ class Plan:
         self.window_sets = _integers(sets.index(window.types) for _, window in windows)
         self.window_spans = _integers(spans.index(window.seconds) for _, window in windows)
         kinds = [window.aggregation for _, window in windows]
-        self.valued = np.flatnonzero([kind is not Aggregation.COUNT for kind in kinds])
-        of_values = [windows[row][1] for row in self.valued]
-        self.is_sum = np.array([[w.aggregation is Aggregation.SUM] for w in of_values], bool)
-        self.defaults = np.array([[window.default] for window in of_values], np.float64)
+        valued = [row for row, kind in enumerate(kinds) if kind is not Aggregation.COUNT]
+        self.valued = _integers(valued)
+        of_values = [windows[row][1] for row in valued]
+        sums = [window.aggregation is Aggregation.SUM for window in of_values]
+        self.is_sum = np.array(sums, bool)[:, None]
+        self.defaults = np.array([window.default for window in of_values], np.float64)[:, None]
 
     def _plan_recencies(self, recencies: list[tuple[int, Recency]], sets: list[Types]) -> None:
         self.recency_columns = _integers(column for column, _ in recencies)

@@ -107,6 +107,7 @@ def test_events_without_ids_get_stable_ones(data: Path, tmp_path: Path) -> None:
         ("x,klick,u1,i1,1760000000,", "type", "klick", "expected one of impression"),
         ("x,click,,i1,1760000000,", "user_id", "", "required"),
         (f"x,click,{'u' * 129},i1,1760000000,", "user_id", "u" * 129, "1 to 128 characters"),
+        ("x,click,u\x0b1,i1,1760000000,", "user_id", "u\x0b1", "no control characters"),
         ("x,click,u1,,1760000000,", "item_id", "", "required but for sessions"),
         ("x,click,u1,i9,1760000000,", "item_id", "i9", "no such item"),
         ("x,click,u1,i1,,", "timestamp", "", "required"),
