@@ -15,7 +15,7 @@ from models.window import Window
 REGULARISATION = 300.0
 """λ where there is too little to choose it by."""
 
-REGULARISATIONS = (30.0, 100.0, 200.0, 300.0, 600.0)
+REGULARISATIONS = (30.0, 100.0, 300.0)
 
 _CHUNK = 1_024
 

@@ -15,9 +15,9 @@ from models.examples import Examples
 from models.metrics import ideal_ndcg
 from models.parts import Floats
 
-TREES = 120
+TREES = 80
 LEAVES = 15
-LEARNING_RATE = 0.06
+LEARNING_RATE = 0.08
 NEGATIVES = 0.25
 """Share of the candidates nobody wanted that trees learn from: more gave no better order."""
 

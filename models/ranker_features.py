@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
 AFFINITIES = 3
-"""How many item attributes the ranker knows a shopper's liking for: the category and two more."""
+"""How many item attributes the ranker knows a shopper's liking for: those that tell most."""
 
 FIT = (
     "score",

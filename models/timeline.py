@@ -1,10 +1,9 @@
 """The past of a store, cut at several moments: what could have been learnt at each of them.
 
-    60 %   70 %   80 %   90 %   100 %    of all pairs of a shopper and an item
-     ├──────┤      │      │      │       the ranker learns an order ...
-     │      ├──────┤      │      │
-     │      │      ├──────┤      │       choices, and whether the ranker is kept; it learns, too
-     │      │      │      ├──────┤       figures of what was made up to 90 %; the ranker learns
+    60 %   70 %   80 %   90 %  100 %    of all pairs of a shopper and an item
+     ├ learn ┼ learn ┤ judge ┤      │    choices, and whether a ranker is kept at all
+     │      ├ learn ┼ learn ┤ judge ┤    the figures
+     │      │      ├ learn ┼ learn ┤     the ranker that serves
 
 At the start of each window everything is made anew from what was there before.
 """
@@ -21,10 +20,11 @@ from models.model import Model
 from models.parts import Parts
 from models.window import Window, open_window
 
-LEARNING = (0.6, 0.7)
 VALIDATION = 0.8
 TEST = 0.9
 NOW = 1.0
+LEARNT_FROM = {VALIDATION: (0.6, 0.7), TEST: (0.7, VALIDATION), NOW: (VALIDATION, TEST)}
+"""The windows that teach the ranker of a moment; all that happens in them lies before it."""
 
 LEAST_JUDGED = 20
 """Shoppers to judge in the validation window and the last, or nothing can be measured."""

@@ -1,6 +1,6 @@
 """From events to what serving needs: measured on a temporal split, then made from all of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from models.parts import Parts
 from models.personal import open_ranker
 from models.ranker import TREES, fit_ranker, ordering_gain, predict
 from models.reference import reference_profile
-from models.timeline import LEARNING, NOW, TEST, VALIDATION, Timeline
+from models.timeline import LEARNT_FROM, NOW, TEST, VALIDATION, Timeline
 
 EXAMPLE_HISTORY = 12
 """Items that the example shopper should know: enough to see why they are shown what they are."""
@@ -74,7 +74,7 @@ def train(store: OfflineStore, *, seed: int = 0, step: Step = lambda _: None) ->
     step("learning from everything")
     parts = timeline.parts(NOW)
     agreement: dict[str, Any] = {"scorer": parts.metrics}
-    if trial.keeps_ranker and (order := learn_order(timeline, (*LEARNING, VALIDATION, TEST), TEST)):
+    if trial.keeps_ranker and (order := learn_order(timeline, NOW, TEST)):
         parts = _ordered(parts, order)
         agreement["ranker"] = order.agreement
     step("describing what is normal")
@@ -98,21 +98,21 @@ def try_out(timeline: Timeline, step: Step = lambda _: None) -> Trial:
     if not timeline.can_be_judged or timeline.parts(VALIDATION).personal is None:
         return Trial(None, keeps_ranker=False)
     step("learning an order")
-    order = learn_order(timeline, LEARNING, VALIDATION)
+    order = learn_order(timeline, VALIDATION, VALIDATION)
     keeps = order is not None and order.gain > 0
     parts = timeline.parts(TEST)
-    if keeps and (order := learn_order(timeline, (*LEARNING, VALIDATION), TEST)):
+    if keeps and (order := learn_order(timeline, TEST, TEST)):
         parts = _ordered(parts, order)
     step("evaluating")
     return Trial(evaluate(parts, timeline.window(TEST)), keeps)
 
 
-def learn_order(timeline: Timeline, cuts: Sequence[float], checked: float) -> Order | None:
-    """Return the ranker that the windows at `cuts` teach, None where they hold too little.
+def learn_order(timeline: Timeline, cut: float, checked: float) -> Order | None:
+    """Return the ranker that the past of a cut teaches, None where it holds too little.
 
-    Its export is compared with the original over the window at `checked`.
+    Its export is compared with the original over the window that begins at `checked`.
     """
-    ranker = fit_ranker([timeline.examples(cut) for cut in cuts], timeline.seed)
+    ranker = fit_ranker([timeline.examples(each) for each in LEARNT_FROM[cut]], timeline.seed)
     if ranker is None:
         return None
     graph, rows = ranker_graph(ranker), timeline.examples(checked)
