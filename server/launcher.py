@@ -95,12 +95,13 @@ class Launcher(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         """Serve until told to stop, then exit; raise `FeaturesError` if the store won't start."""
         if self.settings.workers > 1:
             prepare_directory(self.settings.home / "run" / "metrics")
+        master = os.getpid()
         try:
             if self._sidecars is not None:
                 self._sidecars.start()
             Master(self, self._sidecars).run()
         finally:
-            if self._sidecars is not None:
+            if self._sidecars is not None and os.getpid() == master:  # workers pass here too
                 self._sidecars.stop()
         sys.exit(0)
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 import aiohttp
 import orjson
 
+from features.offline import OfflineStore
 from tests.support.process import PATIENCE_S, ROOT, Service, alive
 
 
@@ -201,3 +202,35 @@ def test_no_orphans_when_the_master_is_killed(home: Path) -> None:
         service.until(lambda: not any(alive(pid) for pid in children))
     with Service(home) as service:
         assert service.ask("u1")["items"]
+
+
+def test_a_worker_that_ends_leaves_the_store_alone(home: Path) -> None:
+    """A worker that is told to stop is replaced; the store and the consumers live on."""
+    with Service(home) as service:
+        service.until(lambda: len(service.children("features consume")) == 2)
+        beside = service.children("valkey-server") | service.children("features consume")
+        (worker,) = service.workers()
+        os.kill(worker, signal.SIGTERM)
+        service.until(lambda: service.workers() not in (set(), {worker}))
+        service.until_ready()
+        assert service.ask("u1")["reason"] == "unknown_user"
+        assert all(alive(pid) for pid in beside)
+
+
+def test_what_shoppers_did_reaches_the_offline_store(home: Path) -> None:
+    """Events that are posted stand in the tables a little later, once each."""
+    with Service(home) as service:
+        click(service, "u1")
+        click(service, "u2")
+        store = OfflineStore(home)
+        service.until(lambda: store.count("events") == 2)
+        assert sorted(store.scan("events").collect()["user_id"]) == ["u1", "u2"]
+
+
+def test_consumers_stop_before_the_store(home: Path) -> None:
+    """A clean end is quiet: nobody misses a store that was stopped too early."""
+    with Service(home) as service:
+        service.until(lambda: len(service.children("features consume")) == 2)
+        service.signal(signal.SIGTERM)
+        assert service.exit_code() == 0
+        assert "ConnectionError" not in service.output
