@@ -69,8 +69,12 @@ def quality(lists: Sequence[Rows], wanted: Sequence[Rows], items: int) -> Qualit
 
 def difference(one: Quality, other: Quality) -> tuple[float, float]:
     """Return the mean paired difference in NDCG of the same shoppers, and its standard error."""
-    paired = one.by_user - other.by_user
-    return (float(paired.mean()) if len(paired) else 0.0), _standard_error(paired)
+    return mean_and_error(one.by_user - other.by_user)
+
+
+def mean_and_error(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Return the mean of float64[n] and its standard error, 0 for both where there is none."""
+    return (float(values.mean()) if len(values) else 0.0), _standard_error(values)
 
 
 def ideal_ndcg(labels: Floats) -> float:

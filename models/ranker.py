@@ -12,7 +12,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from models.examples import Examples
-from models.metrics import ideal_ndcg
+from models.metrics import ideal_ndcg, mean_and_error
 from models.parts import Floats
 
 TREES = 80
@@ -21,7 +21,7 @@ LEARNING_RATE = 0.08
 NEGATIVES = 0.25
 """Share of the candidates nobody wanted that trees learn from: more gave no better order."""
 
-LEAST_SHOPPERS = 50
+LEAST_SHOPPERS = 100
 """Shoppers that must have wanted a candidate, or there is no order to learn."""
 
 
@@ -58,10 +58,10 @@ def predict(ranker: HistGradientBoostingRegressor, features: Floats) -> Floats:
     return scores.astype(np.float32)
 
 
-def ordering_gain(examples: Examples, scores: Floats) -> float:
-    """Return the mean gain in NDCG@10 over the scorer's order, of shoppers who wanted some.
+def ordering_gain(examples: Examples, scores: Floats) -> tuple[float, float]:
+    """Return the mean gain in NDCG@10 over the scorer's order, and its standard error.
 
-    Shoppers without a wanted candidate gain nothing either way.
+    It is that of shoppers who wanted some candidate; others gain nothing either way.
     """
     gains = [
         ideal_ndcg(labels[np.argsort(-told, kind="stable")]) - ideal_ndcg(labels)
@@ -69,7 +69,7 @@ def ordering_gain(examples: Examples, scores: Floats) -> float:
             examples.by_shopper(scores), examples.by_shopper(examples.labels), strict=True
         )
     ]
-    return float(np.mean(gains)) if gains else 0.0
+    return mean_and_error(np.array(gains, np.float64))
 
 
 def _settle_thresholds(ranker: HistGradientBoostingRegressor) -> None:

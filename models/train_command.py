@@ -4,7 +4,6 @@ import time
 
 import click
 
-from features.definitions import schema_hash
 from features.home import home_directory
 from features.offline import OfflineStore
 from features.progress import progress
@@ -48,14 +47,22 @@ def train_command(if_stale: bool, seed: int, no_promote: bool) -> None:
 
 
 def _is_known(registry: Registry, store: OfflineStore) -> bool:
-    """Tell whether production or candidate was made from the present data for this program."""
-    told = (store.version(), schema_hash())
-    manifests = (
-        _manifest(registry, each) for each in (registry.production(), registry.candidate())
+    """Tell whether a model serves, and it or the candidate was made from the present data."""
+    dataset, production = store.version(), registry.production()
+    return _knows(registry, production, dataset) or (
+        production is not None and _knows(registry, registry.candidate(), dataset)
     )
-    return registry.production() is not None and any(
-        each is not None and (each.dataset_version, each.schema_hash) == told for each in manifests
-    )
+
+
+def _knows(registry: Registry, version: str | None, dataset: str) -> bool:
+    """Tell whether a model can be loaded by this program and was made from `dataset`."""
+    try:
+        if version is None or registry.manifest(version).dataset_version != dataset:
+            return False
+        registry.load(version)
+    except ModelsError:
+        return False
+    return True
 
 
 def _manifest(registry: Registry, version: str | None) -> Manifest | None:

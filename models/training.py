@@ -33,13 +33,19 @@ Step = Callable[[str], None]
 class Order:
     """A ranker as a graph, and what became of rows it had not learnt from.
 
-    `gain` is the mean gain in NDCG@10 over the scorer's order, `agreement` how alike graph and
-    original rank.
+    `gain` is the mean gain in NDCG@10 over the scorer's order and its standard error,
+    `agreement` how alike graph and original rank.
     """
 
     graph: bytes
-    gain: float
+    gain: tuple[float, float]
     agreement: Mapping[str, float]
+
+    @property
+    def is_better(self) -> bool:
+        """Tell whether it orders better than the scorer, by more than chance."""
+        gain, error = self.gain
+        return gain > 2 * error
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +98,14 @@ def try_out(timeline: Timeline, step: Step = lambda _: None) -> Trial:
     """Return what would have come of training on the first nine tenths of the past.
 
     The ranker is kept if it orders the candidates of the validation window better than the
-    scorer did; the last window, on which the figures are measured, decides nothing.
+    scorer did, by more than chance; the last window, which gives the figures, decides nothing.
     """
     step("choosing")
     if not timeline.can_be_judged or timeline.parts(VALIDATION).personal is None:
         return Trial(None, keeps_ranker=False)
     step("learning an order")
     order = learn_order(timeline, VALIDATION, VALIDATION)
-    keeps = order is not None and order.gain > 0
+    keeps = order is not None and order.is_better
     parts = timeline.parts(TEST)
     if keeps and (order := learn_order(timeline, TEST, TEST)):
         parts = _ordered(parts, order)
