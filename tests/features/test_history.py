@@ -1,0 +1,145 @@
+"""What events say of items: grades, refusals, and what must not be shown."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from features.eventlog import empty_records
+from features.events import RECORD, TYPE_CODES, EventType, Records
+from features.history import (
+    GRADED_ITEMS,
+    blocked_items,
+    graded_items,
+    grades_of,
+    merge_rings,
+    refused_items,
+)
+from tests.support.behaviour import KINDS, ROWS, Row, as_records
+
+CLICK, CART, UNCART = EventType.CLICK, EventType.ADD_TO_CART, EventType.REMOVE_FROM_CART
+BUY, RATE, REFUSE = EventType.PURCHASE, EventType.RATING, EventType.NOT_INTERESTED
+
+
+def did(*events: tuple[EventType, int] | tuple[EventType, int, float]) -> Records:
+    """Return records of (type, item, value?), a millisecond apart."""
+    rows = [(*each, 0.0)[:3] for each in events]
+    return np.array(
+        [
+            (at, item, round(value * 100), at << 4 | TYPE_CODES[kind])
+            for at, (kind, item, value) in enumerate(rows)
+        ],
+        RECORD,
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "grade"),
+    [
+        (CLICK, 0, 0.3),
+        (CART, 0, 0.6),
+        (BUY, 9.99, 1.0),
+        (RATE, 5, 1.0),
+        (RATE, 4, 1.0),
+        (RATE, 3.99, 0.5),
+        (RATE, 3.5, 0.5),
+        (RATE, 3.49, 0.1),
+        (RATE, 0, 0.1),
+        (UNCART, 0, 0),
+        (REFUSE, 0, 0),
+        (EventType.SESSION, 30, 0),
+        (EventType.IMPRESSION, 0, 0),
+    ],
+)
+def test_grades(kind: EventType, value: float, grade: float) -> None:
+    """Each kind of event has its grade; low stars are nearly nothing, but not nothing."""
+    assert grades_of(did((kind, 1, value))).tolist() == [np.float32(grade)]
+
+
+def test_the_best_grade_counts_and_the_latest_comes_last() -> None:
+    """An item met more than once has its best grade, and the place of its latest event."""
+    told = graded_items(did((BUY, 1), (CLICK, 2), (CART, 3), (CLICK, 1)))
+
+    assert told.items.tolist() == [2, 3, 1]
+    assert told.grades.tolist() == np.array([0.3, 0.6, 1.0], np.float32).tolist()
+
+
+def test_a_refused_item_says_nothing_of_taste() -> None:
+    """Whatever else was done with it, before or after."""
+    told = graded_items(did((CLICK, 1), (REFUSE, 1), (BUY, 1), (CLICK, 2)))
+
+    assert told.items.tolist() == [2]
+    assert refused_items(did((CLICK, 1), (REFUSE, 1))).tolist() == [1]
+
+
+def test_only_the_latest_items_count() -> None:
+    """Of more items than the limit the latest are kept, and refusing one makes room."""
+    events = [(CLICK, n) for n in range(1, 100)]
+
+    assert graded_items(did(*events)).items.tolist() == list(range(100 - GRADED_ITEMS, 100))
+    refused = graded_items(did(*events, (REFUSE, 99)), limit=3)
+    assert refused.items.tolist() == [96, 97, 98]
+
+
+@pytest.mark.parametrize("records", [empty_records(), did((EventType.SESSION, 0, 5))])
+def test_nothing_told_is_nothing_graded(records: Records) -> None:
+    """A shopper without a telling event has no taste and no blocked item."""
+    assert len(graded_items(records).items) == len(graded_items(records).grades) == 0
+    assert len(blocked_items(records)) == 0
+
+
+@pytest.mark.parametrize(
+    ("events", "blocked"),
+    [
+        ([(BUY, 1), (RATE, 2, 4), (REFUSE, 3), (CLICK, 4)], [1, 2, 3]),
+        ([(CART, 1)], [1]),
+        ([(CART, 1), (UNCART, 1)], []),
+        ([(CART, 1), (UNCART, 1), (CART, 1)], [1]),
+        ([(CART, 1), (BUY, 1), (UNCART, 1)], [1]),
+        ([(UNCART, 1)], []),
+    ],
+)
+def test_what_must_not_be_shown(events: list[tuple[EventType, int]], blocked: list[int]) -> None:
+    """Bought, rated, refused, or in the basket as it is now."""
+    assert blocked_items(did(*events)).tolist() == blocked
+
+
+@given(ROWS)
+def test_blocked_items_are_those_of_plain_python(rows: list[Row]) -> None:
+    """The same set as walking through the events one by one."""
+    owned, basket = set(), set()
+    for _, item, _, code in rows:
+        kind = KINDS[code]
+        if kind in {BUY, RATE, REFUSE}:
+            owned.add(item)
+        if kind is CART:
+            basket.add(item)
+        if kind is UNCART:
+            basket.discard(item)
+
+    assert blocked_items(as_records(rows)).tolist() == sorted(owned | basket)
+
+
+@given(ROWS)
+def test_graded_items_are_those_of_plain_python(rows: list[Row]) -> None:
+    """Best grade, order of the latest telling event, without the refused."""
+    records = as_records(rows)
+    best: dict[int, float] = {}
+    for item, grade in zip(records["item"].tolist(), grades_of(records).tolist(), strict=True):
+        if grade > 0:
+            best[item] = max(grade, best.pop(item, 0.0))
+    refused = {item for _, item, _, code in rows if KINDS[code] is REFUSE}
+    expected = [(item, grade) for item, grade in best.items() if item not in refused]
+
+    told = graded_items(records)
+
+    assert list(zip(told.items.tolist(), told.grades.tolist(), strict=True)) == expected
+
+
+def test_rings_are_merged_without_doubles() -> None:
+    """The long ring is taken up to where the short one begins; either may be empty."""
+    events = did(*((BUY, n) for n in range(1, 9)))
+
+    assert merge_rings(events[5:], events[:7]).tolist() == events.tolist()
+    assert merge_rings(events, events[2:4]).tolist() == events.tolist()
+    assert merge_rings(empty_records(), events).tolist() == events.tolist()
+    assert merge_rings(events, empty_records()).tolist() == events.tolist()
