@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from features.embedded import EmbeddedValkey
 from tests.support.chaos import GARBAGE, ChaosProxy
@@ -139,3 +140,18 @@ async def test_clients_that_disconnect(start: Start, proxy: ChaosProxy) -> None:
             answer = await task
             assert (answer["user_id"], ids(answer)) == (user, expected[user])
         await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def test_full(start: Start, tmp_path: Path) -> None:
+    """Where there is no room for events they are refused for now; lists go on, personal too."""
+    with EmbeddedValkey(tmp_path / "own") as server, Redis.from_url(server.url) as console:
+        service = await start(CUVEE_REDIS_URL=server.url)
+        user = await known_shopper(service)
+        console.config_set("maxmemory", 1)
+        refused = await service.post("/v1/events", json={"events": [event(user, "x")]})
+        assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
+        assert personal(await ask(service, user))
+        metrics = await (await service.get("/metrics")).text()
+        assert 'cuvee_errors_total{kind="store_full"} 1.0' in metrics
+        console.config_set("maxmemory", 0)
+        await send(service, event(user, "x"))
