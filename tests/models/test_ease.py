@@ -1,0 +1,73 @@
+"""EASE over small matrices."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+import models.ease as ease_module
+from models.ease import RANK, ease_weights, fit_towers
+
+
+def _grades(seed: int = 0, users: int = 80, items: int = 40) -> sparse.csr_matrix:
+    random = np.random.default_rng(seed)
+    liked = random.random((users, items)) < np.where(
+        np.arange(users)[:, None] % 2 == np.arange(items) % 2, 0.4, 0.02
+    )
+    return sparse.csr_matrix(liked, dtype=np.float32)
+
+
+def test_weights_minimise_what_they_should() -> None:
+    """No other column without its own item has a smaller regularised error."""
+    grades, regularisation = _grades(), 5.0
+    dense = grades.toarray().astype(np.float64)
+    weights = ease_weights(grades, regularisation)
+    for item in (0, 7, 39):
+        others = np.arange(40) != item
+        design = dense[:, others]
+        gram = design.T @ design + regularisation * np.eye(39)
+        expected = np.linalg.solve(gram, design.T @ dense[:, item])
+        np.testing.assert_allclose(weights[others, item], expected, atol=1e-9)
+        assert weights[item, item] == 0
+
+
+def test_towers_are_the_best_of_their_rank() -> None:
+    """Towers come as near to the weights as the singular values that are left out allow."""
+    grades = _grades()
+    weights = ease_weights(grades, 5.0)
+    towers = fit_towers(grades, 5.0)
+    assert towers.inputs.shape == towers.outputs.shape == (40, RANK)
+    assert towers.inputs.dtype == towers.outputs.dtype == np.float32
+    left_out = np.linalg.svd(weights, compute_uv=False)[RANK:]
+    error = np.linalg.norm(weights - towers.inputs @ towers.outputs.T)
+    assert error <= 1.01 * np.linalg.norm(left_out) + 1e-5
+
+
+def test_scores_follow_taste() -> None:
+    """Who likes even items gets even items."""
+    towers = fit_towers(_grades(), 5.0)
+    likes = sparse.csr_matrix(([1.0, 1.0], ([0, 0], [2, 8])), (1, 40), np.float32)
+    scores = towers.scores(likes)[0]
+    assert scores[0::2].mean() > 5 * abs(scores[1::2].mean())
+
+
+def test_large_catalogues_are_not_inverted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit no items² matrix is made, and scores follow taste all the same."""
+    monkeypatch.setattr(ease_module, "DENSE_LIMIT", 30)
+    monkeypatch.delattr(ease_module, "ease_weights")
+    towers = fit_towers(_grades(), 5.0)
+    likes = sparse.csr_matrix(([1.0, 1.0], ([0, 0], [2, 8])), (1, 40), np.float32)
+    scores = towers.scores(likes)[0]
+    assert scores[0::2].mean() > 5 * abs(scores[1::2].mean())
+
+
+def test_fewer_items_than_the_rank_are_fine() -> None:
+    """The rank is bounded by what there is."""
+    towers = fit_towers(_grades(users=30, items=6), 5.0)
+    assert towers.outputs.shape == (6, 6)
+
+
+def test_equal_seeds_give_equal_towers() -> None:
+    """The randomised decomposition is drawn from the seed."""
+    one, other = fit_towers(_grades(), 5.0, 1), fit_towers(_grades(), 5.0, 1)
+    np.testing.assert_array_equal(one.inputs, other.inputs)
+    np.testing.assert_array_equal(one.outputs, other.outputs)

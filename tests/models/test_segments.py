@@ -1,0 +1,72 @@
+"""Tastes, chosen by measurement, and markets."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from features.ids import stable_hash
+from models.dataset import interactions
+from models.segments import (
+    PRIOR,
+    attributes_of,
+    group_popularity,
+    make_segments,
+    measure_tastes,
+    tastes,
+)
+from models.window import open_window
+from tests.support.histories import DAY_MS, Happened, log_of, tasteful, wines
+
+CATALOGUE = wines(60)
+NOW_MS = 19_365 * DAY_MS
+
+
+def test_the_attribute_that_tells_tastes_is_chosen() -> None:
+    """Shoppers buy by category, so category wins over cork, and over plain popularity."""
+    window = open_window(tasteful(), CATALOGUE, 19_270 * DAY_MS, NOW_MS)
+    chosen, measured = measure_tastes(CATALOGUE, window)
+    assert chosen is not None
+    assert chosen.title.startswith("category")
+    assert measured["category"] > 1.5 * measured[""]
+    assert measured["cork"] < measured["category"]
+
+
+def test_a_catalogue_without_attributes_has_everybody_only() -> None:
+    """One category and nothing else: no taste, one row, and markets where shoppers live."""
+    bare = replace(CATALOGUE, category=np.full(60, ""), attributes={})
+    log = tasteful()
+    chosen, _ = measure_tastes(bare, open_window(log, bare, 19_270 * DAY_MS, NOW_MS))
+    assert chosen is None
+    segments = make_segments(log, chosen, interactions(log, bare), NOW_MS)
+    assert segments.names == ("global", "market=FR", "market=IT")
+    assert len(segments.shoppers) == 0
+    assert not segments.item_rows.any()
+
+
+def test_a_taste_is_what_most_grades_speak_for() -> None:
+    """Two reds outweigh a white; whoever bought nothing has no taste."""
+    log = log_of([Happened(0, 0, 1), Happened(0, 4, 2), Happened(0, 1, 3)], 2, CATALOGUE)
+    (category,) = (each for each in attributes_of(CATALOGUE) if each.title == "category")
+    chosen = tastes(category, interactions(log, CATALOGUE))
+    assert category.names[chosen[0]] == "category=Red"
+    assert chosen[1] == -1
+
+
+def test_small_groups_lean_on_everybody() -> None:
+    """A group's weight for an item is its own plus the prior's share of everybody's."""
+    log = log_of([Happened(0, 0, 19_365), Happened(1, 1, 19_365)], 2, CATALOGUE)
+    told = group_popularity(interactions(log, CATALOGUE), np.array([0, -1], np.int32), 1, NOW_MS)
+    np.testing.assert_allclose(told[0, :3], [1 + PRIOR / 2, PRIOR / 2, 0])
+
+
+def test_the_table_finds_every_shopper() -> None:
+    """Hashes are sorted, each with the row of the shopper's taste."""
+    log = tasteful()
+    (category,) = (each for each in attributes_of(CATALOGUE) if each.title == "category")
+    segments = make_segments(log, category, interactions(log, CATALOGUE), NOW_MS)
+    assert (np.diff(segments.shoppers.astype(object)) > 0).all()
+    place = int(np.searchsorted(segments.shoppers, np.uint64(stable_hash("shopper-0005"))))
+    assert segments.names[segments.shopper_rows[place]] == "category=White"
+    assert segments.popularity.shape == (len(segments.names), 60)
+    assert segments.names[segments.item_rows[0]] == "category=Red"
+    assert (segments.popularity >= 0).all()

@@ -1,0 +1,90 @@
+"""Cuts in time: nothing that is learnt for a window can see past its cut."""
+
+import numpy as np
+
+from features.eventlog import EventLog
+from features.events import EventType, Records
+from models.choices import Choices
+from models.examples import examples_of
+from models.fit import fit
+from models.model import Model
+from models.parts import Parts
+from models.window import LEAST_HISTORY, Window, open_window
+from tests.support.histories import DAY_MS, Happened, log_of, tasteful, wines
+
+CATALOGUE = wines(60)
+CUT_MS, END_MS = 19_270 * DAY_MS, 19_330 * DAY_MS
+
+
+def _with(log: EventLog, records: Records) -> EventLog:
+    return EventLog(log.user_ids, log.offsets, records, log.profiles)
+
+
+def _altered(log: EventLog) -> EventLog:
+    """Return the log with every event after the cut about another item, refused and dear."""
+    records = log.records.copy()
+    later = records["ts"] >= CUT_MS
+    records["item"][later] = np.roll(records["item"][later], 7)
+    records["value"][later] = 1_000_000
+    records["tag"][later] ^= 1  # purchases become other events
+    return _with(log, records)
+
+
+def _made(log: EventLog) -> tuple[Window, Parts]:
+    window = open_window(log, CATALOGUE, CUT_MS, END_MS)
+    return window, fit(window.past, CATALOGUE, Choices(), CUT_MS, 0)
+
+
+def test_no_row_sees_its_own_future() -> None:
+    """Whatever happens after the cut, scores, segments, statistics and features stay the same."""
+    log = tasteful()
+    (window, parts), (other, same) = _made(log), _made(_altered(log))
+    assert parts.personal is not None
+    assert same.personal is not None
+    np.testing.assert_array_equal(parts.personal.item_stats, same.personal.item_stats)
+    np.testing.assert_array_equal(parts.personal.inputs, same.personal.inputs)
+    np.testing.assert_array_equal(parts.segments.popularity, same.segments.popularity)
+    examples = examples_of(Model(parts), window)
+    asked = Window(other.past, other.known, CUT_MS, window.users, window.blocked, window.wanted)
+    np.testing.assert_array_equal(examples.features, examples_of(Model(same), asked).features)
+    assert len(examples.labels) > 100
+
+
+def test_the_past_ends_before_the_cut() -> None:
+    """The last event of the past lies before the cut, and something was cut off."""
+    log = tasteful()
+    window = open_window(log, CATALOGUE, CUT_MS, END_MS)
+    assert int(window.past.records["ts"].max()) < CUT_MS
+    assert int(window.known.ts.max()) < CUT_MS
+    assert len(window.past.records) < len(log.records)
+
+
+def test_judged_are_those_with_a_history_who_wanted_something_new() -> None:
+    """Too short a history, nothing wanted, or nothing new: not judged."""
+    history = [(user, item, 1.0 + item) for user in (0, 1, 2) for item in range(LEAST_HISTORY)]
+    happened = [Happened(*each) for each in history]
+    happened += [Happened(3, item, 1.0 + item) for item in range(LEAST_HISTORY - 1)]
+    happened += [
+        Happened(0, 9, 20),
+        Happened(0, 2, 21),  # again, so not new
+        Happened(1, 3, 20),  # again
+        Happened(2, 9, 20, EventType.RATING, 3.5),  # did not like it
+        Happened(3, 9, 20),
+    ]
+    log = log_of(happened, 5, CATALOGUE)
+    window = open_window(log, CATALOGUE, 15 * DAY_MS, 25 * DAY_MS)
+    assert window.users.tolist() == [0]
+    assert [wanted.tolist() for wanted in window.wanted] == [[9]]
+    assert sorted(window.blocked[0].tolist()) == list(range(LEAST_HISTORY))
+
+
+def test_what_comes_after_the_end_is_not_wanted() -> None:
+    """Labels come from the window only."""
+    happened = [Happened(0, item, 1.0 + item) for item in range(LEAST_HISTORY)]
+    log = log_of([*happened, Happened(0, 9, 30)], 1, CATALOGUE)
+    assert len(open_window(log, CATALOGUE, 15 * DAY_MS, 30 * DAY_MS)) == 0
+
+
+def test_an_empty_log_has_an_empty_window() -> None:
+    """No shoppers, no error."""
+    assert len(open_window(log_of([], 0, CATALOGUE), CATALOGUE, 1, 2)) == 0
