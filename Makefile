@@ -19,7 +19,9 @@ export CUVEE_HOME
 help: ## List what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: data train ## Data, model, service: all that is missing, then serve (DATA=DIR: your own files)
+run: data ## Data, model, service: all that is missing, then serve (DATA=DIR: your own files)
+	$(PY) -m models train --if-missing
+	$(PY) -m features materialize
 	$(PY) -m server
 
 data: .venv/.train ## Take DATA=DIR [MAPPING=FILE] in, or make the demo store (EVENTS=100000)
@@ -29,7 +31,7 @@ else
 	$(PY) -m features ingest --data "$(DATA)" $(if $(MAPPING),--mapping "$(MAPPING)")
 endif
 
-train: .venv/.train ## Train a model on the data, if there is none of these data, and bring shoppers online
+train: .venv/.train ## Train a model, if there is none of the present data, and bring shoppers online
 	$(PY) -m models train --if-stale
 	$(PY) -m features materialize
 

@@ -15,8 +15,11 @@ from models.parts import Parts
 from models.registry import Registry
 from models.training import STEPS, train
 
+NEWER = "; data came since, python -m models train learns from them"
+
 
 @click.command("train")
+@click.option("--if-missing", is_flag=True, help="Do nothing if a model serves already.")
 @click.option("--if-stale", is_flag=True, help="Do nothing if there is a model of these data.")
 @click.option(
     "--seed",
@@ -26,7 +29,7 @@ from models.training import STEPS, train
     help="Equal data and seeds give equal models.",
 )
 @click.option("--no-promote", is_flag=True, help="Leave the model waiting as `candidate`.")
-def train_command(if_stale: bool, seed: int, no_promote: bool) -> None:
+def train_command(if_missing: bool, if_stale: bool, seed: int, no_promote: bool) -> None:
     """Train on everything in CUVEE_HOME and write a model.
 
     The first tenths of the past train, the last tenth judges; then all of it trains what is
@@ -35,6 +38,10 @@ def train_command(if_stale: bool, seed: int, no_promote: bool) -> None:
     """
     home = home_directory()
     store, registry = OfflineStore(home), Registry(home)
+    if if_missing and (serving := _loadable(registry, registry.production())) is not None:
+        changed = "" if serving.dataset_version == store.version() else NEWER
+        click.echo(f"model {serving.version} serves already{changed}")
+        return
     if if_stale and _is_known(registry, store):
         click.echo("a model of what is stored is there already: nothing to do")
         return
@@ -56,13 +63,18 @@ def _is_known(registry: Registry, store: OfflineStore) -> bool:
 
 def _knows(registry: Registry, version: str | None, dataset: str) -> bool:
     """Tell whether a model can be loaded by this program and was made from `dataset`."""
+    manifest = _loadable(registry, version)
+    return manifest is not None and manifest.dataset_version == dataset
+
+
+def _loadable(registry: Registry, version: str | None) -> Manifest | None:
+    """Return the manifest of a model that this program can load, else None."""
     try:
-        if version is None or registry.manifest(version).dataset_version != dataset:
-            return False
-        registry.load(version)
+        if version is not None:
+            registry.load(version)
     except ModelsError:
-        return False
-    return True
+        return None
+    return _manifest(registry, version)
 
 
 def _manifest(registry: Registry, version: str | None) -> Manifest | None:
