@@ -1,0 +1,206 @@
+"""From a store to parts: a demo shop, and stores with hardly anything in them."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+
+from features.errors import InputError
+from features.offline import OfflineStore
+from features.simulate import World, simulate
+from features.tables import SCHEMAS
+from models.__main__ import cli
+from models.bundle import read_bundle, write_bundle
+from models.model import Model
+from models.parts import Parts
+from models.registry import Registry
+from models.request import Filters
+from models.train_command import _place
+from models.training import STEPS, train
+
+UNTIL = datetime(2026, 11, 1, tzinfo=UTC)
+NOTHING = np.empty(0, np.uint64)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the home of a demo shop."""
+    home = tmp_path_factory.mktemp("shop")
+    simulate(OfflineStore(home), World(30_000, 0, UNTIL))
+    return home
+
+
+@pytest.fixture(scope="module")
+def parts(shop: Path) -> Parts:
+    """Return what was trained on the demo shop."""
+    return train(OfflineStore(shop))
+
+
+def _table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
+    columns = SCHEMAS[name].names
+    return pa.Table.from_pylist(
+        [{column: row.get(column) for column in columns} for row in rows], SCHEMAS[name]
+    )
+
+
+def _store(home: Path, items: int, bought: list[tuple[str, int]]) -> OfflineStore:
+    """Return a store of `items` items, and of purchases (shopper, item) a day after another."""
+    store = OfflineStore(home)
+    store.put_items(
+        _table(
+            "items",
+            [
+                {"item_id": f"item-{row}", "category": "Red", "price": 9.0, "in_stock": True}
+                for row in range(items)
+            ],
+        )
+    )
+    events = [
+        {
+            "event_id": f"event-{row}",
+            "type": "purchase",
+            "user_id": user,
+            "item_id": f"item-{item}",
+            "timestamp": datetime.fromtimestamp(1_700_000_000 + 86_400 * row, UTC),
+            "arrived_at": datetime.fromtimestamp(1_700_000_000 + 86_400 * row, UTC),
+            "value": 9.0,
+        }
+        for row, (user, item) in enumerate(bought)
+    ]
+    if events:
+        store.append_events(_table("events", events).to_batches())
+    return store
+
+
+def test_the_model_beats_what_costs_nothing(parts: Parts) -> None:
+    """On the demo shop, whose tastes can be learnt, it clearly beats plain popularity."""
+    told = parts.metrics
+    assert told["model"]["ndcg@10"] > 1.5 * told["popularity"]["ndcg@10"]
+    assert told["model"]["ndcg@10"] > told["segment_popularity"]["ndcg@10"]
+    assert parts.parameters["taste"] is not None
+
+
+def test_parts_make_a_bundle_that_serves(parts: Parts, tmp_path: Path) -> None:
+    """What training hands over is written, read, and knows its example shopper."""
+    model = read_bundle(tmp_path / write_bundle(tmp_path, parts))
+    assert model.is_personal
+    assert model.example_user is not None
+    assert model.segment_in_table(model.example_user) > 0
+    assert len(model.popular(0, NOTHING, Filters(), 10)) == 10
+
+
+def test_equal_data_and_seed_give_equal_parts(parts: Parts, shop: Path, tmp_path: Path) -> None:
+    """The content of the bundle, and so the end of its version, is the same."""
+    steps: list[str] = []
+    again = train(OfflineStore(shop), step=steps.append)
+    versions = [write_bundle(tmp_path, each) for each in (parts, again)]
+    assert len({version.rpartition("-")[2] for version in versions}) == 1
+    assert 0 < len(steps) <= STEPS
+
+
+def test_the_reference_profile_is_json(parts: Parts) -> None:
+    """Quantiles of every feature rise, and scores are there."""
+    reference = json.loads(json.dumps(dict(parts.reference)))
+    assert len(reference["features"]) == 20
+    for quantiles in (*reference["features"].values(), reference["scores"]):
+        assert len(quantiles) == len(reference["steps"])
+        assert quantiles == sorted(quantiles)
+    assert json.dumps(dict(parts.metrics))
+    assert json.dumps(dict(parts.parameters))
+
+
+@pytest.mark.parametrize(
+    ("items", "bought"),
+    [
+        (5, []),
+        (1, [("ann", 0)]),
+        (8, [("ann", item) for item in range(8)]),
+        (30, [(f"shopper-{row}", row) for row in range(30)]),
+    ],
+    ids=["no events", "one purchase", "one shopper", "nothing bought twice"],
+)
+def test_too_little_to_learn_from_is_no_error(
+    items: int, bought: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    """There is nothing personal, but a bundle that knows what is popular."""
+    parts = train(_store(tmp_path, items, bought))
+    assert parts.personal is None
+    model = read_bundle(tmp_path / "models" / write_bundle(tmp_path / "models", parts))
+    assert len(model.popular(0, NOTHING, Filters(), items)) == items
+    assert (parts.example_user is None) == (not bought)
+
+
+def test_popular_items_come_first_however_few_events(tmp_path: Path) -> None:
+    """Two purchases outrank one."""
+    parts = train(_store(tmp_path, 5, [("ann", 3), ("ben", 3), ("ben", 2)]))
+    listed = Model(parts).popular(0, NOTHING, Filters(), 2)
+    assert [each.item_id for each in listed] == ["item-3", "item-2"]
+
+
+def test_an_empty_catalogue_is_the_users_to_mend(tmp_path: Path) -> None:
+    """The error says what to do."""
+    with pytest.raises(InputError, match="ingest"):
+        train(OfflineStore(tmp_path))
+
+
+def _run(home: Path, *words: str) -> tuple[int, str]:
+    result = CliRunner().invoke(cli, words, env={"CUVEE_HOME": str(home)})
+    return result.exit_code, result.output
+
+
+def test_train_promotes_its_first_model_and_is_idle_when_fresh(tmp_path: Path) -> None:
+    """The first model serves whatever it is worth; with the same data there is nothing to do."""
+    _store(tmp_path, 5, [("ann", 3), ("ben", 3)])
+    code, output = _run(tmp_path, "train")
+    version = Registry(tmp_path).production()
+    assert (code, output.split()[:2]) == (0, [version, "production"])
+    code, output = _run(tmp_path, "train", "--if-stale")
+    assert (code, "nothing to do" in output) == (0, True)
+    assert len(Registry(tmp_path).manifests()) == 1
+
+
+def test_train_if_stale_trains_on_new_data(tmp_path: Path) -> None:
+    """An event more makes the model stale, and an unjudged successor serves."""
+    _store(tmp_path, 5, [("ann", 3)])
+    assert _run(tmp_path, "train")[0] == 0
+    before = Registry(tmp_path).production()
+    _store(tmp_path, 5, [("ann", 3), ("ben", 2)])
+    assert _run(tmp_path, "train", "--if-stale")[0] == 0
+    assert Registry(tmp_path).production() != before
+    assert Registry(tmp_path).previous() == before
+
+
+def test_no_promote_leaves_a_candidate(tmp_path: Path) -> None:
+    """What serves stays, the new model waits."""
+    _store(tmp_path, 5, [("ann", 3)])
+    code, output = _run(tmp_path, "train", "--no-promote")
+    registry = Registry(tmp_path)
+    assert (code, output.split()[1]) == (0, "candidate")
+    assert registry.production() is None
+    assert registry.candidate() == output.split()[0]
+
+
+def test_a_model_that_does_not_beat_segments_waits(tmp_path: Path) -> None:
+    """Worse than what costs nothing: it becomes the candidate, and production stays."""
+    registry = Registry(tmp_path)
+    good = train(_store(tmp_path, 5, [("ann", 3)]))
+    first = write_bundle(tmp_path / "models", good)
+    assert _place(registry, first, good, promote=True) == "production"
+    metrics = {"model": {"ndcg@10": 0.1}, "beats_segments": False}
+    worse = replace(good, metrics=metrics, parameters={"seed": 9})
+    second = write_bundle(tmp_path / "models", worse)
+    assert _place(registry, second, worse, promote=True) == "candidate"
+    assert registry.production() == first
+
+
+def test_nothing_to_train_on_ends_with_two(tmp_path: Path) -> None:
+    """One line on stderr, no traceback."""
+    code, output = _run(tmp_path, "train")
+    assert code == 2
+    assert output.startswith("error: no items to train on")
