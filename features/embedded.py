@@ -89,6 +89,12 @@ class EmbeddedValkey:
         self._wait_until_ready(deadline)
         return self
 
+    def start_soon(self) -> None:
+        """Start the server unless one runs already; do not wait until it answers."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        if not self._start_if_free() and self._process and self._process.poll() is not None:
+            self._process = None  # ours is dead, and another process has started one
+
     def stop(self) -> None:
         """Stop the server if it is owned, its data safe on disk; otherwise leave it."""
         if self._process is None:

@@ -58,8 +58,13 @@ def connect(url: str, *, connections: int, wait_s: float | None = None) -> Clien
     except ValueError as error:
         raise InputError(
             f"CUVEE_REDIS_URL: expected redis://, rediss://, unix:// or redis+cluster://, "
-            f"got {url!r:.80} ({error})"
+            f"got {_without_password(url)!r:.80} ({error})"
         ) from error
+
+
+def _without_password(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
 
 
 def translate(error: Exception) -> StoreError:

@@ -8,6 +8,7 @@ from typing import NoReturn
 import click
 
 from features.errors import FeaturesError
+from server.log import stderr_handler
 from server.settings import Settings, SettingsError, unknown_variables
 
 USAGE = 2
@@ -21,13 +22,13 @@ def main() -> None:
     CUVEE_WORKERS, CUVEE_HOME, CUVEE_REDIS_URL and others. Without CUVEE_REDIS_URL the service
     starts a Valkey of its own under CUVEE_HOME.
     """
-    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
     for line in unknown_variables(os.environ):
         click.echo(f"warning: {line}", err=True)
     try:
         settings = Settings.from_environment(os.environ)
     except SettingsError as error:
         _refuse(error.mistakes)
+    logging.basicConfig(handlers=[stderr_handler()], level=settings.log_level)
     from server.launcher import Launcher, PortError, listen  # noqa: PLC0415 - mistakes first
 
     try:

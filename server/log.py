@@ -13,12 +13,24 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from logging.handlers import QueueHandler, QueueListener
 from queue import Full, Queue
+from threading import Thread
 
 import orjson
 
 QUEUE_LENGTH = 4_096
 REPEAT_S = 10.0
+STOP_TIMEOUT_S = 2.0
+MOST_REPEATS = 1_000
+"""How many different messages are remembered; some libraries write a new one each time."""
+
 _LINE = "%(asctime)s %(levelname)-7s %(message)s"
+
+
+def stderr_handler() -> logging.Handler:
+    """Return a handler that writes lines to a terminal, else JSON."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(_LINE) if sys.stderr.isatty() else JsonLines())
+    return handler
 
 
 class Log:
@@ -26,11 +38,9 @@ class Log:
 
     def __init__(self, level: str, clock: Callable[[], float] = time.monotonic) -> None:
         """Log what is at least of `level`, to stderr."""
-        output = logging.StreamHandler(sys.stderr)
-        output.setFormatter(logging.Formatter(_LINE) if sys.stderr.isatty() else JsonLines())
         self._handler = BoundedHandler(Queue(QUEUE_LENGTH))
         self._handler.addFilter(Repeats(clock))
-        self._listener = QueueListener(self._handler.queue, output)
+        self._listener = Listener(self._handler.queue, stderr_handler())
         self._level = level
 
     def start(self) -> None:
@@ -40,13 +50,27 @@ class Log:
         root.setLevel(self._level)
         self._listener.start()
 
-    def stop(self) -> None:
-        """Write what is queued."""
-        self._listener.stop()
+    def stop(self) -> bool:
+        """Write what is queued; tell whether stderr took it all in time."""
+        writing = Thread(target=self._listener.stop, daemon=True)
+        writing.start()
+        writing.join(STOP_TIMEOUT_S)
+        return not writing.is_alive()
 
     def on_drop(self, dropped: Callable[[], None]) -> None:
         """Call `dropped` for each record that there was no room for."""
         self._handler.dropped = dropped
+
+
+class Listener(QueueListener):
+    """Writes what is queued, in a thread."""
+
+    queue: "Queue[logging.LogRecord | None]"
+    _sentinel: None
+
+    def enqueue_sentinel(self) -> None:
+        """Wait for room: a full queue is written before the end."""
+        self.queue.put(self._sentinel)
 
 
 class BoundedHandler(QueueHandler):
@@ -81,10 +105,12 @@ class Repeats(logging.Filter):
         if record.levelno < logging.WARNING:
             return True
         key, now = (record.name, str(record.msg)), self._clock()
-        told_at, left_out = self._told.get(key, (-REPEAT_S, 0))
+        told_at, left_out = self._told.get(key, (now - REPEAT_S, 0))
         if now - told_at < REPEAT_S:
             self._told[key] = (told_at, left_out + 1)
             return False
+        if len(self._told) >= MOST_REPEATS:
+            self._told.clear()
         self._told[key] = (now, 0)
         if left_out:
             record.msg = f"{record.msg} ({left_out} more since)"

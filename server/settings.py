@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 PREFIX = "CUVEE_"
 _OTHERS = ("CUVEE_LOADTEST_",)
@@ -46,7 +47,7 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Return the settings in `environment`; raise `SettingsError` naming every mistake."""
         values: dict[str, Any] = {}
-        mistakes = []
+        mistakes: dict[str, str] = {}
         for name, variable in VARIABLES.items():
             raw = environment.get(variable.name, "")
             if not raw:
@@ -55,14 +56,16 @@ class Settings:
                 values[name] = variable.parse(raw)
             except ValueError:
                 shown = "a value" if variable.secret else repr(raw[:80])
-                mistakes.append(f"{variable.name}: expected {variable.expected}, got {shown}")
-        if mistakes:
-            raise SettingsError(mistakes)
+                mistakes[name] = f"{variable.name}: expected {variable.expected}, got {shown}"
         settings = cls(**values)
-        if settings.feature_timeout_s > settings.deadline_s:
+        if settings.feature_timeout_s > settings.deadline_s and "deadline_s" not in mistakes:
             told = settings.feature_timeout_s * 1e3
             most = f"at most CUVEE_DEADLINE_MS ({settings.deadline_s * 1e3:g})"
-            raise SettingsError([f"CUVEE_FEATURE_TIMEOUT_MS: expected {most}, got {told:g}"])
+            mistakes["feature_timeout_s"] = (
+                f"CUVEE_FEATURE_TIMEOUT_MS: expected {most}, got {told:g}"
+            )
+        if mistakes:
+            raise SettingsError(list(mistakes.values()))
         return settings
 
 
@@ -103,8 +106,10 @@ def _word(raw: str) -> str:
 
 
 def _url(raw: str) -> str:
-    if raw.partition("://")[0] not in URL_SCHEMES or not raw.partition("://")[2]:
+    parts = urlsplit(_word(raw))
+    if parts.scheme not in URL_SCHEMES or not raw.partition("://")[2]:
         raise ValueError
+    _ = parts.port  # raises ValueError where it is none
     return raw
 
 

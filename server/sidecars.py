@@ -1,6 +1,7 @@
 """What runs beside the workers of a single machine: the embedded Valkey and event consumers.
 
-Nothing here has a thread: the master's loop calls `tend` about once a second.
+Nothing here has a thread, and nothing waits but `start` and `stop`: the master's loop calls
+`tend` about once a second, and has workers to look after and signals to hear.
 """
 
 import logging
@@ -17,24 +18,47 @@ from features.errors import FeaturesError
 
 log = logging.getLogger(__name__)
 
+Clock = Callable[[], float]
+
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 STOP_TIMEOUT_S = 10.0
 
 
-class Sidecar:
-    """A child process that is started again when it ends, with growing pauses."""
+class Pauses:
+    """How soon a process may be started again: the more often it ended, the later.
 
-    def __init__(
-        self, name: str, command: Sequence[str], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    A pause counts from the last start, so that one that ran for long is back at once.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        """Measure by `clock`, in seconds."""
+        self._clock = clock
+        self._started = self._next = float("-inf")
+        self._pause_s = FIRST_PAUSE_S
+
+    def is_over(self) -> bool:
+        """Tell whether a start is due."""
+        return self._clock() >= self._next
+
+    def started(self) -> None:
+        """Note a start, whether it worked or not."""
+        now = self._clock()
+        if now - self._started >= 2 * LONGEST_PAUSE_S:
+            self._pause_s = FIRST_PAUSE_S
+        self._started, self._next = now, now + self._pause_s
+        self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+
+
+class Sidecar:
+    """A child process that is started again when it ends."""
+
+    def __init__(self, name: str, command: Sequence[str], clock: Clock = time.monotonic) -> None:
         """Start nothing yet."""
         self._name = name
         self._command = command
-        self._clock = clock
+        self._pauses = Pauses(clock)
         self._process: subprocess.Popen[bytes] | None = None
-        self._pause_s = FIRST_PAUSE_S
-        self._start_at = 0.0
 
     @property
     def pid(self) -> int | None:
@@ -44,12 +68,16 @@ class Sidecar:
     def tend(self) -> None:
         """Start the process if it does not run and its pause is over."""
         if self._process is not None and self._process.poll() is not None:
-            log.warning("%s ended, starting it again in %.0f s", self._name, self._pause_s)
+            log.warning("%s ended and will be started again", self._name)
             self._process = None
-            self._start_at = self._clock() + self._pause_s
-            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
-        if self._process is None and self._clock() >= self._start_at:
+        if self._process is None and self._pauses.is_over():
+            self._pauses.started()
             self._process = start_child(self._command, stdin=subprocess.DEVNULL)
+
+    def terminate(self) -> None:
+        """Tell the process to end once its work in hand is done."""
+        if self._process is not None:
+            self._process.terminate()
 
     def stop(self) -> None:
         """End the process, its work in hand done."""
@@ -67,11 +95,14 @@ class Sidecar:
 class Sidecars:
     """The embedded Valkey of `home` and the consumers of its event stream."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, clock: Clock = time.monotonic) -> None:
         """Start nothing yet."""
+        self._home = home
         self._valkey = EmbeddedValkey(home)
+        self._pauses = Pauses(clock)
+        self._missing = False
         self._consumers = [
-            Sidecar(f"consumer {group}", _consume(group)) for group in _consumer_groups()
+            Sidecar(f"consumer {group}", _consume(group), clock) for group in _consumer_groups()
         ]
 
     @property
@@ -81,24 +112,38 @@ class Sidecars:
 
     def start(self) -> None:
         """Start Valkey and wait until it answers; raise `FeaturesError` if it does not."""
+        self._pauses.started()
         self._valkey.start()
 
     def tend(self) -> None:
         """Start again whatever has ended."""
-        if not self._valkey.is_alive():
-            log.warning("the embedded Valkey ended, starting it again")
-            try:
-                self._valkey.start()
-            except FeaturesError as error:
-                log.error("%s", error)  # noqa: TRY400 - it is tried again
+        self._tend_valkey()
         for consumer in self._consumers:
             consumer.tend()
 
     def stop(self) -> None:
         """End the consumers, then Valkey."""
         for consumer in self._consumers:
+            consumer.terminate()
+        for consumer in self._consumers:
             consumer.stop()
         self._valkey.stop()
+
+    def _tend_valkey(self) -> None:
+        if self._valkey.is_alive():
+            self._missing = False
+            return
+        if not self._missing:
+            told = self._home / "valkey" / "valkey.log"
+            log.warning("the embedded Valkey ended and will be started again; see %s", told)
+        self._missing = True
+        if not self._pauses.is_over():
+            return
+        self._pauses.started()
+        try:
+            self._valkey.start_soon()
+        except (FeaturesError, OSError) as error:
+            log.error("the embedded Valkey: %s", error)  # noqa: TRY400 - it is tried again
 
 
 def _consumer_groups() -> tuple[str, ...]:
