@@ -73,7 +73,7 @@ def test_without_a_personal_part_segments_answer(parts: Parts, window: Window) -
     assert not figures.beats_segments
 
 
-def test_gains_come_with_their_errors(parts: Parts, window: Window) -> None:
+def test_gains_come_with_their_errors(window: Window) -> None:
     """A gain counts only beyond two standard errors."""
     figures = evaluate(fit(window.past, CATALOGUE, Choices(), CUT_MS, 0), window)
     told = figures.told()

@@ -3,6 +3,8 @@
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
+
 from models.candidates import Scorer
 from models.ease import Towers
 from models.errors import ExportError
@@ -11,7 +13,6 @@ from models.export import ranker_graph, require_agreement, scorer_graph
 from models.personal import open_ranker
 from models.ranker import fit_ranker, predict
 from models.ranker_features import RANKER_FEATURES
-from onnx import numpy_helper
 
 ITEMS, RANK = 50, 6
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from models.examples import Examples
 from models.ranker import LEAST_SHOPPERS, fit_ranker, ordering_gain, predict
 from models.ranker_features import RANKER_FEATURES

@@ -111,4 +111,4 @@ def test_no_candidates_are_no_rows(sides: tuple[ItemSide, ShopperSide]) -> None:
 def test_zero_factors_have_no_direction() -> None:
     """A row of zeros stays, all others get unit length."""
     told = directions_of(np.array([[3, 4], [0, 0]], np.float32))
-    np.testing.assert_allclose(told, [[0.6, 0.8], [0, 0]])
+    np.testing.assert_allclose(told, np.array([[0.6, 0.8], [0, 0]], np.float32))
