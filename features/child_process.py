@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
+_END_TIMEOUT_S = 10.0
 
 
 def start_child(command: Sequence[str], **options: Any) -> "subprocess.Popen[bytes]":  # noqa: ANN401
@@ -22,6 +23,16 @@ def start_child(command: Sequence[str], **options: Any) -> "subprocess.Popen[byt
         preexec_fn=_end_with_parent(),  # noqa: PLW1509 (one system call, no lock)
         **options,
     )
+
+
+def end_child(child: "subprocess.Popen[bytes]") -> None:
+    """Let `child` end with its work in hand done; kill it if that takes longer than 10 s."""
+    child.terminate()
+    try:
+        child.wait(_END_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 def _end_with_parent() -> Callable[[], None] | None:

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from features.child_process import start_child
+from features.child_process import end_child, start_child
 from features.errors import InputError, StoreError
 
 SOCKET_NAME = "valkey.sock"
@@ -31,7 +31,6 @@ LONGEST_SOCKET_PATH = 103 if sys.platform == "darwin" else 107
 START_TIMEOUT_S = 60.0
 """How long a server may take to load its files."""
 
-STOP_TIMEOUT_S = 10.0
 _PING_TIMEOUT_S = 2.0
 _POLL_S = 0.01
 
@@ -99,12 +98,7 @@ class EmbeddedValkey:
         """Stop the server if it is owned, its data safe on disk; otherwise leave it."""
         if self._process is None:
             return
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end_child(self._process)
         self._process = None
         self.socket_path.unlink(missing_ok=True)
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from models.model import Model
-
 from models.request import RankedItem, RankRequest
 from monitoring.metrics import Metrics
 from server.coalescer import Coalescer

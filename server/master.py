@@ -5,6 +5,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Final
 
+from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
@@ -12,8 +13,6 @@ from server.sidecars import Sidecars
 
 if TYPE_CHECKING:
     from types import FrameType
-
-    from server.launcher import Launcher
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +25,7 @@ class Master(Arbiter):  # type: ignore[misc] # gunicorn has no types
 
     WORKER_BOOT_ERROR = UNUSABLE
 
-    def __init__(self, app: "Launcher", sidecars: Sidecars | None) -> None:
+    def __init__(self, app: BaseApplication, sidecars: Sidecars | None) -> None:
         """Tend `sidecars` if there are any."""
         self._sidecars = sidecars
         self._told_to_stop = False

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from features.child_process import start_child
+from features.child_process import end_child, start_child
 from features.embedded import EmbeddedValkey
 from features.errors import FeaturesError
 
@@ -22,7 +22,6 @@ Clock = Callable[[], float]
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
-STOP_TIMEOUT_S = 10.0
 
 
 class Pauses:
@@ -83,12 +82,7 @@ class Sidecar:
         """End the process, its work in hand done."""
         if self._process is None:
             return
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end_child(self._process)
         self._process = None
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from models.bundle import write_bundle
 from models.model import Model
 from models.registry import Registry
 from tests.support.bundles import small_parts
-
 from tests.support.service import ADMIN, Client, Start, ask, event, ids, send
 
 

@@ -92,7 +92,9 @@ def test_a_misspelt_field_gets_a_hint() -> None:
         parse(exlude=[])
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b'{"user_id": NaN}', b'{"k": Infinity}', b'{"k": 1e400}', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b'{"user_id": NaN}', b'{"k": Infinity}', b'{"k": 1e400}', b"\xff\xfe"]
+)
 def test_what_is_no_json_is_malformed(raw: bytes) -> None:
     """NaN and infinities are no JSON."""
     with pytest.raises(MalformedError):

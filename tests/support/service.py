@@ -8,13 +8,13 @@ from uuid import uuid4
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
-from models.bundle import write_bundle
-from models.registry import Registry
-from server.settings import Settings
-from tests.support.bundles import small_parts
 
 from features.online import OnlineStore
+from models.bundle import write_bundle
+from models.registry import Registry
 from server.app import build_app
+from server.settings import Settings
+from tests.support.bundles import small_parts
 
 ADMIN = {"Authorization": "Bearer secret"}
 Client = TestClient[web.Request, web.Application]
