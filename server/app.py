@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 
 from aiohttp import web
-from models.registry import Registry
 from prometheus_client import CollectorRegistry
 
 from features.online import NullStore, OnlineStore
 from features.valkey_store import ValkeyStore
+from models.registry import Registry
 from monitoring.metrics import Metrics
 from monitoring.realtime import Alert, RealTimeMonitor
 from server import keys

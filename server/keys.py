@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from models.registry import Registry
     from prometheus_client import CollectorRegistry
 
     from features.online import OnlineStore
+    from models.registry import Registry
     from monitoring.metrics import Metrics
     from monitoring.realtime import RealTimeMonitor
     from server.answer import Answer

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from models.model import Model
 
 from features.events import Records
 from features.history import blocked_items, merge_rings
 from features.ids import stable_hashes
 from features.online import OnlineStore, ShopperQuery, ShopperRead, ShopperState
 from features.vector import Moment
+from models.model import Model
 from models.request import RankRequest
 from monitoring.labels import CacheResult, ErrorKind, Reason, Source, Stage
 from monitoring.metrics import Metrics

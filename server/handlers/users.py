@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import orjson
 from aiohttp import web
-from models.model import Model
 
 from features.definitions import FEATURE_NAMES
 from features.errors import StoreError
@@ -17,6 +16,7 @@ from features.events import TYPE_CODES, VALUE_SCALE, Records, type_codes
 from features.history import merge_rings
 from features.online import ShopperQuery, ShopperState
 from features.vector import Moment, feature_vectors
+from models.model import Model
 from server import keys
 from server.admin import admin
 from server.errors import UnavailableError
