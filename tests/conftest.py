@@ -11,10 +11,15 @@ import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from redis import Redis
 
 from features.embedded import EmbeddedValkey
 from features.valkey_store import ValkeyStore
+
+# A busy machine is slow to draw examples and to run them; neither says anything of the code.
+settings.register_profile("no-clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no-clock")
 
 
 @pytest.fixture(scope="session")

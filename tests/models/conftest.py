@@ -3,14 +3,10 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from models.bundle import write_bundle
 from models.registry import Registry
 from tests.support.bundles import small_parts
-
-settings.register_profile("models", deadline=None)
-settings.load_profile("models")
 
 
 @pytest.fixture
