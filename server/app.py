@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 
@@ -85,7 +86,7 @@ async def _store_closed(app: web.Application) -> AsyncIterator[None]:
 
 async def _recommender(app: web.Application) -> AsyncIterator[None]:
     settings, metrics, store = app[keys.SETTINGS], app[keys.METRICS], app[keys.STORE]
-    breaker = Breaker(asyncio.get_running_loop().time)
+    breaker = Breaker(time.monotonic)
     reader = Reader(store, breaker, metrics, settings.feature_timeout_s)
     inference, background = Inference(metrics), Background(metrics)
     app[keys.RECOMMENDER] = Recommender(

@@ -10,6 +10,7 @@ its own deadline; one that gives up or goes away takes nothing from the others.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -47,14 +48,14 @@ class Coalescer(Generic[Item, Result]):
     async def submit(self, item: Item, deadline: float) -> Result:
         """Return the result for `item`.
 
-        Raises `TimeoutError` when the loop's clock passes `deadline` first, `SaturatedError`
+        Raises `TimeoutError` when `time.monotonic` passes `deadline` first, `SaturatedError`
         when too much is waiting, or the error that `run` gave for this item.
         """
         if len(self._waiting) >= self._max_waiting:
             raise SaturatedError
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
-        timer = loop.call_at(deadline, _expire, future)
+        timer = loop.call_later(deadline - monotonic(), _expire, future)
         self._waiting.append((item, future))
         self._schedule(loop)
         try:

@@ -8,6 +8,7 @@ A bundle that cannot be loaded changes nothing: the old model serves on.
 import asyncio
 import logging
 from collections.abc import Iterator
+from time import monotonic
 
 from features.errors import FeaturesError
 from models.model import Model
@@ -82,7 +83,7 @@ class CurrentModel:
         )
 
     def _is_refused(self, version: str) -> bool:
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         return self._refused is not None and self._refused[0] == version and now < self._refused[1]
 
     async def _take(self, version: str) -> bool:
@@ -90,7 +91,7 @@ class CurrentModel:
             model = await asyncio.to_thread(self._load, version)
         except FeaturesError as error:
             self._metrics.error(ErrorKind.BUNDLE)
-            self._refused = (version, asyncio.get_running_loop().time() + RETRY_S)
+            self._refused = (version, monotonic() + RETRY_S)
             serving = self._model.version if self._model else "none"
             log.error("model %s refused, serving %s: %s", version, serving, error)  # noqa: TRY400
             return False

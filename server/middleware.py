@@ -1,7 +1,7 @@
 """The one middleware: request ids, errors as problem documents, and what is counted."""
 
-import asyncio
 import logging
+from time import monotonic
 from typing import Final
 from uuid import uuid4
 
@@ -23,9 +23,8 @@ _MAX_REQUEST_ID = 128
 @web.middleware
 async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer `request`, whatever happens inside, and count it."""
-    clock = asyncio.get_running_loop().time
     metrics = request.app[keys.METRICS]
-    request[keys.STARTED] = clock()
+    request[keys.STARTED] = monotonic()
     request[keys.REQUEST_ID] = request_id_of(request)
     metrics.inflight_inc()
     try:
@@ -35,7 +34,7 @@ async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
     response.headers[REQUEST_ID_HEADER] = request[keys.REQUEST_ID]
     if request.app[keys.DRAIN].is_set():
         response.force_close()  # the client's next request should go to another process
-    _count(request, metrics, response.status, clock() - request[keys.STARTED])
+    _count(request, metrics, response.status, monotonic() - request[keys.STARTED])
     return response
 
 
@@ -57,7 +56,8 @@ async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse
         if error.status < web.HTTPBadRequest.status_code:
             return error
         allowed = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-        return problem(error.status, error.reason, error.text or "", request_id, headers=allowed)
+        detail = f"{request.method} {request.path[:200]}: {error.reason}, see /docs"
+        return problem(error.status, error.reason, detail, request_id, headers=allowed)
     except Exception:
         log.exception("request %s to %s failed", request_id, request.path[:200])
         request.app[keys.METRICS].error(ErrorKind.INTERNAL)

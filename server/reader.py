@@ -8,6 +8,7 @@ breaker counts round trips, not shoppers, so that one hiccup under load does not
 
 import asyncio
 from collections.abc import Sequence
+from time import monotonic
 
 from features.errors import StoreError, StoreTimeoutError
 from features.online import OnlineStore, ShopperQuery, ShopperRead
@@ -56,9 +57,8 @@ class Reader:
         """Return what the store knows, or raise `ReadFailedError` within the budget."""
         if not self._breaker.allow():
             raise ReadFailedError(self._why_open)
-        now = asyncio.get_running_loop().time()
         try:
-            return await self._reads.submit(query, deadline.within(self._budget_s, now))
+            return await self._reads.submit(query, deadline.within(self._budget_s, monotonic()))
         except (TimeoutError, StoreTimeoutError):
             raise ReadFailedError(Reason.FEATURE_TIMEOUT) from None
         except StoreError:

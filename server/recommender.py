@@ -8,10 +8,10 @@ What must not be shown is not shown on any rung. Where the store cannot be asked
 process last saw of the shopper stands in for it.
 """
 
-import asyncio
 import logging
 import random
 from dataclasses import dataclass
+from time import monotonic
 
 import numpy as np
 import numpy.typing as npt
@@ -77,14 +77,13 @@ class Recommender:
 
     async def _climb(self, query: Query, model: Model, deadline: Deadline) -> Answer:
         asked = ShopperQuery(query.user_id, query.bucket())
-        clock = asyncio.get_running_loop().time
-        started = clock()
+        started = monotonic()
         try:
             read = await self.reader.read(asked, deadline)
         except ReadFailedError as error:
             return self._popular(query, model, error.reason)
         finally:
-            self.metrics.stage(Stage.READ, clock() - started)
+            self.metrics.stage(Stage.READ, monotonic() - started)
         if cached := self._true_answer(read, model):
             segment = model.segment_names[cached.segment]
             return Answer(cached.items, Source.CACHE, model.version, segment)
@@ -101,14 +100,13 @@ class Recommender:
         model: Model,
         deadline: Deadline,
     ) -> Answer:
-        clock = asyncio.get_running_loop().time
-        started = clock()
+        started = monotonic()
         seen, request = self._prepare(query, state, model)
         self.last_known.remember(query.user_id, seen)
-        prepared = clock()
+        prepared = monotonic()
         self.metrics.stage(Stage.FEATURES, prepared - started)
         ranked = await self._ranked(model, request, deadline)
-        self.metrics.stage(Stage.RANK, clock() - prepared)
+        self.metrics.stage(Stage.RANK, monotonic() - prepared)
         if isinstance(ranked, Reason):
             return self._popular(query, model, ranked, seen)
         if ranked is None:

@@ -47,6 +47,13 @@ def run_server(**variables: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+def test_latency_is_told_finer_than_the_loops_clock(home: Path) -> None:
+    """Uvloop's own clock knows whole milliseconds only; answers take about two."""
+    with Service(home) as service:
+        told = [service.ask("u1")["latency_ms"] for _ in range(5)]
+    assert any(latency % 1 for latency in told)
+
+
 def test_it_starts_serves_and_tells_what_to_try(home: Path) -> None:
     """One command: its own store, a list, and the one curl to try, which works."""
     with Service(home) as service:
