@@ -14,15 +14,17 @@ endif
 export CUVEE_HOME
 
 .DEFAULT_GOAL := help
-.PHONY: help run data train serve test lint format loadtest show clean
+.PHONY: help run ready data train serve test lint format loadtest show clean
 
 help: ## List what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: data ## Data, model, service: all that is missing, then serve (DATA=DIR: your own files)
+run: ready ## Data, model, service: all that is missing, then serve (DATA=DIR: your own files)
+	$(PY) -m server
+
+ready: data
 	$(PY) -m models train --if-missing
 	$(PY) -m features materialize
-	$(PY) -m server
 
 data: .venv/.train ## Take DATA=DIR [MAPPING=FILE] in, or make the demo store (EVENTS=100000)
 ifeq ($(DATA),)
@@ -51,7 +53,7 @@ format: .venv/.dev ## Format the code
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-loadtest: .venv/.dev data train ## Start the service, send it shoppers for a minute, judge what they saw
+loadtest: .venv/.dev ready ## Start the service, send it shoppers for a minute, judge what they saw
 	$(PY) -m features shoppers --most 1000 > "$(CUVEE_HOME)/shoppers.txt"
 	$(PY) -m loadtests run --home "$(CUVEE_HOME)" --shoppers "$(CUVEE_HOME)/shoppers.txt"
 
