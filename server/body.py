@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from server.errors import TooLargeError, UnsupportedTypeError
+from server.errors import BrokenBodyError, TooLargeError, UnsupportedTypeError
 
 MAX_BODY = 64 * 1024
 MAX_EVENTS_BODY = 1024 * 1024
@@ -11,7 +11,8 @@ MAX_EVENTS_BODY = 1024 * 1024
 async def read_body(request: web.Request, limit: int = MAX_BODY) -> bytes:
     """Return the body of at most `limit` bytes, announced as JSON or not at all.
 
-    Raises `UnsupportedTypeError`, or `TooLargeError` before reading where the size is announced.
+    Raises `UnsupportedTypeError`, `TooLargeError` (before reading, where the size is announced),
+    or `BrokenBodyError` where the client went away or the encoding is not what it says.
     """
     if "Content-Type" in request.headers and not _is_json(request.content_type):
         raise UnsupportedTypeError(
@@ -19,7 +20,10 @@ async def read_body(request: web.Request, limit: int = MAX_BODY) -> bytes:
         )
     if (request.content_length or 0) > limit:
         raise TooLargeError(f"the body has {request.content_length} bytes, at most {limit} may be")
-    body = await request.read()
+    try:
+        body = await request.read()
+    except (ConnectionError, web.RequestPayloadError) as error:
+        raise BrokenBodyError("the body did not arrive whole, or not as encoded") from error
     if len(body) > limit:
         raise TooLargeError(f"the body has {len(body)} bytes, at most {limit} may be")
     return body

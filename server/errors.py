@@ -45,6 +45,16 @@ class MalformedError(ClientError):
     title = "Malformed JSON"
 
 
+class BrokenBodyError(ClientError):
+    """The body ended too soon, or is not encoded as its headers say."""
+
+    title = "Broken body"
+
+    def headers(self) -> dict[str, str]:
+        """Say that the connection ends: where the next request would begin is not known."""
+        return {"Connection": "close"}
+
+
 class UnauthorizedError(ClientError):
     """An admin route was called without its token."""
 

@@ -16,6 +16,8 @@ from queue import Full, Queue
 from threading import Thread
 
 import orjson
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web import RequestPayloadError
 
 QUEUE_LENGTH = 4_096
 REPEAT_S = 10.0
@@ -39,6 +41,7 @@ class Log:
     def __init__(self, level: str, clock: Callable[[], float] = time.monotonic) -> None:
         """Log what is at least of `level`, to stderr."""
         self._handler = BoundedHandler(Queue(QUEUE_LENGTH))
+        self._handler.addFilter(is_ours)
         self._handler.addFilter(Repeats(clock))
         self._listener = Listener(self._handler.queue, stderr_handler())
         self._level = level
@@ -89,6 +92,12 @@ class BoundedHandler(QueueHandler):
             self.queue.put_nowait(record)
         except Full:
             self.dropped()
+
+
+def is_ours(record: logging.LogRecord) -> bool:
+    """Tell whether `record` is about us: aiohttp calls it an error when a client speaks no HTTP."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | RequestPayloadError)
 
 
 class Repeats(logging.Filter):

@@ -54,6 +54,18 @@ def test_latency_is_told_finer_than_the_loops_clock(home: Path) -> None:
     assert any(latency % 1 for latency in told)
 
 
+def test_a_client_that_leaves_in_mid_body_is_no_error_of_ours(home: Path) -> None:
+    """It is counted as gone, and as a request that was not whole."""
+    with Service(home) as service:
+        with socket.create_connection(("127.0.0.1", service.port)) as client:
+            head = "POST /v1/recommendations HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n"
+            client.sendall(head.encode() + b"{")
+        service.until(lambda: b"cuvee_client_gone_total 1.0" in service.get("/metrics")[1])
+        told = service.get("/metrics")[1].decode()
+    assert 'cuvee_requests_total{route="recommendations",status="400"} 1.0' in told
+    assert 'cuvee_errors_total{kind="internal"} 0.0' in told
+
+
 def test_it_starts_serves_and_tells_what_to_try(home: Path) -> None:
     """One command: its own store, a list, and the one curl to try, which works."""
     with Service(home) as service:

@@ -70,6 +70,15 @@ async def test_a_body_of_unannounced_size_is_bounded(service: Client) -> None:
     await problem(await service.post(LISTS, data=chunks(), headers=JSON), 413)
 
 
+async def test_a_body_that_is_not_encoded_as_it_says_is_400(service: Client) -> None:
+    """A mistake of the client's is none of ours, neither in the answer nor in the figures."""
+    headers = JSON | {"Content-Encoding": "gzip"}
+    told = await problem(await service.post(LISTS, data=b"no gzip", headers=headers), 400)
+    assert told["title"] == "Broken body"
+    metrics = await (await service.get("/metrics")).text()
+    assert 'cuvee_errors_total{kind="internal"} 0.0' in metrics
+
+
 async def test_unknown_paths_and_methods(service: Client) -> None:
     """404 and 405 are problem documents too, and 405 names what is allowed."""
     await problem(await service.get("/v2/nothing"), 404)

@@ -6,8 +6,10 @@ from queue import Queue
 
 import orjson
 import pytest
+from aiohttp.http_exceptions import BadHttpMessage
+from aiohttp.web import RequestPayloadError
 
-from server.log import BoundedHandler, JsonLines, Log, Repeats
+from server.log import BoundedHandler, JsonLines, Log, Repeats, is_ours
 
 
 def record(message: str, level: int = logging.WARNING, *args: object) -> logging.LogRecord:
@@ -42,6 +44,18 @@ def test_information_is_never_left_out() -> None:
     """Only warnings and worse repeat fast enough to flood."""
     repeats = Repeats(Clock())
     assert all(repeats.filter(record("served", logging.INFO)) for _ in range(3))
+
+
+@pytest.mark.parametrize(
+    ("error", "ours"),
+    [(BadHttpMessage("no HTTP"), False), (RequestPayloadError(), False), (ValueError(), True)],
+)
+def test_what_clients_send_that_is_no_http_is_left_out(error: Exception, *, ours: bool) -> None:
+    """A client's mistake fills nobody's log with tracebacks."""
+    told = record("Error handling request", logging.ERROR)
+    assert is_ours(told)
+    told.exc_info = (type(error), error, None)
+    assert is_ours(told) is ours
 
 
 def test_a_full_queue_drops_and_counts() -> None:
