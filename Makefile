@@ -22,7 +22,7 @@ help: ## List what make can do
 run: ready ## Data, model, service: all that is missing, then serve (DATA=DIR: your own files)
 	$(PY) -m server
 
-ready: data
+ready: data ## All that serving needs, made where it is missing
 	$(PY) -m models train --if-missing
 	$(PY) -m features materialize
 
