@@ -33,7 +33,3 @@ class StoreTimeoutError(StoreError):
 
 class StoreFullError(StoreError):
     """The online store refuses writes: memory or disk is exhausted."""
-
-
-class SchemaMismatchError(FeaturesError):
-    """Two artefacts were made for different feature definitions."""

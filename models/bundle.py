@@ -2,8 +2,11 @@
 
 VERSION/manifest.json   where it came from; size and SHA-256 of every other file
         items.json      ids and categories          segments.json   names of the segments
-        arrays.npz      all numbers, by name        reference.json  what was normal at training
-        scorer.onnx, ranker.onnx                    absent where there was too little data
+        arrays.npz      their numbers               reference.json  what was normal at training
+        scorer.onnx, ranker.onnx, personal.npz      absent where there was too little data
+
+The first four are what the ladder answers from, and stand alone: if what ranks is damaged or
+was made for other features, and there is no other bundle, they still serve.
 
 JSON, numpy without pickle, and ONNX: reading a bundle runs no code that came with it.
 """
@@ -19,12 +22,8 @@ import orjson
 from features.definitions import schema_hash
 from features.errors import InputError
 from models.bundle_contents import (
-    ARRAYS,
-    ITEMS,
-    RANKER,
-    REFERENCE,
-    SCORER,
-    SEGMENTS,
+    LADDER_PART,
+    PERSONAL_PART,
     contents_of,
     parts_of,
 )
@@ -34,9 +33,6 @@ from models.manifest import MANIFEST, FileSum, Manifest
 from models.model import Model
 from models.parts import Parts
 from models.ranker_features import RANKER_FEATURES
-
-_REQUIRED = frozenset((ITEMS, SEGMENTS, ARRAYS, REFERENCE))
-_OPTIONAL = frozenset((SCORER, RANKER))
 
 
 def write_bundle(directory: Path, parts: Parts, now: datetime | None = None) -> str:
@@ -78,7 +74,18 @@ def read_bundle(directory: Path) -> Model:
             f"{directory.name}: made for features {manifest.schema_hash}, "
             f"this program computes {_schema()}; train anew"
         )
-    return _model(_verified(directory, manifest), manifest)
+    _check_names(directory, manifest)
+    return _model(_verified(directory, manifest.files), manifest)
+
+
+def read_ladder(directory: Path) -> Model:
+    """Return what a refused bundle can still answer from, verified: its ladder, without ranking.
+
+    Raises `BundleError` where that part is damaged, too.
+    """
+    manifest = read_manifest(directory)
+    files = {name: told for name, told in manifest.files.items() if name in LADDER_PART}
+    return _model(_verified(directory, files), manifest, is_whole=False)
 
 
 def _schema() -> str:
@@ -87,12 +94,12 @@ def _schema() -> str:
     return f"{schema_hash()}-{columns[:8]}"
 
 
-def _model(files: Mapping[str, bytes], manifest: Manifest) -> Model:
+def _model(files: Mapping[str, bytes], manifest: Manifest, *, is_whole: bool = True) -> Model:
     try:
         parts = parts_of(files, manifest)
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{manifest.version}: contents do not fit: {error}") from error
-    return Model(parts, manifest.version, manifest.created)
+    return Model(parts, manifest.version, manifest.created, is_whole=is_whole)
 
 
 def _manifest(parts: Parts, files: Mapping[str, bytes], now: datetime) -> Manifest:
@@ -124,16 +131,19 @@ def _content(path: Path) -> bytes:
         raise BundleError(f"{path.name}: {error.strerror} ({path.parent.name})") from error
 
 
-def _verified(directory: Path, manifest: Manifest) -> dict[str, bytes]:
-    """Return the files by name, each as the manifest says."""
-    if missing := _REQUIRED - manifest.files.keys():
-        raise BundleError(f"{MANIFEST}: files: {', '.join(sorted(missing))} missing")
-    if strange := manifest.files.keys() - _REQUIRED - _OPTIONAL:
+def _check_names(directory: Path, manifest: Manifest) -> None:
+    if strange := manifest.files.keys() - LADDER_PART - PERSONAL_PART:
         raise BundleError(f"{MANIFEST}: files: {', '.join(sorted(strange))} not known")
     present = {path.name for path in directory.iterdir()} - {MANIFEST}
     if extra := present - manifest.files.keys():
         raise BundleError(f"{directory.name}: {', '.join(sorted(extra))} not in the manifest")
-    return {name: _checked(directory / name, told) for name, told in manifest.files.items()}
+
+
+def _verified(directory: Path, files: Mapping[str, FileSum]) -> dict[str, bytes]:
+    """Return the files by name, each as the manifest says."""
+    if missing := LADDER_PART - files.keys():
+        raise BundleError(f"{MANIFEST}: files: {', '.join(sorted(missing))} missing")
+    return {name: _checked(directory / name, told) for name, told in files.items()}
 
 
 def _checked(path: Path, told: FileSum) -> bytes:

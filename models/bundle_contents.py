@@ -17,8 +17,16 @@ ITEMS = "items.json"
 SEGMENTS = "segments.json"
 ARRAYS = "arrays.npz"
 REFERENCE = "reference.json"
+PERSONAL = "personal.npz"
 SCORER = "scorer.onnx"
 RANKER = "ranker.onnx"
+
+LADDER_PART = frozenset((ITEMS, SEGMENTS, ARRAYS, REFERENCE))
+"""What the ladder answers from; it stands alone."""
+
+PERSONAL_PART = frozenset((PERSONAL, SCORER, RANKER))
+"""What ranks for a shopper: absent where there was too little data; the ranker, where it was
+no better than its candidates."""
 
 
 def contents_of(parts: Parts) -> dict[str, bytes]:
@@ -28,10 +36,11 @@ def contents_of(parts: Parts) -> dict[str, bytes]:
     files = {
         ITEMS: orjson.dumps(items),
         SEGMENTS: orjson.dumps({"names": parts.segments.names}),
-        ARRAYS: pack(_arrays(parts)),
+        ARRAYS: pack(_arrays(parts.catalogue, parts.segments)),
         REFERENCE: orjson.dumps(dict(parts.reference), option=orjson.OPT_SERIALIZE_NUMPY),
     }
     if parts.personal is not None:
+        files[PERSONAL] = pack(_personal_arrays(parts.personal))
         files[SCORER] = parts.personal.scorer
         if parts.personal.ranker is not None:
             files[RANKER] = parts.personal.ranker
@@ -48,12 +57,11 @@ def parts_of(files: Mapping[str, bytes], manifest: Manifest) -> Parts:
     if len(catalogue) != manifest.items:
         raise ValueError(f"items: expected {manifest.items}, got {len(catalogue)}")
     segments = _segments(_texts(orjson.loads(files[SEGMENTS]), "names"), arrays, len(catalogue))
-    personal = _personal(files, arrays, len(catalogue))
     arrays.require_empty()
     return Parts(
         catalogue=catalogue,
         segments=segments,
-        personal=personal,
+        personal=_personal(files, len(catalogue)),
         reference=orjson.loads(files[REFERENCE]),
         metrics=manifest.metrics,
         parameters=manifest.parameters,
@@ -62,24 +70,24 @@ def parts_of(files: Mapping[str, bytes], manifest: Manifest) -> Parts:
     )
 
 
-def _arrays(parts: Parts) -> dict[str, Array]:
-    segments, personal = parts.segments, parts.personal
-    arrays: dict[str, Array] = {
-        "price": parts.catalogue.price,
-        "in_stock": parts.catalogue.in_stock,
+def _arrays(catalogue: Catalogue, segments: Segments) -> dict[str, Array]:
+    return {
+        "price": catalogue.price,
+        "in_stock": catalogue.in_stock,
         "popularity": segments.popularity,
         "item_rows": segments.item_rows,
         "shoppers": segments.shoppers,
         "shopper_rows": segments.shopper_rows,
     }
-    if personal is not None:
-        arrays |= {
-            "inputs": personal.inputs,
-            "outputs": personal.outputs,
-            "item_stats": personal.item_stats,
-            "item_codes": personal.item_codes,
-        }
-    return arrays
+
+
+def _personal_arrays(personal: Personal) -> dict[str, Array]:
+    return {
+        "inputs": personal.inputs,
+        "outputs": personal.outputs,
+        "item_stats": personal.item_stats,
+        "item_codes": personal.item_codes,
+    }
 
 
 def _texts(told: Mapping[str, Any], name: str) -> list[str]:
@@ -118,13 +126,15 @@ def _segments(names: list[str], arrays: Arrays, items: int) -> Segments:
     )
 
 
-def _personal(files: Mapping[str, bytes], arrays: Arrays, items: int) -> Personal | None:
-    if SCORER not in files:
-        if RANKER in files:
-            raise ValueError(f"{RANKER}: without {SCORER}")
+def _personal(files: Mapping[str, bytes], items: int) -> Personal | None:
+    present = files.keys() & PERSONAL_PART
+    if not present:
         return None
+    if missing := {PERSONAL, SCORER} - present:
+        raise ValueError(f"{min(present)}: without {min(missing)}")
+    arrays = Arrays(files[PERSONAL])
     inputs = arrays.take("inputs", np.float32, items, None)
-    return Personal(
+    personal = Personal(
         scorer=files[SCORER],
         inputs=inputs,
         outputs=arrays.take("outputs", np.float32, items, inputs.shape[1]),
@@ -132,3 +142,5 @@ def _personal(files: Mapping[str, bytes], arrays: Arrays, items: int) -> Persona
         item_stats=arrays.take("item_stats", np.float32, items, len(ITEM_STATS)),
         item_codes=arrays.take("item_codes", np.int32, items, AFFINITIES, least=-1),
     )
+    arrays.require_empty()
+    return personal

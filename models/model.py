@@ -45,10 +45,19 @@ class Model:
     Once warm it changes no more, but for the filters it remembers: any thread may ask it.
     """
 
-    def __init__(self, parts: Parts, version: str = "unsaved", created: str = "") -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        version: str = "unsaved",
+        created: str = "",
+        *,
+        is_whole: bool = True,
+    ) -> None:
         """Open the graphs of `parts`; raise `BundleError` where they do not fit its items."""
         self.version = version
         self.created = created
+        self.is_whole = is_whole
+        """False for what is left of a bundle whose personal part cannot be used."""
         self.example_user = parts.example_user
         self.cost_s = 0.0
         """Seconds one shopper's share of a run takes, measured by `warm`."""

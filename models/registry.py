@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeGuard
 
-from models.bundle import read_bundle, read_manifest
+from models.bundle import read_bundle, read_ladder, read_manifest
 from models.directory import replace_file
 from models.errors import BundleError, RegistryError
 from models.manifest import Manifest
@@ -83,6 +83,10 @@ class Registry:
     def load(self, version: str) -> Model:
         """Return the verified model; raise `RegistryError` or `BundleError`."""
         return read_bundle(self.directory / self.resolve(version))
+
+    def load_ladder(self, version: str) -> Model:
+        """Return what a bundle that `load` refuses can still answer from; raise as `load` does."""
+        return read_ladder(self.directory / self.resolve(version))
 
     def promote(self, version: str) -> None:
         """Make a model that loads and ranks the production model; the present one is `previous`.

@@ -2,12 +2,13 @@
 
 alias changed? ─ load, verify, warm (in a thread) ─ change one reference ─ old one goes by itself
 
-A bundle that cannot be loaded changes nothing: the old model serves on.
+A bundle that cannot be loaded changes nothing: the old model serves on. Where there is none,
+what is whole of a bundle serves: its popular items, with the reason `model_error`.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import monotonic
 
 from features.errors import FeaturesError
@@ -49,20 +50,22 @@ class CurrentModel:
         return self._model
 
     async def start(self) -> None:
-        """Take the production model, else the newest other that can be loaded."""
+        """Take the production model, else the newest other that can be loaded, if only in part."""
         async with self._swapping:
-            for version in await asyncio.to_thread(lambda: list(self._candidates())):
-                if await self._take(version):
-                    return
+            versions = await asyncio.to_thread(lambda: list(self._candidates()))
+            for load in (self._load, self._registry.load_ladder):
+                for version in versions:
+                    if await self._take(version, load):
+                        return
 
     async def refresh(self) -> None:
         """Swap to the production model if it is another one now."""
         async with self._swapping:
             version = await asyncio.to_thread(self._registry.production)
-            if version is None or (self._model and self._model.version == version):
+            if version is None or self._is_refused(version) or self._serves(version):
                 return
-            if not self._is_refused(version):
-                await self._take(version)
+            if not await self._take(version, self._load) and self._model is None:
+                await self._take(version, self._registry.load_ladder)
 
     async def follow(self) -> None:
         """Refresh for ever."""
@@ -82,13 +85,17 @@ class CurrentModel:
             each.version for each in self._registry.manifests() if each.version != production
         )
 
+    def _serves(self, version: str) -> bool:
+        model = self._model
+        return model is not None and model.version == version and model.is_whole
+
     def _is_refused(self, version: str) -> bool:
         now = monotonic()
         return self._refused is not None and self._refused[0] == version and now < self._refused[1]
 
-    async def _take(self, version: str) -> bool:
+    async def _take(self, version: str, load: Callable[[str], Model]) -> bool:
         try:
-            model = await asyncio.to_thread(self._load, version)
+            model = await asyncio.to_thread(load, version)
         except FeaturesError as error:
             self._metrics.error(ErrorKind.BUNDLE)
             self._refused = (version, monotonic() + RETRY_S)
@@ -96,9 +103,12 @@ class CurrentModel:
             log.error("model %s refused, serving %s: %s", version, serving, error)  # noqa: TRY400
             return False
         self._model = model
-        self._refused = None
         self._metrics.model(version)
-        log.info("serving model %s", version)
+        if model.is_whole:
+            self._refused = None
+            log.info("serving model %s", version)
+        else:
+            log.warning("serving only what is popular by model %s", version)
         return True
 
     def _load(self, version: str) -> Model:

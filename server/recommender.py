@@ -110,8 +110,7 @@ class Recommender:
         if isinstance(ranked, Reason):
             return self._popular(query, model, ranked, seen)
         if ranked is None:
-            reason = Reason.UNKNOWN_USER if model.is_personal else None
-            return self._popular(query, model, reason, seen)
+            return self._popular(query, model, _why_not_ranked(model), seen)
         items = encode_items(ranked)
         self._cache(asked, CachedAnswer(items, request.segment), model, state)
         segment = model.segment_names[request.segment]
@@ -181,6 +180,13 @@ class Recommender:
             self.background.spawn(
                 lambda: self.store.put_answer(asked, value, ttl_s), ErrorKind.CACHE_WRITE
             )
+
+
+def _why_not_ranked(model: Model) -> Reason | None:
+    """Return why a known shopper gets popular items: None where training had too little data."""
+    if not model.is_whole:
+        return Reason.MODEL_ERROR
+    return Reason.UNKNOWN_USER if model.is_personal else None
 
 
 def _as_of_ms(query: Query, records: Records) -> int:

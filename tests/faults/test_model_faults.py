@@ -127,6 +127,50 @@ async def test_a_damaged_production_model_leaves_the_one_before(
     assert 'cuvee_errors_total{kind="bundle"} 1.0' in metrics
 
 
+@pytest.mark.parametrize("damage", ["scorer.onnx", "personal.npz", "schema"])
+async def test_with_nothing_that_ranks_the_ladder_answers(
+    start: Start, home: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    """The only bundle cannot rank: its popular items serve, and say why, until one that can."""
+    with monkeypatch.context() as patch:
+        if damage == "schema":
+            patch.setattr("models.bundle.schema_hash", lambda: "another")
+        else:
+            flip(registry.directory / str(registry.production()) / damage)
+        service = await start()
+    assert (await service.get("/readyz")).status == 200
+    known = ids(await (await service.get("/v1/popular")).json())
+    await send(service, event("u1", known[0], "purchase"))
+    answer = await ask(service, "u1")
+    assert answer["source"] in {"segment", "global"}
+    assert (answer["reason"], answer["degraded"]) == ("model_error", True)
+    assert known[0] not in ids(answer)
+    assert len(ids(answer)) == 10
+    second = another(home)
+    registry.promote(second)
+    async with asyncio.timeout(20):
+        while (await ask(service, "u1"))["source"] not in {"model", "cache"}:
+            await asyncio.sleep(0.05)
+    assert (await ask(service, "u1"))["model_version"] == second
+
+
+async def test_a_bundle_that_is_mended_serves_whole(
+    start: Start, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was refused is tried again, even if part of it serves."""
+    monkeypatch.setattr("server.current_model.RETRY_S", 0.1)
+    path = registry.directory / str(registry.production()) / "scorer.onnx"
+    whole = path.read_bytes()
+    flip(path)
+    service = await start()
+    await send(service, event("u1", ids(await (await service.get("/v1/popular")).json())[0]))
+    assert (await ask(service, "u1"))["reason"] == "model_error"
+    path.write_bytes(whole)
+    async with asyncio.timeout(20):
+        while (await ask(service, "u1"))["source"] != "model":
+            await asyncio.sleep(0.05)
+
+
 async def test_nothing_to_roll_back_to(service: Client) -> None:
     """409 where there is no previous model."""
     assert (await admin(service, "/v1/models/rollback"))[0] == 409

@@ -20,7 +20,7 @@ from onnx import TensorProto, helper
 import models.bundle
 from features.errors import InputError
 from models.arrays import Array, Arrays, pack
-from models.bundle import read_bundle, read_manifest, write_bundle
+from models.bundle import read_bundle, read_ladder, read_manifest, write_bundle
 from models.errors import BundleError
 from models.manifest import MANIFEST, FileSum
 from models.model import Model
@@ -30,9 +30,10 @@ from models.request import Filters
 from tests.support.bundles import Towers, graph, linear_ranker, scorer, small_parts
 
 FILES = (
-    MANIFEST, "items.json", "segments.json", "arrays.npz", "reference.json", "scorer.onnx",
-    "ranker.onnx",
+    MANIFEST, "items.json", "segments.json", "arrays.npz", "reference.json",
+    "personal.npz", "scorer.onnx", "ranker.onnx",
 )  # fmt: skip
+LADDER = FILES[:5]
 NOW = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
 NOTHING = np.empty(0, np.uint64)
 
@@ -92,6 +93,37 @@ def test_a_flipped_bit_is_found(bundle: Path, name: str, place: float) -> None:
     (bundle / name).write_bytes(content)
     with pytest.raises(BundleError, match=name):
         read_bundle(bundle)
+
+
+@pytest.mark.parametrize("name", FILES[len(LADDER) :])
+def test_what_cannot_rank_still_knows_what_is_popular(bundle: Path, name: str) -> None:
+    """The ladder's part of a bundle stands alone: same items, same segments, nothing personal."""
+    whole = read_bundle(bundle)
+    (bundle / name).write_bytes(b"damaged")
+    left = read_ladder(bundle)
+    assert (whole.is_whole, left.is_whole, left.is_personal) == (True, False, False)
+    assert left.version == whole.version
+    for segment in range(len(whole.segment_names)):
+        asked = (segment, NOTHING, Filters(), len(whole))
+        assert left.popular(*asked) == whole.popular(*asked)
+
+
+def test_a_ladder_serves_whatever_features_it_was_made_for(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is popular depends on no feature: a newer program may still tell it."""
+    monkeypatch.setattr("models.bundle.schema_hash", lambda: "another")
+    with pytest.raises(BundleError, match="train anew"):
+        read_bundle(bundle)
+    assert len(read_ladder(bundle)) == 30
+
+
+@pytest.mark.parametrize("name", LADDER)
+def test_a_damaged_ladder_is_refused(bundle: Path, name: str) -> None:
+    """No answer is better than a wrong one."""
+    (bundle / name).write_bytes(b"damaged")
+    with pytest.raises(BundleError, match=name):
+        read_ladder(bundle)
 
 
 def test_every_bit_of_the_manifest_counts(bundle: Path) -> None:
@@ -204,30 +236,34 @@ FORGED_ARRAYS: dict[str, tuple[str, Callable[[Array], Array], str]] = {
 }
 
 
-def arrays_of(bundle: Path) -> dict[str, Array]:
-    """Return a bundle's arrays."""
-    return {**Arrays((bundle / "arrays.npz").read_bytes())._arrays}
+def arrays_of(bundle: Path, name: str = "arrays.npz") -> dict[str, Array]:
+    """Return the arrays in one of a bundle's files."""
+    return {**Arrays((bundle / name).read_bytes())._arrays}
 
 
 @pytest.mark.parametrize("case", FORGED_ARRAYS)
 def test_arrays_that_do_not_fit(bundle: Path, case: str) -> None:
     """An array of another kind, shape or range is named, with what was expected."""
     name, change, told = FORGED_ARRAYS[case]
-    arrays = arrays_of(bundle)
-    forged = forge(bundle, "arrays.npz", pack({**arrays, name: change(arrays[name])}))
+    file = "arrays.npz" if name in arrays_of(bundle) else "personal.npz"
+    arrays = arrays_of(bundle, file)
+    forged = forge(bundle, file, pack({**arrays, name: change(arrays[name])}))
     with pytest.raises(BundleError, match=told):
         read_bundle(forged)
 
 
-def test_arrays_missing_and_unknown(bundle: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "name"), [("arrays.npz", "price"), ("personal.npz", "item_stats")]
+)
+def test_arrays_missing_and_unknown(bundle: Path, file: str, name: str) -> None:
     """Every array is there, and no other."""
-    arrays = arrays_of(bundle)
-    bundle = forge(bundle, "arrays.npz", pack({**arrays, "surprise": np.ones(3)}))
+    arrays = arrays_of(bundle, file)
+    bundle = forge(bundle, file, pack({**arrays, "surprise": np.ones(3)}))
     with pytest.raises(BundleError, match="surprise: not known"):
         read_bundle(bundle)
-    del arrays["price"]
-    with pytest.raises(BundleError, match="price: missing"):
-        read_bundle(forge(bundle, "arrays.npz", pack(arrays)))
+    del arrays[name]
+    with pytest.raises(BundleError, match=f"{name}: missing"):
+        read_bundle(forge(bundle, file, pack(arrays)))
 
 
 def test_nothing_is_unpickled(bundle: Path, tmp_path: Path) -> None:
@@ -269,6 +305,7 @@ def test_arrays_that_are_none(bundle: Path, content: bytes) -> None:
         ("segments.json", orjson.dumps({"names": ["global"]})),
         ("reference.json", b"{"),
         ("scorer.onnx", None),
+        ("personal.npz", None),
     ],
 )
 def test_texts_that_do_not_fit(bundle: Path, name: str, content: bytes | None) -> None:
