@@ -1,7 +1,8 @@
 """Running the model: all of one loop turn at once, on the loop or beside it.
 
-A model cheaper than a hop to a thread runs inline; a dearer one in a single thread, where its
-native code lets the loop go on. Which one, `current_model` measured when it warmed the model.
+A cheap model runs inline: most of its time is Python, and a thread would fight the loop for the
+interpreter. A dear one runs in a single thread, where its native code lets the loop go on.
+Which one it is was measured when the model was warmed.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from models.request import RankedItem, RankRequest
 from monitoring.metrics import Metrics
 from server.coalescer import Coalescer
 
-INLINE_BELOW_S = 200e-6
+INLINE_BELOW_S = 2e-3
 """A shopper's share of a run, in seconds, up to which the loop does it itself."""
 
 _MAX_BATCH = 16
