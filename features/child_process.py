@@ -1,6 +1,7 @@
 """Child processes that end with their parent, however the parent ends."""
 
 import ctypes
+import os
 import signal
 import subprocess
 import sys
@@ -11,8 +12,13 @@ _PR_SET_PDEATHSIG = 1
 _END_TIMEOUT_S = 10.0
 
 
-def start_child(command: Sequence[str], **options: Any) -> "subprocess.Popen[bytes]":  # noqa: ANN401
-    """Start `command`; on Linux it gets SIGTERM when this process is gone.
+def start_child(
+    command: Sequence[str],
+    *,
+    niceness: int = 0,
+    **options: Any,  # noqa: ANN401
+) -> "subprocess.Popen[bytes]":
+    """Start `command`, so much nicer than us; on Linux it gets SIGTERM when this process is gone.
 
     It gets a session of its own: an interrupt from the terminal is ours to pass on. Call it
     from the main thread, whose end would end the child too. `options` are those of `Popen`.
@@ -20,7 +26,7 @@ def start_child(command: Sequence[str], **options: Any) -> "subprocess.Popen[byt
     return subprocess.Popen(  # noqa: S603 (commands are the callers' own)
         command,
         start_new_session=True,
-        preexec_fn=_end_with_parent(),  # noqa: PLW1509 (one system call, no lock)
+        preexec_fn=_prepare(niceness),  # noqa: PLW1509 (two system calls, no lock)
         **options,
     )
 
@@ -35,8 +41,18 @@ def end_child(child: "subprocess.Popen[bytes]") -> None:
         child.wait()
 
 
-def _end_with_parent() -> Callable[[], None] | None:
+def _prepare(niceness: int) -> Callable[[], None]:
     if not sys.platform.startswith("linux"):
-        return None
+        return lambda: _be_nice(niceness)
     prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up before the fork
-    return lambda: prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+
+    def prepare() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+        _be_nice(niceness)
+
+    return prepare
+
+
+def _be_nice(niceness: int) -> None:
+    if niceness:
+        os.nice(niceness)

@@ -22,6 +22,8 @@ Clock = Callable[[], float]
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
+NICENESS = 10
+"""Writing tables takes every core for a moment; shoppers who wait come first."""
 
 
 class Pauses:
@@ -71,7 +73,7 @@ class Sidecar:
             self._process = None
         if self._process is None and self._pauses.is_over():
             self._pauses.started()
-            self._process = start_child(self._command, stdin=subprocess.DEVNULL)
+            self._process = start_child(self._command, niceness=NICENESS, stdin=subprocess.DEVNULL)
 
     def terminate(self) -> None:
         """Tell the process to end once its work in hand is done."""

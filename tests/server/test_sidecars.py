@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 
-from server.sidecars import FIRST_PAUSE_S, Sidecar
+from server.sidecars import FIRST_PAUSE_S, NICENESS, Sidecar
 
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
 
@@ -49,6 +49,17 @@ def test_a_sidecar_is_started_again_after_a_pause() -> None:
     finally:
         sidecar.stop()
     assert sidecar.pid is None
+
+
+def test_a_sidecar_leaves_the_processor_to_shoppers() -> None:
+    """It is nicer than the workers."""
+    sidecar = Sidecar("sleeper", SLEEPER)
+    sidecar.tend()
+    try:
+        assert sidecar.pid is not None
+        assert os.getpriority(os.PRIO_PROCESS, sidecar.pid) == os.nice(0) + NICENESS
+    finally:
+        sidecar.stop()
 
 
 def test_stopping_what_never_started_is_nothing() -> None:
