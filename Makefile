@@ -14,7 +14,7 @@ endif
 export CUVEE_HOME
 
 .DEFAULT_GOAL := help
-.PHONY: help run ready data train serve test lint format loadtest show clean
+.PHONY: help run ready data train serve test lint format loadtest bench show clean
 
 help: ## List what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ format: .venv/.dev ## Format the code
 loadtest: .venv/.dev ready ## Start the service, send it shoppers for a minute, judge what they saw
 	$(PY) -m features shoppers --most 1000 > "$(CUVEE_HOME)/shoppers.txt"
 	$(PY) -m loadtests run --home "$(CUVEE_HOME)" --shoppers "$(CUVEE_HOME)/shoppers.txt"
+
+bench: .venv/.dev ## Measure a request beside bare handlers (ARGS="--seconds 2 --repeat 1")
+	$(PY) -m loadtests.bench $(ARGS)
 
 show: .venv/.train ## Show what data and models there are
 	$(PY) -m features show

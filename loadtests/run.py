@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -64,29 +64,52 @@ def _service(plan: Plan) -> Iterator[str]:
         _wait_ready(url, None)
         yield url
         return
+    home = {} if plan.home is None else {"CUVEE_HOME": str(plan.home)}
+    with started(plan.command, home, plan.folder / "server.log") as (port, _):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def started(
+    command: tuple[str, ...],
+    variables: Mapping[str, str],
+    log: Path,
+    prepare: Callable[[], None] | None = None,
+) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Run a server on a free port and yield (port, process) once it is ready; stop it at the end.
+
+    The port stands for `{port}` in `command`, and is in the environment as the service wants
+    it. `prepare` is called in the child. Raises `LoadTestError` with the end of `log`.
+    """
     port = _free_port()
-    url = f"http://127.0.0.1:{port}"
-    environment = os.environ | {"CUVEE_HOST": "127.0.0.1", "CUVEE_PORT": str(port)}
-    if plan.home is not None:
-        environment["CUVEE_HOME"] = str(plan.home)
-    log = plan.folder / "server.log"
-    with log.open("wb") as output, _child(plan.command, environment, output.fileno()) as server:
+    environment = os.environ | {"CUVEE_HOST": "127.0.0.1", "CUVEE_PORT": str(port), **variables}
+    named = tuple(str(port) if each == "{port}" else each for each in command)
+    with log.open("wb") as output, _child(named, environment, output.fileno(), prepare) as server:
         try:
-            _wait_ready(url, server)
+            _wait_ready(f"http://127.0.0.1:{port}", server)
         except LoadTestError as error:
             tail = log.read_text(encoding="utf-8", errors="replace")[-2_000:]
             raise LoadTestError(f"{error}\n{tail}".strip()) from None
-        yield url
+        yield port, server
 
 
 @contextlib.contextmanager
 def _child(
-    command: tuple[str, ...], environment: dict[str, str], output: int
+    command: tuple[str, ...],
+    environment: dict[str, str],
+    output: int,
+    prepare: Callable[[], None] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `command` in a process group of its own, so that Ctrl-C reaches only this program."""
     try:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=prepare,
         )
     except OSError as error:
         raise LoadTestError(f"cannot start {command[0]}: {error.strerror}") from None

@@ -1,0 +1,69 @@
+"""Who runs in the benchmark, on which work, and how each is started."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SHOPPERS = 10_000
+ALL = (0, SHOPPERS)
+REGULARS = (SHOPPERS, SHOPPERS + 500)
+"""Shoppers of their own for the cache, so that nobody else finds answers there."""
+
+CEILING = "aiohttp, constant answer"
+NO_STORE = "redis://127.0.0.1:1"
+"""Nobody listens there: connections are refused at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A server of the benchmark: `command` gets the port as `{port}`, in its environment too."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: dict[str, str] = field(default_factory=dict)
+    expect: str = '"items":['
+    """What every answer holds, so that what is measured is what is named."""
+
+    shoppers: tuple[int, int] = ALL
+    """The first who asks, and the one who does no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """Where the benchmark's store is, and the homes with a bundle of each kind."""
+
+    url: str
+    towers: Path
+    trees: Path
+
+
+def contenders(shop: Shop) -> list[Contender]:
+    """Return everybody, the ceiling first."""
+    ceiling = (sys.executable, "-m", "loadtests.bench.servers.ceiling", "{port}")
+    return [
+        Contender(CEILING, ceiling),
+        Contender("aiohttp and one redis-py GET", (*ceiling, shop.url)),
+        _cuvee("cuvee, cache hit", shop.towers, shop.url, '"source":"cache"', shoppers=REGULARS),
+        _cuvee("cuvee, ladder (no store)", shop.towers, NO_STORE, '"reason":"feature_error"'),
+        _cuvee("cuvee, two towers", shop.towers, shop.url, '"source":"model"', cache=False),
+        _cuvee("cuvee, boosted trees", shop.trees, shop.url, '"source":"model"', cache=False),
+    ]
+
+
+def _cuvee(
+    name: str,
+    home: Path,
+    url: str,
+    expect: str,
+    *,
+    cache: bool = True,
+    shoppers: tuple[int, int] = ALL,
+) -> Contender:
+    environment = {
+        "CUVEE_HOME": str(home),
+        "CUVEE_REDIS_URL": url,
+        "CUVEE_LOG_LEVEL": "ERROR",
+        "CUVEE_DRAIN_S": "0",
+        **({} if cache else {"CUVEE_CACHE_TTL_S": "0"}),
+    }
+    return Contender(name, (sys.executable, "-m", "server"), environment, expect, shoppers)

@@ -1,0 +1,123 @@
+"""One contender's figures: started on a core of its own, asked from the other, stopped."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from loadtests.bench.contender import Contender
+from loadtests.bench.process_tree import processor_s, resident_mb
+from loadtests.bench.shop import shopper_ids
+from loadtests.run import LoadTestError, started
+
+SERVER_CORE, OTHERS_CORE = 0, 1
+PATH = "/v1/recommendations"
+SCRIPT = Path(__file__).with_name("closed_loop.lua")
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one run of a contender gave; times in ms, latencies at a fixed open-loop rate."""
+
+    rps: float
+    cpu_ms: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    p999_ms: float
+    rss_mb: float
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How a contender is asked: `connections` kept busy, then `rate` requests a second."""
+
+    seconds: float
+    connections: int
+    rate: float
+
+
+def pinned(core: int) -> Callable[[], None]:
+    """Return what keeps a child on one core, where there is more than one."""
+    cores = os.sched_getaffinity(0)
+    return lambda: os.sched_setaffinity(0, {core} if core in cores else cores)
+
+
+def measure(contender: Contender, folder: Path, load: Load) -> Figures:
+    """Return the figures of `contender`: each loop after a warm-up.
+
+    The warm-up is a closed loop, too, so that connections, caches and the model have run.
+    Raises `LoadTestError` where wrk is missing.
+    """
+    bodies = folder / "bodies.txt"
+    users = shopper_ids(*contender.shoppers)
+    bodies.write_text("".join(f'{{"user_id":"{user}","k":10}}\n' for user in users))
+    with started(
+        contender.command, contender.environment, folder / "server.log", pinned(SERVER_CORE)
+    ) as (port, process):
+        _closed_loop(port, bodies, "", load.connections, max(1.0, load.seconds / 4))
+        before = processor_s(process.pid)
+        closed = _closed_loop(port, bodies, contender.expect, load.connections, load.seconds)
+        used_s = processor_s(process.pid) - before
+        opened = _open_loop(port, bodies, contender.expect, load.rate, load.seconds)
+        return Figures(
+            rps=closed.requests / closed.seconds,
+            cpu_ms=1_000 * used_s / max(closed.requests, 1),
+            p50_ms=opened["p50_ms"],
+            p95_ms=opened["p95_ms"],
+            p99_ms=opened["p99_ms"],
+            p999_ms=opened["p999_ms"],
+            rss_mb=resident_mb(process.pid),
+            failed=closed.failed + int(opened["failed"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    requests: int
+    failed: int
+    seconds: float
+
+
+def _closed_loop(port: int, bodies: Path, expect: str, connections: int, seconds: float) -> _Closed:
+    """Keep `connections` busy: wrk, since the one who asks must not be the slower one."""
+    told = _told(
+        *("wrk", "--threads", "1", "--connections", str(connections)),
+        *("--duration", f"{math.ceil(seconds)}s", "--timeout", "10s", "--script", str(SCRIPT)),
+        *(f"http://127.0.0.1:{port}{PATH}", "--", str(bodies), expect),
+    ).decode()
+    figures, odd = told.splitlines()[-2:]
+    requests, failed, took_us = map(int, figures.split())
+    if odd:
+        click.echo(f"not as expected ({expect}): {odd}", err=True)
+    return _Closed(requests, failed, took_us / 1e6)
+
+
+def _open_loop(
+    port: int, bodies: Path, expect: str, rate: float, seconds: float
+) -> dict[str, float]:
+    told: dict[str, float] = json.loads(
+        _told(
+            *(sys.executable, "-m", "loadtests.bench.generator", "--port", str(port)),
+            *("--path", PATH, "--bodies", str(bodies), "--expect", expect),
+            *("--seconds", str(seconds), "--rate", str(rate)),
+        )
+    )
+    return told
+
+
+def _told(*command: str) -> bytes:
+    try:
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, check=True, preexec_fn=pinned(OTHERS_CORE)
+        )
+    except FileNotFoundError:
+        raise LoadTestError(f"{command[0]} is not installed: apt-get install wrk") from None
+    return done.stdout

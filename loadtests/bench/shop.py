@@ -1,0 +1,108 @@
+"""The shop of the benchmark: items, shoppers with a history, and a bundle for each kind of ranking.
+
+Drawn from a seed, so that every run does the same work: `items` items, two towers of rank 32,
+and, where asked for, 100 boosted trees of 31 leaves over the ranker's columns.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from features.catalogue import Catalogue
+from features.embedded import EmbeddedValkey
+from features.events import RECORD, TYPE_CODES, EventType, Records
+from features.ids import stable_hashes
+from features.valkey_store import ValkeyStore
+from models.bundle import write_bundle
+from models.ease import Towers
+from models.export import ranker_graph, scorer_graph
+from models.parts import Parts, Personal, Segments
+from models.ranker_features import AFFINITIES, ITEM_STATS, RANKER_FEATURES
+from models.registry import Registry
+
+RANK = 32
+EVENTS = 20
+"""Clicks of each shopper."""
+
+NEWEST_MS = 1_760_000_000_000
+TREES, LEAVES = 100, 31
+
+
+def item_ids(items: int) -> tuple[str, ...]:
+    """Return the ids of the shop's items."""
+    return tuple(f"item-{row:06d}" for row in range(items))
+
+
+def shopper_ids(first: int, end: int) -> list[str]:
+    """Return the ids of the shop's shoppers from number `first` to before `end`."""
+    return [f"shopper-{number:06d}" for number in range(first, end)]
+
+
+def promote_bundle(home: Path, items: int, *, trees: bool, seed: int = 1) -> None:
+    """Write a bundle below `home` and make it the one that serves."""
+    random = np.random.default_rng(seed)
+    towers = Towers(*(random.normal(size=(2, items, RANK)) / np.sqrt(RANK)).astype(np.float32))
+    popularity = random.exponential(1, (5, items)).astype(np.float32)
+    parts = Parts(
+        catalogue=Catalogue(
+            item_ids(items),
+            np.array([f"category-{row % 20}" for row in range(items)], np.str_),
+            random.uniform(5, 90, items).astype(np.float32),
+            np.ones(items, np.bool_),
+            {},
+        ),
+        segments=Segments(
+            ("global", *(f"taste={number}" for number in range(1, 5))),
+            popularity,
+            (np.arange(items) % 5).astype(np.int32),
+            np.empty(0, np.uint64),
+            np.empty(0, np.uint16),
+        ),
+        personal=Personal(
+            scorer_graph(towers),
+            towers.inputs,
+            towers.outputs,
+            _trees(random) if trees else None,
+            random.uniform(0, 3, (items, len(ITEM_STATS))).astype(np.float32),
+            random.integers(0, 40, (items, AFFINITIES)).astype(np.int32),
+        ),
+        reference={},
+        metrics={},
+        parameters={"rank": RANK, "seed": seed},
+        dataset_version="benchmark",
+        example_user=None,
+    )
+    Registry(home).promote(write_bundle(home / "models", parts))
+
+
+async def fill(store: EmbeddedValkey, items: int, shoppers: int, seed: int = 2) -> None:
+    """Put the histories of all shoppers into the store."""
+    online = ValkeyStore(store.url)
+    try:
+        await online.apply(_histories(items, shoppers, seed))
+        await online.put_profiles({user: {"country": "FR"} for user in shopper_ids(0, shoppers)})
+    finally:
+        await online.close()
+
+
+def _histories(items: int, shoppers: int, seed: int) -> Iterator[tuple[str, Records]]:
+    random = np.random.default_rng(seed)
+    hashes = stable_hashes(item_ids(items))
+    for number, user_id in enumerate(shopper_ids(0, shoppers)):
+        records = np.zeros(EVENTS, RECORD)
+        records["ts"] = NEWEST_MS - np.arange(EVENTS)[::-1] * 3_600_000
+        records["item"] = random.choice(hashes, EVENTS, replace=False)
+        records["tag"] = (number * EVENTS + np.arange(EVENTS)) * 16 + TYPE_CODES[EventType.CLICK]
+        yield user_id, records
+
+
+def _trees(random: np.random.Generator) -> bytes:
+    from sklearn.ensemble import HistGradientBoostingRegressor  # noqa: PLC0415 (a second)
+
+    columns = random.normal(size=(20_000, len(RANKER_FEATURES))).astype(np.float32)
+    wanted = columns[:, :8].sum(axis=1) + np.sin(3 * columns[:, 8:16]).sum(axis=1)
+    trees = HistGradientBoostingRegressor(
+        max_iter=TREES, max_leaf_nodes=LEAVES, early_stopping=False, random_state=1
+    )
+    return ranker_graph(trees.fit(columns, wanted))

@@ -1,0 +1,111 @@
+"""The benchmark runs, measures what it says it measures, and leaves nothing behind."""
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from loadtests.bench.generator import Tally, open_loop
+from loadtests.bench.process_tree import processor_s, resident_mb, tree
+
+ROOT = Path(__file__).parents[2]
+REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@pytest.fixture
+async def port(aiohttp_server: object) -> int:
+    """Return the port of a server that answers in two pieces, every tenth time with an error."""
+    asked = 0
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        await request.read()
+        response = web.StreamResponse(status=500 if asked % 10 == 0 else 200)
+        response.content_length = 10
+        await response.prepare(request)
+        await response.write(b'"source"')
+        await asyncio.sleep(0)
+        await response.write(b":1")
+        return response
+
+    app = web.Application()
+    app.router.add_post("/", answer)
+    server = await aiohttp_server(app)  # type: ignore[operator]
+    return int(server.port)
+
+
+async def test_the_open_loop_counts_every_answer(port: int) -> None:
+    """Whole answers, and those that are not what was expected."""
+    tally = Tally(b'"source":1')
+    told = tally.told(await open_loop(port, [REQUEST], tally, rate=300, seconds=0.3))
+    assert told["requests"] >= 10
+    assert abs(told["failed"] - told["requests"] // 10) <= 1
+    assert 0 < told["p50_ms"] <= told["p99_ms"] <= told["p999_ms"]
+
+
+async def test_the_open_loop_sends_on_time(port: int) -> None:
+    """As many requests as the rate says, whatever comes back."""
+    tally = Tally(b"something else")
+    await open_loop(port, [REQUEST], tally, rate=200, seconds=0.5)
+    assert 60 < len(tally.latencies_s) < 150
+    assert tally.failed == len(tally.latencies_s)
+
+
+async def test_a_server_that_hangs_up_ends_the_run() -> None:
+    """Connections that end are failures, not a hang."""
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with server:
+        tally = Tally(b"")
+        port = server.sockets[0].getsockname()[1]
+        await open_loop(port, [REQUEST], tally, rate=50, seconds=0.2)
+    assert tally.failed == len(tally.latencies_s) > 0
+
+
+def test_the_processor_time_of_children_counts() -> None:
+    """A server's workers are part of it."""
+    spinning = ["timeout", "20", sys.executable, "-c", "while True: pass"]
+    parent = subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess; subprocess.run({spinning!r})"]
+    )
+    try:
+        deadline = time.monotonic() + 20
+        while processor_s(parent.pid) < 0.5 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert processor_s(parent.pid) >= 0.5
+        assert len(list(tree(parent.pid))) == 3
+        assert resident_mb(parent.pid) > 1
+    finally:
+        for pid in reversed(list(tree(parent.pid))):
+            subprocess.run(["kill", "-9", str(pid)], check=False)
+        parent.wait()
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+def test_every_contender_answers_as_named(tmp_path: Path) -> None:
+    """A run of a blink: everybody is measured on the path that its name says."""
+    out = tmp_path / "figures.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtests.bench", "--seconds", "0.5", "--repeat", "1",
+         "--rate", "20", "--connections", "2", "--out", str(out)],
+        cwd=ROOT, capture_output=True, text=True, timeout=110, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(out.read_text())
+    assert len(figures) == 6
+    for name, runs in figures.items():
+        assert f"| {name} |" in done.stdout
+        (told,) = runs
+        assert told["failed"] == 0, (name, told)
+        assert told["rps"] > 0
+        assert told["cpu_ms"] > 0
