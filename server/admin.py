@@ -4,10 +4,10 @@ from functools import wraps
 from hmac import compare_digest
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from server import keys
 from server.errors import ForbiddenError, UnauthorizedError
+from server.response import Handler, Response
 
 _SCHEME = "Bearer "
 
@@ -20,7 +20,7 @@ def admin(handler: Handler) -> Handler:
     """
 
     @wraps(handler)
-    async def guarded(request: web.Request) -> web.StreamResponse:
+    async def guarded(request: web.Request) -> Response:
         token = request.app[keys.SETTINGS].admin_token
         if token is None:
             raise ForbiddenError("admin routes are off: CUVEE_ADMIN_TOKEN is unset")

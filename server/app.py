@@ -24,7 +24,6 @@ from server.current_model import CurrentModel
 from server.inference import Inference
 from server.last_known import LastKnown
 from server.loop_lag import watch_loop_lag
-from server.middleware import serve
 from server.reader import Reader
 from server.recommender import Recommender
 from server.routes import add_routes
@@ -41,7 +40,7 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
 
     Without `redis_url` nobody is known: the launcher names the embedded server's there.
     """
-    app = web.Application(middlewares=(serve,), client_max_size=MAX_EVENTS_BODY, logger=log)
+    app = web.Application(client_max_size=MAX_EVENTS_BODY, logger=log)
     collectors = CollectorRegistry()
     metrics = Metrics(collectors)
     app[keys.SETTINGS] = settings

@@ -6,11 +6,12 @@
 A recommendation that went wrong inside is none of these: it is answered from the ladder.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from aiohttp import web
+
+from server.response import NO_HEADERS, Response
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -20,6 +21,8 @@ class ServiceError(Exception):
 
     status = 500
     title = "Internal error"
+    ends_connection = False
+    """Where the next request would begin is not known any more."""
 
     def __init__(self, detail: str, errors: Sequence[tuple[str, str]] = ()) -> None:
         """Keep `detail` for a person and `errors`, (field, message) pairs, for a program."""
@@ -49,10 +52,7 @@ class BrokenBodyError(ClientError):
     """The body ended too soon, or is not encoded as its headers say."""
 
     title = "Broken body"
-
-    def headers(self) -> dict[str, str]:
-        """Say that the connection ends: where the next request would begin is not known."""
-        return {"Connection": "close"}
+    ends_connection = True
 
 
 class UnauthorizedError(ClientError):
@@ -85,6 +85,22 @@ class ConflictError(ClientError):
 
     status = 409
     title = "Conflict"
+
+
+class MethodError(ClientError):
+    """The path has no such method."""
+
+    status = 405
+    title = "Method not allowed"
+
+    def __init__(self, detail: str, allowed: Sequence[str]) -> None:
+        """Tell the client which methods there are."""
+        super().__init__(detail)
+        self._allowed = allowed
+
+    def headers(self) -> dict[str, str]:
+        """Name the methods."""
+        return {"Allow": ", ".join(self._allowed)}
 
 
 class TooLargeError(ClientError):
@@ -124,11 +140,14 @@ class UnavailableError(ServiceError):
         return {"Retry-After": str(self.retry_after_s)}
 
 
-def problem_response(error: ServiceError, request_id: str) -> web.Response:
+def problem_response(error: ServiceError, request_id: str) -> Response:
     """Return the problem document of `error`."""
-    return problem(
+    response = problem(
         error.status, error.title, error.detail, request_id, error.errors, error.headers()
     )
+    if error.ends_connection:
+        response.force_close()
+    return response
 
 
 def problem(
@@ -137,8 +156,8 @@ def problem(
     detail: str,
     request_id: str,
     errors: Sequence[tuple[str, str]] = (),
-    headers: dict[str, str] | None = None,
-) -> web.Response:
+    headers: Mapping[str, str] = NO_HEADERS,
+) -> Response:
     """Return an RFC 9457 `application/problem+json` response."""
     body: dict[str, Any] = {
         "type": "about:blank",
@@ -149,6 +168,4 @@ def problem(
     }
     if errors:
         body["errors"] = [{"field": field, "message": message} for field, message in errors]
-    return web.Response(
-        body=orjson.dumps(body), status=status, content_type=PROBLEM_TYPE, headers=headers
-    )
+    return Response(orjson.dumps(body), status, PROBLEM_TYPE, headers)

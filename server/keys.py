@@ -37,7 +37,5 @@ STORE: web.AppKey["OnlineStore"] = web.AppKey("store")
 ANSWER: web.RequestKey["Answer"] = web.RequestKey("answer")
 """Which rung of the ladder answered the request, for the metrics."""
 
-REQUEST_ID = web.RequestKey("request_id", str)
-
 STARTED = web.RequestKey("started", float)
 """When the request came in, on the event loop's clock."""

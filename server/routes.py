@@ -1,10 +1,14 @@
 """Every route of the service: method, path, handler, and the label it is counted under."""
 
+from itertools import groupby
+
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from monitoring.labels import Route
+from server.errors import MethodError, NotFoundError
 from server.handlers import docs, events, health, items, models, recommendations, users
+from server.response import Handler, Response
+from server.serving import serving
 
 ROUTES: tuple[tuple[str, str, Handler, Route], ...] = (
     ("POST", "/v1/recommendations", recommendations.recommend, Route.RECOMMENDATIONS),
@@ -24,16 +28,25 @@ ROUTES: tuple[tuple[str, str, Handler, Route], ...] = (
     ("GET", "/docs", docs.page, Route.DOCS),
 )
 
-_LABELS = {path: route for _, path, _, route in ROUTES}
-
 
 def add_routes(app: web.Application) -> None:
-    """Give `app` every route."""
-    for method, path, handler, _ in ROUTES:
-        app.router.add_route(method, path, handler)
+    """Give `app` every route, and an answer to what is none."""
+    router = app.router
+    for path, routes in groupby(ROUTES, lambda route: route[1]):
+        methods = []
+        for method, _, handler, label in routes:
+            router.add_route(method, path, serving(handler, label, app))
+            methods.append(method)
+        router.add_route("*", path, serving(_no_method(methods), Route.UNMATCHED, app))
+    router.add_route("*", "/{anything:.*}", serving(_nothing_there, Route.UNMATCHED, app))
 
 
-def label_of(request: web.Request) -> Route:
-    """Return the label of the route that `request` matched."""
-    resource = request.match_info.route.resource
-    return _LABELS.get(resource.canonical, Route.UNMATCHED) if resource else Route.UNMATCHED
+def _no_method(allowed: list[str]) -> Handler:
+    async def refuse(request: web.Request) -> Response:
+        raise MethodError(f"{request.method} {request.path[:200]}: see /docs", allowed)
+
+    return refuse
+
+
+async def _nothing_there(request: web.Request) -> Response:
+    raise NotFoundError(f"{request.method} {request.path[:200]}: see /docs")

@@ -6,18 +6,19 @@ from pathlib import Path
 from aiohttp import web
 
 from server.docs_page import docs_page
+from server.response import Response
 
 OPENAPI_PATH = Path(__file__).parents[1] / "openapi.json"
 
 
-async def openapi(_: web.Request) -> web.Response:
+async def openapi(_: web.Request) -> Response:
     """Return the OpenAPI 3.1 document."""
-    return web.Response(body=_document(), content_type="application/json")
+    return Response(_document())
 
 
-async def page(_: web.Request) -> web.Response:
+async def page(_: web.Request) -> Response:
     """Return the document as a page; it needs nothing from elsewhere."""
-    return web.Response(text=_page(), content_type="text/html")
+    return Response(_page().encode(), content_type="text/html; charset=utf-8")
 
 
 @cache

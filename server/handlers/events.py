@@ -12,6 +12,7 @@ from server import keys
 from server.body import MAX_EVENTS_BODY, read_body
 from server.errors import InvalidError, UnavailableError
 from server.event_batch import parse_events
+from server.response import Response
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ APPEND_TIMEOUT_S = 2.0
 """How long a post waits for the store. The events may be kept all the same, or sent again."""
 
 
-async def append(request: web.Request) -> web.Response:
+async def append(request: web.Request) -> Response:
     """Keep the events, make them visible to the next answer, and acknowledge."""
     events = parse_events(await read_body(request, MAX_EVENTS_BODY))
     metrics = request.app[keys.METRICS]
@@ -34,4 +35,4 @@ async def append(request: web.Request) -> web.Response:
         log.warning("events refused: %s", str(error) or "the store is late")
         raise UnavailableError("events cannot be kept now, send them again", 1) from None
     metrics.events(appended.accepted, appended.duplicates)
-    return web.Response(status=202, body=orjson.dumps(appended), content_type="application/json")
+    return Response(orjson.dumps(appended), 202)

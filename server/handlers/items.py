@@ -11,9 +11,10 @@ from server import keys
 from server.errors import NotFoundError
 from server.last_known import NOTHING
 from server.query import DEFAULT_K, MAX_K, parse_count, parse_path_id
+from server.response import Response
 
 
-async def similar(request: web.Request) -> web.Response:
+async def similar(request: web.Request) -> Response:
     """Return the neighbours of an item."""
     k = parse_count(request.query, "k", DEFAULT_K, MAX_K)
     model = request.app[keys.MODELS].require()
@@ -25,7 +26,7 @@ async def similar(request: web.Request) -> web.Response:
     return _listed({"item_id": item_id}, items, model.version)
 
 
-async def popular(request: web.Request) -> web.Response:
+async def popular(request: web.Request) -> Response:
     """Return what a segment buys, or everybody."""
     k = parse_count(request.query, "k", DEFAULT_K, MAX_K)
     model = request.app[keys.MODELS].require()
@@ -37,6 +38,6 @@ async def popular(request: web.Request) -> web.Response:
     return _listed({"segment": name}, items, model.version)
 
 
-def _listed(subject: dict[str, Any], items: Sequence[RankedItem], version: str) -> web.Response:
+def _listed(subject: dict[str, Any], items: Sequence[RankedItem], version: str) -> Response:
     body = orjson.dumps({**subject, "items": items, "model_version": version})
-    return web.Response(body=body, content_type="application/json")
+    return Response(body)

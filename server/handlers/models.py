@@ -12,10 +12,11 @@ from models.registry import Registry
 from server import keys
 from server.admin import admin
 from server.errors import ConflictError, NotFoundError
+from server.response import Response
 
 
 @admin
-async def show(request: web.Request) -> web.Response:
+async def show(request: web.Request) -> Response:
     """Return every bundle, newest first, and which aliases name it."""
     told = await asyncio.to_thread(_told, request.app[keys.REGISTRY])
     serving = request.app[keys.MODELS].model
@@ -23,7 +24,7 @@ async def show(request: web.Request) -> web.Response:
 
 
 @admin
-async def promote(request: web.Request) -> web.Response:
+async def promote(request: web.Request) -> Response:
     """Verify a bundle, make it the production model and serve it."""
     registry, version = request.app[keys.REGISTRY], request.match_info["version"]
     known = await asyncio.to_thread(lambda: {each.version for each in registry.manifests()})
@@ -37,7 +38,7 @@ async def promote(request: web.Request) -> web.Response:
 
 
 @admin
-async def rollback(request: web.Request) -> web.Response:
+async def rollback(request: web.Request) -> Response:
     """Make the previous model the production model again and serve it."""
     try:
         await asyncio.to_thread(request.app[keys.REGISTRY].rollback)
@@ -46,7 +47,7 @@ async def rollback(request: web.Request) -> web.Response:
     return await _served(request)
 
 
-async def _served(request: web.Request) -> web.Response:
+async def _served(request: web.Request) -> Response:
     registry, models = request.app[keys.REGISTRY], request.app[keys.MODELS]
     await models.refresh()
     aliases = await asyncio.to_thread(_aliases, registry)
@@ -74,5 +75,5 @@ def _summary(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _json(told: dict[str, Any]) -> web.Response:
-    return web.Response(body=orjson.dumps(told), content_type="application/json")
+def _json(told: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(told))

@@ -10,9 +10,10 @@ from server.answer import encode_answer
 from server.body import read_body
 from server.deadline import Deadline
 from server.query import parse_query
+from server.response import Response
 
 
-async def recommend(request: web.Request) -> web.Response:
+async def recommend(request: web.Request) -> Response:
     """Answer with a list, before the deadline that began when the request came in."""
     query = parse_query(await read_body(request))
     app = request.app
@@ -23,4 +24,4 @@ async def recommend(request: web.Request) -> web.Response:
     answered = monotonic()
     body = encode_answer(answer, query.user_id, answered - started)
     app[keys.METRICS].stage(Stage.ENCODE, monotonic() - answered)
-    return web.Response(body=body, content_type="application/json")
+    return Response(body)

@@ -21,29 +21,30 @@ from server import keys
 from server.admin import admin
 from server.errors import UnavailableError
 from server.query import parse_path_id
+from server.response import Response
 
 STORE_TIMEOUT_S = 2.0
 _TYPE_NAMES = {code: kind.value for kind, code in TYPE_CODES.items()}
 
 
 @admin
-async def show(request: web.Request) -> web.Response:
+async def show(request: web.Request) -> Response:
     """Return profile, events and features of the shopper, as the next answer would see them."""
     user_id = parse_path_id(request.match_info, "user_id")
     async with _reachable():
         (read,) = await request.app[keys.STORE].read([ShopperQuery(user_id, "")])
     told = _told(user_id, read.state, request.app[keys.MODELS].model)
-    return web.Response(body=orjson.dumps(told), content_type="application/json")
+    return Response(orjson.dumps(told))
 
 
 @admin
-async def forget(request: web.Request) -> web.Response:
+async def forget(request: web.Request) -> Response:
     """Remove the shopper online at once, and offline as soon as the event log is read."""
     user_id = parse_path_id(request.match_info, "user_id")
     async with _reachable():
         await request.app[keys.STORE].forget(user_id)
     request.app[keys.LAST_KNOWN].forget(user_id)
-    return web.Response(status=204)
+    return Response(status=204)
 
 
 @asynccontextmanager
