@@ -7,7 +7,7 @@ from hashlib import sha1
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -15,8 +15,11 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from features.errors import FeaturesError, InputError, StoreError, StoreFullError, StoreTimeoutError
+from features.pipeline import Address, Pipeline
 
 Client: TypeAlias = "Redis | RedisCluster"
+Commands: TypeAlias = "Pipeline | Redis | RedisCluster"
+"""Whatever executes one command."""
 
 CLUSTER_SCHEMES = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
 """Schemes that name any node of a cluster, and what its nodes speak."""
@@ -27,11 +30,11 @@ SOCKET_TIMEOUT_S = 1.0
 _FULL = ("OOM", "MISCONF", "FULL", "READONLY", "NOREPLICAS")
 
 
-def connect(url: str, *, connections: int, wait_s: float | None = None) -> Client:
+def connect(url: str, *, connections: int) -> Client:
     """Return a client of at most `connections` connections, without retries, not connected yet.
 
-    Beyond the limit a command waits `wait_s` for a connection, or fails at once if None.
-    Raises `InputError` where the url is none.
+    Beyond the limit a command waits `SOCKET_TIMEOUT_S` for a connection. Raises `InputError`
+    where the url is none.
     """
     settings = {
         "socket_timeout": SOCKET_TIMEOUT_S,
@@ -46,13 +49,9 @@ def connect(url: str, *, connections: int, wait_s: float | None = None) -> Clien
         if scheme in CLUSTER_SCHEMES:
             node = f"{CLUSTER_SCHEMES[scheme]}://{rest}"
             return RedisCluster.from_url(node, max_connections=connections, **settings)
-        if wait_s is None:
-            return Redis.from_pool(
-                ConnectionPool.from_url(url, max_connections=connections, **settings)
-            )
         return Redis.from_pool(
             BlockingConnectionPool.from_url(
-                url, max_connections=connections, timeout=wait_s, **settings
+                url, max_connections=connections, timeout=SOCKET_TIMEOUT_S, **settings
             )
         )
     except ValueError as error:
@@ -60,6 +59,16 @@ def connect(url: str, *, connections: int, wait_s: float | None = None) -> Clien
             f"CUVEE_REDIS_URL: expected redis://, rediss://, unix:// or redis+cluster://, "
             f"got {_without_password(url)!r:.80} ({error})"
         ) from error
+
+
+def connect_commands(url: str, *, connections: int) -> Commands:
+    """Return what executes single commands at the least cost: redis-py only where it must be.
+
+    Raises `InputError` where the url is none.
+    """
+    client = connect(url, connections=connections)
+    address = Address.of(url)
+    return client if address is None else Pipeline(address, SOCKET_TIMEOUT_S)
 
 
 def _without_password(url: str) -> str:
@@ -104,6 +113,13 @@ class Script:
         """Read `NAME.lua`."""
         self.body = Path(__file__).with_name(f"{name}.lua").read_bytes()
         self.sha = sha1(self.body, usedforsecurity=False).hexdigest()
+
+    async def once(self, client: Commands, call: "Call") -> None:
+        """Make one call, and again where the server lost the script."""
+        try:
+            await client.execute_command("EVALSHA", self.sha, *call)
+        except NoScriptError:
+            await client.execute_command("EVAL", self.body, *call)
 
     async def run(self, client: Client, calls: Sequence["Call"]) -> list[Any]:
         """Make all calls in one round trip, and a second where the server lost the script.

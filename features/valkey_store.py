@@ -26,7 +26,17 @@ from features.history import HISTORY_CAP, RECENT_CAP
 from features.ids import stable_hash
 from features.online import STRANGER, Appended, ShopperQuery, ShopperRead, ShopperState
 from features.stream_entries import FORGET, encode_event, stamp_of
-from features.valkey_client import Call, Client, Script, call, connect, translate, translated
+from features.valkey_client import (
+    Call,
+    Client,
+    Commands,
+    Script,
+    call,
+    connect,
+    connect_commands,
+    translate,
+    translated,
+)
 from features.values import (
     VERSION,
     Profile,
@@ -46,8 +56,9 @@ FORGOTTEN_TTL_S = 7 * 86_400
 STREAM_LIMIT = 1_000_000
 """Entries the stream may hold unread; beyond, `append` raises `StoreFullError`."""
 
-READ_CONNECTIONS = 16
 WRITE_CONNECTIONS = 16
+READ_CONNECTIONS = 16
+"""Where redis-py reads."""
 
 _CHUNK = 256
 _LAYOUT = bytes([VERSION])
@@ -58,6 +69,8 @@ T = TypeVar("T")
 class ValkeyStore:
     """An `OnlineStore` over one url. Reads and writes have connections of their own.
 
+    What the request path reads and caches goes through a `Pipeline`, the rest through redis-py.
+
     Make one per event loop and `close` it. Whatever goes wrong is a `StoreError`.
     """
 
@@ -65,7 +78,6 @@ class ValkeyStore:
         self,
         url: str,
         *,
-        read_connections: int = READ_CONNECTIONS,
         write_connections: int = WRITE_CONNECTIONS,
         ring_ttl_s: int = RING_TTL_S,
         stream_limit: int = STREAM_LIMIT,
@@ -75,9 +87,8 @@ class ValkeyStore:
 
         `clock` only chooses the window in which event ids are remembered.
         """
-        self._reads = connect(url, connections=read_connections)
-        self._writes = connect(url, connections=write_connections, wait_s=1.0)
-        self._fetch = _fetch_by_slot if isinstance(self._reads, RedisCluster) else _fetch_at_once
+        self._writes = connect(url, connections=write_connections)
+        self._reads = connect_commands(url, connections=READ_CONNECTIONS)
         self._ring_ttl_s = ring_ttl_s
         self._stream_limit = stream_limit
         self._clock = clock
@@ -92,7 +103,7 @@ class ValkeyStore:
         if not queries:
             return []
         try:
-            values = await self._fetch(self._reads, queries)
+            values = await self._fetch(queries)
             return [_decode(query, *four) for query, four in zip(queries, values, strict=True)]
         except StoreError:
             raise
@@ -104,9 +115,9 @@ class ValkeyStore:
         user_id, bucket = query.user_id, keys.bucket_name(query.bucket)
         value = encode_answer(answer, stable_hash(user_id), bucket)
         where = (keys.answer_key(user_id, query.bucket), keys.buckets_key(user_id))
-        await self._run(
-            self._scripts.put_answer, [call(where, value, max(1, round(ttl_s * 1000)), bucket)]
-        )
+        arguments = call(where, value, max(1, round(ttl_s * 1000)), bucket)
+        async with translated():
+            await self._scripts.put_answer.once(self._reads, arguments)
 
     async def append(self, events: Sequence[Event]) -> Appended:
         """Take events durably and make them visible to the next read; idempotent by event id.
@@ -192,6 +203,11 @@ class ValkeyStore:
         """Return the client for writes, for what consumers do with the stream."""
         return self._writes
 
+    async def _fetch(self, queries: Sequence[ShopperQuery]) -> list[list[Any]]:
+        if isinstance(self._reads, RedisCluster):
+            return await _fetch_by_slot(self._reads, queries)
+        return await _fetch_at_once(self._reads, queries)
+
     async def _run(self, script: Script, calls: Sequence[Call]) -> list[Any]:
         if not calls:
             return []
@@ -243,7 +259,7 @@ class _Scripts:
         self.put_profile = Script("put_profile")
 
 
-async def _fetch_at_once(client: Client, queries: Sequence[ShopperQuery]) -> list[list[Any]]:
+async def _fetch_at_once(client: Commands, queries: Sequence[ShopperQuery]) -> list[list[Any]]:
     """Fetch all values in one command."""
     wanted = [key for query in queries for key in keys.read_keys(query.user_id, query.bucket)]
     values = await client.execute_command("MGET", *wanted)
@@ -252,7 +268,7 @@ async def _fetch_at_once(client: Client, queries: Sequence[ShopperQuery]) -> lis
     return [values[at : at + 4] for at in range(0, len(values), 4)]
 
 
-async def _fetch_by_slot(client: Client, queries: Sequence[ShopperQuery]) -> list[list[Any]]:
+async def _fetch_by_slot(client: RedisCluster, queries: Sequence[ShopperQuery]) -> list[list[Any]]:
     """Fetch each shopper's values with a command of one slot, one round trip a node."""
     pipeline = client.pipeline(transaction=False)
     for query in queries:

@@ -1,7 +1,5 @@
 """How much is taken on at once: personal answers up to a limit, constant ones beyond, then 503."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import Enum, auto
 
 from server.errors import UnavailableError
@@ -23,13 +21,16 @@ class Gate:
         self._hard_limit = hard_limit
         self.inflight = 0
 
-    @contextmanager
-    def admit(self) -> Iterator[Admission]:
-        """Hold a place for one request; raise `UnavailableError` past the hard limit."""
+    def enter(self) -> Admission:
+        """Take a place, to be given back by `leave`.
+
+        Raises `UnavailableError` past the hard limit.
+        """
         if self.inflight >= self._hard_limit:
             raise UnavailableError(f"{self._hard_limit} requests are under way")
         self.inflight += 1
-        try:
-            yield Admission.FULL if self.inflight <= self._max_inflight else Admission.LADDER
-        finally:
-            self.inflight -= 1
+        return Admission.FULL if self.inflight <= self._max_inflight else Admission.LADDER
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self.inflight -= 1

@@ -4,10 +4,12 @@
                              └─ run([a, b, c]) ─ each gets its own result or its own error
 
 What arrives while the allowed batches are under way becomes the next batch. Every waiter has
-its own deadline; one that gives up or goes away takes nothing from the others.
+its own deadline; one that gives up or goes away takes nothing from the others. One timer serves
+all of them: it is set for the earliest deadline, and most often finds nobody waiting any more.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
@@ -15,6 +17,10 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+_TIMER_STEP_S = 1e-3
+"""uvloop's timers know whole milliseconds: a deadline so near has come."""
 
 
 class SaturatedError(Exception):
@@ -44,6 +50,9 @@ class Coalescer(Generic[Item, Result]):
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._scheduled = False
+        self._deadlines: dict[asyncio.Future[Result], float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
 
     async def submit(self, item: Item, deadline: float) -> Result:
         """Return the result for `item`.
@@ -55,18 +64,39 @@ class Coalescer(Generic[Item, Result]):
             raise SaturatedError
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
-        timer = loop.call_later(deadline - monotonic(), _expire, future)
+        self._deadlines[future] = deadline
+        if deadline < self._timer_at:
+            self._set_timer(loop, deadline)
         self._waiting.append((item, future))
         self._schedule(loop)
         try:
             return await future
         finally:
-            timer.cancel()
+            del self._deadlines[future]
 
     async def close(self) -> None:
         """Wait for the calls under way; new submissions are the caller's to stop."""
         while self._running:
             await asyncio.wait(self._running)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_later(at - monotonic(), self._expire, loop)
+        self._timer_at = at
+
+    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let those go whose time is up, and come back for the next."""
+        self._timer, self._timer_at = None, math.inf
+        now = monotonic() + _TIMER_STEP_S
+        for future, deadline in self._deadlines.items():
+            if deadline <= now and not future.done():
+                future.set_exception(TimeoutError())
+        left = [at for future, at in self._deadlines.items() if not future.done()]
+        if left:
+            self._set_timer(loop, min(left))
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._scheduled and len(self._running) < self._max_running:
@@ -101,11 +131,6 @@ class Coalescer(Generic[Item, Result]):
         self._running.discard(task)
         if self._waiting:
             self._schedule(task.get_loop())
-
-
-def _expire(future: "asyncio.Future[Result]") -> None:
-    if not future.done():
-        future.set_exception(TimeoutError())
 
 
 def _settle(future: "asyncio.Future[Result]", result: Result | Exception) -> None:

@@ -1,4 +1,7 @@
-"""How late the event loop is: every other promise of the service rests on it."""
+"""What happens four times a second: how late the loop is, and what the metrics noted.
+
+Every other promise of the service rests on the first.
+"""
 
 import asyncio
 from time import monotonic
@@ -9,8 +12,9 @@ INTERVAL_S = 0.25
 
 
 async def watch_loop_lag(metrics: Metrics) -> None:
-    """Record, four times a second and for ever, how much later than asked the loop woke us."""
+    """Record for ever how much later than asked the loop woke us, and enter what was noted."""
     while True:
         due = monotonic() + INTERVAL_S
         await asyncio.sleep(INTERVAL_S)
         metrics.loop_lag(monotonic() - due)
+        metrics.enter()

@@ -66,11 +66,14 @@ class Recommender:
         Raises `UnavailableError` where there is no model at all, or past the hard limit.
         """
         model = self.models.require()
-        with self.gate.admit() as admission:
+        admission = self.gate.enter()
+        try:
             if admission is Admission.LADDER:
                 answer = self._popular(query, model, Reason.OVERLOAD)
             else:
                 answer = await self._climb(query, model, deadline)
+        finally:
+            self.gate.leave()
         if answer.reason is not None:
             self.metrics.fallback(answer.reason)
         return answer

@@ -32,6 +32,7 @@ async def ready(request: web.Request) -> Response:
 
 async def metrics(request: web.Request) -> Response:
     """Return what Prometheus scrapes, of all workers."""
+    request.app[keys.METRICS].enter()
     body, content_type = await asyncio.to_thread(render, request.app[keys.COLLECTORS])
     return Response(body, content_type=content_type)
 

@@ -122,11 +122,13 @@ def test_alerts_fire_in_a_real_prometheus(registry: CollectorRegistry, prometheu
     metrics = Metrics(registry)
     metrics.model("v1")
     metrics.request(Route.RECOMMENDATIONS, Source.MODEL, 200, 0.02)
+    metrics.enter()
     _poll(lambda: _value(prometheus, "cuvee:window60s:request_count") == 0)
     assert _firing(prometheus) == set()
 
     metrics.request(Route.RECOMMENDATIONS, Source.SEGMENT, 200, 0.25)
     metrics.fallback(Reason.FEATURE_TIMEOUT)
+    metrics.enter()
 
     _poll(lambda: {"CuveeHighLatency", "CuveeFallbackUsed"} <= _firing(prometheus))
     _poll(lambda: (_value(prometheus, "cuvee:window60s:request_count") or 0) > 0.5)

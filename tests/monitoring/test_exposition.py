@@ -18,10 +18,12 @@ from monitoring.exposition import render
 from monitoring.metrics import BreakerState, Metrics, Reason, Route, Source
 metrics = Metrics(registry := CollectorRegistry())
 metrics.model(sys.argv[1])
-metrics.inflight(3)
+for _ in range(3):
+    metrics.inflight_inc()
 metrics.fallback(Reason.OVERLOAD)
 metrics.request(Route.RECOMMENDATIONS, Source.MODEL, 200, 0.01)
 metrics.breaker(BreakerState.OPEN if sys.argv[1] == "v2" else BreakerState.CLOSED)
+metrics.enter()
 print("ready", flush=True)
 for line in sys.stdin:
     sys.stdout.write(render(registry)[0].decode() + "# EOF\\n")

@@ -1,7 +1,7 @@
 """The metrics of one worker: names, buckets, children at zero, methods."""
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from monitoring.exposition import render
 from monitoring.metrics import (
@@ -15,6 +15,7 @@ from monitoring.metrics import (
     Source,
     Stage,
 )
+from monitoring.tallies import Count, Durations
 
 
 @pytest.fixture
@@ -58,6 +59,7 @@ def test_objectives_are_exact_buckets() -> None:
 def test_request_moves_duration_and_status(metrics: Metrics, registry: CollectorRegistry) -> None:
     """One answer is one observation of its rung and one count of its status."""
     metrics.request(Route.RECOMMENDATIONS, Source.MODEL, 200, 0.03)
+    metrics.enter()
 
     labels = {"route": "recommendations", "source": "model"}
     name = "cuvee_request_duration_seconds"
@@ -90,6 +92,7 @@ def test_statuses_stay_a_closed_set(metrics: Metrics, registry: CollectorRegistr
     metrics.request(Route.DOCS, None, 404, 0.001)
     metrics.request(Route.DOCS, None, 777, 0.001)
     metrics.request(Route.DOCS, None, 778, 0.001)
+    metrics.enter()
 
     value = registry.get_sample_value
     assert value("cuvee_requests_total", {"route": "docs", "status": "404"}) == 1
@@ -118,12 +121,13 @@ def test_small_methods(metrics: Metrics, registry: CollectorRegistry) -> None:
     metrics.events(3, 2)
     metrics.client_gone()
     metrics.log_dropped(4)
-    metrics.inflight(7)
+    metrics.inflight_inc()
     metrics.inflight_inc()
     metrics.inflight_dec()
     metrics.breaker(BreakerState.OPEN)
     metrics.batch(32)
     metrics.loop_lag(-0.001)
+    metrics.enter()
 
     value = registry.get_sample_value
     assert value("cuvee_stage_duration_seconds_sum", {"stage": "rank"}) == 0.002
@@ -134,7 +138,7 @@ def test_small_methods(metrics: Metrics, registry: CollectorRegistry) -> None:
     assert value("cuvee_events_total", {"result": "duplicate"}) == 2
     assert value("cuvee_client_gone_total") == 1
     assert value("cuvee_log_dropped_total") == 4
-    assert value("cuvee_inflight_requests") == 7
+    assert value("cuvee_inflight_requests") == 1
     assert value("cuvee_breaker_state") == 2
     assert value("cuvee_batch_size_bucket", {"le": "32.0"}) == 1
     assert value("cuvee_event_loop_lag_seconds_sum") == 0
@@ -148,3 +152,32 @@ def test_one_worker_shows_its_process(registry: CollectorRegistry) -> None:
     assert content_type.startswith("text/plain")
     assert b"\nprocess_resident_memory_bytes " in text
     assert b"\npython_gc_collections_total{" in text
+
+
+def test_entering_is_observing(registry: CollectorRegistry) -> None:
+    """Many durations entered at once leave what as many observations do, and no time twice."""
+    one, other = (
+        Histogram(name, name, buckets=LATENCY_BUCKETS_S, registry=registry)
+        for name in ("one", "other")
+    )
+    told = [0.0, 0.0005, 0.000500001, 0.05, 0.07, 0.5, 0.50001, 9e9, 0.003, 0.003]
+    durations = Durations(one)
+    for seconds in told:
+        durations.add(seconds)
+        other.observe(seconds)
+    assert [durations.enter(), durations.enter()] == [len(told), 0]
+    for bound in (*LATENCY_BUCKETS_S, float("inf")):
+        labels = {"le": str(bound).replace("inf", "+Inf")}
+        assert registry.get_sample_value("one_bucket", labels) == registry.get_sample_value(
+            "other_bucket", labels
+        )
+    assert registry.get_sample_value("one_sum") == registry.get_sample_value("other_sum")
+
+
+def test_a_count_is_entered_once(registry: CollectorRegistry) -> None:
+    """What was entered is not entered again."""
+    count = Count(Counter("some", "some", registry=registry))
+    for total in (3, 3, 5):
+        count.total = total
+        count.enter()
+        assert registry.get_sample_value("some_total") == total

@@ -1,0 +1,62 @@
+"""What the request path counts, kept as plain numbers until somebody enters them.
+
+Prometheus' own children lock, and with several workers write a file: 1 to 3 µs each, ten times
+a request. Appending to a list or adding to an integer costs a fraction of that; entering a
+quarter of a second's worth at once costs next to nothing a request.
+
+Counting is for one thread; entering may happen on another, one at a time.
+"""
+
+import numpy as np
+from prometheus_client import Counter, Histogram
+
+
+class Count:
+    """How often something happened."""
+
+    __slots__ = ("_child", "_entered", "total")
+
+    def __init__(self, child: Counter) -> None:
+        """Count for `child`."""
+        self._child = child
+        self._entered = 0
+        self.total = 0
+        """Add to it."""
+
+    def enter(self) -> None:
+        """Tell the child what it was not told yet."""
+        total = self.total
+        if total != self._entered:
+            self._child.inc(total - self._entered)
+            self._entered = total
+
+
+class Durations:
+    """How long something took, in seconds, each time; anything a histogram may hold."""
+
+    __slots__ = ("_child", "add", "seconds")
+
+    def __init__(self, child: Histogram) -> None:
+        """Observe for `child`."""
+        self._child = child
+        self.seconds: list[float] = []
+        self.add = self.seconds.append
+        """Keep one more."""
+
+    def enter(self) -> int:
+        """Tell the child what was kept, and return how many they were."""
+        count = len(self.seconds)
+        if count:
+            told = self.seconds[:count]
+            del self.seconds[:count]  # others may have come behind them
+            _observe(self._child, told)
+        return count
+
+
+def _observe(child: Histogram, seconds: list[float]) -> None:
+    """Do what `child.observe` does for each, in one pass: it has no method for many."""
+    places = np.searchsorted(child._upper_bounds, seconds)  # noqa: SLF001
+    for bucket, count in zip(child._buckets, np.bincount(places).tolist(), strict=False):  # noqa: SLF001
+        if count:
+            bucket.inc(count)
+    child._sum.inc(sum(seconds))  # noqa: SLF001
