@@ -79,12 +79,16 @@ class Pipeline:
             connection = await self._connected()
         return await connection.send(command)
 
+    def reset(self) -> None:
+        """Give the connection up with all that wait on it; the next command makes another."""
+        if self._connection is not None:
+            self._connection.abort(RedisConnectionError("given up"))
+
     async def aclose(self) -> None:
-        """Give up the connection."""
+        """End the connection, and one that is being made."""
         if self._connecting is not None:
             self._connecting.cancel()
-        if self._connection is not None:
-            self._connection.abort(RedisConnectionError("closed"))
+        self.reset()
 
     async def _connected(self) -> "_Connection":
         """Return the connection that is being made: one for all who wait."""

@@ -25,6 +25,7 @@ from features.events import RECORD, Event, Records, pack_event
 from features.history import HISTORY_CAP, RECENT_CAP
 from features.ids import stable_hash
 from features.online import STRANGER, Appended, ShopperQuery, ShopperRead, ShopperState
+from features.pipeline import Pipeline
 from features.stream_entries import FORGET, encode_event, stamp_of
 from features.valkey_client import (
     Call,
@@ -105,10 +106,10 @@ class ValkeyStore:
         try:
             values = await self._fetch(queries)
             return [_decode(query, *four) for query, four in zip(queries, values, strict=True)]
-        except StoreError:
-            raise
         except Exception as error:  # see `translated`
-            raise translate(error) from error
+            if isinstance(self._reads, Pipeline):
+                self._reads.reset()  # whose answer comes next cannot be known
+            raise error if isinstance(error, StoreError) else translate(error) from error
 
     async def put_answer(self, query: ShopperQuery, answer: bytes, ttl_s: float) -> None:
         """Keep `answer` under the shopper and bucket for `ttl_s` seconds."""
