@@ -6,12 +6,13 @@ rings that are kept per shopper, whose caps are part of the definition: a shoppe
 events looks the same online and offline.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from features.events import TYPE_CODES, VALUE_SCALE, EventType, Records, type_codes
+from features.events import RECORD, TYPE_CODES, VALUE_SCALE, EventType, Records, type_codes
 
 RECENT_CAP = 200
 """Latest events kept of any type but impressions (ring `recent`)."""
@@ -38,25 +39,42 @@ for _kind, _grade in _FIXED_GRADES.items():
     _CODE_GRADES[TYPE_CODES[_kind]] = _grade
 
 _RATING = TYPE_CODES[EventType.RATING]
-_REFUSED = TYPE_CODES[EventType.NOT_INTERESTED]
-_OWNED = np.zeros(16, bool)
-_OWNED[[TYPE_CODES[kind] for kind in HISTORY_TYPES]] = True
+_ADDED = TYPE_CODES[EventType.ADD_TO_CART]
+_OWNED, _REFUSED = 1, 2
+_MARKS = np.zeros(16, np.uint8)
+_MARKS[[TYPE_CODES[kind] for kind in HISTORY_TYPES]] = _OWNED
+_MARKS[TYPE_CODES[EventType.NOT_INTERESTED]] |= _REFUSED
 _BASKET = np.zeros(16, bool)
 _BASKET[[TYPE_CODES[EventType.ADD_TO_CART], TYPE_CODES[EventType.REMOVE_FROM_CART]]] = True
-_ADDED = TYPE_CODES[EventType.ADD_TO_CART]
+_NEVER = np.iinfo(np.int64).max
+
+Ints = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
-class GradedItems:
-    """The items that describe a taste, latest last: hashes uint64[n], grades float32[n]."""
+class Tastes:
+    """What the events of many shoppers say of items.
 
-    items: npt.NDArray[np.uint64]
+    `graded_by` int64[g], `graded` uint64[g] and `grades` float32[g]: shopper, item hash and grade,
+    shoppers in order, and of each the item told of last is last. `blocked_by` int64[b] and
+    `blocked` uint64[b]: what must not be shown to whom, bought, rated, refused, or in the basket
+    now.
+    """
+
+    graded_by: Ints
+    graded: Hashes
     grades: npt.NDArray[np.float32]
+    blocked_by: Ints
+    blocked: Hashes
 
 
 def grades_of(records: Records) -> npt.NDArray[np.float32]:
     """Return the grade of each record, float32[n] in 0..1; 0 says nothing of taste."""
-    codes = type_codes(records)
+    return _grades(type_codes(records), records)
+
+
+def _grades(codes: npt.NDArray[np.uint32], records: Records) -> npt.NDArray[np.float32]:
     grades = _CODE_GRADES[codes]
     rated = codes == _RATING
     if rated.any():
@@ -68,46 +86,66 @@ def grades_of(records: Records) -> npt.NDArray[np.float32]:
     return grades
 
 
-def graded_items(records: Records, limit: int = GRADED_ITEMS) -> GradedItems:
-    """Return the latest `limit` distinct graded items of one shopper's time-sorted `records`.
+def tastes_of(records: Records, shoppers: Ints, limit: int = GRADED_ITEMS) -> Tastes:
+    """Return what time-sorted `records` say, `shoppers` (int64[n], ascending) telling whose.
 
-    An item met more than once counts with its best grade; a refused item counts not at all.
+    Of a shopper the latest `limit` distinct graded items count. An item met more than once has
+    its best grade; a refused one has none.
     """
-    grades = grades_of(records)
-    told = grades > 0
-    best: dict[int, float] = {}  # for so few items quicker than sorting them in numpy
-    for item, grade in zip(records["item"][told].tolist(), grades[told].tolist(), strict=True):
-        best[item] = max(best.pop(item, 0.0), grade)
-    for item in refused_items(records).tolist():
-        best.pop(item, None)
-    latest = list(best.items())[-limit:]
-    return GradedItems(
-        np.array([item for item, _ in latest], np.uint64),
-        np.array([grade for _, grade in latest], np.float32),
-    )
-
-
-def refused_items(records: Records) -> npt.NDArray[np.uint64]:
-    """Return the hashes of the items the shopper is not interested in."""
-    refused: npt.NDArray[np.uint64] = records["item"][type_codes(records) == _REFUSED]
-    return refused
-
-
-def blocked_items(records: Records) -> npt.NDArray[np.uint64]:
-    """Return the hashes that must not be shown: bought, rated, refused, or in the basket now."""
-    codes = type_codes(records)
-    owned = records["item"][_OWNED[codes]]
+    items, codes = np.ascontiguousarray(records["item"]), type_codes(records)
+    grades = _grades(codes, records)
+    order = np.lexsort((items, shoppers))
+    items, by, codes, grades = items[order], shoppers[order], codes[order], grades[order]
+    first = _groups(items, by)
+    items, by = items[first], by[first]
+    if not len(first):
+        return Tastes(by, items, grades, by, items)
+    marks = np.bitwise_or.reduceat(_MARKS[codes], first)
+    best = np.maximum.reduceat(grades, first)
+    told = np.flatnonzero((best > 0) & (marks < _REFUSED))
+    last = np.maximum.reduceat(np.where(grades > 0, order, -1), first)
+    told = _latest(told[np.argsort(last[told])], by, limit)
+    blocked = marks > 0
     basket = _BASKET[codes]
-    if not basket.any():
-        return np.unique(owned)
-    items, moves = records["item"][basket][::-1], codes[basket][::-1]
-    held, latest = np.unique(items, return_index=True)
-    return np.union1d(owned, held[moves[latest] == _ADDED])
+    if basket.any():
+        # Even for taken out, odd for put in, and the later the larger.
+        moves = np.where(basket, 2 * order + (codes == _ADDED), -2)
+        blocked |= np.maximum.reduceat(moves, first) % 2 == 1
+    return Tastes(by[told], items[told], best[told], by[blocked], items[blocked])
 
 
-def merge_rings(recent: Records, history: Records) -> Records:
-    """Return both time-sorted rings as one: the long one up to where the short one begins."""
-    if not len(recent):
-        return history
-    older = history[: np.searchsorted(history["ts"], recent["ts"][0])]
-    return np.concatenate((older, recent)) if len(older) else recent
+def merge_rings(rings: Sequence[tuple[Records, Records]]) -> tuple[Records, Ints]:
+    """Return the events of each shopper's time-sorted (recent, history), and whose they are.
+
+    The long ring counts up to where the short one begins. Shoppers come one after the other,
+    int64[n] has their numbers.
+    """
+    sizes = np.array([(len(history), len(recent)) for recent, history in rings], np.int64).reshape(
+        -1, 2
+    )
+    parts = [ring for recent, history in rings for ring in (history, recent)]
+    records = np.frombuffer(b"".join(parts), RECORD)  # type: ignore[arg-type] # arrays are buffers
+    ring = np.repeat(np.arange(sizes.size), sizes.ravel())
+    shoppers = ring >> 1
+    if not len(records) or not sizes[:, 0].any():
+        return records, shoppers
+    begins = (np.cumsum(sizes) - sizes.ravel())[1::2]
+    ts = records["ts"]
+    opened = np.where(sizes[:, 1] > 0, ts[np.minimum(begins, len(ts) - 1)], _NEVER)
+    kept = (ring & 1 == 1) | (ts < opened[shoppers])
+    return (records, shoppers) if kept.all() else (records[kept], shoppers[kept])
+
+
+def _groups(items: Hashes, shoppers: Ints) -> Ints:
+    """Return where each shopper's each item begins in what is sorted by both."""
+    begins = np.ones(len(items), bool)
+    begins[1:] = (items[1:] != items[:-1]) | (shoppers[1:] != shoppers[:-1])
+    return np.flatnonzero(begins)
+
+
+def _latest(told: Ints, by: Ints, limit: int) -> Ints:
+    """Return the last `limit` of each shopper."""
+    if len(told) <= limit:
+        return told
+    ends = np.cumsum(np.bincount(by[told]))
+    return told[ends[by[told]] - np.arange(len(told)) <= limit]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.definitions import FEATURES, Feature
-from features.eventlog import EventLog, empty_records, rings
+from features.eventlog import EventLog, rings
 from features.events import Records
 from features.history import merge_rings
 from features.vector import Ints, Moment, Vectors, feature_vectors
@@ -32,13 +32,13 @@ class PointInTime:
 
 def known_at(log: EventLog, users: Sequence[int], moments: Sequence[Moment]) -> PointInTime:
     """Return what the online store held of each shopper just before the moment beside it."""
-    states = [_state(log.of(user), moment) for user, moment in zip(users, moments, strict=True)]
-    ends = np.cumsum([len(state) for state in states], dtype=np.int64)
-    records = np.concatenate(states) if states else empty_records()
-    starts = np.concatenate((np.zeros(1, np.int64), ends[:-1])) if states else ends
-    return PointInTime(records, starts, ends, tuple(moments))
+    records, pairs = merge_rings(
+        [_rings(log.of(user), moment) for user, moment in zip(users, moments, strict=True)]
+    )
+    sizes = np.bincount(pairs, minlength=len(users))
+    ends = np.cumsum(sizes)
+    return PointInTime(records, ends - sizes, ends, tuple(moments))
 
 
-def _state(records: Records, moment: Moment) -> Records:
-    before = np.searchsorted(records["ts"], moment.as_of_ms)
-    return merge_rings(*rings(records[:before]))
+def _rings(records: Records, moment: Moment) -> tuple[Records, Records]:
+    return rings(records[: np.searchsorted(records["ts"], moment.as_of_ms)])

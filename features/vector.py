@@ -6,7 +6,7 @@ integers, so the same pair gives the same bits whatever stands beside it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +20,18 @@ Numbers = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """What the request itself tells: when (milliseconds UTC), from where, and who is known."""
 
     as_of_ms: int
     country: str | None = None
     latitude: float | None = None
     profile: Mapping[str, object] | None = None
+
+    @property
+    def home(self) -> object:
+        """Return where the shopper is, else where they live, else None."""
+        return self.country or (self.profile or {}).get("country")
 
 
 def feature_vectors(

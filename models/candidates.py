@@ -1,13 +1,10 @@
-"""The first stage: every item scored for every shopper of a batch, the best allowed kept."""
-
-from collections.abc import Sequence
+"""The first stage: every item scored for every shopper of a batch, the best kept."""
 
 import numpy as np
 
 from features.history import GRADED_ITEMS
 from models.graphs import Graph
-from models.items import Mask, Rows
-from models.parts import Floats
+from models.parts import Floats, Rows
 
 CANDIDATES = 100
 """How many go on to the ranker, as long as nobody asks for more."""
@@ -27,25 +24,44 @@ class Scorer:
         }
         self._graph = Graph("scorer.onnx", model, inputs, (None, items))
 
-    def scores(self, histories: Sequence[tuple[Rows, Floats]]) -> Floats:
-        """Return float32[histories, items] for (item rows, grades) of each shopper."""
-        longest = max(len(rows) for rows, _ in histories)
+    def scores(self, items: Rows, grades: Floats) -> Floats:
+        """Return float32[b, items] for item rows int64[b, h] (-1 pads) and grades (0 pads)."""
+        longest = items.shape[1]
         width = next((each for each in WIDTHS if each >= longest), longest)
-        items = np.full((len(histories), width), -1, np.int64)
-        grades = np.zeros((len(histories), width), np.float32)
-        for place, (rows, told) in enumerate(histories):
-            items[place, : len(rows)] = rows
-            grades[place, : len(rows)] = told
+        if width > longest:
+            behind = ((0, 0), (0, width - longest))
+            items = np.pad(items, behind, constant_values=-1)
+            grades = np.pad(grades, behind)
         return self._graph.run({"items": items, "grades": grades})
 
 
-def best_allowed(scores: Floats, allowed: Mask, count: int = CANDIDATES) -> tuple[Rows, Floats]:
-    """Return rows and scores of the `count` best allowed items, best first, ties by row."""
-    rows = np.flatnonzero(allowed)
-    told = scores[rows]
-    if count < len(rows):
-        least = np.partition(told, len(rows) - count)[len(rows) - count]
-        good = told >= least  # all that tie for the last place: the order below decides
-        rows, told = rows[good], told[good]
-    order = np.argsort(-told, kind="stable")[:count]
-    return rows[order], told[order]
+def padded(by: Rows, rows: Rows, grades: Floats, count: int) -> tuple[Rows, Rows, Floats]:
+    """Return histories side by side: how long each is, and their items and grades.
+
+    `by` int64[n] (ascending) says whose of `count` shoppers the item `rows` and `grades` are.
+    int64[count], int64[count, h] with -1 behind, float32[count, h] with 0 behind; h is at least 1.
+    """
+    counts = np.bincount(by, minlength=count)
+    shape = count, max(int(counts.max(initial=0)), 1)
+    items, liked = np.full(shape, -1, np.int64), np.zeros(shape, np.float32)
+    place = np.arange(len(by)) - (np.cumsum(counts) - counts)[by]
+    items[by, place] = rows
+    liked[by, place] = grades
+    return counts, items, liked
+
+
+def best(scores: Floats, count: int) -> tuple[Rows, Floats]:
+    """Return rows int64[b, c] and scores float32[b, c] of each row's best, best first, ties by row.
+
+    c is `count`, or as many as there are columns. What has no score (-inf) may stand behind.
+    """
+    rows, columns = scores.shape
+    count = min(count, columns)
+    least = np.partition(scores, columns - count, axis=1)[:, columns - count]
+    # All that tie for the last place are good: the order below decides between them.
+    found = np.flatnonzero(scores >= least[:, None])
+    by, told = found // columns, scores.ravel()[found]
+    order = np.lexsort((-told, by))
+    begins = np.searchsorted(by, np.arange(rows))
+    chosen = order[begins[:, None] + np.arange(count)]
+    return found[chosen] % columns, told[chosen]

@@ -53,8 +53,8 @@ def examples_of(model: Model, window: Window) -> Examples:
     """
     wanted = iter(window.wanted)
     features, labels = [], []
-    for batch in requests_of(model, window):
-        for told in model.ranker_inputs(batch):
+    for batch in requests_of(window):
+        for told in model.ranker_inputs(model.batch(batch)):
             want = next(wanted)
             if told is None:
                 continue

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from features.catalogue import Catalogue
 from features.eventlog import EventLog
-from models.candidates import Scorer
+from models.candidates import Scorer, padded
 from models.choices import Choices
 from models.dataset import Interactions, interactions
 from models.ease import fit_towers
@@ -51,9 +51,11 @@ def _personal(
     towers = fit_towers(matrix, choices.regularisation, seed)
     graph = scorer_graph(towers)
     known = np.flatnonzero(pairs.counts())[:_CHECKED]
-    histories = [(row.indices.astype(np.int64), row.data) for row in map(matrix.getrow, known)]
-    told = Scorer(graph, len(catalogue)).scores(histories)
-    agreement = require_agreement("scorer", list(towers.scores(matrix[known])), list(told))
+    met = matrix[known]
+    by = np.repeat(np.arange(len(known)), np.diff(met.indptr))
+    _, items, grades = padded(by, met.indices, met.data, len(known))
+    told = Scorer(graph, len(catalogue)).scores(items, grades)
+    agreement = require_agreement("scorer", list(towers.scores(met)), list(told))
     personal = Personal(
         scorer=graph,
         inputs=towers.inputs,

@@ -30,7 +30,7 @@ class Items:
         hashes = stable_hashes(self.ids)
         self._order = np.argsort(hashes, kind="stable")
         self._hashes = hashes[self._order]
-        self._masks: OrderedDict[Filters, Mask] = OrderedDict()
+        self._masks: OrderedDict[Filters, tuple[Mask, Mask | None]] = OrderedDict()
         self._remembered = min(max(_REMEMBERED_BYTES // len(self.ids), 4), _MOST_REMEMBERED)
 
     def __len__(self) -> int:
@@ -51,20 +51,26 @@ class Items:
 
     def allowed(self, filters: Filters, blocked: npt.NDArray[np.uint64]) -> Mask:
         """Return bool[items]: what passes `filters` and is not among the `blocked` hashes."""
-        mask = self._passing(filters).copy()
+        mask = self._told(filters)[0].copy()
         if len(blocked):
             rows = self.rows_of(blocked)
             mask[rows[rows >= 0]] = False
         return mask
 
-    def _passing(self, filters: Filters) -> Mask:
-        mask = self._masks.get(filters)
-        if mask is None:
+    def closed(self, filters: Filters) -> Mask | None:
+        """Return bool[items]: what does not pass `filters`; None where all pass."""
+        return self._told(filters)[1]
+
+    def _told(self, filters: Filters) -> tuple[Mask, Mask | None]:
+        """Return what passes, and what does not if anything."""
+        told = self._masks.get(filters)
+        if told is None:
             mask = self._compute(filters)
-            self._masks[filters] = mask
+            told = mask, None if mask.all() else ~mask
+            self._masks[filters] = told
             if len(self._masks) > self._remembered:
                 self._masks.popitem(last=False)
-        return mask
+        return told
 
     def _compute(self, filters: Filters) -> Mask:
         mask: Mask = self._in_stock.copy() if filters.in_stock else np.ones(len(self), np.bool_)

@@ -7,42 +7,44 @@ similar the nearest items in the direction of their factors
 
 import time
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from features.events import RECORD, TYPE_CODES, EventType, Records
-from features.history import RECENT_CAP, graded_items
+from features.history import RECENT_CAP
 from features.ids import stable_hashes
 from features.vector import Moment
+from models.batch import Batch
 from models.candidates import WIDTHS
 from models.errors import BundleError
-from models.items import Items, Mask, Rows
-from models.parts import Floats, Parts
-from models.personal import (
-    POPULAR,
-    POPULAR_IN_SEGMENT,
-    SIMILAR_TO,
-    PersonalRanker,
-    Shopper,
+from models.items import Items
+from models.items_json import ItemsJson
+from models.parts import Floats, Parts, Rows
+from models.personal import PersonalRanker
+from models.request import (
+    NO_HASHES,
+    NO_RECORDS,
+    Filters,
+    Hashes,
+    Listed,
+    Ranking,
+    RankRequest,
 )
-from models.request import Filters, RankedItem, RankRequest
-from models.segment_table import GLOBAL, SegmentTable
+from models.segment_table import SegmentTable
 
-Ranked: TypeAlias = list[RankedItem] | Exception | None
-"""What became of one request, see `Model.rank`."""
-
-_NOTHING = np.empty(0, np.uint64)
 _WARM_BATCH = 16
 _WARM_EVENTS = (*WIDTHS[:-1], RECENT_CAP)
 """Lengths of history to rehearse: one for each width the scorer meets."""
+
+_MOST_CONSTANT = 256
+"""Lists of popular items that are kept as they are written."""
 
 
 class Model:
     """Ranks for shoppers, and knows what is popular and what is similar.
 
-    Once warm it changes no more, but for the filters it remembers: any thread may ask it.
+    Once warm it changes no more, but for what it remembers: any thread may ask it.
     """
 
     def __init__(
@@ -64,6 +66,8 @@ class Model:
         self._items = Items(parts.catalogue)
         self._segments = SegmentTable(parts.segments)
         self.segment_names = self._segments.names
+        self._json = ItemsJson(self._items.ids)
+        self._constant: dict[tuple[int, Filters, int], bytes] = {}
         self._personal = (
             None
             if parts.personal is None
@@ -95,68 +99,66 @@ class Model:
         """Return the row of the segment called `name`, None where there is none."""
         return self._segments.named(name)
 
-    def segment_of(self, records: Records) -> int:
-        """Return the taste that a shopper's events speak for, 0 for none."""
-        return self._segments.of_history(*self._graded(records))
+    def shared_segment(self, user_id: str, country: object) -> int:
+        """Return the segment training put the shopper in, else their market's, else everybody."""
+        return self._segments.shared(user_id, country)
 
-    def segment_in_table(self, user_id: str) -> int:
-        """Return the segment training put the shopper in, 0 for none."""
-        return self._segments.of_shopper(user_id)
+    def batch(self, requests: Sequence[RankRequest]) -> Batch:
+        """Return the requests of one run, with what their histories say."""
+        return Batch(requests, self._items, self._segments)
 
-    def market_segment(self, country: object) -> int:
-        """Return the segment of those who live in `country`, 0 for none."""
-        return self._segments.of_market(country)
+    def shoppers(self, batch: Batch) -> list[Ranking]:
+        """Return what is known of each shopper, without items."""
+        return _rankings(batch, [None] * len(batch))
 
-    def rank(self, requests: Sequence[RankRequest]) -> list[Ranked]:
+    def rank(self, batch: Batch) -> list[Ranking]:
         """Return each request's items, best first; k of them as long as so many are allowed.
 
-        None stands for a shopper without a graded item that this model knows, an exception
-        for a request that could not be ranked: it spoils no other request of the batch.
+        `listed` is None for a shopper without a graded item that this model knows. Raises
+        `ModelsError` where a graph fails.
         """
-        try:
-            return self._rank(requests)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is one request's
-            if len(requests) == 1:
-                return [error]
-            return [self.rank([request])[0] for request in requests]
+        if self._personal is None or not batch.counts.any():
+            return self.shoppers(batch)
+        return _rankings(batch, self._personal.rank(batch))
 
-    def popular(
-        self, segment: int, blocked: npt.NDArray[np.uint64], filters: Filters, k: int
-    ) -> list[RankedItem]:
+    def popular(self, segment: int, blocked: Hashes, filters: Filters, k: int) -> Listed:
         """Return what the segment buys, then what everybody buys, without what is not allowed."""
-        return self._popular(segment, self._items.allowed(filters, blocked), k)
+        return self._segments.popular(segment, self._items.allowed(filters, blocked), k)
 
-    def similar(self, index: int, k: int, filters: Filters | None = None) -> list[RankedItem]:
+    def popular_json(self, segment: int, blocked: Hashes, filters: Filters, k: int) -> bytes:
+        """Return `popular` as JSON; what forbids nothing of its own is written once."""
+        if len(blocked):
+            return self.json(self.popular(segment, blocked, filters, k))
+        asked = segment, filters, k
+        if asked not in self._constant:
+            if len(self._constant) >= _MOST_CONSTANT:
+                self._constant.clear()
+            self._constant[asked] = self.json(self.popular(segment, blocked, filters, k))
+        return self._constant[asked]
+
+    def json(self, listed: Listed) -> bytes:
+        """Return items as a JSON array."""
+        return self._json.encode(listed)
+
+    def similar(self, index: int, k: int, filters: Filters | None = None) -> Listed:
         """Return the items nearest to the one in row `index`, without itself.
 
         Where nothing is known of its neighbours, what those buy who like such items.
         """
-        allowed = self._items.allowed(filters or Filters(), _NOTHING)
+        allowed = self._items.allowed(filters or Filters(), NO_HASHES)
         allowed[index] = False
         nearest = None if self._personal is None else self._personal.nearest(index, allowed, k)
-        if nearest is None:
-            segment = self._segments.of_history(np.array([index]), np.ones(1, np.float32))
-            return self._popular(segment, allowed, k)
-        ids = self._items.ids
-        return [
-            RankedItem(ids[row], score, SIMILAR_TO + ids[index])
-            for row, score in zip(*(each.tolist() for each in nearest), strict=True)
-        ]
+        return nearest or self._segments.popular(self._segments.of_item(index), allowed, k)
 
-    def ranker_inputs(self, requests: Sequence[RankRequest]) -> list[tuple[Rows, Floats] | None]:
+    def ranker_inputs(self, batch: Batch) -> list[tuple[Rows, Floats] | None]:
         """Return each request's candidates and what the ranker sees of them, or None.
 
         int64[c] item rows, best by the scorer first, and float32[c, ranker features]: training
         reads them here, so that it sees what serving will.
         """
-        shoppers = self._shoppers(requests)
-        told = [each for each in shoppers if each is not None]
-        if self._personal is None or not told:
-            return [None] * len(requests)
-        chosen = self._personal.candidates(told)
-        matrices = iter(self._personal.matrices(told, chosen))
-        rows = iter([rows for rows, _ in chosen])
-        return [None if each is None else (next(rows), next(matrices)) for each in shoppers]
+        if self._personal is None or not batch.counts.any():
+            return [None] * len(batch)
+        return self._personal.ranker_inputs(batch)
 
     def warm(self) -> None:
         """Run everything at the sizes that come, and measure what a shopper costs.
@@ -166,43 +168,14 @@ class Model:
         if self._personal is None:
             return
         for events in _WARM_EVENTS:
-            request = RankRequest(self._rehearsed(events), Moment(events), _NOTHING, 10)
-            for batch in ([request], [request] * _WARM_BATCH):
+            request = RankRequest("", self._rehearsed(events), NO_RECORDS, Moment(events), 10)
+            for requests in ([request], [request] * _WARM_BATCH):
                 started = time.perf_counter()
-                answer = self.rank(batch)[0]
-                self.cost_s = (time.perf_counter() - started) / len(batch)
-                if isinstance(answer, Exception):
-                    raise BundleError(f"{self.version}: does not rank: {answer}") from answer
-
-    def _rank(self, requests: Sequence[RankRequest]) -> list[Ranked]:
-        shoppers = self._shoppers(requests)
-        told = [each for each in shoppers if each is not None]
-        if self._personal is None or not told:
-            return [None] * len(requests)
-        ranked = iter(self._personal.rank(told))
-        return [None if each is None else next(ranked) for each in shoppers]
-
-    def _shoppers(self, requests: Sequence[RankRequest]) -> list[Shopper | None]:
-        if self._personal is None:
-            return [None] * len(requests)
-        graded = [self._graded(request.records) for request in requests]
-        return [
-            Shopper(request, rows, grades) if len(rows) else None
-            for request, (rows, grades) in zip(requests, graded, strict=True)
-        ]
-
-    def _graded(self, records: Records) -> tuple[Rows, Floats]:
-        graded = graded_items(records)
-        rows = self._items.rows_of(graded.items)
-        known = rows >= 0
-        return rows[known], graded.grades[known]
-
-    def _popular(self, segment: int, allowed: Mask, k: int) -> list[RankedItem]:
-        ids = self._items.ids
-        return [
-            RankedItem(ids[row], score, POPULAR if source == GLOBAL else POPULAR_IN_SEGMENT)
-            for row, score, source in self._segments.popular(segment, allowed, k)
-        ]
+                try:
+                    self.rank(self.batch(requests))
+                except Exception as error:
+                    raise BundleError(f"{self.version}: does not rank: {error}") from error
+                self.cost_s = (time.perf_counter() - started) / len(requests)
 
     def _rehearsed(self, events: int) -> Records:
         """Return a click a millisecond, on one item after the other."""
@@ -211,3 +184,8 @@ class Model:
         records["item"] = np.resize(stable_hashes(self._items.ids[:events]), events)
         records["tag"] = TYPE_CODES[EventType.CLICK]
         return records
+
+
+def _rankings(batch: Batch, listed: Sequence[Listed | None]) -> list[Ranking]:
+    columns = zip(listed, batch.segments.tolist(), batch.blocked(), strict=True)
+    return [Ranking(*each) for each in columns]

@@ -1,15 +1,14 @@
 """The personal part of a model: candidates by taste, put in order by the ranker."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from features.vector import feature_vectors
-from models.candidates import CANDIDATES, Scorer, best_allowed
+from models.batch import Batch
+from models.candidates import CANDIDATES, Scorer, best
 from models.graphs import Graph
-from models.items import Items, Mask, Rows
-from models.parts import Floats, Personal
+from models.items import Items, Mask
+from models.parts import Floats, Personal, Rows
 from models.ranker_features import (
     RANKER_FEATURES,
     ItemSide,
@@ -17,24 +16,18 @@ from models.ranker_features import (
     directions_of,
     ranker_matrix,
 )
-from models.request import RankedItem, RankRequest
+from models.request import POPULAR, POPULAR_IN_SEGMENT, Listed
 from models.segment_table import GLOBAL, SegmentTable
 
-POPULAR = "popular"
-POPULAR_IN_SEGMENT = "popular_in_segment"
-SIMILAR_TO = "similar_to:"
 
-Chosen = tuple[Rows, Floats]
-"""Rows of items, best first, and their scores."""
+class Chosen(NamedTuple):
+    """Item rows int64[b, c] and scores float32[b, c], best first.
 
+    Where there are not enough, what stands behind has no score (-inf).
+    """
 
-@dataclass(frozen=True, slots=True)
-class Shopper:
-    """A request, and its shopper's graded items that this model knows: rows and grades."""
-
-    request: RankRequest
     rows: Rows
-    grades: Floats
+    scores: Floats
 
 
 class PersonalRanker:
@@ -47,39 +40,36 @@ class PersonalRanker:
         """Open the graphs; raise `BundleError` where they do not fit `items`."""
         self._scorer = Scorer(personal.scorer, len(items))
         self._ranker = None if personal.ranker is None else open_ranker(personal.ranker)
-        self._items = items
         self._segments = segments
         self._inputs = personal.inputs
         self._outputs = personal.outputs
         directions = directions_of(personal.outputs)
         self._sides = ItemSide(directions, personal.item_codes, personal.item_stats)
 
-    def rank(self, shoppers: Sequence[Shopper]) -> list[list[RankedItem]]:
-        """Return for each shopper the best k items that are allowed."""
-        chosen = self.candidates(shoppers)
-        if self._ranker is not None:
-            chosen = _reordered(self._ranker, chosen, self.matrices(shoppers, chosen))
-        return [self._told(shopper, *each) for shopper, each in zip(shoppers, chosen, strict=True)]
+    def rank(self, batch: Batch) -> list[Listed | None]:
+        """Return for each shopper the best k items that are allowed, None without a history."""
+        most = max(each.k for each in batch.requests)
+        if self._ranker is None:
+            chosen = self._candidates(batch, most)
+        else:
+            chosen = self._candidates(batch, max(CANDIDATES, most))
+            chosen = _reordered(self._ranker, chosen, self._matrices(batch, chosen))
+        best = Chosen(chosen.rows[:, :most], chosen.scores[:, :most])
+        return _listed(batch, best, self._sources(batch, best.rows))
 
-    def candidates(self, shoppers: Sequence[Shopper]) -> list[Chosen]:
-        """Return for each shopper the allowed items that the scorer puts first."""
-        scores = self._scorer.scores([(each.rows, each.grades) for each in shoppers])
-        chosen = []
-        for shopper, told in zip(shoppers, scores, strict=True):
-            request = shopper.request
-            allowed = self._items.allowed(request.filters, request.blocked)
-            chosen.append(best_allowed(told, allowed, max(CANDIDATES, request.k)))
-        return chosen
-
-    def matrices(self, shoppers: Sequence[Shopper], chosen: Sequence[Chosen]) -> list[Floats]:
-        """Return what the ranker sees of each shopper's candidates."""
-        vectors = _vectors(shoppers)
+    def ranker_inputs(self, batch: Batch) -> list[tuple[Rows, Floats] | None]:
+        """Return what the ranker sees of each shopper's candidates, None without a history."""
+        chosen = self._candidates(batch, CANDIDATES)
+        matrices = self._matrices(batch, chosen)
+        there = chosen.scores > -np.inf
         return [
-            ranker_matrix(self._sides, self._side(shopper, vector), *each)
-            for shopper, vector, each in zip(shoppers, vectors, chosen, strict=True)
+            (rows[stands], matrix[stands]) if count else None
+            for rows, matrix, stands, count in zip(
+                chosen.rows, matrices, there, batch.counts.tolist(), strict=True
+            )
         ]
 
-    def nearest(self, index: int, allowed: Mask, k: int) -> Chosen | None:
+    def nearest(self, index: int, allowed: Mask, k: int) -> Listed | None:
         """Return the k allowed items whose factors point most the way of the item in row `index`.
 
         None where that item points nowhere, since nobody has met it.
@@ -87,32 +77,38 @@ class PersonalRanker:
         directions = self._sides.directions
         if not directions[index].any():
             return None
-        return best_allowed(directions @ directions[index], allowed, k)
+        scores = np.where(allowed, directions @ directions[index], np.float32(-np.inf))
+        chosen = Chosen(*best(scores[None], k))
+        there = int((chosen.scores > -np.inf).sum())
+        rows, told = chosen.rows[0, :there].tolist(), chosen.scores[0, :there].tolist()
+        return Listed(rows, told, [index] * there)
 
-    def _side(self, shopper: Shopper, vector: Floats) -> ShopperSide:
-        shares = self._segments.shares(shopper.request.segment)
-        return ShopperSide(shopper.rows, shopper.grades, vector, shares)
+    def _candidates(self, batch: Batch, count: int) -> Chosen:
+        scores = self._scorer.scores(batch.items, batch.grades)
+        batch.forbid(scores)
+        scores[batch.counts == 0] = -np.inf  # nothing to rank by: nothing to compute
+        scores[batch.counts == 0] = -np.inf  # nothing to rank by: nothing to compute
+        return Chosen(*best(scores, count))
 
-    def _told(self, shopper: Shopper, rows: Rows, scores: Floats) -> list[RankedItem]:
-        k, ids = shopper.request.k, self._items.ids
-        otherwise = POPULAR if shopper.request.segment == GLOBAL else POPULAR_IN_SEGMENT
-        speaking = self._loudest(shopper, rows[:k])
-        return [
-            RankedItem(ids[row], score, otherwise if source < 0 else SIMILAR_TO + ids[source])
-            for row, score, source in zip(
-                rows[:k].tolist(), scores[:k].tolist(), speaking, strict=True
-            )
-        ]
+    def _matrices(self, batch: Batch, chosen: Chosen) -> Floats:
+        side = ShopperSide(batch.items, batch.grades, batch.vectors())
+        popularity = self._segments.shares(batch.segments, chosen.rows)
+        scores = np.where(chosen.scores > -np.inf, chosen.scores, 0)
+        return ranker_matrix(self._sides, side, chosen.rows, scores, popularity)
 
-    def _loudest(self, shopper: Shopper, rows: Rows) -> list[int]:
-        """Return for each of `rows` the other graded item that adds most to its score, or -1."""
-        history = shopper.rows
-        parts = self._outputs[rows] @ (self._inputs[history] * shopper.grades[:, None]).T
-        parts[rows[:, None] == history] = 0  # that it is like itself explains nothing
-        best = parts.argmax(axis=1)
-        adds = parts[np.arange(len(rows)), best] > 0
-        sources: list[int] = np.where(adds, history[best], -1).tolist()
-        return sources
+    def _sources(self, batch: Batch, rows: Rows) -> Rows:
+        """Return for each of `rows` the other graded item that adds most to its score, int64[b, k].
+
+        Where none adds to it, what kind of popular it is.
+        """
+        met = batch.items
+        told = self._inputs[met] * batch.grades[..., None]
+        parts = self._outputs[rows] @ told.swapaxes(1, 2)
+        parts[rows[..., None] == met[:, None]] = 0  # that it is like itself explains nothing
+        loudest = parts.argmax(axis=2)
+        adds = np.take_along_axis(parts, loudest[..., None], axis=2)[..., 0] > 0
+        otherwise = np.where(batch.segments == GLOBAL, POPULAR, POPULAR_IN_SEGMENT)[:, None]
+        return np.where(adds, np.take_along_axis(met, loudest, axis=1), otherwise)
 
 
 def open_ranker(model: bytes) -> Graph:
@@ -121,24 +117,25 @@ def open_ranker(model: bytes) -> Graph:
     return Graph("ranker.onnx", model, inputs, (None, 1))
 
 
-def _vectors(shoppers: Sequence[Shopper]) -> Floats:
-    records = [each.request.records for each in shoppers]
-    ends = np.cumsum([len(each) for each in records], dtype=np.int64)
-    starts = np.concatenate((np.zeros(1, np.int64), ends[:-1]))
-    moments = [each.request.moment for each in shoppers]
-    return feature_vectors(np.concatenate(records), starts, ends, moments)
-
-
-def _reordered(ranker: Graph, chosen: Sequence[Chosen], matrices: Sequence[Floats]) -> list[Chosen]:
+def _reordered(ranker: Graph, chosen: Chosen, matrices: Floats) -> Chosen:
     """Return the candidates as the ranker scores them, ties in the order they had."""
-    features = np.concatenate(matrices)
-    if not len(features):
-        return list(chosen)
-    told = ranker.run({"features": features})[:, 0]
-    reordered, start = [], 0
-    for rows, _ in chosen:
-        scores = told[start : start + len(rows)]
-        order = np.argsort(-scores, kind="stable")
-        reordered.append((rows[order], scores[order]))
-        start += len(rows)
-    return reordered
+    there = chosen.scores > -np.inf
+    scores = np.full(there.shape, -np.inf, np.float32)
+    if there.any():
+        scores[there] = ranker.run({"features": matrices[there]})[:, 0]
+    order = np.argsort(-scores, axis=1, kind="stable")
+    rows = np.take_along_axis(chosen.rows, order, axis=1)
+    return Chosen(rows, np.take_along_axis(scores, order, axis=1))
+
+
+def _listed(batch: Batch, best: Chosen, sources: Rows) -> list[Listed | None]:
+    there = (best.scores > -np.inf).sum(axis=1).tolist()
+    columns = (best.rows.tolist(), best.scores.tolist(), sources.tolist())
+    listed: list[Listed | None] = []
+    for place, request in enumerate(batch.requests):
+        if batch.counts[place]:
+            end = min(request.k, there[place])
+            listed.append(Listed(*(column[place][:end] for column in columns)))
+        else:
+            listed.append(None)
+    return listed

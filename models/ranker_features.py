@@ -62,55 +62,60 @@ class ItemSide:
 
 @dataclass(frozen=True, slots=True)
 class ShopperSide:
-    """What is known of one shopper.
+    """What is known of the shoppers of a batch.
 
-    `items` int64[h] and `grades` float32[h] are the graded history, latest last, at least one;
-    `vector` float32[len(FEATURE_NAMES)]; `popularity` float32[items] of the segment, 0 to 1.
+    `items` int64[b, h] and `grades` float32[b, h] are the graded histories, latest last, rows -1
+    and grades 0 behind; `vectors` float32[b, len(FEATURE_NAMES)].
     """
 
     items: Rows
     grades: Floats
-    vector: Floats
-    popularity: Floats
+    vectors: Floats
 
 
 def ranker_matrix(
-    items: ItemSide, shopper: ShopperSide, candidates: Rows, scores: Floats
+    items: ItemSide, shoppers: ShopperSide, candidates: Rows, scores: Floats, popularity: Floats
 ) -> Floats:
-    """Return float32[candidates, len(RANKER_FEATURES)].
+    """Return float32[b, c, len(RANKER_FEATURES)].
 
-    `candidates` are item rows in the order of their `scores`, best first.
+    `candidates` int64[b, c] are item rows in the order of their `scores` float32[b, c], best
+    first; `popularity` float32[b, c] is each one's in the shopper's segment, 0 to 1.
     """
-    matrix = np.empty((len(candidates), len(RANKER_FEATURES)), np.float32)
-    grades = shopper.grades
-    weights = grades / grades.sum()
-    similarity = items.directions[candidates] @ items.directions[shopper.items].T
-    matrix[:, 0] = scores
-    matrix[:, 1] = scores / max(abs(float(scores[0])), 1e-6) if len(scores) else 0
-    matrix[:, 2] = np.log1p(np.arange(len(candidates), dtype=np.float32))
-    matrix[:, 3] = shopper.popularity[candidates]
-    matrix[:, 4] = (similarity * grades).max(axis=1)
-    matrix[:, 5] = similarity @ weights
-    matrix[:, 6] = similarity[:, -1]
+    matrix = np.empty((*candidates.shape, len(RANKER_FEATURES)), np.float32)
+    met, grades = shoppers.items, shoppers.grades
+    counts = (met >= 0).sum(axis=1)
+    weights = grades / np.maximum(grades.sum(axis=1, keepdims=True), 1e-6)
+    similarity = items.directions[candidates] @ items.directions[met].swapaxes(1, 2)
+    matrix[..., 0] = scores
+    matrix[..., 1] = scores / np.maximum(np.abs(scores[:, :1]), 1e-6)
+    matrix[..., 2] = np.log1p(np.arange(candidates.shape[1], dtype=np.float32))
+    matrix[..., 3] = popularity
+    behind = np.where(met < 0, -np.inf, 0).astype(np.float32)
+    matrix[..., 4] = (similarity * grades[:, None] + behind[:, None]).max(axis=2)
+    matrix[..., 5] = (similarity @ weights[..., None])[..., 0]
+    matrix[..., 6] = similarity[np.arange(len(met)), :, counts - 1]
     for column in range(AFFINITIES):
-        matrix[:, 7 + column] = _affinity(items.codes[:, column], shopper, candidates, weights)
+        matrix[..., 7 + column] = _affinity(items.codes[:, column], met, weights, candidates)
     prices = items.stats[:, _PRICE]
-    matrix[:, 7 + AFFINITIES] = prices[candidates] - float(prices[shopper.items] @ weights)
-    matrix[:, 8 + AFFINITIES] = len(shopper.items)
-    matrix[:, _STATS_AT:_SHOPPER_AT] = items.stats[candidates]
-    matrix[:, _SHOPPER_AT:] = shopper.vector
+    matrix[..., 7 + AFFINITIES] = prices[candidates] - (prices[met] * weights).sum(
+        axis=1, keepdims=True
+    )
+    matrix[..., 8 + AFFINITIES] = counts[:, None]
+    matrix[..., _STATS_AT:_SHOPPER_AT] = items.stats[candidates]
+    matrix[..., _SHOPPER_AT:] = shoppers.vectors[:, None]
     return matrix
 
 
-def _affinity(
-    codes: npt.NDArray[np.int32], shopper: ShopperSide, candidates: Rows, weights: Floats
-) -> Floats:
-    """Return the share of the shopper's liking that went to items with the candidate's value."""
-    met, wanted = codes[shopper.items], codes[candidates]
+def _affinity(codes: npt.NDArray[np.int32], met: Rows, weights: Floats, candidates: Rows) -> Floats:
+    """Return the share of each shopper's liking that went to items with the candidate's value."""
+    liked, wanted = codes[met] + 1, codes[candidates] + 1
     # Unknown values are -1: counted at 0, and looked up there, where nothing may stand.
-    liking = np.bincount(met + 1, weights, minlength=int(wanted.max(initial=0)) + 2)
-    liking[0] = 0
-    affinity: Floats = liking[wanted + 1].astype(np.float32)
+    width = int(max(liked.max(initial=0), wanted.max(initial=0))) + 1
+    shoppers = np.arange(len(met))[:, None]
+    flat = (shoppers * width + liked).ravel()
+    liking = np.bincount(flat, weights.ravel(), minlength=len(met) * width).reshape(-1, width)
+    liking[:, 0] = 0
+    affinity: Floats = liking[shoppers, wanted].astype(np.float32)
     return affinity
 
 

@@ -7,12 +7,11 @@ import numpy.typing as npt
 
 from features.definitions import FEATURE_NAMES
 from features.eventlog import EventLog
-from features.history import blocked_items
 from features.point_in_time import known_at
 from models.metrics import K
 from models.model import Model
 from models.parts import Floats, Parts
-from models.request import RankRequest
+from models.request import NO_RECORDS, RankRequest
 from models.window import moment_at
 
 SHOPPERS = 2_000
@@ -33,7 +32,7 @@ def reference_profile(parts: Parts, log: EventLog, at_ms: int) -> dict[str, Any]
     known = known_at(log, users.tolist(), [moment_at(log, user, at_ms) for user in users.tolist()])
     model = Model(parts)
     requests = [
-        RankRequest(known.of(pair), moment, blocked_items(known.of(pair)), K)
+        RankRequest(log.user_ids[users[pair]], known.of(pair), NO_RECORDS, moment, K)
         for pair, moment in enumerate(known.moments)
     ]
     return {
@@ -45,8 +44,8 @@ def reference_profile(parts: Parts, log: EventLog, at_ms: int) -> dict[str, Any]
 
 
 def _scores(model: Model, requests: list[RankRequest]) -> npt.NDArray[np.float64]:
-    answers = [answer for answer in model.rank(requests) if isinstance(answer, list)]
-    return np.array([item.score for answer in answers for item in answer])
+    listed = [each.listed for each in model.rank(model.batch(requests)) if each.listed]
+    return np.array([score for each in listed for score in each.scores])
 
 
 def _quantiles_of(vectors: Floats) -> dict[str, list[float]]:

@@ -1,16 +1,24 @@
 """What a model is asked, and what it answers."""
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from features.eventlog import empty_records
 from features.events import Records
 from features.vector import Moment
 
+Hashes = npt.NDArray[np.uint64]
 
-@dataclass(frozen=True, slots=True)
-class Filters:
+NO_RECORDS = empty_records()
+NO_HASHES: Hashes = np.empty(0, np.uint64)
+
+POPULAR, POPULAR_IN_SEGMENT = -1, -2
+"""Sources of an item that nothing in the shopper's history speaks for."""
+
+
+class Filters(NamedTuple):
     """What may be shown: any of `categories`, prices within both ends, only what is in stock."""
 
     categories: tuple[str, ...] | None = None
@@ -19,30 +27,45 @@ class Filters:
     in_stock: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class RankRequest:
-    """One shopper to rank for: events (time-sorted), the moment, and what may not be shown.
+ANY_IN_STOCK = Filters()
 
-    `blocked` holds item hashes, uint64[n] of any order; `segment` is a row of the model's
-    segments, whose popularity the ranker sees.
+
+class RankRequest(NamedTuple):
+    """One shopper to rank for: both rings (time-sorted), the moment, and what is asked.
+
+    `excluded` holds hashes of items that must not be shown beside those the history forbids.
+    `segment` is a row of the model's segments; where it is None the history tells, else what
+    training knew of the shopper, else where they live.
     """
 
-    records: Records
+    user_id: str
+    recent: Records
+    history: Records
     moment: Moment
-    blocked: npt.NDArray[np.uint64]
     k: int
-    segment: int = 0
-    filters: Filters = field(default_factory=Filters)
+    filters: Filters = ANY_IN_STOCK
+    excluded: Hashes = NO_HASHES
+    segment: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RankedItem:
-    """One item of an answer.
+class Listed(NamedTuple):
+    """Items to show, best first: rows, scores, and for each the row that speaks for it.
 
-    `reason` is `similar_to:ITEM` (the item of the shopper's history that spoke loudest for it),
-    `popular_in_segment` or `popular`.
+    A source is the item of the shopper's history that spoke loudest, or the item that these are
+    similar to, `POPULAR_IN_SEGMENT` or `POPULAR`.
     """
 
-    item_id: str
-    score: float
-    reason: str
+    rows: list[int]
+    scores: list[float]
+    sources: list[int]
+
+
+class Ranking(NamedTuple):
+    """What became of one request: the items, None where there is nothing to rank by.
+
+    `segment` is the row of the shopper's, `blocked` the hashes their history forbids.
+    """
+
+    listed: Listed | None
+    segment: int
+    blocked: Hashes

@@ -5,6 +5,7 @@ import numpy as np
 from features.ids import stable_hash
 from models.items import Mask, Rows
 from models.parts import Floats, Segments
+from models.request import POPULAR, POPULAR_IN_SEGMENT, Listed
 
 GLOBAL = 0
 GLOBAL_NAME = "global"
@@ -44,37 +45,55 @@ class SegmentTable:
             return GLOBAL
         return int(self._shopper_rows[place])
 
-    def of_history(self, items: Rows, grades: Floats) -> int:
-        """Return the taste row that most of the graded `items` (rows) speak for."""
+    def shared(self, user_id: str, country: object) -> int:
+        """Return the row training put the shopper in, else their market's, else everybody's."""
+        return self.of_shopper(user_id) or self.of_market(country)
+
+    def of_item(self, item: int) -> int:
+        """Return the taste row that an item (row) speaks for."""
+        return int(self._item_rows[item])
+
+    def of_histories(self, by: Rows, items: Rows, grades: Floats, count: int) -> Rows:
+        """Return the taste row that most of each shopper's graded `items` (rows) speak for.
+
+        `by` has the number of the shopper of each grade; int64[count].
+        """
         rows = self._item_rows[items]
         told = rows > GLOBAL
-        if not told.any():
-            return GLOBAL
-        return int(np.bincount(rows[told], grades[told]).argmax())
+        width = len(self.names)
+        places = by[told] * width + rows[told]
+        liking = np.bincount(places, grades[told], minlength=count * width)
+        liked: Rows = liking.reshape(count, width).argmax(axis=1)
+        return liked
 
-    def shares(self, segment: int) -> Floats:
-        """Return float32[items]: popularity in the segment, the most popular item's being 1."""
-        shares: Floats = self._shares[segment]
+    def shares(self, segments: Rows, items: Rows) -> Floats:
+        """Return float32[b, c]: how popular `items` int64[b, c] are in `segments` int64[b].
+
+        The most popular item of a segment has 1.
+        """
+        shares: Floats = self._shares[segments[:, None], items]
         return shares
 
-    def popular(self, segment: int, allowed: Mask, k: int) -> list[tuple[int, float, int]]:
-        """Return (row, popularity, segment) of at most `k` allowed items, best first.
+    def popular(self, segment: int, allowed: Mask, k: int) -> Listed:
+        """Return at most `k` allowed items, best first.
 
         What the segment does not know comes from everybody.
         """
         own = _first(self._orders[segment], allowed, k)
-        told = self._told(own, segment)
+        told = self._listed(own, segment)
         if segment != GLOBAL and len(own) < k:
             others = allowed.copy()
             others[own] = False
-            told += self._told(_first(self._orders[GLOBAL], others, k - len(own)), GLOBAL)
+            more = self._listed(_first(self._orders[GLOBAL], others, k - len(own)), GLOBAL)
+            return Listed(
+                told.rows + more.rows, told.scores + more.scores, told.sources + more.sources
+            )
         return told
 
-    def _told(self, rows: Rows, segment: int) -> list[tuple[int, float, int]]:
+    def _listed(self, rows: Rows, segment: int) -> Listed:
         scores = self._popularity[segment, rows]
-        return [
-            (row, score, segment) for row, score in zip(rows.tolist(), scores.tolist(), strict=True)
-        ]
+        source = POPULAR if segment == GLOBAL else POPULAR_IN_SEGMENT
+        return Listed(rows.tolist(), scores.tolist(), [source] * len(rows))
 
 
 def shares_of(popularity: Floats) -> Floats:

@@ -12,7 +12,7 @@ import numpy as np
 
 from features.catalogue import Catalogue
 from features.eventlog import EventLog
-from features.history import blocked_items
+from features.history import tastes_of
 from features.vector import Moment
 from models.dataset import POSITIVE, Interactions, between, interactions
 from models.items import Items
@@ -60,16 +60,24 @@ def open_window(
     later = interactions(between(log, cut_ms, end_ms), catalogue)
     positive = later.grades >= POSITIVE
     wanted = np.split(later.items[positive], _bounds(later.users[positive], len(log.user_ids)))
-    items = Items(catalogue)
+    owned = _blocked(past, Items(catalogue))
     users, blocked, new = [], [], []
     for user in _some(np.unique(later.users[positive]), known).tolist():
-        rows = items.rows_of(blocked_items(past.of(user)))
-        fresh = np.setdiff1d(wanted[user], rows)
+        fresh = np.setdiff1d(wanted[user], owned[user])
         if len(fresh):
             users.append(user)
-            blocked.append(rows[rows >= 0])
+            blocked.append(owned[user])
             new.append(fresh)
     return Window(past, known, cut_ms, np.array(users, np.int64), tuple(blocked), tuple(new))
+
+
+def _blocked(past: EventLog, items: Items) -> list[Rows]:
+    """Return the rows that must not be shown to each shopper."""
+    count = len(past.user_ids)
+    tastes = tastes_of(past.records, np.repeat(np.arange(count), np.diff(past.offsets)))
+    rows = items.rows_of(tastes.blocked)
+    known = rows >= 0
+    return np.split(rows[known], _bounds(tastes.blocked_by[known], count))
 
 
 def _some(users: Rows, known: Interactions) -> Rows:

@@ -197,9 +197,9 @@ class Metrics:
             self._statuses[route, status] = Count(child)
         return self._statuses[route, status]
 
-    def stage(self, stage: Stage, seconds: float) -> None:
-        """Record that `stage` of one recommendation took `seconds`."""
-        self._stages[stage].add(seconds)
+    def stage(self, stage: Stage, seconds: float, times: int = 1) -> None:
+        """Record that `stage` took `seconds` for so many recommendations together."""
+        self._stages[stage].seconds += (seconds,) * times
 
     def cache(self, result: CacheResult) -> None:
         """Count one look into the cache."""

@@ -1,12 +1,10 @@
 """A recommendation: the answer as a value, whichever rung of the ladder gave it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
 import orjson
 
-from models.request import RankedItem
 from monitoring.labels import Reason, Source
 
 DEGRADED = frozenset(Reason) - {Reason.UNKNOWN_USER}
@@ -27,11 +25,6 @@ class Answer:
     def degraded(self) -> bool:
         """Tell whether the shopper deserved better."""
         return self.reason in DEGRADED
-
-
-def encode_items(items: Sequence[RankedItem]) -> bytes:
-    """Return `items` as a JSON array."""
-    return orjson.dumps(items)
 
 
 def encode_answer(answer: Answer, user_id: str, latency_s: float) -> bytes:

@@ -4,19 +4,15 @@ Without it an outage would show a shopper what they bought a minute ago.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
-NOTHING: npt.NDArray[np.uint64] = np.empty(0, np.uint64)
+from models.request import NO_HASHES, Hashes
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What a shopper must not be shown (item hashes, uint64[n]) and the segment they were in."""
 
-    blocked: npt.NDArray[np.uint64] = field(default_factory=lambda: NOTHING)
+    blocked: Hashes = NO_HASHES
     segment: str | None = None
 
 

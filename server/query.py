@@ -15,7 +15,7 @@ import orjson
 
 from features.errors import FieldError
 from features.events import parse_id, parse_timestamp
-from models.request import Filters
+from models.request import ANY_IN_STOCK, Filters
 from server.errors import InvalidError, MalformedError
 
 MAX_K = 100
@@ -172,7 +172,7 @@ def _context(raw: object, clock: Callable[[], float]) -> Context:
 
 def _filters(raw: object) -> Filters:
     if raw is None:
-        return Filters()
+        return ANY_IN_STOCK
     fields = _object(raw, "filters", _FILTER_FIELDS)
     in_stock = fields.get("in_stock", True)
     if not isinstance(in_stock, bool):

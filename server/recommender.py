@@ -14,25 +14,22 @@ from dataclasses import dataclass
 from time import monotonic
 
 import numpy as np
-import numpy.typing as npt
 
-from features.events import Records
-from features.history import blocked_items, merge_rings
 from features.ids import stable_hashes
 from features.online import OnlineStore, ShopperQuery, ShopperRead, ShopperState
 from features.vector import Moment
 from models.model import Model
-from models.request import RankRequest
+from models.request import NO_HASHES, Hashes, Ranking, RankRequest
 from monitoring.labels import CacheResult, ErrorKind, Reason, Source, Stage
 from monitoring.metrics import Metrics
 from server.admission import Admission, Gate
-from server.answer import Answer, encode_items
+from server.answer import Answer
 from server.background import Background
 from server.cached_answer import CachedAnswer, decode_cached, encode_cached
 from server.coalescer import SaturatedError
 from server.current_model import CurrentModel
 from server.deadline import Deadline
-from server.inference import Inference, Ranked
+from server.inference import Inference
 from server.last_known import LastKnown, Seen
 from server.query import Query
 from server.reader import Reader, ReadFailedError
@@ -103,25 +100,21 @@ class Recommender:
         model: Model,
         deadline: Deadline,
     ) -> Answer:
-        started = monotonic()
-        seen, request = self._prepare(query, state, model)
-        self.last_known.remember(query.user_id, seen)
-        prepared = monotonic()
-        self.metrics.stage(Stage.FEATURES, prepared - started)
-        ranked = await self._ranked(model, request, deadline)
-        self.metrics.stage(Stage.RANK, monotonic() - prepared)
-        if isinstance(ranked, Reason):
-            return self._popular(query, model, ranked, seen)
-        if ranked is None:
+        request = _request(query, state, model)
+        ranking = await self._ranked(model, request, deadline)
+        if isinstance(ranking, Reason):
+            (shopper,) = model.shoppers(model.batch([request]))
+            return self._popular(query, model, ranking, self._remember(query, model, shopper))
+        seen = self._remember(query, model, ranking)
+        if ranking.listed is None:
             return self._popular(query, model, _why_not_ranked(model), seen)
-        items = encode_items(ranked)
-        self._cache(asked, CachedAnswer(items, request.segment), model, state)
-        segment = model.segment_names[request.segment]
-        return Answer(items, Source.MODEL, model.version, segment)
+        items = model.json(ranking.listed)
+        self._cache(asked, CachedAnswer(items, ranking.segment), model, state)
+        return Answer(items, Source.MODEL, model.version, seen.segment)
 
     async def _ranked(
         self, model: Model, request: RankRequest, deadline: Deadline
-    ) -> Ranked | Reason:
+    ) -> Ranking | Reason:
         try:
             return await self.inference.rank(model, request, deadline.at - LADDER_RESERVE_S)
         except TimeoutError:
@@ -133,24 +126,10 @@ class Recommender:
             self.metrics.error(ErrorKind.MODEL)
             return Reason.MODEL_ERROR
 
-    def _prepare(self, query: Query, state: ShopperState, model: Model) -> tuple[Seen, RankRequest]:
-        records = merge_rings(state.recent, state.history)
-        blocked = blocked_items(records)
-        context = query.context
-        segment = _named_segment(query, model)
-        if segment is None:
-            segment = model.segment_of(records) or _shared_segment(query, model, state)
-        request = RankRequest(
-            records=records,
-            moment=Moment(
-                _as_of_ms(query, records), context.country, context.latitude, state.profile
-            ),
-            blocked=_with_excluded(blocked, query),
-            k=query.k,
-            segment=segment,
-            filters=query.filters,
-        )
-        return Seen(blocked, model.segment_names[segment]), request
+    def _remember(self, query: Query, model: Model, ranking: Ranking) -> Seen:
+        seen = Seen(ranking.blocked, model.segment_names[ranking.segment])
+        self.last_known.remember(query.user_id, seen)
+        return seen
 
     def _popular(
         self, query: Query, model: Model, reason: Reason | None, seen: Seen | None = None
@@ -160,9 +139,10 @@ class Recommender:
         if segment is None and seen.segment is not None:
             segment = model.segment_named(seen.segment)
         if segment is None:
-            segment = _shared_segment(query, model, None)
-        blocked = _with_excluded(seen.blocked, query)
-        items = encode_items(model.popular(segment, blocked, query.filters, query.k))
+            segment = model.shared_segment(query.user_id, query.context.country)
+        excluded = _excluded(query)
+        blocked = np.concatenate((seen.blocked, excluded)) if len(excluded) else seen.blocked
+        items = model.popular_json(segment, blocked, query.filters, query.k)
         source = Source.GLOBAL if segment == _GLOBAL else Source.SEGMENT
         return Answer(items, source, model.version, model.segment_names[segment], reason)
 
@@ -192,10 +172,18 @@ def _why_not_ranked(model: Model) -> Reason | None:
     return Reason.UNKNOWN_USER if model.is_personal else None
 
 
-def _as_of_ms(query: Query, records: Records) -> int:
-    """Return the request's moment, but after the shopper's last event: clocks of pages differ."""
-    told = int(query.context.timestamp * 1_000)
-    return max(told, int(records["ts"][-1]) + 1) if len(records) else told
+def _request(query: Query, state: ShopperState, model: Model) -> RankRequest:
+    context = query.context
+    return RankRequest(
+        query.user_id,
+        state.recent,
+        state.history,
+        Moment(int(context.timestamp * 1_000), context.country, context.latitude, state.profile),
+        query.k,
+        query.filters,
+        _excluded(query),
+        _named_segment(query, model),
+    )
 
 
 def _named_segment(query: Query, model: Model) -> int | None:
@@ -204,14 +192,8 @@ def _named_segment(query: Query, model: Model) -> int | None:
     return None if name is None else model.segment_named(name)
 
 
-def _shared_segment(query: Query, model: Model, state: ShopperState | None) -> int:
-    """Return the segment training put the shopper in, else their market's, else everybody."""
-    country = query.context.country or (state and state.profile.get("country"))
-    return model.segment_in_table(query.user_id) or model.market_segment(country)
-
-
-def _with_excluded(blocked: npt.NDArray[np.uint64], query: Query) -> npt.NDArray[np.uint64]:
-    """Return `blocked`, what the request excludes, and the item whose page is shown."""
+def _excluded(query: Query) -> Hashes:
+    """Return what the request excludes, and the item whose page is shown."""
     page_item = query.context.item_id
     named = query.exclude if page_item is None else (*query.exclude, page_item)
-    return np.concatenate((blocked, stable_hashes(named))) if named else blocked
+    return stable_hashes(named) if named else NO_HASHES

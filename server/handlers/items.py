@@ -1,15 +1,13 @@
 """`GET /v1/items/{id}/similar` and `GET /v1/popular`: lists that belong to no shopper."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from models.request import Filters, RankedItem
+from models.request import ANY_IN_STOCK, NO_HASHES
 from server import keys
 from server.errors import NotFoundError
-from server.last_known import NOTHING
 from server.query import DEFAULT_K, MAX_K, parse_count, parse_path_id
 from server.response import Response
 
@@ -23,7 +21,7 @@ async def similar(request: web.Request) -> Response:
     if index is None:
         raise NotFoundError(f"item {item_id!r:.140} is not in the catalogue of this model")
     items = model.similar(index, k)
-    return _listed({"item_id": item_id}, items, model.version)
+    return _listed({"item_id": item_id}, model.json(items), model.version)
 
 
 async def popular(request: web.Request) -> Response:
@@ -34,10 +32,10 @@ async def popular(request: web.Request) -> Response:
     segment = model.segment_named(name)
     if segment is None:
         raise NotFoundError(f"segment {name!r:.140} is none of this model's")
-    items = model.popular(segment, NOTHING, Filters(), k)
+    items = model.popular_json(segment, NO_HASHES, ANY_IN_STOCK, k)
     return _listed({"segment": name}, items, model.version)
 
 
-def _listed(subject: dict[str, Any], items: Sequence[RankedItem], version: str) -> Response:
-    body = orjson.dumps({**subject, "items": items, "model_version": version})
+def _listed(subject: dict[str, Any], items: bytes, version: str) -> Response:
+    body = orjson.dumps({**subject, "items": orjson.Fragment(items), "model_version": version})
     return Response(body)

@@ -17,6 +17,7 @@ from features.history import merge_rings
 from features.online import ShopperQuery, ShopperState
 from features.vector import Moment, feature_vectors
 from models.model import Model
+from models.request import RankRequest
 from server import keys
 from server.admin import admin
 from server.errors import UnavailableError
@@ -57,16 +58,22 @@ async def _reachable() -> AsyncIterator[None]:
 
 
 def _told(user_id: str, state: ShopperState, model: Model | None) -> dict[str, Any]:
-    records = merge_rings(state.recent, state.history)
+    records, _ = merge_rings([(state.recent, state.history)])
     return {
         "user_id": user_id,
         "known": state.known,
         "revision": state.revision or None,
         "profile": dict(state.profile),
-        "segment": model and model.segment_names[model.segment_of(records)],
+        "segment": model and _segment(user_id, state, model),
         "features": _features(records, state),
         "events": _events(records, model),
     }
+
+
+def _segment(user_id: str, state: ShopperState, model: Model) -> str:
+    moment = Moment(0, profile=state.profile)
+    request = RankRequest(user_id, state.recent, state.history, moment, 1)
+    return model.segment_names[int(model.batch([request]).segments[0])]
 
 
 def _features(records: Records, state: ShopperState) -> dict[str, float]:

@@ -3,17 +3,11 @@
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from features.eventlog import empty_records
 from features.events import RECORD, TYPE_CODES, EventType, Records
-from features.history import (
-    GRADED_ITEMS,
-    blocked_items,
-    graded_items,
-    grades_of,
-    merge_rings,
-    refused_items,
-)
+from features.history import GRADED_ITEMS, Tastes, grades_of, merge_rings, tastes_of
 from tests.support.behaviour import KINDS, ROWS, Row, as_records
 
 CLICK, CART, UNCART = EventType.CLICK, EventType.ADD_TO_CART, EventType.REMOVE_FROM_CART
@@ -30,6 +24,11 @@ def did(*events: tuple[EventType, int] | tuple[EventType, int, float]) -> Record
         ],
         RECORD,
     )
+
+
+def tastes(records: Records, limit: int = GRADED_ITEMS) -> Tastes:
+    """Return what one shopper's records say."""
+    return tastes_of(records, np.zeros(len(records), np.int64), limit)
 
 
 @pytest.mark.parametrize(
@@ -57,34 +56,33 @@ def test_grades(kind: EventType, value: float, grade: float) -> None:
 
 def test_the_best_grade_counts_and_the_latest_comes_last() -> None:
     """An item met more than once has its best grade, and the place of its latest event."""
-    told = graded_items(did((BUY, 1), (CLICK, 2), (CART, 3), (CLICK, 1)))
+    told = tastes(did((BUY, 1), (CLICK, 2), (CART, 3), (CLICK, 1)))
 
-    assert told.items.tolist() == [2, 3, 1]
+    assert told.graded.tolist() == [2, 3, 1]
     assert told.grades.tolist() == np.array([0.3, 0.6, 1.0], np.float32).tolist()
 
 
 def test_a_refused_item_says_nothing_of_taste() -> None:
     """Whatever else was done with it, before or after."""
-    told = graded_items(did((CLICK, 1), (REFUSE, 1), (BUY, 1), (CLICK, 2)))
+    told = tastes(did((CLICK, 1), (REFUSE, 1), (BUY, 1), (CLICK, 2)))
 
-    assert told.items.tolist() == [2]
-    assert refused_items(did((CLICK, 1), (REFUSE, 1))).tolist() == [1]
+    assert told.graded.tolist() == [2]
 
 
 def test_only_the_latest_items_count() -> None:
     """Of more items than the limit the latest are kept, and refusing one makes room."""
     events = [(CLICK, n) for n in range(1, 100)]
 
-    assert graded_items(did(*events)).items.tolist() == list(range(100 - GRADED_ITEMS, 100))
-    refused = graded_items(did(*events, (REFUSE, 99)), limit=3)
-    assert refused.items.tolist() == [96, 97, 98]
+    assert tastes(did(*events)).graded.tolist() == list(range(100 - GRADED_ITEMS, 100))
+    refused = tastes(did(*events, (REFUSE, 99)), limit=3)
+    assert refused.graded.tolist() == [96, 97, 98]
 
 
 @pytest.mark.parametrize("records", [empty_records(), did((EventType.SESSION, 0, 5))])
 def test_nothing_told_is_nothing_graded(records: Records) -> None:
     """A shopper without a telling event has no taste and no blocked item."""
-    assert len(graded_items(records).items) == len(graded_items(records).grades) == 0
-    assert len(blocked_items(records)) == 0
+    told = tastes(records)
+    assert [len(getattr(told, each)) for each in Tastes.__slots__] == [0] * 5
 
 
 @pytest.mark.parametrize(
@@ -100,7 +98,7 @@ def test_nothing_told_is_nothing_graded(records: Records) -> None:
 )
 def test_what_must_not_be_shown(events: list[tuple[EventType, int]], blocked: list[int]) -> None:
     """Bought, rated, refused, or in the basket as it is now."""
-    assert blocked_items(did(*events)).tolist() == blocked
+    assert tastes(did(*events)).blocked.tolist() == blocked
 
 
 @given(ROWS)
@@ -116,7 +114,7 @@ def test_blocked_items_are_those_of_plain_python(rows: list[Row]) -> None:
         if kind is UNCART:
             basket.discard(item)
 
-    assert blocked_items(as_records(rows)).tolist() == sorted(owned | basket)
+    assert tastes(as_records(rows)).blocked.tolist() == sorted(owned | basket)
 
 
 @given(ROWS)
@@ -130,16 +128,46 @@ def test_graded_items_are_those_of_plain_python(rows: list[Row]) -> None:
     refused = {item for _, item, _, code in rows if KINDS[code] is REFUSE}
     expected = [(item, grade) for item, grade in best.items() if item not in refused]
 
-    told = graded_items(records)
+    told = tastes(records)
 
-    assert list(zip(told.items.tolist(), told.grades.tolist(), strict=True)) == expected
+    assert list(zip(told.graded.tolist(), told.grades.tolist(), strict=True)) == expected
+
+
+@given(st.lists(ROWS, max_size=6), st.integers(1, 5))
+def test_many_shoppers_are_each_one(many: list[list[Row]], limit: int) -> None:
+    """Side by side each shopper's tastes are what they are alone."""
+    records = [as_records(rows) for rows in many]
+    shoppers = np.repeat(np.arange(len(many)), [len(each) for each in records])
+    joined = tastes_of(np.concatenate([empty_records(), *records]), shoppers, limit)
+    alone = [tastes(each, limit) for each in records]
+
+    graded = [(n, *row) for n, each in enumerate(alone) for row in pairs(each)]
+    told = zip(joined.graded_by.tolist(), pairs(joined), strict=True)
+    assert [(n, *row) for n, row in told] == graded
+    blocked = [(n, item) for n, each in enumerate(alone) for item in each.blocked.tolist()]
+    assert list(zip(joined.blocked_by.tolist(), joined.blocked.tolist(), strict=True)) == blocked
+
+
+def pairs(told: Tastes) -> list[tuple[int, float]]:
+    """Return items with their grades."""
+    return list(zip(told.graded.tolist(), told.grades.tolist(), strict=True))
 
 
 def test_rings_are_merged_without_doubles() -> None:
     """The long ring is taken up to where the short one begins; either may be empty."""
-    events = did(*((BUY, n) for n in range(1, 9)))
-
-    assert merge_rings(events[5:], events[:7]).tolist() == events.tolist()
-    assert merge_rings(events, events[2:4]).tolist() == events.tolist()
-    assert merge_rings(empty_records(), events).tolist() == events.tolist()
-    assert merge_rings(events, empty_records()).tolist() == events.tolist()
+    events, nothing = did(*((BUY, n) for n in range(1, 9))), empty_records()
+    rings = [
+        (events[5:], events[:7]),
+        (nothing, nothing),
+        (events, events[2:4]),
+        (nothing, events),
+        (events, nothing),
+    ]
+    for recent, history in rings:
+        merged, shoppers = merge_rings([(recent, history)])
+        assert merged.tolist() == (events.tolist() if len(recent) + len(history) else [])
+        assert shoppers.tolist() == [0] * len(merged)
+    merged, shoppers = merge_rings(rings)
+    assert merged.tolist() == events.tolist() * 4
+    assert shoppers.tolist() == np.repeat([0, 2, 3, 4], len(events)).tolist()
+    assert [len(each) for each in merge_rings([])] == [0, 0]

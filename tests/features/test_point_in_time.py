@@ -126,7 +126,7 @@ async def test_online_and_offline_vectors_are_the_same_bits(
     [read] = await online_store.read([ShopperQuery("u1", "b")])
     joined = known_at(log, [0], [moment])
 
-    online = merge_rings(read.state.recent, read.state.history)
+    online, _ = merge_rings([(read.state.recent, read.state.history)])
     served = feature_vectors(online, np.zeros(1, np.int64), np.array([len(online)]), [moment])
     assert online.tolist() == joined.of(0).tolist()
     assert served.tobytes() == joined.vectors().tobytes()

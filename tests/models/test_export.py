@@ -5,11 +5,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from models.candidates import Scorer
+from models.candidates import Scorer, padded
 from models.ease import Towers
 from models.errors import ExportError
 from models.examples import Examples
 from models.export import ranker_graph, require_agreement, scorer_graph
+from models.parts import Floats, Rows
 from models.personal import open_ranker
 from models.ranker import fit_ranker, predict
 from models.ranker_features import RANKER_FEATURES
@@ -37,13 +38,19 @@ def examples() -> Examples:
     return Examples(features, labels, np.full(shoppers, each))
 
 
+def _padded(histories: list[tuple[Rows, Floats]]) -> tuple[Rows, Floats]:
+    by = np.repeat(np.arange(len(histories)), [len(rows) for rows, _ in histories])
+    rows, grades = (np.concatenate(each) for each in zip(*histories, strict=True))
+    return padded(by, rows, grades, len(histories))[1:]
+
+
 def test_the_scorer_sums_what_was_met(towers: Towers) -> None:
     """Scores are the graded sum of inputs against outputs; pads add nothing."""
     histories = [
         (np.array([3, 7, 3 + 40]), np.array([1, 0.3, 0.6], np.float32)),
         (np.array([ITEMS - 1]), np.array([1], np.float32)),
     ]
-    told = Scorer(scorer_graph(towers), ITEMS).scores(histories)
+    told = Scorer(scorer_graph(towers), ITEMS).scores(*_padded(histories))
     for (items, grades), scores in zip(histories, told, strict=True):
         expected = towers.outputs @ (grades @ towers.inputs[items])
         np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
@@ -98,7 +105,7 @@ def test_a_wrong_scorer_is_refused(towers: Towers) -> None:
     stored.CopyFrom(numpy_helper.from_array(wrong, "outputs"))
     histories = [(np.array([row, row + 9]), np.ones(2, np.float32)) for row in range(40)]
     original = [towers.outputs @ towers.inputs[rows].sum(axis=0) for rows, _ in histories]
-    told = Scorer(model.SerializeToString(), ITEMS).scores(histories)
+    told = Scorer(model.SerializeToString(), ITEMS).scores(*_padded(histories))
     with pytest.raises(ExportError, match="scorer: ranks unlike"):
         require_agreement("scorer", original, list(told))
 

@@ -3,6 +3,7 @@
 Factors are small integers and grades halves, so scores are exact and ties are real.
 """
 
+import json
 import subprocess
 import sys
 import threading
@@ -17,25 +18,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.eventlog import empty_records
 from features.events import RECORD, TYPE_CODES, EventType, Records
-from features.history import graded_items
+from features.history import tastes_of
 from features.ids import stable_hash, stable_hashes
 from features.vector import Moment
 from models.bundle import read_bundle, write_bundle
-from models.candidates import best_allowed
+from models.candidates import best
 from models.errors import ModelsError
 from models.model import Model
 from models.parts import Parts
 from models.ranker_features import RANKER_FEATURES
-from models.request import Filters, RankedItem, RankRequest
+from models.request import (
+    NO_HASHES,
+    NO_RECORDS,
+    POPULAR,
+    POPULAR_IN_SEGMENT,
+    Filters,
+    Listed,
+    Ranking,
+    RankRequest,
+)
 from tests.support.bundles import CATEGORIES, RANK, SEGMENT_NAMES, Towers, scorer, small_parts
 
 ITEMS = 40
 UNKNOWN = 4
 """Rows from `ITEMS` on stand for items that no model knows."""
 
-NOTHING = np.empty(0, np.uint64)
 KINDS = {
     "bought": (EventType.PURCHASE, 0),
     "rated": (EventType.RATING, 350),
@@ -89,14 +97,20 @@ def asked(
     *events: tuple[int, str],
     blocked: Sequence[int] = (),
     k: int = 10,
-    segment: int = 0,
+    segment: int | None = 0,
     filters: Filters | None = None,
 ) -> RankRequest:
     """Return a request of a shopper with these events."""
     moment = Moment(10_000)
+    open_to_all = filters or Filters(in_stock=False)
     return RankRequest(
-        records(events), moment, hashes(blocked), k, segment, filters or Filters(in_stock=False)
+        "nobody", records(events), NO_RECORDS, moment, k, open_to_all, hashes(blocked), segment
     )
+
+
+def rank(model: Model, *requests: RankRequest) -> list[Listed | None]:
+    """Return what is listed for each request of one batch."""
+    return [each.listed for each in model.rank(model.batch(requests))]
 
 
 ROWS = st.integers(0, ITEMS + UNKNOWN - 1)
@@ -144,9 +158,15 @@ def allowed_rows(parts: Parts, blocked: Sequence[int], filters: Filters) -> list
 def graded_rows(request: RankRequest) -> list[tuple[int, float]]:
     """Return (row, grade) of the graded items that the model knows, latest last."""
     rows = {stable_hash(item(row)): row for row in range(ITEMS)}
-    graded = graded_items(request.records)
-    told = zip(graded.items.tolist(), graded.grades.tolist(), strict=True)
+    tastes = tastes_of(request.recent, np.zeros(len(request.recent), np.int64))
+    told = zip(tastes.graded.tolist(), tastes.grades.tolist(), strict=True)
     return [(rows[each], grade) for each, grade in told if each in rows]
+
+
+def forbidden(request: RankRequest) -> list[int]:
+    """Return the hashes of what must not be shown, by the history or by the request."""
+    tastes = tastes_of(request.recent, np.zeros(len(request.recent), np.int64))
+    return [*tastes.blocked.tolist(), *request.excluded.tolist()]
 
 
 def affinity(parts: Parts, source: int, row: int) -> float:
@@ -156,8 +176,8 @@ def affinity(parts: Parts, source: int, row: int) -> float:
     return sum(float(one) * float(other) for one, other in told)
 
 
-def reason(parts: Parts, request: RankRequest, row: int) -> str:
-    """Return why an item is shown."""
+def source(parts: Parts, request: RankRequest, row: int) -> int:
+    """Return what speaks for an item."""
     told = [
         (grade * affinity(parts, source, row), source)
         for source, grade in graded_rows(request)
@@ -165,28 +185,30 @@ def reason(parts: Parts, request: RankRequest, row: int) -> str:
     ]
     loudest = max(told, key=lambda each: each[0], default=(0.0, -1))
     if loudest[0] > 0:
-        return f"similar_to:{item(loudest[1])}"
-    return "popular_in_segment" if request.segment else "popular"
+        return loudest[1]
+    return POPULAR_IN_SEGMENT if request.segment else POPULAR
 
 
-def ranking(parts: Parts, request: RankRequest) -> list[RankedItem] | None:
+def ranking(parts: Parts, request: RankRequest) -> Listed | None:
     """Return what a model without a ranker should answer."""
     history = graded_rows(request)
     if not history:
         return None
-    rows = allowed_rows(parts, request.blocked.tolist(), request.filters)
+    rows = allowed_rows(parts, forbidden(request), request.filters)
     scores = {
         row: sum(grade * affinity(parts, source, row) for source, grade in history) for row in rows
     }
     best = sorted(rows, key=lambda row: (-scores[row], row))[: request.k]
-    return [RankedItem(item(row), scores[row], reason(parts, request, row)) for row in best]
+    return Listed(
+        best, [scores[row] for row in best], [source(parts, request, row) for row in best]
+    )
 
 
 @given(st.lists(REQUESTS, min_size=1, max_size=5))
 def test_ranking_is_what_plain_python_ranks(requests: list[RankRequest]) -> None:
     """Items, scores, reasons and ties: as computed item by item."""
     parts, model = plain()
-    assert model.rank(requests) == [ranking(parts, request) for request in requests]
+    assert rank(model, *requests) == [ranking(parts, request) for request in requests]
 
 
 @given(REQUESTS)
@@ -195,23 +217,24 @@ def test_the_ranker_orders_what_the_scorer_chose(request: RankRequest) -> None:
     parts, model = by_price()
     assert parts.personal is not None
     numbers = parts.personal.item_stats[:, -1]
-    expected = ranking(parts, replace(request, k=ITEMS))
-    (ranked,) = model.rank([request])
+    expected = ranking(parts, request._replace(k=ITEMS))
+    (ranked,) = rank(model, request)
     if expected is None:
         assert ranked is None
         return
-    rows = sorted((int(each.item_id[-4:]) for each in expected), key=lambda row: -numbers[row])
-    assert ranked == [
-        RankedItem(item(row), float(numbers[row]), reason(parts, request, row))
-        for row in rows[: request.k]
-    ]
+    rows = sorted(expected.rows, key=lambda row: -numbers[row])[: request.k]
+    assert ranked == Listed(
+        rows,
+        [float(numbers[row]) for row in rows],
+        [source(parts, request, row) for row in rows],
+    )
 
 
 @given(st.lists(REQUESTS, min_size=1, max_size=8))
 def test_a_batch_is_its_requests(requests: list[RankRequest]) -> None:
     """Nobody's answer depends on who else asked."""
     for _, model in (plain(), by_price()):
-        assert model.rank(requests) == [model.rank([request])[0] for request in requests]
+        assert rank(model, *requests) == [rank(model, request)[0] for request in requests]
 
 
 @given(st.integers(0, len(SEGMENT_NAMES) - 1), BLOCKED, FILTERS, st.integers(0, ITEMS + 5))
@@ -226,10 +249,12 @@ def test_popular_is_the_segment_then_everybody(
     own.sort(key=lambda row: (-popularity[segment][row], row))
     rest = sorted({*rows} - {*own}, key=lambda row: (-popularity[0][row], row))
     expected = [
-        *(RankedItem(item(row), popularity[segment][row], "popular_in_segment") for row in own),
-        *(RankedItem(item(row), popularity[0][row], "popular") for row in rest),
+        *((row, popularity[segment][row], POPULAR_IN_SEGMENT) for row in own),
+        *((row, popularity[0][row], POPULAR) for row in rest),
     ]
-    assert model.popular(segment, hashes(blocked), filters, k) == expected[:k]
+    told = model.popular(segment, hashes(blocked), filters, k)
+    assert list(zip(*told, strict=True)) == expected[:k]
+    assert model.popular_json(segment, hashes(blocked), filters, k) == model.json(told)
 
 
 @given(st.integers(0, ITEMS - 1), st.integers(1, ITEMS), FILTERS)
@@ -241,26 +266,25 @@ def test_similar_items_point_the_same_way(row: int, k: int, filters: Filters) ->
     outputs /= np.linalg.norm(outputs, axis=1, keepdims=True)
     told = model.similar(row, k, filters)
     rows = {*allowed_rows(parts, [], filters)} - {row}
-    assert len(told) == len({each.item_id for each in told}) == min(k, len(rows))
-    assert {each.item_id for each in told} <= {item(each) for each in rows}
-    assert {each.reason for each in told} <= {f"similar_to:{item(row)}"}
+    assert len(told.rows) == len({*told.rows}) == min(k, len(rows))
+    assert {*told.rows} <= rows
+    assert {*told.sources} <= {row}
     nearest = sorted((outputs[list(rows)] @ outputs[row]).tolist(), reverse=True)[:k]
-    assert [each.score for each in told] == pytest.approx(nearest, abs=1e-5)
+    assert told.scores == pytest.approx(nearest, abs=1e-5)
 
 
-@given(
-    st.lists(st.sampled_from([-1.0, 0.0, 0.5, 2.0]), min_size=1, max_size=50),
-    st.data(),
-)
-def test_the_best_are_chosen_as_sorting_would(values: list[float], data: st.DataObject) -> None:
+@given(st.integers(1, 50), st.integers(1, 5), st.integers(1, 60), st.data())
+def test_the_best_are_chosen_as_sorting_would(
+    columns: int, shoppers: int, count: int, data: st.DataObject
+) -> None:
     """However many tie for the last place, the first rows win it."""
-    allowed = data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values)))
-    count = data.draw(st.integers(1, 60))
-    rows = [row for row, may in enumerate(allowed) if may]
-    expected = sorted(rows, key=lambda row: (-values[row], row))[:count]
-    best, scores = best_allowed(np.array(values, np.float32), np.array(allowed, bool), count)
-    assert best.tolist() == expected
-    assert scores.tolist() == [values[row] for row in expected]
+    row = st.lists(st.sampled_from([-np.inf, -1.0, 0.0, 2.0]), min_size=columns, max_size=columns)
+    values = data.draw(st.lists(row, min_size=shoppers, max_size=shoppers))
+    rows, scores = best(np.array(values, np.float32), count)
+    for told, got, of in zip(values, rows.tolist(), scores.tolist(), strict=True):
+        expected = sorted(range(columns), key=lambda row: (-told[row], row))[:count]
+        assert got == expected
+        assert of == [told[row] for row in expected]
 
 
 @settings(max_examples=20)
@@ -272,7 +296,7 @@ def test_popular_looks_as_far_as_it_must(blocked: set[int], k: int) -> None:
     blocked |= {*order[: 3 * k]}
     allowed = [row for row in order if row not in blocked and row % 7 != 6]
     told = model.popular(0, hashes(sorted(blocked)), Filters(), k)
-    assert [each.item_id for each in told] == [item(row) for row in allowed[:k]]
+    assert told.rows == allowed[:k]
 
 
 @cache
@@ -291,12 +315,12 @@ def test_the_ranker_sees_the_best_hundred(k: int) -> None:
     request = asked((0, "bought"), (1, "rated"), blocked=[2, 3], k=k)
     personal = parts.personal
     scores = personal.outputs @ (personal.inputs[0] + np.float32(0.5) * personal.inputs[1])
-    scores[[2, 3]] = -np.inf
+    scores[[0, 1, 2, 3]] = -np.inf
     chosen = np.argsort(-scores, kind="stable")[: max(k, 100)].tolist()
     chosen.sort(key=lambda row: -personal.item_stats[row, -1])
-    (ranked,) = model.rank([request])
-    assert isinstance(ranked, list)
-    assert [each.item_id for each in ranked] == [item(row) for row in chosen[:k]]
+    (ranked,) = rank(model, request)
+    assert ranked is not None
+    assert ranked.rows == chosen[:k]
 
 
 # What a request may bring
@@ -312,10 +336,10 @@ def test_nothing_to_rank_by() -> None:
         asked((1, "bought"), (1, "refused")),
     ]
     known = asked((1, "bought"))
-    (listed,) = model.rank([known])
+    (listed,) = rank(model, known)
     assert listed
-    assert model.rank([*strangers, known, *strangers]) == [*[None] * 4, listed, *[None] * 4]
-    assert model.rank([]) == []
+    assert rank(model, *strangers) == [None] * 4
+    assert rank(model, *strangers, known, *strangers) == [*[None] * 4, listed, *[None] * 4]
 
 
 def test_no_list_without_the_personal_part() -> None:
@@ -324,11 +348,11 @@ def test_no_list_without_the_personal_part() -> None:
     model = Model(parts)
     model.warm()
     assert (model.is_personal, model.cost_s) == (False, 0.0)
-    assert model.rank([asked((1, "bought"))]) == [None]
-    assert model.ranker_inputs([asked((1, "bought"))]) == [None]
+    assert rank(model, asked((1, "bought"))) == [None]
+    assert model.ranker_inputs(model.batch([asked((1, "bought"))])) == [None]
     told = model.similar(0, 3)
-    assert told == [each for each in model.popular(1, hashes([0]), Filters(), 3)]  # noqa: C416
-    assert {each.reason for each in told} == {"popular_in_segment"}
+    assert told == model.popular(1, hashes([0]), Filters(), 3)
+    assert {*told.sources} == {POPULAR_IN_SEGMENT}
 
 
 def test_an_item_nobody_met_has_popular_neighbours() -> None:
@@ -337,17 +361,6 @@ def test_an_item_nobody_met_has_popular_neighbours() -> None:
     towers.outputs[1] = 0
     model = Model(small_parts(ITEMS, towers=towers))
     assert model.similar(1, 3) == model.popular(2, hashes([1]), Filters(), 3)
-
-
-def test_one_request_that_is_wrong_spoils_no_other() -> None:
-    """An exception stands in the place of the request that caused it, and only there."""
-    _, model = by_price()
-    good = asked((1, "bought"))
-    wrong = replace(good, moment=Moment(2**70))
-    (listed,) = model.rank([good])
-    answers = model.rank([good, wrong, asked(), good])
-    assert (answers[0], answers[2], answers[3]) == (listed, None, listed)
-    assert isinstance(answers[1], OverflowError)
 
 
 def test_scores_that_are_no_numbers_are_errors() -> None:
@@ -359,19 +372,33 @@ def test_scores_that_are_no_numbers_are_errors() -> None:
     inputs[5] = np.inf
     broken = scorer(Towers(inputs, towers.outputs))
     model = Model(replace(parts, personal=replace(parts.personal, scorer=broken)))
-    listed, failed = model.rank([asked((1, "bought")), asked((5, "bought"))])
-    assert isinstance(listed, list)
-    assert isinstance(failed, ModelsError)
-    assert "no number" in str(failed)
+    assert rank(model, asked((1, "bought")))[0]
+    with pytest.raises(ModelsError, match="no number"):
+        rank(model, asked((1, "bought")), asked((5, "bought")))
 
 
-def test_scores_are_plain_floats() -> None:
-    """Every list goes to JSON as it is."""
-    _, model = by_price()
-    (ranked,) = model.rank([asked((1, "bought"))])
-    assert isinstance(ranked, list)
-    lists = (ranked, model.popular(1, NOTHING, Filters(), 20), model.similar(0, 5))
-    assert {type(each.score) for told in lists for each in told} == {float}
+def test_lists_as_json() -> None:
+    """Ids, scores and reasons as they are, whatever the ids hold; nothing is an empty array."""
+    ids = ('say "cheese"', "Žlahtina\\", "☃", *(item(row) for row in range(3, ITEMS)))
+    parts = small_parts(ITEMS, towers=whole_towers())
+    model = Model(replace(parts, catalogue=replace(parts.catalogue, item_ids=ids)))
+    for _ in range(2):
+        told = model.json(Listed([2, 0, 1, 3], [1.5, 0.1, -2e-7, 3], [1, 2, POPULAR, -2]))
+        assert json.loads(told) == [
+            {"item_id": ids[2], "score": 1.5, "reason": f"similar_to:{ids[1]}"},
+            {"item_id": ids[0], "score": 0.1, "reason": f"similar_to:{ids[2]}"},
+            {"item_id": ids[1], "score": -2e-7, "reason": "popular"},
+            {"item_id": ids[3], "score": 3, "reason": "popular_in_segment"},
+        ]
+    assert model.json(Listed([], [], [])) == b"[]"
+
+
+def test_popular_lists_are_written_once_within_bounds() -> None:
+    """Ever new lengths and filters do not fill the memory."""
+    _, model = plain()
+    for price in range(600):
+        model.popular_json(0, NO_HASHES, Filters(price_min=float(price)), 1)
+    assert 0 < len(model._constant) <= 256
 
 
 def test_long_histories() -> None:
@@ -379,20 +406,20 @@ def test_long_histories() -> None:
     _, model = large()
     everything = asked(*((row, "bought") for row in range(300)), k=5)
     latest = asked(*((row, "bought") for row in range(250, 300)), k=5)
-    told, same = model.rank([everything, latest])
-    assert isinstance(told, list)
-    assert isinstance(same, list)
-    assert [each.reason for each in told] == [each.reason for each in same]
+    told, same = rank(model, everything, latest)
+    assert told is not None
+    assert same is not None
+    assert told.sources == same.sources
 
 
 def test_ranker_inputs_are_what_is_ranked() -> None:
     """Training reads candidates in the scorer's order, and a row of numbers for each."""
     _, model = by_price()
-    told = model.ranker_inputs([asked(), asked((1, "bought"), (3, "rated"))])
+    told = model.ranker_inputs(model.batch([asked(), asked((1, "bought"), (3, "rated"))]))
     assert told[0] is None
     assert told[1] is not None
     rows, matrix = told[1]
-    assert matrix.shape == (len(rows), len(RANKER_FEATURES)) == (ITEMS, len(RANKER_FEATURES))
+    assert matrix.shape == (len(rows), len(RANKER_FEATURES)) == (ITEMS - 2, len(RANKER_FEATURES))
     assert matrix.dtype == np.float32
     assert (np.diff(matrix[:, RANKER_FEATURES.index("score")]) <= 0).all()
 
@@ -408,7 +435,7 @@ def test_items_by_id_and_hash() -> None:
     assert model.item_id(7) == item(7)
     asked_for = np.concatenate((hashes([3, ITEMS, 0]), np.array([0, 2**64 - 1], np.uint64)))
     assert model.indices_of(asked_for).tolist() == [3, -1, 0, -1, -1]
-    assert model.indices_of(NOTHING).tolist() == []
+    assert model.indices_of(NO_HASHES).tolist() == []
 
 
 def test_segments_of_shoppers() -> None:
@@ -416,16 +443,50 @@ def test_segments_of_shoppers() -> None:
     _, model = plain()
     assert [model.segment_named(name) for name in (*SEGMENT_NAMES, "?")] == [0, 1, 2, 3, None]
     shoppers = ("amélie", "bruno", "用户 7", "stranger", "")
-    assert [model.segment_in_table(each) for each in shoppers] == [1, 2, 3, 0, 0]
-    assert [model.market_segment(each) for each in ("FR", "fr", None, 7)] == [3, 0, 0, 0]
+    assert [model.shared_segment(each, None) for each in shoppers] == [1, 2, 3, 0, 0]
+    assert [model.shared_segment("", each) for each in ("FR", "fr", None, 7)] == [3, 0, 0, 0]
     liked = [
-        (records([(0, "bought"), (1, "rated")]), 1),
-        (records([(0, "rated"), (1, "bought")]), 2),
-        (records([(2, "bought")]), 0),
-        (records([(ITEMS, "bought")]), 0),
-        (empty_records(), 0),
+        ([(0, "bought"), (1, "rated")], 1),
+        ([(0, "rated"), (1, "bought")], 2),
+        ([(2, "bought")], 0),
+        ([(ITEMS, "bought")], 0),
+        ([], 0),
     ]
-    assert [model.segment_of(events) for events, _ in liked] == [row for _, row in liked]
+    requests = [asked(*events, segment=None) for events, _ in liked]
+    assert model.batch(requests).segments.tolist() == [row for _, row in liked]
+    stranger = asked(segment=None)
+    assert _segment(model, stranger._replace(user_id="bruno")) == 2
+    assert _segment(model, stranger._replace(moment=Moment(0, profile={"country": "FR"}))) == 3
+    assert _segment(model, asked((0, "bought"), segment=None)._replace(user_id="bruno")) == 1
+    assert _segment(model, asked((0, "bought"), segment=0)) == 0
+
+
+def _segment(model: Model, request: RankRequest) -> int:
+    (told,) = model.shoppers(model.batch([request]))
+    return told.segment
+
+
+def test_a_ranking_tells_what_the_history_forbids() -> None:
+    """Each shopper's own, and not what the request excludes."""
+    _, model = plain()
+    requests = [asked((1, "bought"), (9, "refused"), blocked=[2]), asked(), asked((4, "rated"))]
+    told: list[Ranking] = model.rank(model.batch(requests))
+    assert [{*each.blocked.tolist()} for each in told] == [
+        {*hashes([1, 9]).tolist()},
+        set(),
+        {*hashes([4]).tolist()},
+    ]
+
+
+def test_a_clock_that_is_behind_the_last_event() -> None:
+    """The moment is after all that happened, as it is when clocks agree."""
+    _, model = by_price()
+    behind = asked((1, "bought"), (3, "rated"))._replace(moment=Moment(0))
+    after = behind._replace(moment=Moment(2))
+    (told,), (same,) = (model.ranker_inputs(model.batch([each])) for each in (behind, after))
+    assert told is not None
+    assert same is not None
+    assert told[1].tobytes() == same[1].tobytes()
 
 
 # What holds while it serves
@@ -443,15 +504,15 @@ def test_a_tiny_catalogue_can_be_warmed() -> None:
     """One item, even one that is out of stock, is a model."""
     model = Model(small_parts(1))
     model.warm()
-    assert [each.item_id for each in model.popular(0, NOTHING, Filters(), 10)] == [item(0)]
-    assert model.similar(0, 10) == []
+    assert model.popular(0, NO_HASHES, Filters(), 10).rows == [0]
+    assert model.similar(0, 10) == Listed([], [], [])
 
 
 def test_filters_are_remembered_within_bounds() -> None:
     """Ever new filters do not fill the memory."""
     model = Model(small_parts(personal=False))
     for price in range(1_000):
-        model.popular(0, NOTHING, Filters(price_min=float(price)), 1)
+        model.popular(0, NO_HASHES, Filters(price_min=float(price)), 1)
     assert len(model._items._masks) <= 256
 
 
@@ -460,14 +521,14 @@ def test_many_threads_may_ask(tmp_path: Path) -> None:
     version = write_bundle(tmp_path, by_price()[0])
     model = read_bundle(tmp_path / version)
     requests = [asked((row, "bought"), (row + 1, "rated"), blocked=[row]) for row in range(8)]
-    expected = model.rank(requests)
+    expected = rank(model, *requests)
     wrong: list[object] = []
 
     def ask() -> None:
         for turn in range(40):
             filters = Filters(price_min=-float(turn))
-            model.popular(1, NOTHING, filters, 5)
-            if (answers := model.rank(requests)) != expected:
+            model.popular(1, NO_HASHES, filters, 5)
+            if (answers := rank(model, *requests)) != expected:
                 wrong.append(answers)
 
     threads = [threading.Thread(target=ask) for _ in range(4)]

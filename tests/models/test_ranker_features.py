@@ -1,5 +1,7 @@
 """What the ranker sees, one column after the other, against plain arithmetic."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ from models.ranker_features import (
     ranker_matrix,
 )
 
-ITEMS, HISTORY = 30, 4
+ITEMS = 30
 
 
 @pytest.fixture
@@ -25,29 +27,35 @@ def sides() -> tuple[ItemSide, ShopperSide]:
     codes = random.integers(-1, 3, (ITEMS, AFFINITIES)).astype(np.int32)
     stats = random.random((ITEMS, len(ITEM_STATS))).astype(np.float32)
     directions = directions_of(random.normal(size=(ITEMS, 8)).astype(np.float32))
-    vector = random.random(len(FEATURE_NAMES)).astype(np.float32)
-    shopper = ShopperSide(
-        items=np.array([3, 9, 1, 20]),
-        grades=np.array([1, 0.3, 1, 0.6], np.float32),
-        vector=vector,
-        popularity=random.random(ITEMS).astype(np.float32),
+    shoppers = ShopperSide(
+        items=np.array([[3, 9, 1, 20], [7, 2, -1, -1]]),
+        grades=np.array([[1, 0.3, 1, 0.6], [0.3, 1, 0, 0]], np.float32),
+        vectors=random.random((2, len(FEATURE_NAMES))).astype(np.float32),
     )
-    return ItemSide(directions, codes, stats), shopper
+    return ItemSide(directions, codes, stats), shoppers
 
 
-CANDIDATES = np.array([5, 9, 2, 28, 14])
-SCORES = np.array([4, 3, 2, 1, -1], np.float32)
+CANDIDATES = np.array([[5, 9, 2, 28, 14], [1, 3, 7, 0, 29]])
+SCORES = np.array([[4, 3, 2, 1, -1], [9, 6, 3, 0, -3]], np.float32)
+POPULARITY = np.linspace(0, 1, 10, dtype=np.float32).reshape(2, 5)
+GIVEN: tuple[Any, ...] = (CANDIDATES, SCORES, POPULARITY)
 
 
 def _column(matrix: np.ndarray, name: str) -> np.ndarray:
-    column: np.ndarray = matrix[:, RANKER_FEATURES.index(name)]
+    column: np.ndarray = matrix[..., RANKER_FEATURES.index(name)]
     return column
+
+
+def _history(shoppers: ShopperSide, place: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return one shopper's items and grades, without what stands behind them."""
+    there = shoppers.items[place] >= 0
+    return shoppers.items[place][there], shoppers.grades[place][there]
 
 
 def test_the_matrix_is_what_a_graph_takes(sides: tuple[ItemSide, ShopperSide]) -> None:
     """float32, contiguous, a row for each candidate, all numbers."""
-    matrix = ranker_matrix(*sides, CANDIDATES, SCORES)
-    assert matrix.shape == (5, len(RANKER_FEATURES))
+    matrix = ranker_matrix(*sides, *GIVEN)
+    assert matrix.shape == (2, 5, len(RANKER_FEATURES))
     assert matrix.dtype == np.float32
     assert matrix.flags.c_contiguous
     assert np.isfinite(matrix).all()
@@ -56,56 +64,58 @@ def test_the_matrix_is_what_a_graph_takes(sides: tuple[ItemSide, ShopperSide]) -
 
 def test_similarities_are_those_of_the_history(sides: tuple[ItemSide, ShopperSide]) -> None:
     """Nearest by grade, mean by grade, and that of the latest item."""
-    items, shopper = sides
-    matrix = ranker_matrix(items, shopper, CANDIDATES, SCORES)
-    for row, candidate in enumerate(CANDIDATES):
-        near = [float(items.directions[candidate] @ items.directions[met]) for met in shopper.items]
-        graded = np.array(near) * shopper.grades
-        assert _column(matrix, "nearest")[row] == pytest.approx(graded.max(), abs=1e-5)
-        mean = graded.sum() / shopper.grades.sum()
-        assert _column(matrix, "mean_similarity")[row] == pytest.approx(mean, abs=1e-5)
-        assert _column(matrix, "latest_similarity")[row] == pytest.approx(near[-1], abs=1e-5)
+    items, shoppers = sides
+    matrix = ranker_matrix(items, shoppers, *GIVEN)
+    for place, candidate in np.ndenumerate(CANDIDATES):
+        history, grades = _history(shoppers, place[0])
+        near = [float(items.directions[candidate] @ items.directions[met]) for met in history]
+        graded = np.array(near) * grades
+        assert _column(matrix, "nearest")[place] == pytest.approx(graded.max(), abs=1e-5)
+        mean = graded.sum() / grades.sum()
+        assert _column(matrix, "mean_similarity")[place] == pytest.approx(mean, abs=1e-5)
+        assert _column(matrix, "latest_similarity")[place] == pytest.approx(near[-1], abs=1e-5)
 
 
 def test_affinity_is_the_share_of_liking(sides: tuple[ItemSide, ShopperSide]) -> None:
     """It counts grades of items with the same value; an unknown value is liked by nobody."""
-    items, shopper = sides
-    matrix = ranker_matrix(items, shopper, CANDIDATES, SCORES)
+    items, shoppers = sides
+    matrix = ranker_matrix(items, shoppers, *GIVEN)
     for number in range(AFFINITIES):
         codes = items.codes[:, number]
-        for row, candidate in enumerate(CANDIDATES):
-            same = (codes[shopper.items] == codes[candidate]) & (codes[candidate] >= 0)
-            expected = shopper.grades[same].sum() / shopper.grades.sum()
-            assert _column(matrix, f"affinity_{number}")[row] == pytest.approx(expected, abs=1e-6)
+        for place, candidate in np.ndenumerate(CANDIDATES):
+            history, grades = _history(shoppers, place[0])
+            same = (codes[history] == codes[candidate]) & (codes[candidate] >= 0)
+            expected = grades[same].sum() / grades.sum()
+            told = _column(matrix, f"affinity_{number}")[place]
+            assert told == pytest.approx(expected, abs=1e-6)
 
 
 def test_scores_ranks_and_popularity_go_with_the_candidate(
     sides: tuple[ItemSide, ShopperSide],
 ) -> None:
     """Order and scale of the scorer, and what the segment buys."""
-    matrix = ranker_matrix(*sides, CANDIDATES, SCORES)
+    matrix = ranker_matrix(*sides, *GIVEN)
     np.testing.assert_array_equal(_column(matrix, "score"), SCORES)
-    np.testing.assert_allclose(_column(matrix, "relative_score"), SCORES / 4)
-    np.testing.assert_allclose(_column(matrix, "log_rank"), np.log1p(np.arange(5)), rtol=1e-6)
-    shares = sides[1].popularity[CANDIDATES]
-    np.testing.assert_array_equal(_column(matrix, "segment_popularity"), shares)
+    np.testing.assert_allclose(_column(matrix, "relative_score"), SCORES / [[4], [9]])
+    ranks = np.log1p(np.arange(5))
+    np.testing.assert_allclose(_column(matrix, "log_rank"), [ranks, ranks], rtol=1e-6)
+    np.testing.assert_array_equal(_column(matrix, "segment_popularity"), POPULARITY)
 
 
 def test_the_shopper_is_the_same_in_every_row(sides: tuple[ItemSide, ShopperSide]) -> None:
     """Vector and length of history are repeated; item statistics are the candidate's."""
-    items, shopper = sides
-    matrix = ranker_matrix(items, shopper, CANDIDATES, SCORES)
-    assert (matrix[:, -20:] == shopper.vector).all()
-    assert (_column(matrix, "graded_items") == HISTORY).all()
-    stats = matrix[:, len(FIT) : len(FIT) + len(ITEM_STATS)]
+    items, shoppers = sides
+    matrix = ranker_matrix(items, shoppers, *GIVEN)
+    assert (matrix[..., -20:] == shoppers.vectors[:, None]).all()
+    assert (_column(matrix, "graded_items") == [[4], [2]]).all()
+    stats = matrix[..., len(FIT) : len(FIT) + len(ITEM_STATS)]
     np.testing.assert_array_equal(stats, items.stats[CANDIDATES])
 
 
 def test_no_candidates_are_no_rows(sides: tuple[ItemSide, ShopperSide]) -> None:
     """All filtered away is not an error."""
-    empty = np.empty(0, np.int64)
-    matrix = ranker_matrix(*sides, empty, np.empty(0, np.float32))
-    assert matrix.shape == (0, len(RANKER_FEATURES))
+    matrix = ranker_matrix(*sides, *(each[:, :0] for each in GIVEN))
+    assert matrix.shape == (2, 0, len(RANKER_FEATURES))
 
 
 def test_zero_factors_have_no_direction() -> None:

@@ -91,8 +91,8 @@ def test_parts_make_a_bundle_that_serves(parts: Parts, tmp_path: Path) -> None:
     model = read_bundle(tmp_path / write_bundle(tmp_path, parts))
     assert model.is_personal
     assert model.example_user is not None
-    assert model.segment_in_table(model.example_user) > 0
-    assert len(model.popular(0, NOTHING, Filters(), 10)) == 10
+    assert model.shared_segment(model.example_user, None) > 0
+    assert len(model.popular(0, NOTHING, Filters(), 10).rows) == 10
 
 
 def test_equal_data_and_seed_give_equal_parts(parts: Parts, shop: Path, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_too_little_to_learn_from_is_no_error(
     parts = train(_store(tmp_path, items, bought))
     assert parts.personal is None
     model = read_bundle(tmp_path / "models" / write_bundle(tmp_path / "models", parts))
-    assert len(model.popular(0, NOTHING, Filters(), items)) == items
+    assert len(model.popular(0, NOTHING, Filters(), items).rows) == items
     assert (parts.example_user is None) == (not bought)
 
 
@@ -140,7 +140,7 @@ def test_popular_items_come_first_however_few_events(tmp_path: Path) -> None:
     """Two purchases outrank one."""
     parts = train(_store(tmp_path, 5, [("ann", 3), ("ben", 3), ("ben", 2)]))
     listed = Model(parts).popular(0, NOTHING, Filters(), 2)
-    assert [each.item_id for each in listed] == ["item-3", "item-2"]
+    assert [parts.catalogue.item_ids[row] for row in listed.rows] == ["item-3", "item-2"]
 
 
 def test_an_empty_catalogue_is_the_users_to_mend(tmp_path: Path) -> None:

@@ -1,0 +1,93 @@
+"""The requests of one run as columns: what their shoppers did, joined and told apart by number.
+
+numpy takes as long for forty shoppers as for one, as long as they stand in one array.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from features.history import merge_rings, tastes_of
+from features.vector import Moment, feature_vectors
+from models.candidates import padded
+from models.items import Items
+from models.parts import Floats, Rows
+from models.request import Hashes, RankRequest
+from models.segment_table import SegmentTable
+
+
+class Batch:
+    """Requests, and of each shopper the graded items that the model knows.
+
+    `counts` int64[b] says how many those are, `items` int64[b, h] which (rows, latest last, -1
+    behind them) and `grades` float32[b, h] how much they were liked (0 behind them). `segments`
+    is int64[b].
+    """
+
+    def __init__(
+        self, requests: Sequence[RankRequest], items: Items, segments: SegmentTable
+    ) -> None:
+        """Join the requests."""
+        self.requests = requests
+        self._items = items
+        self._records, self._by = merge_rings([(each.recent, each.history) for each in requests])
+        self._tastes = tastes = tastes_of(self._records, self._by)
+        rows = items.rows_of(tastes.graded)
+        known = rows >= 0
+        by, rows, grades = tastes.graded_by[known], rows[known], tastes.grades[known]
+        self.counts, self.items, self.grades = padded(by, rows, grades, len(requests))
+        liked = segments.of_histories(by, rows, grades, len(requests))
+        self.segments = _segments(requests, segments, liked)
+
+    def __len__(self) -> int:
+        """Return the number of requests."""
+        return len(self.requests)
+
+    def blocked(self) -> list[Hashes]:
+        """Return for each request the hashes of what its history forbids."""
+        blocked = self._tastes.blocked
+        bounds = np.searchsorted(self._tastes.blocked_by, np.arange(len(self) + 1)).tolist()
+        return [blocked[begin:end] for begin, end in pairwise(bounds)]
+
+    def forbid(self, scores: Floats) -> None:
+        """Set in `scores` float32[b, items] what must not be shown to -inf."""
+        tastes, items = self._tastes, self._items
+        rows = items.rows_of(tastes.blocked)
+        known = rows >= 0
+        scores[tastes.blocked_by[known], rows[known]] = -np.inf
+        for place, request in enumerate(self.requests):
+            closed = items.closed(request.filters)
+            if closed is not None:
+                scores[place, closed] = -np.inf
+            if len(request.excluded):
+                rows = items.rows_of(request.excluded)
+                scores[place, rows[rows >= 0]] = -np.inf
+
+    def vectors(self) -> Floats:
+        """Return what is known of the shoppers, float32[b, shopper features]."""
+        sizes = np.bincount(self._by, minlength=len(self))
+        ends = np.cumsum(sizes)
+        return feature_vectors(self._records, ends - sizes, ends, self._moments(ends, sizes))
+
+    def _moments(self, ends: Rows, sizes: Rows) -> list[Moment]:
+        """Return the requests' moments, but after the last event: clocks of pages differ."""
+        moments = [each.moment for each in self.requests]
+        if not len(self._records):
+            return moments
+        latest = np.where(sizes > 0, self._records["ts"][ends - 1], -1)
+        for place, last in enumerate(latest.tolist()):
+            if moments[place].as_of_ms <= last:
+                moments[place] = moments[place]._replace(as_of_ms=last + 1)
+        return moments
+
+
+def _segments(requests: Sequence[RankRequest], segments: SegmentTable, tastes: Rows) -> Rows:
+    """Return each shopper's segment: the one asked for, else their taste, else what is shared."""
+    told = []
+    for request, taste in zip(requests, tastes.tolist(), strict=True):
+        if request.segment is not None:
+            told.append(request.segment)
+        else:
+            told.append(taste or segments.shared(request.user_id, request.moment.home))
+    return np.array(told, np.int64)
