@@ -21,8 +21,8 @@ class Batch:
     """Requests, and of each shopper the graded items that the model knows.
 
     `counts` int64[b] says how many those are, `items` int64[b, h] which (rows, latest last, -1
-    behind them) and `grades` float32[b, h] how much they were liked (0 behind them). `segments`
-    is int64[b].
+    behind them) and `grades` float32[b, h] how much they were liked (0 behind them); `met` and
+    `liked` are the same no wider than they must be. `segments` is int64[b].
     """
 
     def __init__(
@@ -37,6 +37,8 @@ class Batch:
         known = rows >= 0
         by, rows, grades = tastes.graded_by[known], rows[known], tastes.grades[known]
         self.counts, self.items, self.grades = padded(by, rows, grades, len(requests))
+        longest = max(int(self.counts.max(initial=0)), 1)
+        self.met, self.liked = self.items[:, :longest], self.grades[:, :longest]
         liked = segments.of_histories(by, rows, grades, len(requests))
         self.segments = _segments(requests, segments, liked)
 
@@ -53,9 +55,10 @@ class Batch:
     def forbid(self, scores: Floats) -> None:
         """Set in `scores` float32[b, items] what must not be shown to -inf."""
         tastes, items = self._tastes, self._items
-        rows = items.rows_of(tastes.blocked)
-        known = rows >= 0
-        scores[tastes.blocked_by[known], rows[known]] = -np.inf
+        if len(tastes.blocked):
+            rows = items.rows_of(tastes.blocked)
+            known = rows >= 0
+            scores[tastes.blocked_by[known], rows[known]] = -np.inf
         for place, request in enumerate(self.requests):
             closed = items.closed(request.filters)
             if closed is not None:

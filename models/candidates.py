@@ -25,13 +25,7 @@ class Scorer:
         self._graph = Graph("scorer.onnx", model, inputs, (None, items))
 
     def scores(self, items: Rows, grades: Floats) -> Floats:
-        """Return float32[b, items] for item rows int64[b, h] (-1 pads) and grades (0 pads)."""
-        longest = items.shape[1]
-        width = next((each for each in WIDTHS if each >= longest), longest)
-        if width > longest:
-            behind = ((0, 0), (0, width - longest))
-            items = np.pad(items, behind, constant_values=-1)
-            grades = np.pad(grades, behind)
+        """Return float32[b, items] for histories as `padded` gives them."""
         return self._graph.run({"items": items, "grades": grades})
 
 
@@ -39,10 +33,12 @@ def padded(by: Rows, rows: Rows, grades: Floats, count: int) -> tuple[Rows, Rows
     """Return histories side by side: how long each is, and their items and grades.
 
     `by` int64[n] (ascending) says whose of `count` shoppers the item `rows` and `grades` are.
-    int64[count], int64[count, h] with -1 behind, float32[count, h] with 0 behind; h is at least 1.
+    int64[count], int64[count, h] with -1 behind, float32[count, h] with 0 behind; h is one of
+    `WIDTHS` as long as that is enough.
     """
     counts = np.bincount(by, minlength=count)
-    shape = count, max(int(counts.max(initial=0)), 1)
+    longest = int(counts.max(initial=0))
+    shape = count, next((each for each in WIDTHS if each >= longest), longest)
     items, liked = np.full(shape, -1, np.int64), np.zeros(shape, np.float32)
     place = np.arange(len(by)) - (np.cumsum(counts) - counts)[by]
     items[by, place] = rows
@@ -62,6 +58,6 @@ def best(scores: Floats, count: int) -> tuple[Rows, Floats]:
     found = np.flatnonzero(scores >= least[:, None])
     by, told = found // columns, scores.ravel()[found]
     order = np.lexsort((-told, by))
-    begins = np.searchsorted(by, np.arange(rows))
+    begins = by.searchsorted(np.arange(rows))
     chosen = order[begins[:, None] + np.arange(count)]
     return found[chosen] % columns, told[chosen]

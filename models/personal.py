@@ -91,7 +91,7 @@ class PersonalRanker:
         return Chosen(*best(scores, count))
 
     def _matrices(self, batch: Batch, chosen: Chosen) -> Floats:
-        side = ShopperSide(batch.items, batch.grades, batch.vectors())
+        side = ShopperSide(batch.met, batch.liked, batch.vectors())
         popularity = self._segments.shares(batch.segments, chosen.rows)
         scores = np.where(chosen.scores > -np.inf, chosen.scores, 0)
         return ranker_matrix(self._sides, side, chosen.rows, scores, popularity)
@@ -101,14 +101,15 @@ class PersonalRanker:
 
         Where none adds to it, what kind of popular it is.
         """
-        met = batch.items
-        told = self._inputs[met] * batch.grades[..., None]
+        met = batch.met
+        told = self._inputs[met] * batch.liked[..., None]
         parts = self._outputs[rows] @ told.swapaxes(1, 2)
         parts[rows[..., None] == met[:, None]] = 0  # that it is like itself explains nothing
         loudest = parts.argmax(axis=2)
-        adds = np.take_along_axis(parts, loudest[..., None], axis=2)[..., 0] > 0
+        shoppers = np.arange(len(met))[:, None]
+        adds = parts[shoppers, np.arange(rows.shape[1]), loudest] > 0
         otherwise = np.where(batch.segments == GLOBAL, POPULAR, POPULAR_IN_SEGMENT)[:, None]
-        return np.where(adds, np.take_along_axis(met, loudest, axis=1), otherwise)
+        return np.where(adds, met[shoppers, loudest], otherwise)
 
 
 def open_ranker(model: bytes) -> Graph:
@@ -124,8 +125,8 @@ def _reordered(ranker: Graph, chosen: Chosen, matrices: Floats) -> Chosen:
     if there.any():
         scores[there] = ranker.run({"features": matrices[there]})[:, 0]
     order = np.argsort(-scores, axis=1, kind="stable")
-    rows = np.take_along_axis(chosen.rows, order, axis=1)
-    return Chosen(rows, np.take_along_axis(scores, order, axis=1))
+    shoppers = np.arange(len(order))[:, None]
+    return Chosen(chosen.rows[shoppers, order], scores[shoppers, order])
 
 
 def _listed(batch: Batch, best: Chosen, sources: Rows) -> list[Listed | None]:
