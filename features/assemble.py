@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from features.catalogue import Catalogue
-from features.eventlog import EventLog, empty_records
+from features.eventlog import NO_RECORDS, EventLog
 from features.events import RECORD, TYPE_CODES, VALUE_SCALE, Records
 from features.ids import stable_hashes
 
@@ -23,7 +23,7 @@ def event_log(events: pl.DataFrame, users: pl.DataFrame) -> EventLog:
     Shoppers are sorted by id, their events by (stamp, tag): the order the online store keeps.
     """
     if not len(events):
-        return EventLog((), np.zeros(1, np.int64), empty_records(), dict(_profiles(users)))
+        return EventLog((), np.zeros(1, np.int64), NO_RECORDS, dict(_profiles(users)))
     user_ids = events["user_id"].unique().sort()
     ordered = _numbers(events, user_ids).sort("user", "ts", "tag")
     counts = np.bincount(ordered["user"].to_numpy(), minlength=len(user_ids))

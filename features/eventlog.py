@@ -9,6 +9,9 @@ import numpy.typing as npt
 from features.events import RECORD, TYPE_CODES, Records, type_codes
 from features.history import HISTORY_CAP, HISTORY_TYPES, RECENT_CAP, RECENT_TYPES
 
+NO_RECORDS: Records = np.empty(0, RECORD)
+"""No events."""
+
 _HISTORY = np.zeros(16, bool)
 _HISTORY[[TYPE_CODES[kind] for kind in HISTORY_TYPES]] = True
 _RECENT = np.zeros(16, bool)
@@ -36,8 +39,3 @@ def rings(records: Records) -> tuple[Records, Records]:
     """Return the (recent, history) rings that these time-sorted events leave online."""
     codes = type_codes(records)
     return records[_RECENT[codes]][-RECENT_CAP:], records[_HISTORY[codes]][-HISTORY_CAP:]
-
-
-def empty_records() -> Records:
-    """Return no events."""
-    return np.empty(0, RECORD)

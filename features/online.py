@@ -6,23 +6,25 @@ what remains when there is none, and what tests use where the store is not the p
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
-from features.eventlog import empty_records
+from features.eventlog import NO_RECORDS
 from features.events import Event, Records
 
+NO_PROFILE: Mapping[str, Any] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
-class ShopperState:
+
+class ShopperState(NamedTuple):
     """One shopper as the online store knows them, from one read.
 
     `revision` names the state: any new event or profile changes it. It is "" for a stranger.
     """
 
-    profile: Mapping[str, Any] = field(default_factory=dict)
-    recent: Records = field(default_factory=empty_records)
-    history: Records = field(default_factory=empty_records)
+    profile: Mapping[str, Any] = NO_PROFILE
+    recent: Records = NO_RECORDS
+    history: Records = NO_RECORDS
     revision: str = ""
 
     @property
@@ -34,16 +36,14 @@ class ShopperState:
 STRANGER = ShopperState()
 
 
-@dataclass(frozen=True, slots=True)
-class ShopperQuery:
+class ShopperQuery(NamedTuple):
     """One shopper to read, and under which bucket a cached answer may lie."""
 
     user_id: str
     bucket: str
 
 
-@dataclass(frozen=True, slots=True)
-class ShopperRead:
+class ShopperRead(NamedTuple):
     """What one read brought: the shopper's state, and the cached answer's bytes if any.
 
     `disbelieved` counts values that were there but another shopper's, or of another layout.

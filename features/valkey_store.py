@@ -20,7 +20,7 @@ from redis.asyncio.cluster import RedisCluster
 
 from features import keys
 from features.errors import InputError, StoreError
-from features.eventlog import empty_records, rings
+from features.eventlog import NO_RECORDS, rings
 from features.events import RECORD, Event, Records, pack_event
 from features.history import HISTORY_CAP, RECENT_CAP
 from features.ids import stable_hash
@@ -63,7 +63,6 @@ READ_CONNECTIONS = 16
 
 _CHUNK = 256
 _LAYOUT = bytes([VERSION])
-_NO_RECORDS = empty_records()
 T = TypeVar("T")
 
 
@@ -307,8 +306,8 @@ def _state(recent: Ring | None, history: Ring | None, profile: Profile | None) -
     revisions = (each.revision if each else "" for each in (recent, history, profile))
     return ShopperState(
         profile=profile.fields if profile else {},
-        recent=recent.records if recent else _NO_RECORDS,
-        history=history.records if history else _NO_RECORDS,
+        recent=recent.records if recent else NO_RECORDS,
+        history=history.records if history else NO_RECORDS,
         revision=".".join(map(str, revisions)),
     )
 

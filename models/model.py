@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from features.eventlog import NO_RECORDS
 from features.events import RECORD, TYPE_CODES, EventType, Records
 from features.history import RECENT_CAP
 from features.ids import stable_hashes
@@ -24,7 +25,6 @@ from models.parts import Floats, Parts, Rows
 from models.personal import PersonalRanker
 from models.request import (
     NO_HASHES,
-    NO_RECORDS,
     Filters,
     Hashes,
     Listed,

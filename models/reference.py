@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from features.definitions import FEATURE_NAMES
-from features.eventlog import EventLog
+from features.eventlog import NO_RECORDS, EventLog
 from features.point_in_time import known_at
 from models.metrics import K
 from models.model import Model
 from models.parts import Floats, Parts
-from models.request import NO_RECORDS, RankRequest
+from models.request import RankRequest
 from models.window import moment_at
 
 SHOPPERS = 2_000

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from features.eventlog import NO_RECORDS
 from features.point_in_time import known_at
 from models.metrics import K
 from models.model import Model
 from models.parts import Rows
-from models.request import NO_RECORDS, Filters, Listed, Ranking, RankRequest
+from models.request import Filters, Listed, Ranking, RankRequest
 from models.window import Window, moment_at
 
 ANY = Filters(in_stock=False)

@@ -5,13 +5,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from features.eventlog import empty_records
 from features.events import Records
 from features.vector import Moment
 
 Hashes = npt.NDArray[np.uint64]
 
-NO_RECORDS = empty_records()
 NO_HASHES: Hashes = np.empty(0, np.uint64)
 
 POPULAR, POPULAR_IN_SEGMENT = -1, -2

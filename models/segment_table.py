@@ -35,13 +35,15 @@ class SegmentTable:
 
     def of_market(self, country: object) -> int:
         """Return the row of shoppers who live in `country`, else everybody's."""
-        return self._rows.get(f"{MARKET}{country}", GLOBAL)
+        return GLOBAL if country is None else self._rows.get(f"{MARKET}{country}", GLOBAL)
 
     def of_shopper(self, user_id: str) -> int:
         """Return the row training put the shopper in, else everybody's."""
-        wanted = stable_hash(user_id)
-        place = int(np.searchsorted(self._shoppers, np.uint64(wanted)))
-        if place == len(self._shoppers) or int(self._shoppers[place]) != wanted:
+        if not len(self._shoppers):
+            return GLOBAL
+        wanted = np.uint64(stable_hash(user_id))
+        place = int(self._shoppers.searchsorted(wanted))
+        if place == len(self._shoppers) or self._shoppers[place] != wanted:
             return GLOBAL
         return int(self._shopper_rows[place])
 

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from server.errors import BrokenBodyError, TooLargeError, UnsupportedTypeError
+from server.response import JSON
 
 MAX_BODY = 64 * 1024
 MAX_EVENTS_BODY = 1024 * 1024
@@ -14,7 +15,8 @@ async def read_body(request: web.Request, limit: int = MAX_BODY) -> bytes:
     Raises `UnsupportedTypeError`, `TooLargeError` (before reading, where the size is announced),
     or `BrokenBodyError` where the client went away or the encoding is not what it says.
     """
-    if "Content-Type" in request.headers and not _is_json(request.content_type):
+    told = request.headers.get("Content-Type", JSON)
+    if told != JSON and not _is_json(request.content_type):
         raise UnsupportedTypeError(
             f"Content-Type: expected application/json, got {request.content_type:.80}"
         )
@@ -30,4 +32,4 @@ async def read_body(request: web.Request, limit: int = MAX_BODY) -> bytes:
 
 
 def _is_json(content_type: str) -> bool:
-    return content_type == "application/json" or content_type.endswith("+json")
+    return content_type == JSON or content_type.endswith("+json")

@@ -4,11 +4,10 @@ Moments are those of `time.monotonic`. The event loop counts from the same start
 `loop.time()` only in whole milliseconds: too coarse for answers that take two.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(NamedTuple):
     """A moment, in seconds, by which the answer must leave."""
 
     at: float

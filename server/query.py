@@ -6,10 +6,10 @@ Unknown fields are refused, not ignored: a misspelt `exclude` must not show what
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -30,8 +30,7 @@ _LOCATION_FIELDS = ("country", "lat", "lon")
 _FILTER_FIELDS = ("category", "price_min", "price_max", "in_stock")
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """Where and when the list is shown; `timestamp` in seconds UTC."""
 
     timestamp: float
@@ -44,8 +43,7 @@ class Context:
     segment: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """A valid request for `k` items for one shopper."""
 
     user_id: str
@@ -62,22 +60,39 @@ class Query:
         items a set: requests that deserve the same answer share it.
         """
         context, filters = self.context, self.filters
-        parts = (
+        return _digest(
             self.k,
-            time.strftime("%m%w%H", time.gmtime(context.timestamp)),
+            context.timestamp // 3_600,
             context.device,
             context.country,
             None if context.latitude is None else round(context.latitude),
             context.page,
             context.item_id,
             context.segment,
-            filters.categories and sorted(filters.categories),
-            filters.price_min,
-            filters.price_max,
-            filters.in_stock,
-            sorted(self.exclude),
+            filters,
+            self.exclude,
         )
-        return blake2b(orjson.dumps(parts), digest_size=8).hexdigest()
+
+
+@lru_cache(4_096)
+def _digest(
+    k: int,
+    hour: float,
+    device: str | None,
+    country: str | None,
+    latitude: int | None,
+    page: str | None,
+    item_id: str | None,
+    segment: str | None,
+    filters: Filters,
+    exclude: tuple[str, ...],
+) -> str:
+    """Return the hash of a bucket; a page asks for the same ones again and again."""
+    when = time.strftime("%m%w%H", time.gmtime(hour * 3_600))
+    categories = filters.categories and sorted(filters.categories)
+    about = (k, when, device, country, latitude, page, item_id, segment)
+    parts = (*about, categories, *filters[1:], sorted(exclude))
+    return blake2b(orjson.dumps(parts), digest_size=8).hexdigest()
 
 
 def parse_json(body: bytes) -> Any:  # noqa: ANN401 - JSON may be anything

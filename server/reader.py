@@ -24,15 +24,6 @@ _MAX_WAITING = 1_024
 _MAX_LATE = 16
 
 
-class ReadFailedError(Exception):
-    """The shopper could not be read; `reason` is what the answer will say."""
-
-    def __init__(self, reason: Reason) -> None:
-        """Keep the reason."""
-        super().__init__(reason)
-        self.reason = reason
-
-
 class Reader:
     """Reads shoppers from a store, all of one loop turn in one round trip."""
 
@@ -53,18 +44,18 @@ class Reader:
             max_waiting=_MAX_WAITING,
         )
 
-    async def read(self, query: ShopperQuery, deadline: Deadline) -> ShopperRead:
-        """Return what the store knows, or raise `ReadFailedError` within the budget."""
+    async def read(self, query: ShopperQuery, deadline: Deadline) -> ShopperRead | Reason:
+        """Return what the store knows, or within the budget why that cannot be told."""
         if not self._breaker.allow():
-            raise ReadFailedError(self._why_open)
+            return self._why_open
         try:
             return await self._reads.submit(query, deadline.within(self._budget_s, monotonic()))
         except (TimeoutError, StoreTimeoutError):
-            raise ReadFailedError(Reason.FEATURE_TIMEOUT) from None
+            return Reason.FEATURE_TIMEOUT
         except StoreError:
-            raise ReadFailedError(Reason.FEATURE_ERROR) from None
+            return Reason.FEATURE_ERROR
         except SaturatedError:
-            raise ReadFailedError(Reason.OVERLOAD) from None
+            return Reason.OVERLOAD
 
     async def close(self) -> None:
         """End the reads under way."""

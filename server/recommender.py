@@ -32,7 +32,7 @@ from server.deadline import Deadline
 from server.inference import Inference
 from server.last_known import LastKnown, Seen
 from server.query import Query
-from server.reader import Reader, ReadFailedError
+from server.reader import Reader
 
 log = logging.getLogger(__name__)
 
@@ -78,12 +78,10 @@ class Recommender:
     async def _climb(self, query: Query, model: Model, deadline: Deadline) -> Answer:
         asked = ShopperQuery(query.user_id, query.bucket())
         started = monotonic()
-        try:
-            read = await self.reader.read(asked, deadline)
-        except ReadFailedError as error:
-            return self._popular(query, model, error.reason)
-        finally:
-            self.metrics.stage(Stage.READ, monotonic() - started)
+        read = await self.reader.read(asked, deadline)
+        self.metrics.stage(Stage.READ, monotonic() - started)
+        if isinstance(read, Reason):
+            return self._popular(query, model, read)
         if cached := self._true_answer(read, model):
             segment = model.segment_names[cached.segment]
             return Answer(cached.items, Source.CACHE, model.version, segment)

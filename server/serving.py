@@ -5,7 +5,6 @@ for the label, at every request.
 """
 
 import logging
-import random
 from time import monotonic
 from typing import Final
 
@@ -14,6 +13,7 @@ from aiohttp import web
 from monitoring.labels import ErrorKind, Route, Source
 from server import keys
 from server.errors import ServiceError, problem, problem_response
+from server.new_id import new_id
 from server.response import Handler, Response
 
 log = logging.getLogger(__name__)
@@ -63,11 +63,6 @@ def request_id_of(request: web.Request) -> str:
     if told and len(told) <= _MAX_REQUEST_ID and told.isascii() and told.isprintable():
         return told
     return new_id()
-
-
-def new_id() -> str:
-    """Return 32 hex digits that no other request has; they are no secret."""
-    return f"{random.getrandbits(128):032x}"
 
 
 def _refused(error: Exception, request: web.Request, request_id: str) -> Response:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from features.eventlog import EventLog, empty_records, rings
+from features.eventlog import NO_RECORDS, EventLog, rings
 from features.events import RECORD, EventType
 from features.history import HISTORY_CAP, HISTORY_TYPES, RECENT_CAP
 from tests.support.behaviour import KINDS, as_records
@@ -30,7 +30,7 @@ def test_rings_keep_the_latest_of_their_kinds() -> None:
 
 def test_no_events_leave_empty_rings() -> None:
     """Nothing in, nothing out, of the right type."""
-    recent, history = rings(empty_records())
+    recent, history = rings(NO_RECORDS)
 
     assert recent.dtype == history.dtype == RECORD
     assert len(recent) == len(history) == 0

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.eventlog import empty_records
+from features.eventlog import NO_RECORDS
 from features.events import RECORD, TYPE_CODES, EventType, Records
 from features.history import GRADED_ITEMS, Tastes, grades_of, merge_rings, tastes_of
 from tests.support.behaviour import KINDS, ROWS, Row, as_records
@@ -78,7 +78,7 @@ def test_only_the_latest_items_count() -> None:
     assert refused.graded.tolist() == [96, 97, 98]
 
 
-@pytest.mark.parametrize("records", [empty_records(), did((EventType.SESSION, 0, 5))])
+@pytest.mark.parametrize("records", [NO_RECORDS, did((EventType.SESSION, 0, 5))])
 def test_nothing_told_is_nothing_graded(records: Records) -> None:
     """A shopper without a telling event has no taste and no blocked item."""
     told = tastes(records)
@@ -138,7 +138,7 @@ def test_many_shoppers_are_each_one(many: list[list[Row]], limit: int) -> None:
     """Side by side each shopper's tastes are what they are alone."""
     records = [as_records(rows) for rows in many]
     shoppers = np.repeat(np.arange(len(many)), [len(each) for each in records])
-    joined = tastes_of(np.concatenate([empty_records(), *records]), shoppers, limit)
+    joined = tastes_of(np.concatenate([NO_RECORDS, *records]), shoppers, limit)
     alone = [tastes(each, limit) for each in records]
 
     graded = [(n, *row) for n, each in enumerate(alone) for row in pairs(each)]
@@ -155,7 +155,7 @@ def pairs(told: Tastes) -> list[tuple[int, float]]:
 
 def test_rings_are_merged_without_doubles() -> None:
     """The long ring is taken up to where the short one begins; either may be empty."""
-    events, nothing = did(*((BUY, n) for n in range(1, 9))), empty_records()
+    events, nothing = did(*((BUY, n) for n in range(1, 9))), NO_RECORDS
     rings = [
         (events[5:], events[:7]),
         (nothing, nothing),

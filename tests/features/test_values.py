@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.eventlog import empty_records
+from features.eventlog import NO_RECORDS
 from features.events import RECORD
 from features.values import (
     HEADER,
@@ -43,7 +43,7 @@ def test_a_ring_is_read_without_a_copy() -> None:
     assert ring.records.tolist() == records[-4:].tolist()
     assert np.shares_memory(ring.records, np.frombuffer(stored, np.uint8))
     assert decode_ring(value(b""), OWNER, 4) is not None
-    assert empty_records().dtype == RECORD
+    assert NO_RECORDS.dtype == RECORD
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from features.definitions import (
     Temporal,
     Window,
 )
-from features.eventlog import empty_records
+from features.eventlog import NO_RECORDS
 from features.events import EventType, Records
 from features.vector import Ints, Moment, feature_vectors, first_not_before
 from tests.support.behaviour import (
@@ -98,8 +98,8 @@ def test_nobody_and_nothing() -> None:
     one = np.zeros(1, np.int64)
     moment = Moment(NOW_MS)
 
-    assert feature_vectors(empty_records(), none, none, []).shape == (0, len(FEATURES))
-    vector = feature_vectors(empty_records(), one, one, [moment])[0]
+    assert feature_vectors(NO_RECORDS, none, none, []).shape == (0, len(FEATURES))
+    vector = feature_vectors(NO_RECORDS, one, one, [moment])[0]
     assert vector.tolist() == reference([], moment, FEATURES)
 
 

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.eventlog import NO_RECORDS
 from features.events import RECORD, TYPE_CODES, EventType, Records
 from features.history import tastes_of
 from features.ids import stable_hash, stable_hashes
@@ -30,7 +31,6 @@ from models.parts import Parts
 from models.ranker_features import RANKER_FEATURES
 from models.request import (
     NO_HASHES,
-    NO_RECORDS,
     POPULAR,
     POPULAR_IN_SEGMENT,
     Filters,
