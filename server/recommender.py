@@ -155,12 +155,13 @@ class Recommender:
     def _cache(
         self, asked: ShopperQuery, answer: CachedAnswer, model: Model, state: ShopperState
     ) -> None:
+        if not self.cache_ttl_s:
+            return
         value = encode_cached(answer, model.version, state.revision)
         ttl_s = self.cache_ttl_s * random.uniform(1 - _TTL_JITTER, 1)  # noqa: S311 - no secret
-        if ttl_s > 0:
-            self.background.spawn(
-                lambda: self.store.put_answer(asked, value, ttl_s), ErrorKind.CACHE_WRITE
-            )
+        self.background.spawn(
+            lambda: self.store.put_answer(asked, value, ttl_s), ErrorKind.CACHE_WRITE
+        )
 
 
 def _why_not_ranked(model: Model) -> Reason | None:

@@ -1,0 +1,105 @@
+"""Requests of a turn share a run of their model; what is wrong with one is its own."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from time import monotonic
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from features.eventlog import NO_RECORDS
+from features.events import RECORD, TYPE_CODES, EventType, Records
+from features.ids import stable_hash
+from features.vector import Moment
+from models.batch import Batch
+from models.errors import ModelsError
+from models.model import Model
+from models.request import Ranking, RankRequest
+from monitoring.metrics import Metrics
+from server import inference
+from server.inference import Inference
+from tests.support.bundles import Towers, scorer, small_parts
+
+
+def bought(row: int) -> Records:
+    """Return a purchase of the item in a row."""
+    records = np.zeros(1, RECORD)
+    records["item"] = stable_hash(f"wine-{row:04d}")
+    records["tag"] = TYPE_CODES[EventType.PURCHASE]
+    return records
+
+
+def asked(row: int, moment: Moment | None = None) -> RankRequest:
+    """Return a request of a shopper who bought one item."""
+    return RankRequest(f"u{row}", bought(row), NO_RECORDS, moment or Moment(1_000), 5)
+
+
+async def told(model: Model, *requests: RankRequest) -> list[Ranking | BaseException]:
+    """Return what becomes of requests of one turn."""
+    ranks = Inference(Metrics(CollectorRegistry()))
+    later = monotonic() + 30
+    outcomes = await asyncio.gather(
+        *(ranks.rank(model, each, later) for each in requests), return_exceptions=True
+    )
+    await ranks.close()
+    return outcomes
+
+
+@pytest.fixture(params=["inline", "thread"])
+def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Rank on the loop, and beside it."""
+    if request.param == "thread":
+        monkeypatch.setattr(inference, "INLINE_BELOW_S", -1.0)
+    return str(request.param)
+
+
+async def test_a_run_is_shared(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests of one turn are one batch, and each gets its own list."""
+    model = Model(small_parts())
+    sizes: list[int] = []
+    batch = model.batch
+
+    def counted(requests: Sequence[RankRequest]) -> Batch:
+        sizes.append(len(requests))
+        return batch(requests)
+
+    monkeypatch.setattr(model, "batch", counted)
+    together = await told(model, *(asked(row) for row in range(6)))
+    assert where
+    assert sizes == [6]
+    for row, ranking in enumerate(together):
+        (alone,) = await told(model, asked(row))
+        assert isinstance(ranking, Ranking)
+        assert isinstance(alone, Ranking)
+        assert (ranking.listed, ranking.segment) == (alone.listed, alone.segment)
+
+
+async def test_one_request_that_is_wrong_spoils_no_other(where: str) -> None:
+    """An exception stands in the place of the request that caused it, and only there."""
+    parts = small_parts()
+    assert where
+    assert parts.personal is not None
+    inputs = parts.personal.inputs.copy()
+    inputs[5] = np.inf
+    broken = scorer(Towers(inputs, parts.personal.outputs))
+    model = Model(replace(parts, personal=replace(parts.personal, scorer=broken)))
+    outcomes = await told(model, asked(1), asked(5), asked(2), asked(5), asked(3))
+    assert [type(each) for each in outcomes] == [
+        *(Ranking, ModelsError, Ranking, ModelsError, Ranking)
+    ]
+
+
+async def test_two_models_at_once(where: str) -> None:
+    """While models are swapped each request is ranked by its own."""
+    one, two = Model(small_parts()), Model(small_parts(12))
+    ranks = Inference(Metrics(CollectorRegistry()))
+    later = monotonic() + 30
+    pairs = [(one, asked(1)), (two, asked(2)), (one, asked(3)), (two, asked(4))]
+    outcomes = await asyncio.gather(*(ranks.rank(*pair, later) for pair in pairs))
+    await ranks.close()
+    assert where
+    for (model, request), ranking in zip(pairs, outcomes, strict=True):
+        (alone,) = model.rank(model.batch([request]))
+        assert ranking.listed == alone.listed
