@@ -19,13 +19,13 @@ NO_PROFILE: Mapping[str, Any] = MappingProxyType({})
 class ShopperState(NamedTuple):
     """One shopper as the online store knows them, from one read.
 
-    `revision` names the state: any new event or profile changes it. It is "" for a stranger.
+    `revision` names the state: any new event or profile changes it. It is empty for a stranger.
     """
 
     profile: Mapping[str, Any] = NO_PROFILE
     recent: Records = NO_RECORDS
     history: Records = NO_RECORDS
-    revision: str = ""
+    revision: bytes = b""
 
     @property
     def known(self) -> bool:

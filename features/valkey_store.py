@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
+from struct import Struct
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,7 +25,7 @@ from features.eventlog import NO_RECORDS, rings
 from features.events import RECORD, Event, Records, pack_event
 from features.history import HISTORY_CAP, RECENT_CAP
 from features.ids import stable_hash
-from features.online import STRANGER, Appended, ShopperQuery, ShopperRead, ShopperState
+from features.online import NO_PROFILE, STRANGER, Appended, ShopperQuery, ShopperRead, ShopperState
 from features.pipeline import Pipeline
 from features.stream_entries import FORGET, encode_event, stamp_of
 from features.valkey_client import (
@@ -63,6 +64,8 @@ READ_CONNECTIONS = 16
 
 _CHUNK = 256
 _LAYOUT = bytes([VERSION])
+_REVISION = Struct("<3I")
+_NOTHING = (None, None, None, None)
 T = TypeVar("T")
 
 
@@ -284,17 +287,14 @@ def _decode(
     answer_value: bytes | None,
 ) -> ShopperRead:
     values = (recent_value, history_value, profile_value, answer_value)
-    if values == (None, None, None, None):
+    if values == _NOTHING:
         return ShopperRead(STRANGER, None)
     owner = stable_hash(query.user_id)
     recent = recent_value and decode_ring(recent_value, owner, RECENT_CAP)
     history = history_value and decode_ring(history_value, owner, HISTORY_CAP)
     profile = profile_value and decode_profile(profile_value, owner)
     answer = answer_value and decode_answer(answer_value, owner, keys.bucket_name(query.bucket))
-    decoded = (recent, history, profile, answer)
-    disbelieved = sum(
-        value is not None and told is None for value, told in zip(values, decoded, strict=True)
-    )
+    disbelieved = (recent, history, profile, answer).count(None) - values.count(None)
     return ShopperRead(
         _state(recent or None, history or None, profile or None), answer, disbelieved
     )
@@ -303,12 +303,15 @@ def _decode(
 def _state(recent: Ring | None, history: Ring | None, profile: Profile | None) -> ShopperState:
     if recent is None and history is None and profile is None:
         return STRANGER
-    revisions = (each.revision if each else "" for each in (recent, history, profile))
     return ShopperState(
-        profile=profile.fields if profile else {},
+        profile=profile.fields if profile else NO_PROFILE,
         recent=recent.records if recent else NO_RECORDS,
         history=history.records if history else NO_RECORDS,
-        revision=".".join(map(str, revisions)),
+        revision=_REVISION.pack(
+            recent.revision if recent else 0,
+            history.revision if history else 0,
+            profile.revision if profile else 0,
+        ),
     )
 
 

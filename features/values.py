@@ -10,8 +10,7 @@ counts it. What is read is thus never another shopper's, whatever went wrong on 
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -25,16 +24,14 @@ VERSION = 1
 HEADER = struct.Struct("<B3xIQ")
 
 
-@dataclass(frozen=True, slots=True)
-class Ring:
+class Ring(NamedTuple):
     """A ring as it was read: time-sorted records, at most its cap, and its revision."""
 
     records: Records
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """A profile as it was read, and its revision."""
 
     fields: Mapping[str, Any]

@@ -1,40 +1,39 @@
 """A ranked list as it lies in the cache: what it was true for, then its items as JSON.
 
     model     uint64  `stable_hash` of the model's version
-    revision  uint64  `stable_hash` of the shopper's state
+    revision  12 bytes, the shopper's state
     segment   uint16  the shopper's segment in that model
 
 The bucket is part of the key. An answer is true while the model and the state are the same.
 """
 
 import struct
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from features.ids import stable_hash
 
-_HEAD = struct.Struct("<QQH")
+_HEAD = struct.Struct("<Q12sH")
 _hash_of = lru_cache(1_024)(stable_hash)
 
 
-@dataclass(frozen=True, slots=True)
-class CachedAnswer:
+class CachedAnswer(NamedTuple):
     """`items` is the JSON array of the answer, `segment` a row of the model's segments."""
 
     items: bytes
     segment: int
 
 
-def encode_cached(answer: CachedAnswer, version: str, revision: str) -> bytes:
+def encode_cached(answer: CachedAnswer, version: str, revision: bytes) -> bytes:
     """Return the bytes to cache for an answer by model `version` at state `revision`."""
-    return _HEAD.pack(_hash_of(version), stable_hash(revision), answer.segment) + answer.items
+    return _HEAD.pack(_hash_of(version), revision, answer.segment) + answer.items
 
 
-def decode_cached(value: bytes, version: str, revision: str) -> CachedAnswer | None:
+def decode_cached(value: bytes, version: str, revision: bytes) -> CachedAnswer | None:
     """Return the answer, or None if it was made for another model or state."""
     if len(value) <= _HEAD.size:
         return None
     model, state, segment = _HEAD.unpack_from(value)
-    if model != _hash_of(version) or state != stable_hash(revision):
+    if model != _hash_of(version) or state != revision:
         return None
     return CachedAnswer(value[_HEAD.size :], segment)

@@ -62,7 +62,7 @@ def _told(user_id: str, state: ShopperState, model: Model | None) -> dict[str, A
     return {
         "user_id": user_id,
         "known": state.known,
-        "revision": state.revision or None,
+        "revision": state.revision.hex() or None,
         "profile": dict(state.profile),
         "segment": model and _segment(user_id, state, model),
         "features": _features(records, state),

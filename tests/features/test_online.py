@@ -35,4 +35,4 @@ async def test_the_real_store_fits_the_seam(redis_url: str) -> None:
 def test_a_revision_makes_a_shopper_known() -> None:
     """A stranger has none."""
     assert not STRANGER.known
-    assert ShopperState(revision="1..").known
+    assert ShopperState(revision=bytes(12)).known
