@@ -16,6 +16,7 @@ from models.registry import Registry
 from monitoring.metrics import Metrics
 from monitoring.realtime import Alert, RealTimeMonitor
 from server import keys
+from server.access_log import AccessLog
 from server.admission import Gate
 from server.background import Background
 from server.body import MAX_EVENTS_BODY
@@ -46,6 +47,7 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
     app[keys.SETTINGS] = settings
     app[keys.COLLECTORS] = collectors
     app[keys.METRICS] = metrics
+    app[keys.ACCESS_LOG] = AccessLog(settings.access_log_share)
     app[keys.REGISTRY] = Registry(settings.home)
     app[keys.MODELS] = CurrentModel(app[keys.REGISTRY], metrics)
     app[keys.LAST_KNOWN] = LastKnown()

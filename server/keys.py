@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from models.registry import Registry
     from monitoring.metrics import Metrics
     from monitoring.realtime import RealTimeMonitor
+    from server.access_log import AccessLog
     from server.answer import Answer
     from server.current_model import CurrentModel
     from server.last_known import LastKnown
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 DRAIN = web.AppKey("drain", asyncio.Event)
 """Set when the process has begun to stop: readiness fails, requests are still answered."""
 
+ACCESS_LOG: web.AppKey["AccessLog"] = web.AppKey("access_log")
 COLLECTORS: web.AppKey["CollectorRegistry"] = web.AppKey("collectors")
 LAST_KNOWN: web.AppKey["LastKnown"] = web.AppKey("last_known")
 METRICS: web.AppKey["Metrics"] = web.AppKey("metrics")

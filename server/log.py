@@ -127,7 +127,7 @@ class Repeats(logging.Filter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line."""
+    """One JSON object a line; what a record was given as `fields` stands in it, too."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -138,6 +138,7 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage(),
             "pid": record.process,
         }
+        line |= getattr(record, "fields", {})
         if record.exc_text or record.exc_info:
             line["error"] = record.exc_text or self.formatException(record.exc_info)  # type: ignore[arg-type]
         return orjson.dumps(line, default=str).decode("utf-8", "replace")

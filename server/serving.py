@@ -24,7 +24,7 @@ _MAX_REQUEST_ID = 128
 
 def serving(handler: Handler, route: Route, app: web.Application) -> Handler:
     """Return what answers a request of `app` with `handler`, whatever happens inside."""
-    metrics, drain = app[keys.METRICS], app[keys.DRAIN]
+    metrics, drain, access_log = app[keys.METRICS], app[keys.DRAIN], app[keys.ACCESS_LOG]
 
     async def serve(request: web.Request) -> Response:
         started = request[keys.STARTED] = monotonic()
@@ -42,6 +42,7 @@ def serving(handler: Handler, route: Route, app: web.Application) -> Handler:
         seconds = monotonic() - started
         answer = request.get(keys.ANSWER)
         metrics.request(route, answer and answer.source, response.status, seconds)
+        access_log.note(route, response.status, seconds, request_id, answer)
         if request.transport is None or request.transport.is_closing():
             metrics.client_gone()
         if route is Route.RECOMMENDATIONS:

@@ -42,6 +42,7 @@ class Settings:
     admin_token: str | None = field(default=None, repr=False)
     drain_s: float = 5.0
     log_level: str = "INFO"
+    access_log_share: float = 0.01
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -145,6 +146,9 @@ VARIABLES: Mapping[str, Variable] = {
     "admin_token": Variable("CUVEE_ADMIN_TOKEN", _word, "printable characters", True),
     "drain_s": Variable("CUVEE_DRAIN_S", _number(0, 3_600), "seconds from 0 to 3600"),
     "log_level": Variable("CUVEE_LOG_LEVEL", _level, f"one of {', '.join(LOG_LEVELS)}"),
+    "access_log_share": Variable(
+        "CUVEE_ACCESS_LOG_SHARE", _number(0, 1), "a share from 0 (none) to 1 (all)"
+    ),
 }
 """Each field of `Settings`, and where it comes from."""
 

@@ -62,7 +62,6 @@ def _cuvee(
     environment = {
         "CUVEE_HOME": str(home),
         "CUVEE_REDIS_URL": url,
-        "CUVEE_LOG_LEVEL": "ERROR",
         "CUVEE_DRAIN_S": "0",
         **({} if cache else {"CUVEE_CACHE_TTL_S": "0"}),
     }

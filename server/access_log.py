@@ -1,0 +1,55 @@
+"""The access log: a share of all requests, and those one wants to see, within bounds.
+
+A line for each request would cost more than its answer. Every request is in the metrics; the log
+shows what single ones looked like. No line holds what a shopper sent.
+"""
+
+import logging
+from collections.abc import Callable
+from random import random
+from time import monotonic
+
+from monitoring.labels import Route
+from monitoring.metrics import SLOW_REQUEST_S
+from server.answer import Answer
+
+log = logging.getLogger(__name__)
+
+MOST_A_SECOND = 100
+"""Lines; what goes beyond is not told."""
+
+_FAILED = 500
+
+
+class AccessLog:
+    """Logs a `share` of requests, and all that failed inside or were slow."""
+
+    def __init__(self, share: float, clock: Callable[[], float] = monotonic) -> None:
+        """Count lines by `clock`, in seconds."""
+        self._share = share
+        self._clock = clock
+        self._second = 0.0
+        self._lines = 0
+
+    def note(
+        self, route: Route, status: int, seconds: float, request_id: str, answer: Answer | None
+    ) -> None:
+        """Log one answered request, if it is one to log."""
+        chosen = random() < self._share  # noqa: S311 - no secret
+        if (chosen or status >= _FAILED or seconds > SLOW_REQUEST_S) and self._has_room():
+            told: dict[str, object] = {
+                "route": route,
+                "status": status,
+                "ms": round(seconds * 1_000, 3),
+                "request_id": request_id,
+            }
+            if answer is not None:
+                told |= {"source": answer.source, "reason": answer.reason}
+            log.info("%s %d in %.1f ms", route, status, told["ms"], extra={"fields": told})
+
+    def _has_room(self) -> bool:
+        second = self._clock() // 1
+        if second != self._second:
+            self._second, self._lines = second, 0
+        self._lines += 1
+        return self._lines <= MOST_A_SECOND
