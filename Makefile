@@ -14,7 +14,7 @@ endif
 export CUVEE_HOME
 
 .DEFAULT_GOAL := help
-.PHONY: help run ready data train serve test lint format loadtest bench show clean
+.PHONY: help run ready data train serve test lint format loadtest bench peers show clean
 
 help: ## List what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,12 +60,14 @@ loadtest: .venv/.dev ready ## Start the service, send it shoppers for a minute, 
 bench: .venv/.dev ## Measure a request beside bare handlers (ARGS="--seconds 2 --repeat 1")
 	$(PY) -m loadtests.bench $(ARGS)
 
+peers: .venv-peers/.made ## Install the servers that `make bench` then measures beside ours
+
 show: .venv/.train ## Show what data and models there are
 	$(PY) -m features show
 	$(PY) -m models list
 
 clean: ## Remove the virtual environment and caches, never data
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-peers .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 # One virtual environment; each stamp says which extras are in it.
 .venv/.made:
@@ -80,4 +82,10 @@ clean: ## Remove the virtual environment and caches, never data
 
 .venv/.dev: .venv/.train pyproject.toml
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# The benchmark's other servers run our model, but depend on nothing of ours and we on none of them.
+.venv-peers/.made: pyproject.toml
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[peers]'
 	@touch $@

@@ -61,7 +61,7 @@ def check_local(url: str) -> str:
 def _service(plan: Plan) -> Iterator[str]:
     if plan.url is not None:
         url = check_local(plan.url)
-        _wait_ready(url, None)
+        _wait_ready(f"{url}/readyz", None)
         yield url
         return
     home = {} if plan.home is None else {"CUVEE_HOME": str(plan.home)}
@@ -75,18 +75,20 @@ def started(
     variables: Mapping[str, str],
     log: Path,
     prepare: Callable[[], None] | None = None,
+    ready: str = "/readyz",
 ) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """Run a server on a free port and yield (port, process) once it is ready; stop it at the end.
 
     The port stands for `{port}` in `command`, and is in the environment as the service wants
-    it. `prepare` is called in the child. Raises `LoadTestError` with the end of `log`.
+    it. `prepare` is called in the child; `ready` is asked until it says 200. Raises
+    `LoadTestError` with the end of `log`.
     """
     port = _free_port()
     environment = os.environ | {"CUVEE_HOST": "127.0.0.1", "CUVEE_PORT": str(port), **variables}
     named = tuple(str(port) if each == "{port}" else each for each in command)
     with log.open("wb") as output, _child(named, environment, output.fileno(), prepare) as server:
         try:
-            _wait_ready(f"http://127.0.0.1:{port}", server)
+            _wait_ready(f"http://127.0.0.1:{port}{ready}", server)
         except LoadTestError as error:
             tail = log.read_text(encoding="utf-8", errors="replace")[-2_000:]
             raise LoadTestError(f"{error}\n{tail}".strip()) from None
@@ -138,12 +140,12 @@ def _wait_ready(url: str, process: subprocess.Popen[bytes] | None) -> None:
         if process is not None and process.poll() is not None:
             raise LoadTestError(f"the service ended with code {process.returncode} at its start")
         time.sleep(READY_PAUSE_S)
-    raise LoadTestError(f"{url}/readyz does not say ready")
+    raise LoadTestError(f"{url} does not say ready")
 
 
 def _ready(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=2) as response:
+        with urllib.request.urlopen(url, timeout=2) as response:
             return bool(response.status == 200)
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False

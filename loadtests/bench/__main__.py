@@ -13,9 +13,10 @@ from rich.progress import track
 
 from features.embedded import EmbeddedValkey
 from loadtests.bench.contender import CEILING, REGULARS, Contender, Shop, contenders
-from loadtests.bench.measure import OTHERS_CORE, SERVER_CORE, Figures, Load, measure, pinned
+from loadtests.bench.measure import OTHERS_CORE, SERVER_CORE, Load, measure, pinned
+from loadtests.bench.plot import plot
 from loadtests.bench.shop import fill, promote_bundle
-from loadtests.bench.table import table
+from loadtests.bench.table import Round, table
 from loadtests.run import LoadTestError
 
 ITEMS = 1_000
@@ -27,7 +28,11 @@ ITEMS = 1_000
 @click.option("--rate", default=300.0, show_default=True, help="Of the open loop, requests/s.")
 @click.option("--connections", default=32, show_default=True, help="Of the closed loop.")
 @click.option("--only", default="", help="Contenders whose name holds this, and the ceiling.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the figures here (JSON).")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write bench.json, bench.md and bench.svg into this folder.",
+)
 def main(
     seconds: float, repeat: int, rate: float, connections: int, only: str, out: Path | None
 ) -> None:
@@ -43,21 +48,28 @@ def main(
         promote_bundle(shop.trees, ITEMS, trees=True)
         asyncio.run(fill(store, ITEMS, REGULARS[1]))
         chosen = [each for each in contenders(shop) if each.name == CEILING or only in each.name]
-        runs = _measured(chosen, folder, repeat, Load(seconds, connections, rate))
-    click.echo(table(runs))
+        rounds = _measured(chosen, folder, repeat, Load(seconds, connections, rate))
+    click.echo(table(rounds))
     if out is not None:
-        figures = {name: [asdict(each) for each in told] for name, told in runs.items()}
-        out.write_text(json.dumps(figures, indent=1) + "\n")
+        out.mkdir(parents=True, exist_ok=True)
+        told = json.dumps([asdict(each) for each in rounds], indent=1)
+        (out / "bench.json").write_text(told + "\n")
+        (out / "bench.md").write_text(table(rounds) + "\n")
+        plot(rounds, out / "bench.svg")
 
 
-def _measured(
-    chosen: list[Contender], folder: Path, repeat: int, load: Load
-) -> dict[str, list[Figures]]:
-    runs: dict[str, list[Figures]] = {each.name: [] for each in chosen}
-    rounds = [each for _ in range(repeat) for each in chosen]
-    for each in track(rounds, "measuring", disable=not sys.stderr.isatty()):
-        runs[each.name].append(measure(each, folder, load))
-    return runs
+def _measured(chosen: list[Contender], folder: Path, repeat: int, load: Load) -> list[Round]:
+    everybody = [*chosen, chosen[0]]
+    turns = [each for _ in range(repeat) for each in everybody]
+    told = [
+        measure(each, folder, load)
+        for each in track(turns, "measuring", disable=not sys.stderr.isatty())
+    ]
+    names = [each.name for each in chosen]
+    return [
+        Round(dict(zip(names, told[at:], strict=False)), told[at + len(names)])
+        for at in range(0, len(told), len(everybody))
+    ]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Who runs in the benchmark, on which work, and how each is started."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +10,12 @@ ALL = (0, SHOPPERS)
 REGULARS = (SHOPPERS, SHOPPERS + 500)
 """Shoppers of their own for the cache, so that nobody else finds answers there."""
 
+ROOT = Path(__file__).parents[2]
+PEERS_PYTHON = ROOT / ".venv-peers/bin/python"
+"""Peers have an environment of their own: `make peers` makes it."""
+
 CEILING = "aiohttp, constant answer"
+MOSEC_OPTIONS = ("--address", "127.0.0.1", "--log-level", "error")
 NO_STORE = "redis://127.0.0.1:1"
 """Nobody listens there: connections are refused at once."""
 
@@ -27,6 +33,9 @@ class Contender:
     shoppers: tuple[int, int] = ALL
     """The first who asks, and the one who does no more."""
 
+    ready: str = "/readyz"
+    """What answers 200 once it is up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shop:
@@ -38,7 +47,7 @@ class Shop:
 
 
 def contenders(shop: Shop) -> list[Contender]:
-    """Return everybody, the ceiling first."""
+    """Return everybody, the ceiling first; peers where their environment is."""
     ceiling = (sys.executable, "-m", "loadtests.bench.servers.ceiling", "{port}")
     return [
         Contender(CEILING, ceiling),
@@ -46,8 +55,26 @@ def contenders(shop: Shop) -> list[Contender]:
         _cuvee("cuvee, cache hit", shop.towers, shop.url, '"source":"cache"', shoppers=REGULARS),
         _cuvee("cuvee, ladder (no store)", shop.towers, NO_STORE, '"reason":"feature_error"'),
         _cuvee("cuvee, two towers", shop.towers, shop.url, '"source":"model"', cache=False),
+        *(_peers("two towers", shop.url, shop.towers) if PEERS_PYTHON.exists() else ()),
         _cuvee("cuvee, boosted trees", shop.trees, shop.url, '"source":"model"', cache=False),
+        *(_peers("boosted trees", shop.url, shop.trees) if PEERS_PYTHON.exists() else ()),
     ]
+
+
+def _peers(kind: str, url: str, home: Path) -> Iterator[Contender]:
+    where = {"BENCH_URL": url, "BENCH_HOME": str(home)}
+    run = (str(PEERS_PYTHON), "-m")
+    yield Contender(
+        f"FastAPI and uvicorn, {kind}",
+        (*run, "loadtests.bench.servers.fastapi_peer", "{port}"),
+        where,
+    )
+    yield Contender(
+        f"mosec, batched, {kind}",
+        (*run, "loadtests.bench.servers.mosec_peer", "--port", "{port}", *MOSEC_OPTIONS),
+        where,
+        ready="/",
+    )
 
 
 def _cuvee(

@@ -60,7 +60,11 @@ def measure(contender: Contender, folder: Path, load: Load) -> Figures:
     users = shopper_ids(*contender.shoppers)
     bodies.write_text("".join(f'{{"user_id":"{user}","k":10}}\n' for user in users))
     with started(
-        contender.command, contender.environment, folder / "server.log", pinned(SERVER_CORE)
+        contender.command,
+        contender.environment,
+        folder / "server.log",
+        pinned(SERVER_CORE),
+        contender.ready,
     ) as (port, process):
         _closed_loop(port, bodies, "", load.connections, max(1.0, load.seconds / 4))
         before = processor_s(process.pid)

@@ -94,18 +94,20 @@ def test_the_processor_time_of_children_counts() -> None:
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_every_contender_answers_as_named(tmp_path: Path) -> None:
     """A run of a blink: everybody is measured on the path that its name says."""
-    out = tmp_path / "figures.json"
+    out = tmp_path / "figures"
     done = subprocess.run(
         [sys.executable, "-m", "loadtests.bench", "--seconds", "0.5", "--repeat", "1",
          "--rate", "20", "--connections", "2", "--out", str(out)],
         cwd=ROOT, capture_output=True, text=True, timeout=110, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    figures = json.loads(out.read_text())
-    assert len(figures) == 6
-    for name, runs in figures.items():
+    (round_,) = json.loads((out / "bench.json").read_text())
+    assert len(round_["figures"]) >= 6
+    assert round_["ceiling_after"]["rps"] > 0
+    assert (out / "bench.md").read_text() == done.stdout
+    assert "<svg" in (out / "bench.svg").read_text()
+    for name, told in round_["figures"].items():
         assert f"| {name} |" in done.stdout
-        (told,) = runs
         assert told["failed"] == 0, (name, told)
         assert told["rps"] > 0
         assert told["cpu_ms"] > 0
