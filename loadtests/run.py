@@ -83,7 +83,7 @@ def started(
     it. `prepare` is called in the child; `ready` is asked until it says 200. Raises
     `LoadTestError` with the end of `log`.
     """
-    port = _free_port()
+    port = free_port()
     environment = os.environ | {"CUVEE_HOST": "127.0.0.1", "CUVEE_PORT": str(port), **variables}
     named = tuple(str(port) if each == "{port}" else each for each in command)
     with log.open("wb") as output, _child(named, environment, output.fileno(), prepare) as server:
@@ -169,7 +169,8 @@ def _locust(plan: Plan, url: str) -> Path:
     return result
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

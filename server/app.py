@@ -87,9 +87,9 @@ async def _store_closed(app: web.Application) -> AsyncIterator[None]:
 
 async def _recommender(app: web.Application) -> AsyncIterator[None]:
     settings, metrics, store = app[keys.SETTINGS], app[keys.METRICS], app[keys.STORE]
-    breaker = Breaker(time.monotonic)
-    reader = Reader(store, breaker, metrics, settings.feature_timeout_s)
-    inference, background = Inference(metrics), Background(metrics)
+    reader = Reader(store, Breaker(time.monotonic), metrics, settings.feature_timeout_s)
+    inference = Inference(Breaker(time.monotonic, threshold=2), metrics)
+    background = Background(metrics)
     app[keys.RECOMMENDER] = Recommender(
         models=app[keys.MODELS],
         gate=Gate(settings.max_inflight, HARD_LIMIT * settings.max_inflight),

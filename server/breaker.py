@@ -1,4 +1,4 @@
-"""A circuit breaker: a dead store must not cost every request its whole feature budget.
+"""A circuit breaker: a dead store, or a slow model, must not cost every request its whole budget.
 
 closed ─ `threshold` failures in a row ─> open ─ `cooldown_s` ─> half open ─ one trial
    ^                                        ^                                  │

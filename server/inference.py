@@ -2,22 +2,39 @@
 
 A cheap model runs inline: most of its time is Python, and a thread would fight the loop for the
 interpreter. A dear one runs in a single thread, where its native code lets the loop go on.
-Which one it is was measured when the model was warmed.
+
+A model counts as dear if its warm-up says so, and until it has shown with real shoppers that it
+is not: a warm-up does not know every history. One run inline that stalls the loop puts it back.
+Where runs are late for shoppers altogether, a breaker spares most of them the wait.
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from time import monotonic
+from time import monotonic, thread_time
+from weakref import WeakKeyDictionary
 
 from models.model import Model
 from models.request import Ranking, RankRequest
 from monitoring.labels import Stage
 from monitoring.metrics import Metrics
+from server.breaker import Breaker
 from server.coalescer import Coalescer
+
+log = logging.getLogger(__name__)
 
 INLINE_BELOW_S = 2e-3
 """A shopper's share of a run, in seconds, up to which the loop does it itself."""
+
+STALL_S = 20e-3
+"""Processor time of a run, in seconds, that the loop must not be held up for."""
+
+LATE_S = 50e-3
+"""Seconds for a run after which it counts as failed, for the breaker."""
+
+TRIAL_RUNS = 50
+"""Runs in a row without a stall after which a model may run inline."""
 
 _MAX_BATCH = 32
 _MAX_WAITING = 512
@@ -28,10 +45,14 @@ _Outcome = Ranking | Exception
 class Inference:
     """Ranks for shoppers, sharing runs between those that came together."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        """Start no thread before one is needed."""
+    def __init__(self, breaker: Breaker, metrics: Metrics) -> None:
+        """Start no thread before one is needed; `breaker` counts runs that were late."""
+        self._breaker = breaker
         self._metrics = metrics
         self._thread = ThreadPoolExecutor(1, "inference")
+        self._trials: WeakKeyDictionary[Model, int] = WeakKeyDictionary()
+        """Of each model, its runs without a stall since the last one."""
+
         self._runs: Coalescer[tuple[Model, RankRequest], Ranking] = Coalescer(
             self._run, max_batch=_MAX_BATCH, max_running=1, max_waiting=_MAX_WAITING
         )
@@ -39,8 +60,11 @@ class Inference:
     async def rank(self, model: Model, request: RankRequest, deadline: float) -> Ranking:
         """Return the ranked items.
 
-        Raises what `Coalescer.submit` does, or what the model raised for this request.
+        Raises what `Coalescer.submit` does, `TimeoutError` at once while the model is known to be
+        late, or what the model raised for this request.
         """
+        if not self._breaker.allow():
+            raise TimeoutError
         return await self._runs.submit((model, request), deadline)
 
     async def close(self) -> None:
@@ -62,10 +86,26 @@ class Inference:
 
     async def _run_one(self, model: Model, requests: list[RankRequest]) -> Sequence[_Outcome]:
         self._metrics.batch(len(requests))
-        if model.cost_s < INLINE_BELOW_S:
-            return self._ranked(model, requests)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._ranked, model, requests)
+        started = monotonic()
+        runs = self._trials.get(model, 0)
+        if model.cost_s < INLINE_BELOW_S and runs >= TRIAL_RUNS:
+            outcomes, took = self._timed(model, requests)
+        else:
+            loop = asyncio.get_running_loop()
+            outcomes, took = await loop.run_in_executor(self._thread, self._timed, model, requests)
+        self._trials[model] = runs + 1 if took < STALL_S else 0
+        if monotonic() - started < LATE_S:
+            self._breaker.succeeded()
+        else:
+            log.warning("model %s took %.0f ms", model.version, 1e3 * (monotonic() - started))
+            self._breaker.failed()
+        return outcomes
+
+    def _timed(self, model: Model, requests: list[RankRequest]) -> tuple[Sequence[_Outcome], float]:
+        """Return the outcomes and the processor time they took, in seconds."""
+        started = thread_time()
+        outcomes = self._ranked(model, requests)
+        return outcomes, thread_time() - started
 
     def _ranked(self, model: Model, requests: list[RankRequest]) -> Sequence[_Outcome]:
         """Return each request's ranking, or its own error: it spoils no other of the batch."""

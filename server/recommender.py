@@ -36,7 +36,7 @@ from server.reader import Reader
 
 log = logging.getLogger(__name__)
 
-LADDER_RESERVE_S = 0.005
+LADDER_RESERVE_S = 0.010
 """Kept back from the deadline for the answer from the ladder, should the model be late."""
 
 _TTL_JITTER = 0.1

@@ -12,14 +12,26 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import perf_counter
-from typing import cast
+from time import perf_counter, time
+from typing import NamedTuple, cast
 
 import click
 import uvloop
 
 MOST_CONNECTIONS = 512
 PATIENCE_S = 10.0
+UNANSWERED, REFUSED = 0, -1
+"""The status of a request whose connection ended without an answer, or was never made."""
+
+
+class Answer(NamedTuple):
+    """One request: when it should have left (since the start), how long it took, what came."""
+
+    due_s: float
+    seconds: float
+    status: int
+    source: str
+    expected: bool
 
 
 class Connection(asyncio.Protocol):
@@ -35,11 +47,13 @@ class Connection(asyncio.Protocol):
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
 
+    @property
+    def lives(self) -> bool:
+        """Tell whether another request can be sent."""
+        return not self._transport.is_closing()
+
     def send(self, request: bytes, answered: Callable[[bytes], None]) -> None:
         """Send a request; `answered` gets the whole answer, or nothing if the connection ends."""
-        if self._transport.is_closing():
-            answered(b"")
-            return
         self._answered = answered
         self._transport.write(request)
 
@@ -50,7 +64,10 @@ class Connection(asyncio.Protocol):
             self._received = received
             return
         self._received = b""
-        self._answered(received)
+        answered, self._answered = self._answered, _nothing
+        if b"connection: close" in received[: received.find(b"\r\n\r\n")].lower():
+            self._transport.close()
+        answered(received)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell whoever waits."""
@@ -69,18 +86,30 @@ class Tally:
     def __init__(self, expected: bytes) -> None:
         """Count answers that are no 200, or lack `expected`, as failed."""
         self._expected = expected
-        self.failed = 0
-        self.latencies_s: list[float] = []
+        self.answers: list[Answer] = []
 
-    def add(self, answer: bytes, seconds: float) -> None:
-        """Count one answer."""
-        self.latencies_s.append(seconds)
-        if not answer.startswith(b"HTTP/1.1 200") or self._expected not in answer:
-            self.failed += 1
+    def add(self, answer: bytes, due_s: float, seconds: float) -> None:
+        """Note one answer, empty where none came."""
+        status = int(answer[9:12]) if answer else UNANSWERED
+        self._note(answer, status, due_s, seconds)
+
+    def add_refused(self, due_s: float, seconds: float) -> None:
+        """Note a request that found nobody to take it."""
+        self._note(b"", REFUSED, due_s, seconds)
+
+    def _note(self, answer: bytes, status: int, due_s: float, seconds: float) -> None:
+        source = answer.partition(b'"source":"')[2].partition(b'"')[0].decode()
+        expected = status == 200 and self._expected in answer
+        self.answers.append(Answer(due_s, seconds, status, source, expected))
+
+    @property
+    def failed(self) -> int:
+        """Return how many answers were not as expected."""
+        return sum(not each.expected for each in self.answers)
 
     def told(self, seconds: float) -> dict[str, float]:
         """Return the figures of a run that took `seconds`; latencies in ms."""
-        ordered = sorted(self.latencies_s)
+        ordered = sorted(each.seconds for each in self.answers)
         count = len(ordered)
 
         def percentile(share: float) -> float:
@@ -98,48 +127,76 @@ class Tally:
         }
 
 
-async def open_loop(
-    port: int, requests: Sequence[bytes], tally: Tally, rate: float, seconds: float
-) -> float:
-    """Send `rate` requests a second for `seconds`; return how long it took."""
-    draw = random.Random(1)
-    free = [await _connect(port) for _ in range(MOST_CONNECTIONS // 8)]
-    opened = list(free)
-    under_way = 0
-    queue = deque(requests)
-    started = due = perf_counter()
+class OpenLoop:
+    """Sends requests to a port of this machine at a fixed rate, on as many connections as needed.
 
-    def send(due: float) -> None:
-        nonlocal under_way
-        connection = free.pop()
-        under_way += 1
+    A request that finds `MOST_CONNECTIONS` busy waits for one, and its latency counts the wait.
+    """
+
+    def __init__(self, port: int, requests: Sequence[bytes], tally: Tally) -> None:
+        """Send `requests` one after the other, for ever."""
+        self._port = port
+        self._requests = deque(requests)
+        self._tally = tally
+        self._free: list[Connection] = []
+        self._opened: set[Connection] = set()
+        self._sending: set[asyncio.Task[None]] = set()
+        self._under_way = 0
+        self._started = 0.0
+
+    async def run(self, rate: float, seconds: float) -> float:
+        """Send for `seconds` and wait for what is under way; return how long it took."""
+        draw = random.Random(1)
+        self._started = due = perf_counter()
+        while (due := due + draw.expovariate(rate)) < self._started + seconds:
+            while (wait := due - perf_counter()) > 0:
+                await asyncio.sleep(wait if wait > 0.002 else 0)  # timers know whole milliseconds
+            self._send_soon(due)
+        last = perf_counter() + PATIENCE_S
+        while (self._under_way or self._sending) and perf_counter() < last:
+            await asyncio.sleep(0.001)
+        took = perf_counter() - self._started
+        for connection in self._opened:
+            connection.close()
+        return took
+
+    def _send_soon(self, due: float) -> None:
+        while self._free:
+            connection = self._free.pop()
+            if connection.lives:
+                self._send(connection, due)
+                return
+        task = asyncio.get_running_loop().create_task(self._send_on_new(due))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _send_on_new(self, due: float) -> None:
+        while not self._free and len(self._opened) >= MOST_CONNECTIONS:
+            await asyncio.sleep(0.001)
+        if self._free:
+            self._send(self._free.pop(), due)
+            return
+        try:
+            connection = await _connect(self._port)
+        except OSError:
+            self._tally.add_refused(due - self._started, perf_counter() - due)
+            return
+        self._opened.add(connection)
+        self._send(connection, due)
+
+    def _send(self, connection: Connection, due: float) -> None:
+        self._under_way += 1
 
         def answered(answer: bytes) -> None:
-            nonlocal under_way
-            under_way -= 1
-            tally.add(answer, perf_counter() - due)
-            if answer:
-                free.append(connection)
+            self._under_way -= 1
+            self._tally.add(answer, due - self._started, perf_counter() - due)
+            if answer and connection.lives:
+                self._free.append(connection)
+            else:
+                self._opened.discard(connection)
 
-        queue.rotate(-1)
-        connection.send(queue[0], answered)
-
-    while (due := due + draw.expovariate(rate)) < started + seconds:
-        while (wait := due - perf_counter()) > 0:
-            await asyncio.sleep(wait if wait > 0.002 else 0)  # timers know whole milliseconds
-        if not free and len(opened) < MOST_CONNECTIONS:
-            opened.append(await _connect(port))
-            free.append(opened[-1])
-        while not free:
-            await asyncio.sleep(0)
-        send(due)
-    last = perf_counter() + PATIENCE_S
-    while under_way and perf_counter() < last:
-        await asyncio.sleep(0.001)
-    took = perf_counter() - started
-    for connection in opened:
-        connection.close()
-    return took
+        self._requests.rotate(-1)
+        connection.send(self._requests[0], answered)
 
 
 async def _connect(port: int) -> Connection:
@@ -180,11 +237,23 @@ def _request(path: str, body: str) -> bytes:
 @click.option("--expect", default="", help="What every answer holds.")
 @click.option("--seconds", required=True, type=float)
 @click.option("--rate", required=True, type=float, help="Requests a second.")
-def main(port: int, path: str, bodies: Path, expect: str, seconds: float, rate: float) -> None:
+@click.option("--answers", type=click.Path(path_type=Path), help="Write every answer here (JSON).")
+def main(
+    port: int,
+    path: str,
+    bodies: Path,
+    expect: str,
+    seconds: float,
+    rate: float,
+    answers: Path | None,
+) -> None:
     """Send requests to 127.0.0.1:PORT and print what came of them as JSON."""
     requests = [_request(path, body) for body in bodies.read_text().splitlines()]
     tally = Tally(expect.encode())
-    took = uvloop.run(open_loop(port, requests, tally, rate, seconds))
+    began = time()
+    took = uvloop.run(OpenLoop(port, requests, tally).run(rate, seconds))
+    if answers is not None:
+        answers.write_text(json.dumps({"began": began, "answers": tally.answers}))
     json.dump(tally.told(took), sys.stdout)
 
 

@@ -66,9 +66,9 @@ def measure(contender: Contender, folder: Path, load: Load) -> Figures:
         pinned(SERVER_CORE),
         contender.ready,
     ) as (port, process):
-        _closed_loop(port, bodies, "", load.connections, max(1.0, load.seconds / 4))
+        closed_loop(port, bodies, "", load.connections, max(1.0, load.seconds / 4))
         before = processor_s(process.pid)
-        closed = _closed_loop(port, bodies, contender.expect, load.connections, load.seconds)
+        closed = closed_loop(port, bodies, contender.expect, load.connections, load.seconds)
         used_s = processor_s(process.pid) - before
         opened = _open_loop(port, bodies, contender.expect, load.rate, load.seconds)
         return Figures(
@@ -90,7 +90,7 @@ class _Closed:
     seconds: float
 
 
-def _closed_loop(port: int, bodies: Path, expect: str, connections: int, seconds: float) -> _Closed:
+def closed_loop(port: int, bodies: Path, expect: str, connections: int, seconds: float) -> _Closed:
     """Keep `connections` busy: wrk, since the one who asks must not be the slower one."""
     told = _told(
         *("wrk", "--threads", "1", "--connections", str(connections)),

@@ -39,12 +39,17 @@ def shopper_ids(first: int, end: int) -> list[str]:
     return [f"shopper-{number:06d}" for number in range(first, end)]
 
 
-def promote_bundle(home: Path, items: int, *, trees: bool, seed: int = 1) -> None:
+def promote_bundle(home: Path, items: int, *, trees: bool) -> None:
     """Write a bundle below `home` and make it the one that serves."""
+    Registry(home).promote(write_bundle(home / "models", shop_parts(items, trees=trees)))
+
+
+def shop_parts(items: int, *, trees: bool, seed: int = 1) -> Parts:
+    """Return what a bundle of the shop is made of."""
     random = np.random.default_rng(seed)
     towers = Towers(*(random.normal(size=(2, items, RANK)) / np.sqrt(RANK)).astype(np.float32))
     popularity = random.exponential(1, (5, items)).astype(np.float32)
-    parts = Parts(
+    return Parts(
         catalogue=Catalogue(
             item_ids(items),
             np.array([f"category-{row % 20}" for row in range(items)], np.str_),
@@ -73,7 +78,6 @@ def promote_bundle(home: Path, items: int, *, trees: bool, seed: int = 1) -> Non
         dataset_version="benchmark",
         example_user=None,
     )
-    Registry(home).promote(write_bundle(home / "models", parts))
 
 
 async def fill(store: EmbeddedValkey, items: int, shoppers: int, seed: int = 2) -> None:

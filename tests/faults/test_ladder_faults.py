@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from features.embedded import EmbeddedValkey
-from tests.support.chaos import GARBAGE, ChaosProxy
+from loadtests.faults.proxy import GARBAGE, ChaosProxy
 from tests.support.service import Client, Start, ask, event, ids, send
 
 DEADLINE = {"CUVEE_DEADLINE_MS": "1000", "CUVEE_FEATURE_TIMEOUT_MS": "50"}

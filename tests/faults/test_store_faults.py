@@ -25,7 +25,7 @@ from features.events import Event, EventType
 from features.ids import stable_hash
 from features.online import Appended, ShopperQuery, ShopperRead
 from features.valkey_store import READ_CONNECTIONS, WRITE_CONNECTIONS, ValkeyStore
-from tests.support.chaos import GARBAGE, ChaosProxy
+from loadtests.faults.proxy import GARBAGE, ChaosProxy
 
 BUDGET_S = 0.05
 LONG_S = 30.0

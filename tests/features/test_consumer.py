@@ -28,7 +28,7 @@ from features.online import ShopperQuery, ShopperState
 from features.repair import Repair
 from features.stream_entries import decode_entry, encode_event
 from features.valkey_store import ValkeyStore
-from tests.support.chaos import ChaosProxy
+from loadtests.faults.proxy import ChaosProxy
 
 Run = Callable[[Group], Awaitable[None]]
 

@@ -21,7 +21,7 @@ from features.ids import stable_hash
 from features.online import STRANGER, Appended, ShopperQuery, ShopperRead, ShopperState
 from features.valkey_store import RING_TTL_S, ValkeyStore
 from features.values import HEADER, VERSION
-from tests.support.chaos import ChaosProxy
+from loadtests.faults.proxy import ChaosProxy
 
 ODD_IDS = ["a", "{", "}", "{u:a}:r", "x}:a:b", "é 漢字 🍷", "a\0b\r\n", "q" * 128]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from loadtests.bench.generator import Tally, open_loop
+from loadtests.bench.generator import OpenLoop, Tally
 from loadtests.bench.process_tree import processor_s, resident_mb, tree
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ async def port(aiohttp_server: object) -> int:
 async def test_the_open_loop_counts_every_answer(port: int) -> None:
     """Whole answers, and those that are not what was expected."""
     tally = Tally(b'"source":1')
-    told = tally.told(await open_loop(port, [REQUEST], tally, rate=300, seconds=0.3))
+    told = tally.told(await OpenLoop(port, [REQUEST], tally).run(rate=300, seconds=0.3))
     assert told["requests"] >= 10
     assert abs(told["failed"] - told["requests"] // 10) <= 1
     assert 0 < told["p50_ms"] <= told["p99_ms"] <= told["p999_ms"]
@@ -53,9 +53,9 @@ async def test_the_open_loop_counts_every_answer(port: int) -> None:
 async def test_the_open_loop_sends_on_time(port: int) -> None:
     """As many requests as the rate says, whatever comes back."""
     tally = Tally(b"something else")
-    await open_loop(port, [REQUEST], tally, rate=200, seconds=0.5)
-    assert 60 < len(tally.latencies_s) < 150
-    assert tally.failed == len(tally.latencies_s)
+    await OpenLoop(port, [REQUEST], tally).run(rate=200, seconds=0.5)
+    assert 60 < len(tally.answers) < 150
+    assert tally.failed == len(tally.answers)
 
 
 async def test_a_server_that_hangs_up_ends_the_run() -> None:
@@ -68,8 +68,16 @@ async def test_a_server_that_hangs_up_ends_the_run() -> None:
     async with server:
         tally = Tally(b"")
         port = server.sockets[0].getsockname()[1]
-        await open_loop(port, [REQUEST], tally, rate=50, seconds=0.2)
-    assert tally.failed == len(tally.latencies_s) > 0
+        await OpenLoop(port, [REQUEST], tally).run(rate=50, seconds=0.2)
+    assert tally.failed == len(tally.answers) > 0
+    assert {each.status for each in tally.answers} == {0}
+
+
+async def test_a_refused_connection_is_a_failed_request(unused_tcp_port: int) -> None:
+    """Nobody listens: every request is noted as refused, none is lost."""
+    tally = Tally(b"")
+    await OpenLoop(unused_tcp_port, [REQUEST], tally).run(rate=100, seconds=0.2)
+    assert {each.status for each in tally.answers} == {-1}
 
 
 def test_the_processor_time_of_children_counts() -> None:

@@ -1,9 +1,10 @@
 """Requests of a turn share a run of their model; what is wrong with one is its own."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from time import monotonic
+from time import monotonic, thread_time
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from models.model import Model
 from models.request import Ranking, RankRequest
 from monitoring.metrics import Metrics
 from server import inference
+from server.breaker import Breaker
 from server.inference import Inference
 from tests.support.bundles import Towers, scorer, small_parts
 
@@ -38,7 +40,7 @@ def asked(row: int, moment: Moment | None = None) -> RankRequest:
 
 async def told(model: Model, *requests: RankRequest) -> list[Ranking | BaseException]:
     """Return what becomes of requests of one turn."""
-    ranks = Inference(Metrics(CollectorRegistry()))
+    ranks = Inference(Breaker(monotonic), Metrics(CollectorRegistry()))
     later = monotonic() + 30
     outcomes = await asyncio.gather(
         *(ranks.rank(model, each, later) for each in requests), return_exceptions=True
@@ -50,8 +52,8 @@ async def told(model: Model, *requests: RankRequest) -> list[Ranking | BaseExcep
 @pytest.fixture(params=["inline", "thread"])
 def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Rank on the loop, and beside it."""
-    if request.param == "thread":
-        monkeypatch.setattr(inference, "INLINE_BELOW_S", -1.0)
+    if request.param == "inline":
+        monkeypatch.setattr(inference, "TRIAL_RUNS", 0)
     return str(request.param)
 
 
@@ -94,7 +96,7 @@ async def test_one_request_that_is_wrong_spoils_no_other(where: str) -> None:
 async def test_two_models_at_once(where: str) -> None:
     """While models are swapped each request is ranked by its own."""
     one, two = Model(small_parts()), Model(small_parts(12))
-    ranks = Inference(Metrics(CollectorRegistry()))
+    ranks = Inference(Breaker(monotonic), Metrics(CollectorRegistry()))
     later = monotonic() + 30
     pairs = [(one, asked(1)), (two, asked(2)), (one, asked(3)), (two, asked(4))]
     outcomes = await asyncio.gather(*(ranks.rank(*pair, later) for pair in pairs))
@@ -103,3 +105,45 @@ async def test_two_models_at_once(where: str) -> None:
     for (model, request), ranking in zip(pairs, outcomes, strict=True):
         (alone,) = model.rank(model.batch([request]))
         assert ranking.listed == alone.listed
+
+
+async def test_a_model_that_stalls_leaves_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new model runs beside the loop until it has shown to be quick, and again after a stall."""
+    model = Model(small_parts())
+    threads: list[bool] = []
+    busy_s = 0.0
+    rank = model.rank
+
+    def watched(batch: Batch) -> list[Ranking]:
+        threads.append(threading.current_thread() is not threading.main_thread())
+        last = thread_time() + busy_s
+        while thread_time() < last:
+            pass
+        return rank(batch)
+
+    monkeypatch.setattr(model, "rank", watched)
+    monkeypatch.setattr(inference, "TRIAL_RUNS", 3)
+    ranks = Inference(Breaker(monotonic), Metrics(CollectorRegistry()))
+    for turn in range(10):
+        busy_s = inference.STALL_S if turn == 5 else 0.0
+        await ranks.rank(model, asked(1), monotonic() + 30)
+    await ranks.close()
+    assert threads == [True] * 3 + [False] * 3 + [True] * 3 + [False]
+
+
+async def test_a_late_model_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After runs that were late requests learn so at once, until one that is tried is not."""
+    model = Model(small_parts())
+    now = 0.0
+    monkeypatch.setattr(inference, "LATE_S", 0.0)
+    breaker = Breaker(lambda: now, threshold=2, cooldown_s=0.5)
+    ranks = Inference(breaker, Metrics(CollectorRegistry()))
+    for _ in range(2):
+        await ranks.rank(model, asked(1), monotonic() + 30)
+    with pytest.raises(TimeoutError):
+        await ranks.rank(model, asked(1), monotonic() + 30)
+    now = 1.0
+    monkeypatch.setattr(inference, "LATE_S", 30.0)
+    for _ in range(2):
+        await ranks.rank(model, asked(1), monotonic() + 30)
+    await ranks.close()

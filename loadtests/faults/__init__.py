@@ -1,0 +1,1 @@
+"""`python -m loadtests.faults`: what breaks, and what shoppers see of it."""

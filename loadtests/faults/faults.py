@@ -1,0 +1,310 @@
+"""What can break: each fault breaks one thing of a running service, and mends it."""
+
+import asyncio
+import os
+import shutil
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from loadtests.bench.shop import shop_parts
+from loadtests.faults.graphs import raising, slow
+from loadtests.faults.rig import PATH, Rig
+from models.bundle import write_bundle
+from models.parts import Parts
+
+ITEMS = 1_000
+SLOW_S = 0.2
+SWAPS = 20
+SLOW_CLIENTS = 300
+
+_HEAD = (
+    f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    "Content-Length: 100\r\n\r\n"
+).encode()
+
+Behave = Callable[[asyncio.StreamWriter], Awaitable[None]]
+Break = Callable[[Rig], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One row of the table: `breaks` breaks on entering and mends on leaving."""
+
+    name: str
+    breaks: Break
+    behind_proxy: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    lasts: float = 1.0
+    """How long, as a multiple of what is usual."""
+
+    overload: float = 0.0
+    """Ask this many times as much as the service can do."""
+
+
+@asynccontextmanager
+async def nothing(_: Rig) -> AsyncIterator[None]:
+    """Break nothing: what the rig itself costs."""
+    yield
+
+
+@asynccontextmanager
+async def store_killed(rig: Rig) -> AsyncIterator[None]:
+    """Kill Valkey, and whatever is started in its place, for as long as it lasts."""
+    killing = asyncio.create_task(_kill_again(rig))
+    yield
+    killing.cancel()
+
+
+async def _kill_again(rig: Rig) -> None:
+    while True:
+        for pid in rig.processes("valkey-server"):
+            os.kill(pid, signal.SIGKILL)
+        await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def store_frozen(rig: Rig) -> AsyncIterator[None]:
+    """Stop Valkey as a debugger would."""
+    async with _stopped(rig.processes("valkey-server")):
+        yield
+
+
+@asynccontextmanager
+async def store_slow(rig: Rig) -> AsyncIterator[None]:
+    """Let every answer of the store come 60 ms later."""
+    assert rig.proxy is not None
+    rig.proxy.delay_s = 0.06
+    yield
+    rig.proxy.delay_s = 0.0
+
+
+@asynccontextmanager
+async def store_errors(rig: Rig) -> AsyncIterator[None]:
+    """Let the store refuse every read with an error."""
+    rig.store.acl_setuser("default", enabled=True, commands=["-mget"])
+    yield
+    rig.store.acl_setuser("default", enabled=True, categories=["+@all"])
+
+
+@asynccontextmanager
+async def store_full(rig: Rig) -> AsyncIterator[None]:
+    """Leave the store no memory to write with."""
+    rig.store.config_set("maxmemory", "1mb")
+    yield
+    rig.store.config_set("maxmemory", "0")
+
+
+@asynccontextmanager
+async def store_hangs_up(rig: Rig) -> AsyncIterator[None]:
+    """Accept the store's connections and end them at once."""
+    assert rig.proxy is not None
+    rig.proxy.hang_up = True
+    rig.proxy.drop()
+    yield
+    rig.proxy.hang_up = False
+
+
+@asynccontextmanager
+async def model_raises(rig: Rig) -> AsyncIterator[None]:
+    """Promote a model that passes its warm-up and fails for shoppers."""
+    async with _promoted(rig, _changed(raising)):
+        yield
+
+
+@asynccontextmanager
+async def model_slow(rig: Rig) -> AsyncIterator[None]:
+    """Promote a model that is fast in its warm-up and takes 200 ms for shoppers."""
+    async with _promoted(rig, _changed(lambda scorer: slow(scorer, SLOW_S))):
+        yield
+
+
+@asynccontextmanager
+async def bundle_corrupt(rig: Rig) -> AsyncIterator[None]:
+    """Promote a bundle with one bit flipped, which is refused."""
+    version = await asyncio.to_thread(write_bundle, rig.home / "models", _another())
+    path = rig.home / "models" / version / "scorer.onnx"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    status = await rig.admin(f"/v1/models/{version}/promote")
+    if status != 409:
+        raise AssertionError(f"a corrupt bundle was answered with {status}")
+    yield
+
+
+@asynccontextmanager
+async def overloaded(_: Rig) -> AsyncIterator[None]:
+    """Break nothing here: the load does."""
+    yield
+
+
+@asynccontextmanager
+async def worker_killed(rig: Rig) -> AsyncIterator[None]:
+    """Kill one of two workers."""
+    os.kill(rig.workers()[0], signal.SIGKILL)
+    yield
+
+
+@asynccontextmanager
+async def swapped(rig: Rig) -> AsyncIterator[None]:
+    """Promote and roll back, again and again."""
+    version = await asyncio.to_thread(write_bundle, rig.home / "models", _another())
+    for turn in range(SWAPS):
+        path = f"/v1/models/{version}/promote" if turn == 0 else "/v1/models/rollback"
+        if (status := await rig.admin(path)) != 200:
+            raise AssertionError(f"swap {turn} was answered with {status}")
+    yield
+
+
+@asynccontextmanager
+async def terminated(rig: Rig) -> AsyncIterator[None]:
+    """Ask the service to end, and start it again."""
+    assert rig.service is not None
+    rig.service.terminate()
+    await rig.service.wait()
+    gone = time.time()
+    await rig.start()
+    rig.away.append((gone, time.time()))
+    yield
+
+
+@asynccontextmanager
+async def slow_clients(rig: Rig) -> AsyncIterator[None]:
+    """Hold connections whose requests come byte by byte."""
+    async with _clients(rig, _drip):
+        yield
+
+
+@asynccontextmanager
+async def half_open_clients(rig: Rig) -> AsyncIterator[None]:
+    """Hold connections that announce a body and send none, and read no answer."""
+    async with _clients(rig, _announce):
+        yield
+
+
+@asynccontextmanager
+async def consumers_dead(rig: Rig) -> AsyncIterator[None]:
+    """Stop what carries events to the offline store."""
+    async with _stopped(rig.processes("features consume")):
+        yield
+
+
+@asynccontextmanager
+async def clock_stepped(rig: Rig) -> AsyncIterator[None]:
+    """Set the clock of the service and its store an hour on, then back."""
+    path = rig.home / "clock"
+    path.write_text("+3600\n")
+    yield
+    path.write_text("-3600\n")
+    await asyncio.sleep(2)
+    path.write_text("+0\n")
+
+
+def faults() -> list[Fault]:
+    """Return every fault, in the order of the table."""
+    return [
+        Fault("nothing (for comparison)", nothing),
+        Fault("Valkey killed, again and again", store_killed),
+        Fault("Valkey frozen", store_frozen),
+        Fault("Valkey slow by 60 ms", store_slow, behind_proxy=True),
+        Fault("Valkey answers reads with errors", store_errors),
+        Fault("Valkey full", store_full),
+        Fault("Valkey hangs up after accepting", store_hangs_up, behind_proxy=True),
+        Fault("model raises", model_raises),
+        Fault("model slow by 200 ms", model_slow),
+        Fault("corrupt bundle promoted", bundle_corrupt),
+        Fault("three times too many requests", overloaded, lasts=3, overload=3),
+        Fault("worker killed, of two", worker_killed, environment={"CUVEE_WORKERS": "2"}),
+        Fault("20 promotions and rollbacks", swapped),
+        Fault("SIGTERM, and started again", terminated),
+        Fault("300 clients that drip", slow_clients),
+        Fault("300 half-open clients", half_open_clients),
+        Fault("event consumers dead", consumers_dead, lasts=6),
+        *_clock(),
+    ]
+
+
+def _clock() -> list[Fault]:
+    """Return the fault of the clock, where libfaketime is there to step it."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    if not found or shutil.which("faketime") is None:
+        return []
+    environment = {
+        "LD_PRELOAD": str(found[0]),
+        "FAKETIME_TIMESTAMP_FILE": "{home}/clock",
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    return [Fault("clock stepped by an hour", clock_stepped, environment=environment)]
+
+
+@asynccontextmanager
+async def _stopped(pids: list[int]) -> AsyncIterator[None]:
+    if not pids:
+        raise AssertionError("there is no such process")
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+@asynccontextmanager
+async def _promoted(rig: Rig, parts: Parts) -> AsyncIterator[None]:
+    version = await asyncio.to_thread(write_bundle, rig.home / "models", parts)
+    if (status := await rig.admin(f"/v1/models/{version}/promote")) != 200:
+        raise AssertionError(f"the promotion was answered with {status}")
+    yield
+    if (status := await rig.admin("/v1/models/rollback")) != 200:
+        raise AssertionError(f"the rollback was answered with {status}")
+
+
+def _another() -> Parts:
+    return shop_parts(ITEMS, trees=False, seed=3)
+
+
+def _changed(change: Callable[[bytes], bytes]) -> Parts:
+    parts = _another()
+    assert parts.personal is not None
+    return replace(parts, personal=replace(parts.personal, scorer=change(parts.personal.scorer)))
+
+
+@asynccontextmanager
+async def _clients(rig: Rig, behave: Behave) -> AsyncIterator[None]:
+    clients = [asyncio.create_task(_client(rig.port, behave)) for _ in range(SLOW_CLIENTS)]
+    yield
+    for client in clients:
+        client.cancel()
+    await asyncio.gather(*clients, return_exceptions=True)
+
+
+async def _client(port: int, behave: Behave) -> None:
+    """Behave so, on a new connection whenever the service has ended the last."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                await behave(writer)
+            finally:
+                writer.close()
+        except OSError:
+            await asyncio.sleep(0.1)
+
+
+async def _drip(writer: asyncio.StreamWriter) -> None:
+    for byte in _HEAD:
+        writer.write(bytes((byte,)))
+        await writer.drain()
+        await asyncio.sleep(0.5)
+
+
+async def _announce(writer: asyncio.StreamWriter) -> None:
+    writer.write(_HEAD)
+    await writer.drain()
+    await asyncio.sleep(3_600)
