@@ -30,13 +30,13 @@ from server.coalescer import SaturatedError
 from server.current_model import CurrentModel
 from server.deadline import Deadline
 from server.inference import Inference
-from server.last_known import LastKnown, Seen
+from server.last_known import UNSEEN, LastKnown, Seen
 from server.query import Query
 from server.reader import Reader
 
 log = logging.getLogger(__name__)
 
-LADDER_RESERVE_S = 0.010
+LADDER_RESERVE_S = 0.030
 """Kept back from the deadline for the answer from the ladder, should the model be late."""
 
 _TTL_JITTER = 0.1
@@ -101,8 +101,7 @@ class Recommender:
         request = _request(query, state, model)
         ranking = await self._ranked(model, request, deadline)
         if isinstance(ranking, Reason):
-            (shopper,) = model.shoppers(model.batch([request]))
-            return self._popular(query, model, ranking, self._remember(query, model, shopper))
+            return self._popular(query, model, ranking, self._seen(query, request, model, ranking))
         seen = self._remember(query, model, ranking)
         if ranking.listed is None:
             return self._popular(query, model, _why_not_ranked(model), seen)
@@ -123,6 +122,14 @@ class Recommender:
             log.exception("model %s failed", model.version)
             self.metrics.error(ErrorKind.MODEL)
             return Reason.MODEL_ERROR
+
+    def _seen(self, query: Query, request: RankRequest, model: Model, why: Reason) -> Seen:
+        """Return what the history says, or under overload what it said last: that costs nothing."""
+        last = self.last_known.recall(query.user_id)
+        if why is Reason.OVERLOAD and last is not UNSEEN:
+            return last
+        (shopper,) = model.shoppers(model.batch([request]))
+        return self._remember(query, model, shopper)
 
     def _remember(self, query: Query, model: Model, ranking: Ranking) -> Seen:
         seen = Seen(ranking.blocked, model.segment_names[ranking.segment])

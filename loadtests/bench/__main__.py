@@ -15,7 +15,7 @@ from features.embedded import EmbeddedValkey
 from loadtests.bench.contender import CEILING, REGULARS, Contender, Shop, contenders
 from loadtests.bench.measure import OTHERS_CORE, SERVER_CORE, Load, measure, pinned
 from loadtests.bench.plot import plot
-from loadtests.bench.shop import fill, promote_bundle
+from loadtests.bench.shop import TREES, fill, promote, shop_parts
 from loadtests.bench.table import Round, table
 from loadtests.run import LoadTestError
 
@@ -44,8 +44,8 @@ def main(
     with tempfile.TemporaryDirectory() as scratch, EmbeddedValkey(Path(scratch) / "store") as store:
         folder = Path(scratch)
         shop = Shop(store.url, folder / "towers", folder / "trees")
-        promote_bundle(shop.towers, ITEMS, trees=False)
-        promote_bundle(shop.trees, ITEMS, trees=True)
+        promote(shop.towers, shop_parts(ITEMS))
+        promote(shop.trees, shop_parts(ITEMS, trees=TREES))
         asyncio.run(fill(store, ITEMS, REGULARS[1]))
         chosen = [each for each in contenders(shop) if each.name == CEILING or only in each.name]
         rounds = _measured(chosen, folder, repeat, Load(seconds, connections, rate))

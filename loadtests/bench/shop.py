@@ -39,15 +39,16 @@ def shopper_ids(first: int, end: int) -> list[str]:
     return [f"shopper-{number:06d}" for number in range(first, end)]
 
 
-def promote_bundle(home: Path, items: int, *, trees: bool) -> None:
-    """Write a bundle below `home` and make it the one that serves."""
-    Registry(home).promote(write_bundle(home / "models", shop_parts(items, trees=trees)))
+def promote(home: Path, parts: Parts) -> None:
+    """Write a bundle of `parts` below `home` and make it the one that serves."""
+    Registry(home).promote(write_bundle(home / "models", parts))
 
 
-def shop_parts(items: int, *, trees: bool, seed: int = 1) -> Parts:
-    """Return what a bundle of the shop is made of."""
+def shop_parts(items: int, *, trees: int = 0, seed: int = 1, shoppers: int = 0) -> Parts:
+    """Return what a bundle of the shop is made of; training knew the first `shoppers`."""
     random = np.random.default_rng(seed)
     towers = Towers(*(random.normal(size=(2, items, RANK)) / np.sqrt(RANK)).astype(np.float32))
+    known = np.sort(stable_hashes(shopper_ids(0, shoppers)))
     popularity = random.exponential(1, (5, items)).astype(np.float32)
     return Parts(
         catalogue=Catalogue(
@@ -61,14 +62,14 @@ def shop_parts(items: int, *, trees: bool, seed: int = 1) -> Parts:
             ("global", *(f"taste={number}" for number in range(1, 5))),
             popularity,
             (np.arange(items) % 5).astype(np.int32),
-            np.empty(0, np.uint64),
-            np.empty(0, np.uint16),
+            known,
+            (1 + known % 4).astype(np.uint16),
         ),
         personal=Personal(
             scorer_graph(towers),
             towers.inputs,
             towers.outputs,
-            _trees(random) if trees else None,
+            _trees(random, trees) if trees else None,
             random.uniform(0, 3, (items, len(ITEM_STATS))).astype(np.float32),
             random.integers(0, 40, (items, AFFINITIES)).astype(np.int32),
         ),
@@ -101,12 +102,12 @@ def _histories(items: int, shoppers: int, seed: int) -> Iterator[tuple[str, Reco
         yield user_id, records
 
 
-def _trees(random: np.random.Generator) -> bytes:
+def _trees(random: np.random.Generator, count: int) -> bytes:
     from sklearn.ensemble import HistGradientBoostingRegressor  # noqa: PLC0415 (a second)
 
     columns = random.normal(size=(20_000, len(RANKER_FEATURES))).astype(np.float32)
     wanted = columns[:, :8].sum(axis=1) + np.sin(3 * columns[:, 8:16]).sum(axis=1)
     trees = HistGradientBoostingRegressor(
-        max_iter=TREES, max_leaf_nodes=LEAVES, early_stopping=False, random_state=1
+        max_iter=count, max_leaf_nodes=LEAVES, early_stopping=False, random_state=1
     )
     return ranker_graph(trees.fit(columns, wanted))

@@ -6,23 +6,21 @@ import shutil
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from features.embedded import EmbeddedValkey
-from loadtests.bench.shop import fill, item_ids, promote_bundle, shopper_ids
+from loadtests.bench.shop import fill, item_ids, promote, shop_parts, shopper_ids
 from loadtests.faults.capacity import capacity
 from loadtests.faults.events import Events
-from loadtests.faults.faults import ITEMS, Fault, faults
+from loadtests.faults.faults import ITEMS, SHOPPERS, Fault, faults
 from loadtests.faults.proxy import ChaosProxy
 from loadtests.faults.rig import Rig, load, read_answers
 from loadtests.faults.verdict import HEAD, Verdict, judge
 from loadtests.run import LoadTestError
 
-SHOPPERS = 2_000
 BEFORE_S, AFTER_S = 0.3, 0.7
 """Of the load around a fault, as a multiple of how long it lasts."""
 
@@ -61,7 +59,7 @@ def main(seconds: float, rate: float, only: str, out: Path | None) -> None:
 
 def _prepare(home: Path) -> None:
     """Make a home with a bundle, and shoppers in its store."""
-    promote_bundle(home, ITEMS, trees=False)
+    promote(home, shop_parts(ITEMS, shoppers=SHOPPERS))
     with EmbeddedValkey(home) as store:
         asyncio.run(fill(store, ITEMS, SHOPPERS))
 
@@ -69,6 +67,8 @@ def _prepare(home: Path) -> None:
 async def _broken(fault: Fault, folder: Path, number: int, seconds: float, rate: float) -> Verdict:
     home = folder / f"home-{number}"
     shutil.copytree(folder / "home", home, ignore=shutil.ignore_patterns("*.sock", ".lock"))
+    if fault.trees:
+        promote(home, shop_parts(ITEMS, trees=fault.trees, shoppers=SHOPPERS))
     (home / "clock").write_text("+0\n")
     variables = {name: value.format(home=home) for name, value in fault.environment.items()}
     proxy = ChaosProxy(Path(), folder / f"{number}.sock") if fault.behind_proxy else None
@@ -81,18 +81,13 @@ async def _broken(fault: Fault, folder: Path, number: int, seconds: float, rate:
     async with rig.running():
         if fault.overload:
             rate = fault.overload * await asyncio.to_thread(capacity, rig.port, bodies)
-        sending = asyncio.create_task(events.run())
         around = lasts + seconds * (BEFORE_S + AFTER_S)
-        async with load(rig, bodies, rate, around, answers):
+        async with events.sent(), load(rig, bodies, rate, around, answers):
             await asyncio.sleep(seconds * BEFORE_S)
             began = time.time()
             async with fault.breaks(rig):
                 await asyncio.sleep(max(0.0, began + lasts - time.time()))
             broken = began, time.time()
-        sending.cancel()
-        with suppress(asyncio.CancelledError):
-            await sending
-        await events.settled()
     told = [
         each
         for each in read_answers(answers)

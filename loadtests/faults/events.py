@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -27,14 +28,27 @@ class Events:
         self._taken: set[str] = set()
         self._sending: set[asyncio.Task[None]] = set()
 
-    async def run(self) -> None:
-        """Send until cancelled."""
+    @asynccontextmanager
+    async def sent(self) -> AsyncIterator[None]:
+        """Send until left; then wait until all that was taken is in the offline store."""
         async with aiohttp.ClientSession() as session:
-            while True:
-                task = asyncio.create_task(self._send(session))
-                self._sending.add(task)
-                task.add_done_callback(self._sending.discard)
-                await asyncio.sleep(PAUSE_S)
+            sending = asyncio.create_task(self._send_on(session))
+            try:
+                yield
+            finally:
+                sending.cancel()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_S):
+                    await asyncio.gather(*self._sending)
+                    while await asyncio.to_thread(self.lost):  # noqa: ASYNC110 (of a process)
+                        await asyncio.sleep(0.5)
+
+    async def _send_on(self, session: aiohttp.ClientSession) -> None:
+        while True:
+            task = asyncio.create_task(self._send(session))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+            await asyncio.sleep(PAUSE_S)
 
     async def _send(self, session: aiohttp.ClientSession) -> None:
         event_id = uuid4().hex
@@ -55,14 +69,6 @@ class Events:
             except (OSError, aiohttp.ClientError):
                 pass
             await asyncio.sleep(RETRY_S)
-
-    async def settled(self) -> None:
-        """Wait until what was sent is taken, and all of that is in the offline store."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE_S):
-                await asyncio.gather(*self._sending)
-                while await asyncio.to_thread(self.lost):  # noqa: ASYNC110 - of another process
-                    await asyncio.sleep(0.5)
 
     @property
     def taken(self) -> int:

@@ -16,7 +16,7 @@ from loadtests.faults.rig import PATH, Rig
 from models.bundle import write_bundle
 from models.parts import Parts
 
-ITEMS = 1_000
+ITEMS, SHOPPERS = 1_000, 2_000
 SLOW_S = 0.2
 SWAPS = 20
 SLOW_CLIENTS = 300
@@ -43,6 +43,9 @@ class Fault:
 
     overload: float = 0.0
     """Ask this many times as much as the service can do."""
+
+    trees: int = 0
+    """Serve a dear ranker of so many trees."""
 
 
 @asynccontextmanager
@@ -217,7 +220,14 @@ def faults() -> list[Fault]:
         Fault("model raises", model_raises),
         Fault("model slow by 200 ms", model_slow),
         Fault("corrupt bundle promoted", bundle_corrupt),
-        Fault("three times too many requests", overloaded, lasts=3, overload=3),
+        Fault(
+            "three times too many requests",
+            overloaded,
+            environment={"CUVEE_CACHE_TTL_S": "0"},
+            lasts=3,
+            overload=3,
+            trees=2_000,
+        ),
         Fault("worker killed, of two", worker_killed, environment={"CUVEE_WORKERS": "2"}),
         Fault("20 promotions and rollbacks", swapped),
         Fault("SIGTERM, and started again", terminated),
@@ -266,7 +276,7 @@ async def _promoted(rig: Rig, parts: Parts) -> AsyncIterator[None]:
 
 
 def _another() -> Parts:
-    return shop_parts(ITEMS, trees=False, seed=3)
+    return shop_parts(ITEMS, seed=3, shoppers=SHOPPERS)
 
 
 def _changed(change: Callable[[bytes], bytes]) -> Parts:
