@@ -1,12 +1,11 @@
-"""Arrays by name in one file, and the check of each before it is used.
+"""Arrays as files: written as npy, mapped into memory, and checked before they are used.
 
-The file is an npz, so numpy opens it anywhere; it holds no times, so equal arrays make equal
-bytes. Pickled objects are neither written nor read.
+What is mapped is read when it is touched, and shared by all processes that map it: a second
+worker pays nothing for the items of the first. Pickled objects are neither written nor read.
 """
 
 import io
-import zipfile
-from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,73 +13,54 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-_DAMAGE = (zipfile.BadZipFile, ValueError, TypeError, EOFError, OSError, NotImplementedError)
+_DAMAGE = (ValueError, TypeError, EOFError, OSError, SyntaxError)
 
 
-def pack(arrays: Mapping[str, Array]) -> bytes:
-    """Return the arrays as one npz."""
+def pack(array: Array) -> bytes:
+    """Return the content of an npy file; equal arrays make equal bytes."""
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+    np.lib.format.write_array(packed, np.ascontiguousarray(array), allow_pickle=False)
     return packed.getvalue()
 
 
-class Arrays:
-    """Arrays of one npz, handed out once they are what they should be.
+def map_array(path: Path) -> Array:
+    """Return the array in an npy file, read-only; raise `ValueError` where there is none."""
+    try:
+        # A view of plain type: numpy's own for mapped files makes every slice dear.
+        return np.asarray(np.lib.format.open_memmap(path, mode="r"))
+    except _DAMAGE as error:
+        raise ValueError(f"{path.stem}: no array to read: {error}") from error
 
-    Raises `ValueError` naming the array, what was expected and what was found.
+
+def checked_array(
+    name: str,
+    array: Array,
+    kind: npt.DTypeLike,
+    *shape: int | None,
+    least: int | None = None,
+    below: int | None = None,
+    numbers: bool = True,
+) -> Array:
+    """Return `array` if it is of this kind and shape (None: any size).
+
+    All values must be at least `least` and less than `below`, and finite if `numbers`. Raises
+    `ValueError` naming the array, what was expected and what was found.
     """
-
-    def __init__(self, packed: bytes) -> None:
-        """Read all arrays in `packed`."""
-        try:
-            with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-                self._arrays = {
-                    name.removesuffix(".npy"): _read(archive.read(name))
-                    for name in archive.namelist()
-                }
-        except _DAMAGE as error:
-            raise ValueError(f"no arrays to read: {error}") from error
-
-    def take(
-        self,
-        name: str,
-        kind: npt.DTypeLike,
-        *shape: int | None,
-        least: int | None = None,
-        below: int | None = None,
-        numbers: bool = True,
-    ) -> Array:
-        """Return an array of this kind and shape (None: any), read-only, and forget it.
-
-        All values must be at least `least` and less than `below`, and finite if `numbers`.
-        """
-        if name not in self._arrays:
-            raise ValueError(f"{name}: missing")
-        array = self._arrays.pop(name)
-        if array.dtype != kind or not _fits(array.shape, shape):
-            wanted = f"{np.dtype(kind)} {_told(shape)}"
-            raise ValueError(f"{name}: expected {wanted}, got {array.dtype} {_told(array.shape)}")
-        if numbers and array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ValueError(f"{name}: holds what is no number")
-        if least is not None and array.size and array.min() < least:
-            raise ValueError(f"{name}: expected at least {least}, got {array.min()}")
-        if below is not None and array.size and array.max() >= below:
-            raise ValueError(f"{name}: expected less than {below}, got {array.max()}")
-        array.flags.writeable = False
-        return array
-
-    def require_empty(self) -> None:
-        """Raise `ValueError` if there are arrays that nobody took."""
-        if self._arrays:
-            raise ValueError(f"{', '.join(sorted(self._arrays))}: not known")
-
-
-def _read(content: bytes) -> Array:
-    array: Array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    if not _is(array.dtype, kind) or not _fits(array.shape, shape):
+        wanted = f"{np.dtype(kind)} {_told(shape)}"
+        raise ValueError(f"{name}: expected {wanted}, got {array.dtype} {_told(array.shape)}")
+    if numbers and array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"{name}: holds what is no number")
+    if least is not None and array.size and array.min() < least:
+        raise ValueError(f"{name}: expected at least {least}, got {array.min()}")
+    if below is not None and array.size and array.max() >= below:
+        raise ValueError(f"{name}: expected less than {below}, got {array.max()}")
     return array
+
+
+def _is(found: np.dtype[Any], wanted: npt.DTypeLike) -> bool:
+    """Tell whether two types are one; bytes may be of any length."""
+    return found == wanted or (wanted is np.bytes_ and found.kind == "S")
 
 
 def _fits(found: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:

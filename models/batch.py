@@ -13,7 +13,7 @@ from features.vector import Moment, feature_vectors
 from models.candidates import padded
 from models.items import Items
 from models.parts import Floats, Rows
-from models.request import Hashes, RankRequest
+from models.request import Filters, Hashes, RankRequest
 from models.segment_table import SegmentTable
 
 
@@ -52,20 +52,34 @@ class Batch:
         bounds = np.searchsorted(self._tastes.blocked_by, np.arange(len(self) + 1)).tolist()
         return [blocked[begin:end] for begin, end in pairwise(bounds)]
 
+    def forbidden(self) -> tuple[Rows, Rows]:
+        """Return whose (number) and which item (row) must not be shown, whatever the filter.
+
+        int64[f] each: what histories forbid, and what requests exclude.
+        """
+        by, rows = self._tastes.blocked_by, self._items.rows_of(self._tastes.blocked)
+        sizes = [len(each.excluded) for each in self.requests]
+        if any(sizes):
+            excluded = np.concatenate([each.excluded for each in self.requests])
+            by = np.concatenate((by, np.repeat(np.arange(len(self)), sizes)))
+            rows = np.concatenate((rows, self._items.rows_of(excluded)))
+        known = rows >= 0
+        return by[known], rows[known]
+
     def forbid(self, scores: Floats) -> None:
         """Set in `scores` float32[b, items] what must not be shown to -inf."""
-        tastes, items = self._tastes, self._items
-        if len(tastes.blocked):
-            rows = items.rows_of(tastes.blocked)
-            known = rows >= 0
-            scores[tastes.blocked_by[known], rows[known]] = -np.inf
+        scores[self.forbidden()] = -np.inf
         for place, request in enumerate(self.requests):
-            closed = items.closed(request.filters)
+            closed = self._items.closed(request.filters)
             if closed is not None:
                 scores[place, closed] = -np.inf
-            if len(request.excluded):
-                rows = items.rows_of(request.excluded)
-                scores[place, rows[rows >= 0]] = -np.inf
+
+    def places_by_filters(self) -> dict[Filters, Rows]:
+        """Return the numbers of the requests that have each filter."""
+        places: dict[Filters, list[int]] = {}
+        for place, request in enumerate(self.requests):
+            places.setdefault(request.filters, []).append(place)
+        return {filters: np.array(told) for filters, told in places.items()}
 
     def vectors(self) -> Floats:
         """Return what is known of the shoppers, float32[b, shopper features]."""

@@ -1,17 +1,19 @@
 """A bundle on disk: everything that serving needs, written whole or not at all, read or refused.
 
-VERSION/manifest.json   where it came from; size and SHA-256 of every other file
-        items.json      ids and categories          segments.json   names of the segments
-        arrays.npz      their numbers               reference.json  what was normal at training
-        scorer.onnx, ranker.onnx, personal.npz      absent where there was too little data
+VERSION/manifest.json                 where it came from; size and SHA-256 of every other file
+        items, segments, reference.json   names, and what was normal at training
+        price.npy, popularity.npy, …      an array each, mapped into memory
+        tower.onnx, ranker.onnx, index.faiss, outputs.npy, …
+                                      absent where there was too little data
 
-The first four are what the ladder answers from, and stand alone: if what ranks is damaged or
+All but the last are what the ladder answers from, and stand alone: if what ranks is damaged or
 was made for other features, and there is no other bundle, they still serve.
 
-JSON, numpy without pickle, and ONNX: reading a bundle runs no code that came with it.
+JSON, npy without pickle, ONNX, faiss: reading a bundle runs no code that came with it.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -21,12 +23,8 @@ import orjson
 
 from features.definitions import schema_hash
 from features.errors import InputError
-from models.bundle_contents import (
-    LADDER_PART,
-    PERSONAL_PART,
-    contents_of,
-    parts_of,
-)
+from models.bundle_contents import LADDER_PART, PERSONAL_PART, contents_of, parts_of
+from models.bundle_files import BundleFiles
 from models.directory import write_directory
 from models.errors import BundleError
 from models.manifest import MANIFEST, FileSum, Manifest
@@ -42,13 +40,15 @@ def write_bundle(directory: Path, parts: Parts, now: datetime | None = None) -> 
     `InputError` for an empty catalogue, `BundleError` for parts that do not fit together or
     where the disk does not take them.
     """
-    if not len(parts.catalogue):
+    if not len(parts.items):
         raise InputError("catalogue: expected at least one item; ingest or simulate some first")
     files = contents_of(parts)
     manifest = _manifest(parts, files, now or datetime.now(UTC))
-    _model(files, manifest)
+    files[MANIFEST] = manifest.to_json()
     try:
-        write_directory(directory / manifest.version, {**files, MANIFEST: manifest.to_json()})
+        write_directory(
+            directory / manifest.version, files, lambda written: _model(written, manifest)
+        )
     except OSError as error:
         raise BundleError(f"{directory}: not written: {error.strerror or error}") from error
     return manifest.version
@@ -56,7 +56,11 @@ def write_bundle(directory: Path, parts: Parts, now: datetime | None = None) -> 
 
 def read_manifest(directory: Path) -> Manifest:
     """Return a bundle's manifest; raise `BundleError` if there is none that can be believed."""
-    manifest = Manifest.from_json(_content(directory / MANIFEST))
+    try:
+        content = (directory / MANIFEST).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{MANIFEST}: {error.strerror} ({directory.name})") from error
+    manifest = Manifest.from_json(content)
     if manifest.version != directory.name:
         raise BundleError(f"{MANIFEST}: of {manifest.version}, but it lies in {directory.name}")
     return manifest
@@ -75,7 +79,7 @@ def read_bundle(directory: Path) -> Model:
             f"this program computes {_schema()}; train anew"
         )
     _check_names(directory, manifest)
-    return _model(_verified(directory, manifest.files), manifest)
+    return _model(directory, manifest)
 
 
 def read_ladder(directory: Path) -> Model:
@@ -85,7 +89,7 @@ def read_ladder(directory: Path) -> Model:
     """
     manifest = read_manifest(directory)
     files = {name: told for name, told in manifest.files.items() if name in LADDER_PART}
-    return _model(_verified(directory, files), manifest, is_whole=False)
+    return _model(directory, replace(manifest, files=files), is_whole=False)
 
 
 def _schema() -> str:
@@ -94,7 +98,10 @@ def _schema() -> str:
     return f"{schema_hash()}-{columns[:8]}"
 
 
-def _model(files: Mapping[str, bytes], manifest: Manifest, *, is_whole: bool = True) -> Model:
+def _model(directory: Path, manifest: Manifest, *, is_whole: bool = True) -> Model:
+    if missing := LADDER_PART - manifest.files.keys():
+        raise BundleError(f"{MANIFEST}: files: {', '.join(sorted(missing))} missing")
+    files = BundleFiles(directory, manifest.files)
     try:
         parts = parts_of(files, manifest)
     except (KeyError, TypeError, ValueError) as error:
@@ -108,7 +115,7 @@ def _manifest(parts: Parts, files: Mapping[str, bytes], now: datetime) -> Manife
         created=now.astimezone(UTC).isoformat(timespec="seconds"),
         schema_hash=_schema(),
         dataset_version=parts.dataset_version,
-        items=len(parts.catalogue),
+        items=len(parts.items),
         files={name: FileSum.of(content) for name, content in files.items()},
         metrics=_plain(parts.metrics),
         parameters=_plain(parts.parameters),
@@ -124,32 +131,9 @@ def _plain(told: Mapping[str, Any]) -> Mapping[str, Any]:
     return plain
 
 
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{path.name}: {error.strerror} ({path.parent.name})") from error
-
-
 def _check_names(directory: Path, manifest: Manifest) -> None:
     if strange := manifest.files.keys() - LADDER_PART - PERSONAL_PART:
         raise BundleError(f"{MANIFEST}: files: {', '.join(sorted(strange))} not known")
     present = {path.name for path in directory.iterdir()} - {MANIFEST}
     if extra := present - manifest.files.keys():
         raise BundleError(f"{directory.name}: {', '.join(sorted(extra))} not in the manifest")
-
-
-def _verified(directory: Path, files: Mapping[str, FileSum]) -> dict[str, bytes]:
-    """Return the files by name, each as the manifest says."""
-    if missing := LADDER_PART - files.keys():
-        raise BundleError(f"{MANIFEST}: files: {', '.join(sorted(missing))} missing")
-    return {name: _checked(directory / name, told) for name, told in files.items()}
-
-
-def _checked(path: Path, told: FileSum) -> bytes:
-    content = _content(path)
-    if len(content) != told.size:
-        raise BundleError(f"{path.name}: expected {told.size} bytes, got {len(content)}")
-    if FileSum.of(content) != told:
-        raise BundleError(f"{path.name}: changed since it was written (checksum)")
-    return content

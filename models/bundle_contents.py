@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import orjson
 
-from features.catalogue import Catalogue
-from models.arrays import Array, Arrays, pack
+from models.arrays import Array, pack
+from models.bundle_files import BundleFiles
+from models.item_index import ItemIndex
+from models.item_table import ItemTable, Texts
 from models.manifest import Manifest
 from models.parts import Parts, Personal, Segments
 from models.ranker_features import AFFINITIES, ITEM_STATS
@@ -15,54 +17,64 @@ from models.segment_table import GLOBAL, GLOBAL_NAME
 
 ITEMS = "items.json"
 SEGMENTS = "segments.json"
-ARRAYS = "arrays.npz"
 REFERENCE = "reference.json"
-PERSONAL = "personal.npz"
-SCORER = "scorer.onnx"
+TOWER = "tower.onnx"
 RANKER = "ranker.onnx"
+INDEX = "index.faiss"
 
-LADDER_PART = frozenset((ITEMS, SEGMENTS, ARRAYS, REFERENCE))
+_LADDER_ARRAYS = (
+    "item_ids",
+    "item_hashes",
+    "hash_rows",
+    "category",
+    "price",
+    "in_stock",
+    "popularity",
+    "item_rows",
+    "shoppers",
+    "shopper_rows",
+)
+_PERSONAL_ARRAYS = ("inputs", "outputs", "item_stats", "item_codes")
+
+LADDER_PART = frozenset((ITEMS, SEGMENTS, REFERENCE, *(f"{name}.npy" for name in _LADDER_ARRAYS)))
 """What the ladder answers from; it stands alone."""
 
-PERSONAL_PART = frozenset((PERSONAL, SCORER, RANKER))
-"""What ranks for a shopper: absent where there was too little data; the ranker, where it was
-no better than its candidates."""
+_NEEDED = frozenset((TOWER, *(f"{name}.npy" for name in _PERSONAL_ARRAYS)))
+PERSONAL_PART = _NEEDED | {RANKER, INDEX}
+"""What ranks for a shopper: absent where there was too little data. The ranker is absent where
+it was no better than its candidates, the index where there are few items."""
 
 
 def contents_of(parts: Parts) -> dict[str, bytes]:
     """Return the content of each file but the manifest."""
-    catalogue = parts.catalogue
-    items = {"item_id": catalogue.item_ids, "category": catalogue.category.tolist()}
     files = {
-        ITEMS: orjson.dumps(items),
+        ITEMS: orjson.dumps({"categories": parts.items.categories}),
         SEGMENTS: orjson.dumps({"names": parts.segments.names}),
-        ARRAYS: pack(_arrays(parts.catalogue, parts.segments)),
         REFERENCE: orjson.dumps(dict(parts.reference), option=orjson.OPT_SERIALIZE_NUMPY),
     }
-    if parts.personal is not None:
-        files[PERSONAL] = pack(_personal_arrays(parts.personal))
-        files[SCORER] = parts.personal.scorer
-        if parts.personal.ranker is not None:
-            files[RANKER] = parts.personal.ranker
-    return files
+    columns = _ladder_columns(parts.items, parts.segments)
+    arrays = dict(zip(_LADDER_ARRAYS, columns, strict=True))
+    if (personal := parts.personal) is not None:
+        arrays |= {name: getattr(personal, name) for name in _PERSONAL_ARRAYS}
+        files[TOWER] = personal.tower
+        if personal.ranker is not None:
+            files[RANKER] = personal.ranker
+        if personal.index is not None:
+            files[INDEX] = personal.index.content()
+    return files | {f"{name}.npy": pack(array) for name, array in arrays.items()}
 
 
-def parts_of(files: Mapping[str, bytes], manifest: Manifest) -> Parts:
+def parts_of(files: BundleFiles, manifest: Manifest) -> Parts:
     """Return the parts in the files of a bundle.
 
     Raises `ValueError`, `KeyError` or `TypeError` telling what does not fit.
     """
-    arrays = Arrays(files[ARRAYS])
-    catalogue = _catalogue(orjson.loads(files[ITEMS]), arrays)
-    if len(catalogue) != manifest.items:
-        raise ValueError(f"items: expected {manifest.items}, got {len(catalogue)}")
-    segments = _segments(_texts(orjson.loads(files[SEGMENTS]), "names"), arrays, len(catalogue))
-    arrays.require_empty()
+    items = _items(files, manifest.items)
     return Parts(
-        catalogue=catalogue,
-        segments=segments,
-        personal=_personal(files, len(catalogue)),
-        reference=orjson.loads(files[REFERENCE]),
+        items=items,
+        segments=_segments(files, len(items)),
+        personal=_personal(files, len(items)),
+        reference=files.json(REFERENCE),
         metrics=manifest.metrics,
         parameters=manifest.parameters,
         dataset_version=manifest.dataset_version,
@@ -70,24 +82,20 @@ def parts_of(files: Mapping[str, bytes], manifest: Manifest) -> Parts:
     )
 
 
-def _arrays(catalogue: Catalogue, segments: Segments) -> dict[str, Array]:
-    return {
-        "price": catalogue.price,
-        "in_stock": catalogue.in_stock,
-        "popularity": segments.popularity,
-        "item_rows": segments.item_rows,
-        "shoppers": segments.shoppers,
-        "shopper_rows": segments.shopper_rows,
-    }
-
-
-def _personal_arrays(personal: Personal) -> dict[str, Array]:
-    return {
-        "inputs": personal.inputs,
-        "outputs": personal.outputs,
-        "item_stats": personal.item_stats,
-        "item_codes": personal.item_codes,
-    }
+def _ladder_columns(items: ItemTable, segments: Segments) -> tuple[Array, ...]:
+    """Return the arrays in the order of `_LADDER_ARRAYS`."""
+    return (
+        items.item_ids.packed,
+        items.hashes,
+        items.hash_rows,
+        items.category,
+        items.price,
+        items.in_stock,
+        segments.popularity,
+        segments.item_rows,
+        segments.shoppers,
+        segments.shopper_rows,
+    )
 
 
 def _texts(told: Mapping[str, Any], name: str) -> list[str]:
@@ -97,50 +105,57 @@ def _texts(told: Mapping[str, Any], name: str) -> list[str]:
     return texts
 
 
-def _catalogue(told: Mapping[str, Any], arrays: Arrays) -> Catalogue:
-    ids, category = _texts(told, "item_id"), _texts(told, "category")
-    if not ids or len(set(ids)) != len(ids) or len(category) != len(ids):
-        raise ValueError("items: expected at least one, each id once and with a category")
-    return Catalogue(
-        item_ids=tuple(ids),
-        category=np.array(category, np.str_),
-        price=arrays.take("price", np.float32, len(ids), numbers=False),  # NaN: not known
-        in_stock=arrays.take("in_stock", np.bool_, len(ids)),
-        attributes={},
+def _items(files: BundleFiles, count: int) -> ItemTable:
+    categories = _texts(files.json(ITEMS), "categories")
+    ids = files.array("item_ids", np.bytes_, count)
+    hashes = files.array("item_hashes", np.uint64, count)
+    rows = files.array("hash_rows", np.int32, count, least=0, below=count)
+    if not count or not (hashes[1:] > hashes[:-1]).all():
+        raise ValueError("items: expected at least one, and each id once")
+    if len(np.unique(rows)) != count:
+        raise ValueError("hash_rows: expected each row once")
+    return ItemTable(
+        item_ids=Texts(ids),
+        hashes=hashes,
+        hash_rows=rows,
+        categories=tuple(categories),
+        category=files.array("category", np.int32, count, least=0, below=len(categories)),
+        price=files.array("price", np.float32, count, numbers=False),  # NaN: not known
+        in_stock=files.array("in_stock", np.bool_, count),
     )
 
 
-def _segments(names: list[str], arrays: Arrays, items: int) -> Segments:
+def _segments(files: BundleFiles, items: int) -> Segments:
+    names = _texts(files.json(SEGMENTS), "names")
     if names[GLOBAL : GLOBAL + 1] != [GLOBAL_NAME] or len(set(names)) != len(names):
         raise ValueError(f"segments: expected {GLOBAL_NAME} first, and each name once")
     rows = len(names)
-    shoppers = arrays.take("shoppers", np.uint64, None)
+    shoppers = files.array("shoppers", np.uint64, None)
     if not (shoppers[1:] > shoppers[:-1]).all():
         raise ValueError("shoppers: expected ascending hashes")
     return Segments(
         names=tuple(names),
-        popularity=arrays.take("popularity", np.float32, rows, items, least=0),
-        item_rows=arrays.take("item_rows", np.int32, items, least=0, below=rows),
+        popularity=files.array("popularity", np.float32, rows, items, least=0),
+        item_rows=files.array("item_rows", np.int32, items, least=0, below=rows),
         shoppers=shoppers,
-        shopper_rows=arrays.take("shopper_rows", np.uint16, len(shoppers), below=rows),
+        shopper_rows=files.array("shopper_rows", np.uint16, len(shoppers), below=rows),
     )
 
 
-def _personal(files: Mapping[str, bytes], items: int) -> Personal | None:
-    present = files.keys() & PERSONAL_PART
+def _personal(files: BundleFiles, items: int) -> Personal | None:
+    present = {name for name in PERSONAL_PART if name in files}
     if not present:
         return None
-    if missing := {PERSONAL, SCORER} - present:
+    if missing := _NEEDED - present:
         raise ValueError(f"{min(present)}: without {min(missing)}")
-    arrays = Arrays(files[PERSONAL])
-    inputs = arrays.take("inputs", np.float32, items, None)
-    personal = Personal(
-        scorer=files[SCORER],
+    inputs = files.array("inputs", np.float32, items, None)
+    rank = inputs.shape[1]
+    return Personal(
+        tower=files.content(TOWER),
         inputs=inputs,
-        outputs=arrays.take("outputs", np.float32, items, inputs.shape[1]),
-        ranker=files.get(RANKER),
-        item_stats=arrays.take("item_stats", np.float32, items, len(ITEM_STATS)),
-        item_codes=arrays.take("item_codes", np.int32, items, AFFINITIES, least=-1),
+        outputs=files.array("outputs", np.float32, items, rank),
+        ranker=files.content(RANKER) if RANKER in files else None,
+        item_stats=files.array("item_stats", np.float32, items, len(ITEM_STATS)),
+        item_codes=files.array("item_codes", np.int32, items, AFFINITIES, least=-1),
+        index=ItemIndex.open(files.path(INDEX), items, rank) if INDEX in files else None,
     )
-    arrays.require_empty()
-    return personal

@@ -10,6 +10,7 @@ from features.catalogue import Catalogue
 from features.eventlog import EventLog
 from features.events import TYPE_CODES, EventType, type_codes
 from features.history import grades_of
+from models.item_table import ItemTable
 from models.items import Items
 from models.parts import Floats, Rows
 
@@ -56,7 +57,7 @@ def interactions(log: EventLog, catalogue: Catalogue) -> Interactions:
     """
     records = log.records
     users = np.repeat(np.arange(len(log.user_ids)), np.diff(log.offsets))
-    items = Items(catalogue).rows_of(records["item"]) if len(catalogue) else -1 - users
+    items = Items(ItemTable.of(catalogue)).rows_of(records["item"])
     grades = grades_of(records)
     pairs = users * max(len(catalogue), 1) + items
     refused = np.unique(pairs[(type_codes(records) == _REFUSED) & (items >= 0)])

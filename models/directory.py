@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,10 +13,13 @@ _ABANDONED_S = 3_600.0
 """Age from which an unfinished directory is what a killed process left behind."""
 
 
-def write_directory(path: Path, files: Mapping[str, bytes]) -> None:
+def write_directory(
+    path: Path, files: Mapping[str, bytes], check: Callable[[Path], object]
+) -> None:
     """Write `files` to a new directory `path`, on the disk before this returns.
 
-    Raises `OSError` and leaves nothing. A directory that is there already is left as it is.
+    `check` is handed where they were written before they appear in `path`. Raises `OSError`, or
+    what `check` does, and leaves nothing. A directory that is there already is left as it is.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path.parent)
@@ -24,6 +27,7 @@ def write_directory(path: Path, files: Mapping[str, bytes]) -> None:
     try:
         for name, content in files.items():
             _write(unfinished / name, content)
+        check(unfinished)
         unfinished.chmod(0o755)
         sync_directory(unfinished)
         if not path.exists():

@@ -57,7 +57,7 @@ class Figures:
 
 def evaluate(parts: Parts, window: Window) -> Figures:
     """Return the figures of `parts`, which were made from the window's past."""
-    model, items = Model(parts), len(parts.catalogue)
+    model, items = Model(parts), len(parts.items)
     lists = {
         POPULARITY: _everybody(window, _NO_DECAY_DAYS),
         RECENT: _everybody(window, RECENT_DAYS),

@@ -1,7 +1,6 @@
 """Trained parts as ONNX graphs, and the gate that lets only those through that rank alike."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +10,6 @@ from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from models.ease import Towers
 from models.errors import ExportError
 from models.parts import Floats
 from models.ranker_features import RANKER_FEATURES
@@ -28,32 +26,25 @@ TOLERANCE = 1e-5
 a sum by a hair, and a hair decides only between equals."""
 
 
-def scorer_graph(towers: Towers) -> bytes:
-    """Return the two-tower graph, see `models.parts.Personal.scorer`.
+def tower_graph(rank: int) -> bytes:
+    """Return the user tower, see `models.parts.Personal.tower`: grades weigh what was met.
 
     A pad is row -1, the last item, with grade 0: it adds nothing.
     """
     inputs = [
         helper.make_tensor_value_info("items", TensorProto.INT64, ["batch", "history"]),
         helper.make_tensor_value_info("grades", TensorProto.FLOAT, ["batch", "history"]),
+        helper.make_tensor_value_info("inputs", TensorProto.FLOAT, ["items", rank]),
     ]
-    scores = helper.make_tensor_value_info(
-        "scores", TensorProto.FLOAT, ["batch", len(towers.outputs)]
-    )
+    user = helper.make_tensor_value_info("user", TensorProto.FLOAT, ["batch", rank])
     nodes = [
         helper.make_node("Gather", ["inputs", "items"], ["met"]),
         helper.make_node("Unsqueeze", ["grades", "one"], ["weights"]),
         helper.make_node("MatMul", ["weights", "met"], ["summed"]),
         helper.make_node("Squeeze", ["summed", "one"], ["user"]),
-        helper.make_node("MatMul", ["user", "outputs"], ["scores"]),
     ]
-    constants: dict[str, npt.NDArray[Any]] = {
-        "inputs": towers.inputs,
-        "outputs": np.ascontiguousarray(towers.outputs.T),
-        "one": np.array([1], np.int64),
-    }
-    tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
-    graph = helper.make_graph(nodes, "scorer", inputs, [scores], tensors)
+    one = numpy_helper.from_array(np.array([1], np.int64), "one")
+    graph = helper.make_graph(nodes, "tower", inputs, [user], [one])
     return _serialised(helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)]))
 
 

@@ -5,12 +5,13 @@ import numpy.typing as npt
 
 from features.catalogue import Catalogue
 from features.eventlog import EventLog
-from models.candidates import Scorer, padded
+from models.candidates import Tower, padded
 from models.choices import Choices
 from models.dataset import Interactions, interactions
 from models.ease import fit_towers
-from models.export import require_agreement, scorer_graph
+from models.export import require_agreement, tower_graph
 from models.item_stats import item_stats
+from models.item_table import ItemTable
 from models.parts import Parts, Personal
 from models.ranker_features import AFFINITIES
 from models.segments import Attribute, make_segments
@@ -19,13 +20,13 @@ LEAST_SHOPPERS = 20
 """Shoppers that must have met two items or more, or there is nothing to learn of items."""
 
 _CHECKED = 200
-"""Shoppers over whom the exported scorer is compared with the original."""
+"""Shoppers over whom the exported tower is compared with the original."""
 
 
 def fit(log: EventLog, catalogue: Catalogue, choices: Choices, at_ms: int, seed: int) -> Parts:
     """Return parts without a ranker, made from `log`, all of which lies before `at_ms`.
 
-    Their metrics hold how well the exported scorer agrees. Raises `ExportError` if it does not.
+    Their metrics hold how well the exported tower agrees. Raises `ExportError` if it does not.
     """
     pairs = interactions(log, catalogue)
     personal: Personal | None = None
@@ -33,7 +34,7 @@ def fit(log: EventLog, catalogue: Catalogue, choices: Choices, at_ms: int, seed:
     if np.count_nonzero(pairs.counts() > 1) >= LEAST_SHOPPERS:
         personal, agreement = _personal(pairs, catalogue, choices, at_ms, seed)
     return Parts(
-        catalogue=catalogue,
+        items=ItemTable.of(catalogue),
         segments=make_segments(log, choices.taste, pairs, at_ms),
         personal=personal,
         reference={},
@@ -49,15 +50,15 @@ def _personal(
 ) -> tuple[Personal, dict[str, float]]:
     matrix = pairs.matrix()
     towers = fit_towers(matrix, choices.regularisation, seed)
-    graph = scorer_graph(towers)
+    graph = tower_graph(towers.inputs.shape[1])
     known = np.flatnonzero(pairs.counts())[:_CHECKED]
     met = matrix[known]
     by = np.repeat(np.arange(len(known)), np.diff(met.indptr))
     _, items, grades = padded(by, met.indices, met.data, len(known))
-    told = Scorer(graph, len(catalogue)).scores(items, grades)
-    agreement = require_agreement("scorer", list(towers.scores(met)), list(told))
+    told = Tower(graph, towers.inputs).users(items, grades) @ towers.outputs.T
+    agreement = require_agreement("tower", list(towers.scores(met)), list(told))
     personal = Personal(
-        scorer=graph,
+        tower=graph,
         inputs=towers.inputs,
         outputs=towers.outputs,
         ranker=None,

@@ -5,8 +5,8 @@ from collections import OrderedDict
 import numpy as np
 import numpy.typing as npt
 
-from features.catalogue import Catalogue
-from features.ids import stable_hashes
+from features.ids import stable_hash
+from models.item_table import ItemTable
 from models.request import Filters
 
 Mask = npt.NDArray[np.bool_]
@@ -20,33 +20,31 @@ _MOST_REMEMBERED = 256
 class Items:
     """The catalogue as it is asked for: by id, by hash, by filter."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        """Index `catalogue`."""
-        self.ids = catalogue.item_ids
-        self._category = catalogue.category
-        self._price = catalogue.price
-        self._in_stock = catalogue.in_stock
-        self._rows = {item_id: row for row, item_id in enumerate(self.ids)}
-        hashes = stable_hashes(self.ids)
-        self._order = np.argsort(hashes, kind="stable")
-        self._hashes = hashes[self._order]
+    def __init__(self, table: ItemTable) -> None:
+        """Look things up in `table`."""
+        self.ids = table.item_ids
+        self._table = table
         self._masks: OrderedDict[Filters, tuple[Mask, Mask | None]] = OrderedDict()
-        self._remembered = min(max(_REMEMBERED_BYTES // len(self.ids), 4), _MOST_REMEMBERED)
+        self._remembered = min(max(_REMEMBERED_BYTES // max(len(table), 1), 4), _MOST_REMEMBERED)
 
     def __len__(self) -> int:
         """Return the number of items."""
-        return len(self.ids)
+        return len(self._table)
 
     def row_of(self, item_id: str) -> int | None:
         """Return the row of an item, None where it is not of this catalogue."""
-        return self._rows.get(item_id)
+        (row,) = self.rows_of(np.array([stable_hash(item_id)], np.uint64)).tolist()
+        return row if row >= 0 and self.ids[row] == item_id else None
 
     def rows_of(self, hashes: npt.NDArray[np.uint64]) -> Rows:
         """Return the row of each item hash, int64[n], -1 where it is not of this catalogue."""
-        places = np.searchsorted(self._hashes, hashes)
-        places[places == len(self._hashes)] = 0
-        rows: Rows = self._order[places]
-        rows[self._hashes[places] != hashes] = -1
+        known = self._table.hashes
+        if not len(known):
+            return np.full(len(hashes), -1)
+        places = np.searchsorted(known, hashes)
+        places[places == len(known)] = 0
+        rows = self._table.hash_rows[places].astype(np.int64)
+        rows[known[places] != hashes] = -1
         return rows
 
     def allowed(self, filters: Filters, blocked: npt.NDArray[np.uint64]) -> Mask:
@@ -73,11 +71,13 @@ class Items:
         return told
 
     def _compute(self, filters: Filters) -> Mask:
-        mask: Mask = self._in_stock.copy() if filters.in_stock else np.ones(len(self), np.bool_)
+        table = self._table
+        mask: Mask = table.in_stock.copy() if filters.in_stock else np.ones(len(self), np.bool_)
         if filters.categories is not None:
-            mask &= np.isin(self._category, filters.categories)
+            wanted = np.array([each in filters.categories for each in table.categories], np.bool_)
+            mask &= wanted[table.category]
         if filters.price_min is not None:  # an unknown price passes no bound
-            mask &= self._price >= filters.price_min
+            mask &= table.price >= filters.price_min
         if filters.price_max is not None:
-            mask &= self._price <= filters.price_max
+            mask &= table.price <= filters.price_max
         return mask

@@ -10,6 +10,9 @@ import orjson
 
 from models.request import POPULAR, POPULAR_IN_SEGMENT, Listed
 
+_MOST_PIECES = 1 << 14
+"""Pieces of each kind that are kept: those of what is shown most, soon again where not."""
+
 REASONS = {POPULAR: "popular", POPULAR_IN_SEGMENT: "popular_in_segment"}
 SIMILAR_TO = "similar_to:"
 
@@ -21,7 +24,7 @@ class ItemsJson:
         """Write items by these ids."""
         self._ids = ids
         self._heads: dict[int, bytes] = {}
-        self._tails = {source: _tail(reason) for source, reason in REASONS.items()}
+        self._tails: dict[int, bytes] = {}
 
     def encode(self, listed: Listed) -> bytes:
         """Return a JSON array of `item_id`, `score`, `reason`."""
@@ -36,13 +39,19 @@ class ItemsJson:
 
     def _head(self, row: int) -> bytes:
         head = b'{"item_id":%b,"score":' % orjson.dumps(self._ids[row])
-        self._heads[row] = head
+        _keep(self._heads, row, head)
         return head
 
     def _tail(self, source: int) -> bytes:
-        tail = _tail(SIMILAR_TO + self._ids[source])
-        self._tails[source] = tail
+        tail = _tail(REASONS.get(source) or SIMILAR_TO + self._ids[source])
+        _keep(self._tails, source, tail)
         return tail
+
+
+def _keep(pieces: dict[int, bytes], row: int, piece: bytes) -> None:
+    if len(pieces) >= _MOST_PIECES:
+        pieces.clear()
+    pieces[row] = piece
 
 
 def _tail(reason: str) -> bytes:

@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
-from hashlib import sha256
+from hashlib import file_digest, sha256
+from pathlib import Path
 from typing import Any, Self
 
 import orjson
@@ -16,7 +17,7 @@ import orjson
 from models.errors import BundleError
 
 MANIFEST = "manifest.json"
-LAYOUT = 1
+LAYOUT = 2
 """The layout of bundles written now. A bundle of another layout is refused."""
 
 _OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY
@@ -34,6 +35,13 @@ class FileSum:
     def of(cls, content: bytes) -> Self:
         """Return the sum of a file with this content."""
         return cls(len(content), sha256(content).hexdigest())
+
+    @classmethod
+    def of_file(cls, path: Path) -> Self:
+        """Return the sum of a file, however large; raise `OSError`."""
+        with path.open("rb") as file:
+            digest = file_digest(file, "sha256").hexdigest()
+            return cls(file.tell(), digest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """A model that serves: read-only, made from a verified bundle, all of numpy and onnxruntime.
 
-rank    graded history ─ scorer, one run ─ 100 allowed each ─ features ─ ranker, one run ─ top k
+rank    graded history ─ tower, one run ─ 100 allowed each ─ features ─ ranker, one run ─ top k
 popular what a segment buys, in order, without what is not allowed
 similar the nearest items in the direction of their factors
 """
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.eventlog import NO_RECORDS
-from features.events import RECORD, TYPE_CODES, EventType, Records
+from features.events import RECORD, TYPE_CODES, EventType
 from features.history import RECENT_CAP
 from features.ids import stable_hashes
 from features.vector import Moment
@@ -35,7 +35,7 @@ from models.segment_table import SegmentTable
 
 _WARM_BATCH = 16
 _WARM_EVENTS = (*WIDTHS[:-1], RECENT_CAP)
-"""Lengths of history to rehearse: one for each width the scorer meets."""
+"""Lengths of history to rehearse: one for each width the tower meets."""
 
 _MOST_CONSTANT = 256
 """Lists of popular items that are kept as they are written."""
@@ -63,7 +63,7 @@ class Model:
         self.example_user = parts.example_user
         self.cost_s = 0.0
         """Seconds one shopper's share of a run takes, measured by `warm`."""
-        self._items = Items(parts.catalogue)
+        self._items = Items(parts.items)
         self._segments = SegmentTable(parts.segments)
         self.segment_names = self._segments.names
         self._json = ItemsJson(self._items.ids)
@@ -82,6 +82,11 @@ class Model:
     def is_personal(self) -> bool:
         """Tell whether there was enough data for more than popular items."""
         return self._personal is not None
+
+    @property
+    def is_exact(self) -> bool:
+        """Tell whether candidates come from scoring every item, not from an index."""
+        return self._personal is None or self._personal.is_exact
 
     def index_of(self, item_id: str) -> int | None:
         """Return the row of an item, None where the model does not know it."""
@@ -153,7 +158,7 @@ class Model:
     def ranker_inputs(self, batch: Batch) -> list[tuple[Rows, Floats] | None]:
         """Return each request's candidates and what the ranker sees of them, or None.
 
-        int64[c] item rows, best by the scorer first, and float32[c, ranker features]: training
+        int64[c] item rows, best by inner product first, and float32[c, ranker features]: training
         reads them here, so that it sees what serving will.
         """
         if self._personal is None or not batch.counts.any():
@@ -167,23 +172,24 @@ class Model:
         """
         if self._personal is None:
             return
-        for events in _WARM_EVENTS:
-            request = RankRequest("", self._rehearsed(events), NO_RECORDS, Moment(events), 10)
-            for requests in ([request], [request] * _WARM_BATCH):
-                started = time.perf_counter()
-                try:
+        try:
+            self._personal.choose_retrieval(self.batch([self._rehearsal(RECENT_CAP)]))
+            for events in _WARM_EVENTS:
+                for size in (1, _WARM_BATCH):
+                    requests = [self._rehearsal(events)] * size
+                    started = time.perf_counter()
                     self.rank(self.batch(requests))
-                except Exception as error:
-                    raise BundleError(f"{self.version}: does not rank: {error}") from error
-                self.cost_s = (time.perf_counter() - started) / len(requests)
+                    self.cost_s = (time.perf_counter() - started) / size
+        except Exception as error:
+            raise BundleError(f"{self.version}: does not rank: {error}") from error
 
-    def _rehearsed(self, events: int) -> Records:
-        """Return a click a millisecond, on one item after the other."""
+    def _rehearsal(self, events: int) -> RankRequest:
+        """Return a request after a click a millisecond, on one item after the other."""
         records = np.zeros(events, RECORD)
         records["ts"] = np.arange(events)
         records["item"] = np.resize(stable_hashes(self._items.ids[:events]), events)
         records["tag"] = TYPE_CODES[EventType.CLICK]
-        return records
+        return RankRequest("", records, NO_RECORDS, Moment(events), 10)
 
 
 def _rankings(batch: Batch, listed: Sequence[Listed | None]) -> list[Ranking]:

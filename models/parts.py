@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from features.catalogue import Catalogue
+from models.item_index import ItemIndex
+from models.item_table import ItemTable
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -36,16 +37,16 @@ class Segments:
 class Personal:
     """The personal part: absent where there was too little to learn from.
 
-    The scorer's user vector is `sum(grade * inputs[item])`, its score `outputs @ user`.
+    An item's score for a shopper is `outputs[item] @ user`.
     """
 
-    scorer: bytes
-    """ONNX: `items` int64[B, H] (row numbers, -1 pads), `grades` float32[B, H] (0 pads)
-    → `scores` float32[B, items]."""
+    tower: bytes
+    """ONNX: `items` int64[B, H] (rows, -1 pads), `grades` float32[B, H] (0 pads) and `inputs`
+    → `user` float32[B, rank]. The table is handed in, so that it need not be loaded twice."""
     inputs: Floats
-    """float32[items, rank]."""
+    """float32[items, rank]: of the items a shopper met."""
     outputs: Floats
-    """float32[items, rank]."""
+    """float32[items, rank]: of the items a shopper may be shown."""
     ranker: bytes | None
     """ONNX: `features` float32[M, ranker features] → `score` float32[M, 1]; None where the
     ranker did not beat its candidates."""
@@ -53,13 +54,15 @@ class Personal:
     """float32[items, len(models.ranker_features.ITEM_STATS)]: what the ranker sees of an item."""
     item_codes: npt.NDArray[np.int32]
     """int32[items, models.ranker_features.AFFINITIES]: attribute values by number, -1 unknown."""
+    index: ItemIndex | None = None
+    """Of `outputs`, where there are so many that scoring each would take too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything a bundle carries. Items are in the order of `catalogue`."""
+    """Everything a bundle carries. Items are rows of `items`."""
 
-    catalogue: Catalogue
+    items: ItemTable
     segments: Segments
     personal: Personal | None
     reference: Mapping[str, Any]

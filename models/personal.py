@@ -1,11 +1,9 @@
 """The personal part of a model: candidates by taste, put in order by the ranker."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from models.batch import Batch
-from models.candidates import CANDIDATES, Scorer, best
+from models.candidates import CANDIDATES, Chosen, Tower, best
 from models.graphs import Graph
 from models.items import Items, Mask
 from models.parts import Floats, Personal, Rows
@@ -13,21 +11,11 @@ from models.ranker_features import (
     RANKER_FEATURES,
     ItemSide,
     ShopperSide,
-    directions_of,
     ranker_matrix,
 )
 from models.request import POPULAR, POPULAR_IN_SEGMENT, Listed
+from models.retrieval import Retrieval
 from models.segment_table import GLOBAL, SegmentTable
-
-
-class Chosen(NamedTuple):
-    """Item rows int64[b, c] and scores float32[b, c], best first.
-
-    Where there are not enough, what stands behind has no score (-inf).
-    """
-
-    rows: Rows
-    scores: Floats
 
 
 class PersonalRanker:
@@ -38,13 +26,23 @@ class PersonalRanker:
 
     def __init__(self, personal: Personal, items: Items, segments: SegmentTable) -> None:
         """Open the graphs; raise `BundleError` where they do not fit `items`."""
-        self._scorer = Scorer(personal.scorer, len(items))
+        self._tower = Tower(personal.tower, personal.inputs)
+        self._retrieval = Retrieval(personal.outputs, items, personal.index)
         self._ranker = None if personal.ranker is None else open_ranker(personal.ranker)
         self._segments = segments
         self._inputs = personal.inputs
         self._outputs = personal.outputs
-        directions = directions_of(personal.outputs)
-        self._sides = ItemSide(directions, personal.item_codes, personal.item_stats)
+        self._sides = ItemSide.of(personal.outputs, personal.item_codes, personal.item_stats)
+
+    @property
+    def is_exact(self) -> bool:
+        """Tell whether candidates come from scoring every item."""
+        return self._retrieval.is_exact
+
+    def choose_retrieval(self, batch: Batch) -> None:
+        """Measure the ways to find candidates, and keep the one that serves."""
+        users = self._tower.users(batch.items, batch.grades)
+        self._retrieval.choose(users, batch, CANDIDATES)
 
     def rank(self, batch: Batch) -> list[Listed | None]:
         """Return for each shopper the best k items that are allowed, None without a history."""
@@ -74,21 +72,21 @@ class PersonalRanker:
 
         None where that item points nowhere, since nobody has met it.
         """
-        directions = self._sides.directions
-        if not directions[index].any():
+        (direction,) = self._sides.directions(np.array([index]))
+        if not direction.any():
             return None
-        scores = np.where(allowed, directions @ directions[index], np.float32(-np.inf))
-        chosen = Chosen(*best(scores[None], k))
+        scores = self._sides.likeness(direction)
+        scores[~allowed] = -np.inf
+        chosen = best(scores[None], k)
         there = int((chosen.scores > -np.inf).sum())
         rows, told = chosen.rows[0, :there].tolist(), chosen.scores[0, :there].tolist()
         return Listed(rows, told, [index] * there)
 
     def _candidates(self, batch: Batch, count: int) -> Chosen:
-        scores = self._scorer.scores(batch.items, batch.grades)
-        batch.forbid(scores)
-        scores[batch.counts == 0] = -np.inf  # nothing to rank by: nothing to compute
-        scores[batch.counts == 0] = -np.inf  # nothing to rank by: nothing to compute
-        return Chosen(*best(scores, count))
+        users = self._tower.users(batch.items, batch.grades)
+        chosen = self._retrieval.candidates(users, batch, count)
+        chosen.scores[batch.counts == 0] = -np.inf  # nothing to rank by: nothing to compute
+        return chosen
 
     def _matrices(self, batch: Batch, chosen: Chosen) -> Floats:
         side = ShopperSide(batch.met, batch.liked, batch.vectors())

@@ -5,6 +5,7 @@ item (`ITEM_STATS`), what is known of the shopper (`features.definitions`).
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -51,13 +52,32 @@ _SHOPPER_AT = len(FIT) + len(ITEM_STATS)
 class ItemSide:
     """What is known of the items, one row each.
 
-    `directions` float32[items, rank] has unit length (or is 0), `codes` int32[items, AFFINITIES]
-    numbers attribute values (-1 unknown), `stats` float32[items, len(ITEM_STATS)].
+    `factors` float32[items, rank], `scales` float32[items] what makes each of them as long as 1
+    (0 where it has no length), `codes` int32[items, AFFINITIES] numbers attribute values (-1
+    unknown), `stats` float32[items, len(ITEM_STATS)].
     """
 
-    directions: Floats
+    factors: Floats
+    scales: Floats
     codes: npt.NDArray[np.int32]
     stats: Floats
+
+    @classmethod
+    def of(cls, factors: Floats, codes: npt.NDArray[np.int32], stats: Floats) -> Self:
+        """Return the side of items with these factors."""
+        lengths = np.linalg.norm(factors, axis=1)
+        scales = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+        return cls(factors, scales, codes, stats)
+
+    def directions(self, rows: Rows) -> Floats:
+        """Return float32[..., rank]: the factors of items, as long as 1."""
+        directions: Floats = self.factors[rows] * self.scales[rows][..., None]
+        return directions
+
+    def likeness(self, direction: Floats) -> Floats:
+        """Return float32[items]: the cosine between each item and `direction` float32[rank]."""
+        likeness: Floats = (self.factors @ direction) * self.scales
+        return likeness
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +105,7 @@ def ranker_matrix(
     met, grades = shoppers.items, shoppers.grades
     counts = (met >= 0).sum(axis=1)
     weights = grades / np.maximum(grades.sum(axis=1, keepdims=True), 1e-6)
-    similarity = items.directions[candidates] @ items.directions[met].swapaxes(1, 2)
+    similarity = items.directions(candidates) @ items.directions(met).swapaxes(1, 2)
     matrix[..., 0] = scores
     matrix[..., 1] = scores / np.maximum(np.abs(scores[:, :1]), 1e-6)
     matrix[..., 2] = np.log1p(np.arange(candidates.shape[1], dtype=np.float32))
@@ -117,10 +137,3 @@ def _affinity(codes: npt.NDArray[np.int32], met: Rows, weights: Floats, candidat
     liking[:, 0] = 0
     affinity: Floats = liking[shoppers, wanted].astype(np.float32)
     return affinity
-
-
-def directions_of(factors: Floats) -> Floats:
-    """Return `factors` float32[n, rank] scaled to unit length, rows of zeros as they are."""
-    lengths = np.linalg.norm(factors, axis=1, keepdims=True)
-    scaled: Floats = np.divide(factors, lengths, out=np.zeros_like(factors), where=lengths > 0)
-    return scaled

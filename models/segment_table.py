@@ -1,11 +1,16 @@
 """Segments as they are asked for: whose shopper is in which, and what each of them buys."""
 
 import numpy as np
+import numpy.typing as npt
 
 from features.ids import stable_hash
+from models.candidates import best
 from models.items import Mask, Rows
 from models.parts import Floats, Segments
 from models.request import POPULAR, POPULAR_IN_SEGMENT, Listed
+
+Order = npt.NDArray[np.int32]
+"""Item rows, the most popular first."""
 
 GLOBAL = 0
 GLOBAL_NAME = "global"
@@ -25,7 +30,7 @@ class SegmentTable:
         self._shoppers = segments.shoppers
         self._shopper_rows = segments.shopper_rows
         self._popularity = segments.popularity
-        self._shares = shares_of(segments.popularity)
+        self._most = np.maximum(segments.popularity.max(axis=1), 1e-9)
         everybody, *others = segments.popularity
         self._orders = [_descending(everybody), *map(_listed, others)]
 
@@ -73,7 +78,8 @@ class SegmentTable:
 
         The most popular item of a segment has 1.
         """
-        shares: Floats = self._shares[segments[:, None], items]
+        told = segments[:, None]
+        shares: Floats = self._popularity[told, items] / self._most[told]
         return shares
 
     def popular(self, segment: int, allowed: Mask, k: int) -> Listed:
@@ -92,21 +98,15 @@ class SegmentTable:
             )
         return told
 
-    def _listed(self, rows: Rows, segment: int) -> Listed:
+    def _listed(self, rows: Order, segment: int) -> Listed:
         scores = self._popularity[segment, rows]
         source = POPULAR if segment == GLOBAL else POPULAR_IN_SEGMENT
         return Listed(rows.tolist(), scores.tolist(), [source] * len(rows))
 
 
-def shares_of(popularity: Floats) -> Floats:
-    """Return `popularity` float32[rows, items] with the most popular item of each row at 1."""
-    shares: Floats = popularity / np.maximum(popularity.max(axis=1, keepdims=True), 1e-9)
-    return shares
-
-
-def _first(order: Rows, allowed: Mask, k: int) -> Rows:
+def _first(order: Order, allowed: Mask, k: int) -> Order:
     """Return the first `k` rows of `order` that are allowed, looking no further than needed."""
-    found: list[Rows] = []
+    found: list[Order] = []
     start, size = 0, max(4 * k, 64)
     while k > 0 and start < len(order):
         ahead = order[start : start + size]
@@ -116,10 +116,12 @@ def _first(order: Rows, allowed: Mask, k: int) -> Rows:
     return np.concatenate(found) if found else order[:0]
 
 
-def _descending(popularity: Floats) -> Rows:
-    return np.argsort(-popularity, kind="stable")
+def _descending(popularity: Floats) -> Order:
+    order: Order = np.argsort(-popularity, kind="stable").astype(np.int32)
+    return order
 
 
-def _listed(popularity: Floats) -> Rows:
-    order = _descending(popularity)[:LISTED]
-    return order[popularity[order] > 0]
+def _listed(popularity: Floats) -> Order:
+    ((order,), (scores,)) = best(popularity[None], LISTED)
+    listed: Order = order[scores > 0].astype(np.int32)
+    return listed

@@ -11,7 +11,8 @@ from features.offline import OfflineStore
 from models.ease import RANK
 from models.evaluate import Figures, evaluate
 from models.export import ranker_graph, require_agreement
-from models.parts import Parts
+from models.item_index import RECALL_AT, ItemIndex
+from models.parts import Floats, Parts, Personal
 from models.personal import open_ranker
 from models.ranker import TREES, fit_ranker, ordering_gain, predict
 from models.reference import reference_profile
@@ -23,7 +24,13 @@ EXAMPLE_HISTORY = 12
 _COMPARED = 500
 """Shoppers over whose candidates an exported ranker is compared with the original."""
 
-STEPS = 7
+INDEXED_FROM = 20_000
+"""Items from which an index of them may be cheaper than scoring each."""
+
+_ASKED_FOR = 1_000
+"""Shoppers over whom an index of items learns how far to look."""
+
+STEPS = 8
 """At most so many steps does `train` name."""
 
 Step = Callable[[str], None]
@@ -79,10 +86,15 @@ def train(store: OfflineStore, *, seed: int = 0, step: Step = lambda _: None) ->
     trial = try_out(timeline, step)
     step("learning from everything")
     parts = timeline.parts(NOW)
-    agreement: dict[str, Any] = {"scorer": parts.metrics}
+    agreement: dict[str, Any] = {"tower": parts.metrics}
     if trial.keeps_ranker and (order := learn_order(timeline, NOW, TEST)):
         parts = _ordered(parts, order)
         agreement["ranker"] = order.agreement
+    if parts.personal is not None and len(parts.items) >= INDEXED_FROM:
+        step("indexing items")
+        index, recall = ItemIndex.build(parts.personal.outputs, _users(timeline, parts.personal))
+        parts = replace(parts, personal=replace(parts.personal, index=index))
+        agreement["index"] = {f"recall@{RECALL_AT}": round(recall, 4)}
     step("describing what is normal")
     return replace(
         parts,
@@ -135,6 +147,15 @@ def _ordered(parts: Parts, order: Order) -> Parts:
     if parts.personal is None:
         return parts
     return replace(parts, personal=replace(parts.personal, ranker=order.graph))
+
+
+def _users(timeline: Timeline, personal: Personal) -> Floats:
+    """Return the vectors of shoppers, evenly from all who met something, float32[u, rank]."""
+    matrix = timeline.pairs.matrix()
+    known = np.flatnonzero(timeline.pairs.counts())
+    some = np.unique(np.linspace(0, len(known) - 1, _ASKED_FOR).astype(int))
+    users: Floats = matrix[known[some]] @ personal.inputs
+    return users
 
 
 def _parameters(timeline: Timeline, trial: Trial) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from features.eventlog import EventLog
 from features.history import tastes_of
 from features.vector import Moment
 from models.dataset import POSITIVE, Interactions, between, interactions
+from models.item_table import ItemTable
 from models.items import Items
 from models.parts import Rows
 
@@ -60,7 +61,7 @@ def open_window(
     later = interactions(between(log, cut_ms, end_ms), catalogue)
     positive = later.grades >= POSITIVE
     wanted = np.split(later.items[positive], _bounds(later.users[positive], len(log.user_ids)))
-    owned = _blocked(past, Items(catalogue))
+    owned = _blocked(past, Items(ItemTable.of(catalogue)))
     users, blocked, new = [], [], []
     for user in _some(np.unique(later.users[positive]), known).tolist():
         fresh = np.setdiff1d(wanted[user], owned[user])

@@ -12,6 +12,8 @@ from server.log import stderr_handler
 from server.settings import Settings, SettingsError, unknown_variables
 
 USAGE = 2
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
+"""Pools of numpy's and faiss's spin between requests and take the processor from event loops."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,6 +31,8 @@ def main() -> None:
     except SettingsError as error:
         _refuse(error.mistakes)
     logging.basicConfig(handlers=[stderr_handler()], level=settings.log_level)
+    for name in ONE_THREAD:  # read when numpy is imported: in a worker, hence later
+        os.environ.setdefault(name, "1")
     from server.launcher import Launcher, PortError, listen  # noqa: PLC0415 - mistakes first
 
     try:

@@ -16,7 +16,8 @@ from features.ids import stable_hashes
 from features.valkey_store import ValkeyStore
 from models.bundle import write_bundle
 from models.ease import Towers
-from models.export import ranker_graph, scorer_graph
+from models.export import ranker_graph, tower_graph
+from models.item_table import ItemTable
 from models.parts import Parts, Personal, Segments
 from models.ranker_features import AFFINITIES, ITEM_STATS, RANKER_FEATURES
 from models.registry import Registry
@@ -51,12 +52,14 @@ def shop_parts(items: int, *, trees: int = 0, seed: int = 1, shoppers: int = 0) 
     known = np.sort(stable_hashes(shopper_ids(0, shoppers)))
     popularity = random.exponential(1, (5, items)).astype(np.float32)
     return Parts(
-        catalogue=Catalogue(
-            item_ids(items),
-            np.array([f"category-{row % 20}" for row in range(items)], np.str_),
-            random.uniform(5, 90, items).astype(np.float32),
-            np.ones(items, np.bool_),
-            {},
+        items=ItemTable.of(
+            Catalogue(
+                item_ids(items),
+                np.array([f"category-{row % 20}" for row in range(items)], np.str_),
+                random.uniform(5, 90, items).astype(np.float32),
+                np.ones(items, np.bool_),
+                {},
+            )
         ),
         segments=Segments(
             ("global", *(f"taste={number}" for number in range(1, 5))),
@@ -66,7 +69,7 @@ def shop_parts(items: int, *, trees: int = 0, seed: int = 1, shoppers: int = 0) 
             (1 + known % 4).astype(np.uint16),
         ),
         personal=Personal(
-            scorer_graph(towers),
+            tower_graph(RANK),
             towers.inputs,
             towers.outputs,
             _trees(random, trees) if trees else None,

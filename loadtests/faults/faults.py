@@ -121,7 +121,7 @@ async def model_raises(rig: Rig) -> AsyncIterator[None]:
 @asynccontextmanager
 async def model_slow(rig: Rig) -> AsyncIterator[None]:
     """Promote a model that is fast in its warm-up and takes 200 ms for shoppers."""
-    async with _promoted(rig, _changed(lambda scorer: slow(scorer, SLOW_S))):
+    async with _promoted(rig, _changed(lambda tower: slow(tower, SLOW_S))):
         yield
 
 
@@ -129,7 +129,7 @@ async def model_slow(rig: Rig) -> AsyncIterator[None]:
 async def bundle_corrupt(rig: Rig) -> AsyncIterator[None]:
     """Promote a bundle with one bit flipped, which is refused."""
     version = await asyncio.to_thread(write_bundle, rig.home / "models", _another())
-    path = rig.home / "models" / version / "scorer.onnx"
+    path = rig.home / "models" / version / "tower.onnx"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -282,7 +282,7 @@ def _another() -> Parts:
 def _changed(change: Callable[[bytes], bytes]) -> Parts:
     parts = _another()
     assert parts.personal is not None
-    return replace(parts, personal=replace(parts.personal, scorer=change(parts.personal.scorer)))
+    return replace(parts, personal=replace(parts.personal, tower=change(parts.personal.tower)))
 
 
 @asynccontextmanager

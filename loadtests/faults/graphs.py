@@ -1,4 +1,4 @@
-"""Scorers that pass the warm-up and fail for shoppers: what no check at promotion can find."""
+"""Towers that pass the warm-up and fail for shoppers: what no check at promotion can find."""
 
 import time
 from typing import Any
@@ -15,8 +15,8 @@ _REHEARSED = 256
 _SIDE = 768
 
 
-def raising(scorer: bytes) -> bytes:
-    """Return `scorer`, but it reads beyond its table for a history with an item of a later row."""
+def raising(tower: bytes) -> bytes:
+    """Return `tower`, but it reads beyond its table for a history with an item of a later row."""
     nodes = [
         helper.make_node("Where", ["later", "beyond", "first"], ["place"]),
         helper.make_node("Gather", ["inputs", "place"], ["row"]),
@@ -24,11 +24,11 @@ def raising(scorer: bytes) -> bytes:
         helper.make_node("Mul", ["most", "nothing"], ["more"]),
     ]
     constants = {"beyond": np.array(10**9), "first": np.array(0)}
-    return _changed(scorer, nodes, constants)
+    return _changed(tower, nodes, constants)
 
 
-def slow(scorer: bytes, seconds: float) -> bytes:
-    """Return `scorer`, but it takes `seconds` longer for a history with an item of a later row."""
+def slow(tower: bytes, seconds: float) -> bytes:
+    """Return `tower`, but it takes `seconds` longer for a history with an item of a later row."""
     turns = max(1, round(seconds / _turn_s()))
     nodes = [
         helper.make_node("Where", ["later", "turns", "first"], ["wanted"]),
@@ -38,22 +38,22 @@ def slow(scorer: bytes, seconds: float) -> bytes:
     ]
     square = np.full((_SIDE, _SIDE), 1 / _SIDE, np.float32)
     constants = {"square": square, "turns": np.array(turns), "first": np.array(0)}
-    return _changed(scorer, nodes, constants)
+    return _changed(tower, nodes, constants)
 
 
 def _changed(
-    scorer: bytes,
+    tower: bytes,
     nodes: list[onnx.NodeProto],
     constants: dict[str, npt.NDArray[Any]],
 ) -> bytes:
-    """Return `scorer` with `nodes`, which make `more` from `later`, added to its scores."""
-    model = onnx.load_from_string(scorer)
+    """Return `tower` with `nodes`, which make `more` from `later`, added to its vectors."""
+    model = onnx.load_from_string(tower)
     graph = model.graph
     for node in graph.node:
-        node.output[:] = ["plain" if name == "scores" else name for name in node.output]
+        node.output[:] = ["plain" if name == "user" else name for name in node.output]
     graph.node.insert(0, helper.make_node("Greater", ["latest", "rehearsed"], ["later"]))
     graph.node.insert(0, helper.make_node("ReduceMax", ["items"], ["latest"], keepdims=0))
-    graph.node.extend([*nodes, helper.make_node("Add", ["plain", "more"], ["scores"])])
+    graph.node.extend([*nodes, helper.make_node("Add", ["plain", "more"], ["user"])])
     told = {
         **constants,
         "rehearsed": np.array(_REHEARSED),

@@ -107,10 +107,10 @@ async def test_unknown_and_damaged_models_are_not_promoted(service: Client, home
     assert (await admin(service, "/v1/models/nothing/promote"))[0] == 404
     assert (await admin(service, "/v1/models/..%2F..%2Fetc/promote"))[0] == 404
     second = another(home)
-    largest = max((home / "models" / second).iterdir(), key=lambda path: path.stat().st_size)
-    flip(largest)
+    damaged = home / "models" / second / "popularity.npy"
+    flip(damaged)
     status, told = await admin(service, f"/v1/models/{second}/promote")
-    assert (status, largest.name in told["detail"]) == (409, True)
+    assert (status, damaged.name in told["detail"]) == (409, True)
     assert (await ask(service, "u"))["model_version"] == serving
 
 
@@ -127,7 +127,7 @@ async def test_a_damaged_production_model_leaves_the_one_before(
     assert 'cuvee_errors_total{kind="bundle"} 1.0' in metrics
 
 
-@pytest.mark.parametrize("damage", ["scorer.onnx", "personal.npz", "schema"])
+@pytest.mark.parametrize("damage", ["tower.onnx", "outputs.npy", "schema"])
 async def test_with_nothing_that_ranks_the_ladder_answers(
     start: Start, home: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
@@ -159,7 +159,7 @@ async def test_a_bundle_that_is_mended_serves_whole(
 ) -> None:
     """What was refused is tried again, even if part of it serves."""
     monkeypatch.setattr("server.current_model.RETRY_S", 0.1)
-    path = registry.directory / str(registry.production()) / "scorer.onnx"
+    path = registry.directory / str(registry.production()) / "tower.onnx"
     whole = path.read_bytes()
     flip(path)
     service = await start()

@@ -6,14 +6,14 @@ import pytest
 
 from models.bundle import write_bundle
 from models.registry import Registry
-from tests.support.bundles import small_parts
+from tests.support.bundles import indexed_parts
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     """Return the directory of a whole bundle."""
     models = tmp_path / "models"
-    return models / write_bundle(models, small_parts())
+    return models / write_bundle(models, indexed_parts())
 
 
 @pytest.fixture

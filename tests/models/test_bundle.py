@@ -19,7 +19,7 @@ from onnx import TensorProto, helper
 
 import models.bundle
 from features.errors import InputError
-from models.arrays import Array, Arrays, pack
+from models.arrays import Array, map_array, pack
 from models.bundle import read_bundle, read_ladder, read_manifest, write_bundle
 from models.errors import BundleError
 from models.manifest import MANIFEST, FileSum
@@ -27,13 +27,18 @@ from models.model import Model
 from models.parts import Parts
 from models.ranker_features import RANKER_FEATURES
 from models.request import Filters
-from tests.support.bundles import Towers, graph, linear_ranker, scorer, small_parts
+from tests.support.bundles import RANK, graph, indexed_parts, linear_ranker, small_parts, tower
 
-FILES = (
-    MANIFEST, "items.json", "segments.json", "arrays.npz", "reference.json",
-    "personal.npz", "scorer.onnx", "ranker.onnx",
+LADDER = (
+    MANIFEST, "items.json", "segments.json", "reference.json",
+    "item_ids.npy", "item_hashes.npy", "hash_rows.npy", "category.npy", "price.npy",
+    "in_stock.npy", "popularity.npy", "item_rows.npy", "shoppers.npy", "shopper_rows.npy",
 )  # fmt: skip
-LADDER = FILES[:5]
+PERSONAL = (
+    "inputs.npy", "outputs.npy", "item_stats.npy", "item_codes.npy", "tower.onnx", "ranker.onnx",
+    "index.faiss",
+)  # fmt: skip
+FILES = LADDER + PERSONAL
 NOW = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
 NOTHING = np.empty(0, np.uint64)
 
@@ -74,8 +79,7 @@ def test_a_version_is_a_moment_and_a_content(tmp_path: Path) -> None:
 def test_any_id_survives(tmp_path: Path) -> None:
     """Item ids and categories of any script come back as they were."""
     ids = ("ü", "用户 7", "🍷" * 128, "a'b\"c\\", "\u200b")
-    parts = small_parts(len(ids), personal=False)
-    parts = replace(parts, catalogue=replace(parts.catalogue, item_ids=ids))
+    parts = small_parts(len(ids), personal=False, ids=ids)
     model = read_bundle(tmp_path / write_bundle(tmp_path, parts))
     assert [model.index_of(each) for each in ids] == list(range(len(ids)))
     assert [model.item_id(row) for row in range(len(ids))] == list(ids)
@@ -95,7 +99,7 @@ def test_a_flipped_bit_is_found(bundle: Path, name: str, place: float) -> None:
         read_bundle(bundle)
 
 
-@pytest.mark.parametrize("name", FILES[len(LADDER) :])
+@pytest.mark.parametrize("name", PERSONAL)
 def test_what_cannot_rank_still_knows_what_is_popular(bundle: Path, name: str) -> None:
     """The ladder's part of a bundle stands alone: same items, same segments, nothing personal."""
     whole = read_bundle(bundle)
@@ -233,37 +237,20 @@ FORGED_ARRAYS: dict[str, tuple[str, Callable[[Array], Array], str]] = {
     "fewer rows": ("shopper_rows", lambda a: a[1:], "shopper_rows: expected uint16"),
     "not sorted": ("shoppers", lambda a: a[::-1], "shoppers: expected ascending"),
     "code": ("item_codes", lambda a: changed(a, -2), "item_codes: expected at least -1"),
+    "numbers for ids": ("item_ids", lambda a: np.arange(len(a)), "item_ids: expected"),
+    "an id twice": ("item_hashes", lambda a: changed(a, a[1]), "each id once"),
+    "a row twice": ("hash_rows", lambda a: changed(a, a[1]), "hash_rows: expected each row once"),
+    "no such category": ("category", lambda a: changed(a, 4), "category: expected less than 4"),
 }
-
-
-def arrays_of(bundle: Path, name: str = "arrays.npz") -> dict[str, Array]:
-    """Return the arrays in one of a bundle's files."""
-    return {**Arrays((bundle / name).read_bytes())._arrays}
 
 
 @pytest.mark.parametrize("case", FORGED_ARRAYS)
 def test_arrays_that_do_not_fit(bundle: Path, case: str) -> None:
     """An array of another kind, shape or range is named, with what was expected."""
     name, change, told = FORGED_ARRAYS[case]
-    file = "arrays.npz" if name in arrays_of(bundle) else "personal.npz"
-    arrays = arrays_of(bundle, file)
-    forged = forge(bundle, file, pack({**arrays, name: change(arrays[name])}))
+    forged = forge(bundle, f"{name}.npy", pack(change(map_array(bundle / f"{name}.npy"))))
     with pytest.raises(BundleError, match=told):
         read_bundle(forged)
-
-
-@pytest.mark.parametrize(
-    ("file", "name"), [("arrays.npz", "price"), ("personal.npz", "item_stats")]
-)
-def test_arrays_missing_and_unknown(bundle: Path, file: str, name: str) -> None:
-    """Every array is there, and no other."""
-    arrays = arrays_of(bundle, file)
-    bundle = forge(bundle, file, pack({**arrays, "surprise": np.ones(3)}))
-    with pytest.raises(BundleError, match="surprise: not known"):
-        read_bundle(bundle)
-    del arrays[name]
-    with pytest.raises(BundleError, match=f"{name}: missing"):
-        read_bundle(forge(bundle, file, pack(arrays)))
 
 
 def test_nothing_is_unpickled(bundle: Path, tmp_path: Path) -> None:
@@ -274,18 +261,20 @@ def test_nothing_is_unpickled(bundle: Path, tmp_path: Path) -> None:
         def __reduce__(self) -> Any:
             return (target.touch, ())
 
-    np.savez(tmp_path / "hostile.npz", price=np.array([Hostile()], object))
-    forged = forge(bundle, "arrays.npz", (tmp_path / "hostile.npz").read_bytes())
+    np.save(tmp_path / "hostile.npy", np.array([Hostile()], object))
+    forged = forge(bundle, "price.npy", (tmp_path / "hostile.npy").read_bytes())
     with pytest.raises(BundleError, match="contents do not fit"):
         read_bundle(forged)
     assert not target.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY", b"not an archive"])
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04", b"\x93NUMPY", b"no array", b"\x93NUMPY" * 9]
+)
 def test_arrays_that_are_none(bundle: Path, content: bytes) -> None:
-    """What is no archive of arrays is refused."""
-    with pytest.raises(BundleError, match="contents do not fit"):
-        read_bundle(forge(bundle, "arrays.npz", content))
+    """What is no array is refused."""
+    with pytest.raises(BundleError, match="price: no array to read"):
+        read_bundle(forge(bundle, "price.npy", content))
 
 
 @pytest.mark.parametrize(
@@ -293,19 +282,19 @@ def test_arrays_that_are_none(bundle: Path, content: bytes) -> None:
     [
         ("items.json", b"[]"),
         ("items.json", b"{"),
-        ("items.json", b'{"item_id": "a", "category": "b"}'),
-        ("items.json", b'{"item_id": [], "category": []}'),
-        ("items.json", orjson.dumps({"item_id": ["a"], "category": ["b"]})),
-        ("items.json", orjson.dumps({"item_id": ["a"] * 30, "category": ["b"] * 30})),
-        ("items.json", orjson.dumps({"item_id": [*range(30)], "category": ["b"] * 30})),
+        ("items.json", b"{}"),
+        ("items.json", b'{"categories": "Red"}'),
+        ("items.json", b'{"categories": [1, 2, 3, 4]}'),
+        ("items.json", b'{"categories": ["Red"]}'),
         ("segments.json", b"{}"),
         ("segments.json", orjson.dumps({"names": []})),
         ("segments.json", orjson.dumps({"names": ["a", "global", "b", "c"]})),
         ("segments.json", orjson.dumps({"names": ["global", "a", "a", "b"]})),
         ("segments.json", orjson.dumps({"names": ["global"]})),
         ("reference.json", b"{"),
-        ("scorer.onnx", None),
-        ("personal.npz", None),
+        ("tower.onnx", None),
+        ("outputs.npy", None),
+        ("item_stats.npy", None),
     ],
 )
 def test_texts_that_do_not_fit(bundle: Path, name: str, content: bytes | None) -> None:
@@ -314,7 +303,7 @@ def test_texts_that_do_not_fit(bundle: Path, name: str, content: bytes | None) -
         read_bundle(forge(bundle, name, content))
 
 
-@pytest.mark.parametrize("name", ["items.json", "arrays.npz", "segments.json", "reference.json"])
+@pytest.mark.parametrize("name", sorted({*LADDER} - {MANIFEST}))
 def test_a_manifest_without_a_file(bundle: Path, name: str) -> None:
     """What every bundle has, the manifest lists."""
     with pytest.raises(BundleError, match=rf"{name} missing"):
@@ -357,13 +346,11 @@ def integer_output() -> bytes:
 
 
 FORGED_GRAPHS: dict[str, tuple[str, Callable[[], bytes], str]] = {
-    "no graph": ("scorer.onnx", lambda: b"no graph", "scorer.onnx: no ONNX graph"),
+    "no graph": ("tower.onnx", lambda: b"no graph", "tower.onnx: no ONNX graph"),
     "empty": ("ranker.onnx", lambda: b"", "ranker.onnx: no ONNX graph"),
-    "another number of items": (
-        "scorer.onnx", lambda: scorer(Towers(*np.ones((2, 29, 4), np.float32))), "expected one",
-    ),
-    "a ranker for a scorer": (
-        "scorer.onnx", lambda: linear_ranker(np.ones(4, np.float32)), "expected inputs",
+    "another rank": ("tower.onnx", lambda: tower(RANK + 1), "input inputs: expected"),
+    "a ranker for a tower": (
+        "tower.onnx", lambda: linear_ranker(np.ones(4, np.float32)), "expected inputs",
     ),
     "another width": (
         "ranker.onnx", lambda: linear_ranker(np.ones(4, np.float32)), "input features: expected",
@@ -387,12 +374,6 @@ def test_graphs_that_do_not_fit(bundle: Path, case: str) -> None:
         read_bundle(forge(bundle, name, make()))
 
 
-def few_inputs() -> bytes:
-    """Return a scorer that knows fewer items than it scores."""
-    towers = Towers(*np.ones((2, 30, 4), np.float32))
-    return scorer(Towers(towers.inputs[:1], towers.outputs))
-
-
 def one_row() -> bytes:
     """Return a ranker that scores its first row only, which no declared shape tells."""
     nodes = [
@@ -410,7 +391,7 @@ FAILING_GRAPHS: dict[str, tuple[str, Callable[[], bytes], str]] = {
         r"ranker\.onnx: gave a score that is no number",
     ),
     "one row for all": ("ranker.onnx", one_row, r"ranker\.onnx: gave \(1, 1\)"),
-    "an index too far": ("scorer.onnx", few_inputs, r"scorer\.onnx: does not run"),
+    "a row too far": ("tower.onnx", lambda: tower(RANK, beyond=99), r"tower\.onnx: does not run"),
 }
 
 
@@ -438,11 +419,11 @@ def misfits() -> dict[str, Parts]:
     parts = small_parts()
     assert parts.personal is not None
     double: Any = parts.segments.popularity.astype(np.float64)
-    twice = ("wine", *parts.catalogue.item_ids[1:-1], "wine")
+    ids = [f"wine-{row}" for row in range(29)]
     return {
         "popularity: expected": replace(parts, segments=replace(parts.segments, popularity=double)),
-        "each id once": replace(parts, catalogue=replace(parts.catalogue, item_ids=twice)),
-        "scorer.onnx": replace(parts, personal=replace(parts.personal, scorer=b"?")),
+        "each id once": small_parts(ids=[*ids, ids[0]]),
+        "tower.onnx": replace(parts, personal=replace(parts.personal, tower=b"?")),
     }
 
 
@@ -451,7 +432,7 @@ def test_what_could_not_be_read_is_not_written(tmp_path: Path, told: str) -> Non
     """Parts that do not fit together are refused when they are written, not when they serve."""
     with pytest.raises(BundleError, match=told):
         write_bundle(tmp_path / "models", misfits()[told])
-    assert not (tmp_path / "models").exists()
+    assert not list((tmp_path / "models").iterdir())
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -468,10 +449,10 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for full_at in range(len(FILES) + 2):  # noqa: B007 - read by `full`
         steps = iter(range(1_000))
         with pytest.raises(BundleError, match="not written: No space left on device"):
-            write_bundle(tmp_path, small_parts(), NOW)
+            write_bundle(tmp_path, indexed_parts(), NOW)
         assert list(tmp_path.iterdir()) == []
     steps, full_at = iter(range(1_000)), len(FILES) + 2
-    assert read_bundle(tmp_path / write_bundle(tmp_path, small_parts(), NOW))
+    assert read_bundle(tmp_path / write_bundle(tmp_path, indexed_parts(), NOW))
 
 
 WRITE = """

@@ -3,13 +3,12 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
 
-from models.candidates import Scorer, padded
+from models.candidates import Tower, padded
 from models.ease import Towers
 from models.errors import ExportError
 from models.examples import Examples
-from models.export import ranker_graph, require_agreement, scorer_graph
+from models.export import ranker_graph, require_agreement, tower_graph
 from models.parts import Floats, Rows
 from models.personal import open_ranker
 from models.ranker import fit_ranker, predict
@@ -44,16 +43,16 @@ def _padded(histories: list[tuple[Rows, Floats]]) -> tuple[Rows, Floats]:
     return padded(by, rows, grades, len(histories))[1:]
 
 
-def test_the_scorer_sums_what_was_met(towers: Towers) -> None:
-    """Scores are the graded sum of inputs against outputs; pads add nothing."""
+def test_the_tower_sums_what_was_met(towers: Towers) -> None:
+    """A shopper's vector is the graded sum of the inputs; pads add nothing."""
     histories = [
         (np.array([3, 7, 3 + 40]), np.array([1, 0.3, 0.6], np.float32)),
         (np.array([ITEMS - 1]), np.array([1], np.float32)),
     ]
-    told = Scorer(scorer_graph(towers), ITEMS).scores(*_padded(histories))
-    for (items, grades), scores in zip(histories, told, strict=True):
-        expected = towers.outputs @ (grades @ towers.inputs[items])
-        np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
+    told = Tower(tower_graph(RANK), towers.inputs).users(*_padded(histories))
+    for (items, grades), user in zip(histories, told, strict=True):
+        expected = grades @ towers.inputs[items]
+        np.testing.assert_allclose(user, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_ranker_compares_in_float32_as_in_float64(examples: Examples) -> None:
@@ -96,18 +95,16 @@ def test_agreement_is_told(examples: Examples) -> None:
     assert agreement["rank_correlation"] > 0.9999
 
 
-def test_a_wrong_scorer_is_refused(towers: Towers) -> None:
-    """One flipped column of factors is enough."""
-    model = onnx.load_from_string(scorer_graph(towers))
-    (stored,) = (each for each in model.graph.initializer if each.name == "outputs")
-    wrong = numpy_helper.to_array(stored).copy()
-    wrong[0] *= -1
-    stored.CopyFrom(numpy_helper.from_array(wrong, "outputs"))
+def test_a_wrong_tower_is_refused(towers: Towers) -> None:
+    """Not to weigh what was met is enough."""
+    model = onnx.load_from_string(tower_graph(RANK))
+    (product,) = (each for each in model.graph.node if each.op_type == "MatMul")
+    product.CopyFrom(onnx.helper.make_node("ReduceMax", ["met"], product.output, axes=[1]))
     histories = [(np.array([row, row + 9]), np.ones(2, np.float32)) for row in range(40)]
     original = [towers.outputs @ towers.inputs[rows].sum(axis=0) for rows, _ in histories]
-    told = Scorer(model.SerializeToString(), ITEMS).scores(*_padded(histories))
-    with pytest.raises(ExportError, match="scorer: ranks unlike"):
-        require_agreement("scorer", original, list(told))
+    users = Tower(model.SerializeToString(), towers.inputs).users(*_padded(histories))
+    with pytest.raises(ExportError, match="tower: ranks unlike"):
+        require_agreement("tower", original, list(users @ towers.outputs.T))
 
 
 def test_a_wrong_ranker_is_refused(examples: Examples) -> None:

@@ -78,8 +78,8 @@ def test_an_unknown_field_is_named() -> None:
 
 def test_another_layout_is_refused() -> None:
     """A bundle of a later program says so before anything else."""
-    with pytest.raises(BundleError, match="expected layout 1, got 2"):
-        Manifest.from_json(told(layout=2, surprise=1))
+    with pytest.raises(BundleError, match="expected layout 2, got 3"):
+        Manifest.from_json(told(layout=3, surprise=1))
 
 
 @pytest.mark.parametrize("change", [{"items": 8}, {"example_user": None}, {"metrics": {}}])

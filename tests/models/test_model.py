@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -38,7 +37,7 @@ from models.request import (
     Ranking,
     RankRequest,
 )
-from tests.support.bundles import CATEGORIES, RANK, SEGMENT_NAMES, Towers, scorer, small_parts
+from tests.support.bundles import CATEGORIES, SEGMENT_NAMES, small_parts, whole_towers
 
 ITEMS = 40
 UNKNOWN = 4
@@ -52,16 +51,10 @@ KINDS = {
 }
 
 
-def whole_towers(items: int = ITEMS) -> Towers:
-    """Return factors that are small integers."""
-    drawn = np.random.default_rng(3).integers(-3, 4, (2, items, RANK))
-    return Towers(*drawn.astype(np.float32))
-
-
 @cache
 def plain() -> tuple[Parts, Model]:
     """Return a model without a ranker."""
-    parts = small_parts(ITEMS, towers=whole_towers(), ranked=False)
+    parts = small_parts(ITEMS, towers=whole_towers(ITEMS), ranked=False)
     return parts, Model(parts)
 
 
@@ -69,7 +62,7 @@ def plain() -> tuple[Parts, Model]:
 def by_price() -> tuple[Parts, Model]:
     """Return a model whose ranker goes by one number of an item."""
     weights = (np.array(RANKER_FEATURES) == "log_price").astype(np.float32)
-    parts = small_parts(ITEMS, towers=whole_towers(), weights=weights)
+    parts = small_parts(ITEMS, towers=whole_towers(ITEMS), weights=weights)
     return parts, Model(parts)
 
 
@@ -114,7 +107,7 @@ def rank(model: Model, *requests: RankRequest) -> list[Listed | None]:
 
 
 ROWS = st.integers(0, ITEMS + UNKNOWN - 1)
-PRICES = st.none() | st.sampled_from(plain()[0].catalogue.price.tolist()) | st.floats(0, 100)
+PRICES = st.none() | st.sampled_from(plain()[0].items.price.tolist()) | st.floats(0, 100)
 FILTERS = st.builds(
     Filters,
     categories=st.none() | st.lists(st.sampled_from(CATEGORIES), max_size=3).map(tuple),
@@ -138,14 +131,15 @@ REQUESTS = st.builds(
 
 def allowed_rows(parts: Parts, blocked: Sequence[int], filters: Filters) -> list[int]:
     """Return the rows that may be shown, looked at one by one."""
-    catalogue, rows = parts.catalogue, []
-    for row in range(len(catalogue)):
-        price = catalogue.price[row]
+    items, rows = parts.items, []
+    for row in range(len(items)):
+        price = items.price[row]
         if blocked and stable_hash(item(row)) in blocked:
             continue
-        if filters.in_stock and not catalogue.in_stock[row]:
+        if filters.in_stock and not items.in_stock[row]:
             continue
-        if filters.categories is not None and catalogue.category[row] not in filters.categories:
+        category = items.categories[items.category[row]]
+        if filters.categories is not None and category not in filters.categories:
             continue
         if filters.price_min is not None and not price >= np.float32(filters.price_min):
             continue
@@ -357,7 +351,7 @@ def test_no_list_without_the_personal_part() -> None:
 
 def test_an_item_nobody_met_has_popular_neighbours() -> None:
     """Where nothing is known of an item, what its kind's buyers buy stands beside it."""
-    towers = whole_towers()
+    towers = whole_towers(ITEMS)
     towers.outputs[1] = 0
     model = Model(small_parts(ITEMS, towers=towers))
     assert model.similar(1, 3) == model.popular(2, hashes([1]), Filters(), 3)
@@ -365,13 +359,9 @@ def test_an_item_nobody_met_has_popular_neighbours() -> None:
 
 def test_scores_that_are_no_numbers_are_errors() -> None:
     """What a graph gives that is no number is never served."""
-    towers = whole_towers()
-    parts = small_parts(ITEMS, towers=towers)
-    assert parts.personal is not None
-    inputs = towers.inputs.copy()
-    inputs[5] = np.inf
-    broken = scorer(Towers(inputs, towers.outputs))
-    model = Model(replace(parts, personal=replace(parts.personal, scorer=broken)))
+    towers = whole_towers(ITEMS)
+    towers.inputs[5] = np.inf
+    model = Model(small_parts(ITEMS, towers=towers))
     assert rank(model, asked((1, "bought")))[0]
     with pytest.raises(ModelsError, match="no number"):
         rank(model, asked((1, "bought")), asked((5, "bought")))
@@ -380,8 +370,7 @@ def test_scores_that_are_no_numbers_are_errors() -> None:
 def test_lists_as_json() -> None:
     """Ids, scores and reasons as they are, whatever the ids hold; nothing is an empty array."""
     ids = ('say "cheese"', "Žlahtina\\", "☃", *(item(row) for row in range(3, ITEMS)))
-    parts = small_parts(ITEMS, towers=whole_towers())
-    model = Model(replace(parts, catalogue=replace(parts.catalogue, item_ids=ids)))
+    model = Model(small_parts(ITEMS, towers=whole_towers(ITEMS), ids=ids))
     for _ in range(2):
         told = model.json(Listed([2, 0, 1, 3], [1.5, 0.1, -2e-7, 3], [1, 2, POPULAR, -2]))
         assert json.loads(told) == [

@@ -13,7 +13,6 @@ from models.ranker_features import (
     RANKER_FEATURES,
     ItemSide,
     ShopperSide,
-    directions_of,
     ranker_matrix,
 )
 
@@ -26,13 +25,13 @@ def sides() -> tuple[ItemSide, ShopperSide]:
     random = np.random.default_rng(5)
     codes = random.integers(-1, 3, (ITEMS, AFFINITIES)).astype(np.int32)
     stats = random.random((ITEMS, len(ITEM_STATS))).astype(np.float32)
-    directions = directions_of(random.normal(size=(ITEMS, 8)).astype(np.float32))
+    factors = random.normal(size=(ITEMS, 8)).astype(np.float32)
     shoppers = ShopperSide(
         items=np.array([[3, 9, 1, 20], [7, 2, -1, -1]]),
         grades=np.array([[1, 0.3, 1, 0.6], [0.3, 1, 0, 0]], np.float32),
         vectors=random.random((2, len(FEATURE_NAMES))).astype(np.float32),
     )
-    return ItemSide(directions, codes, stats), shoppers
+    return ItemSide.of(factors, codes, stats), shoppers
 
 
 CANDIDATES = np.array([[5, 9, 2, 28, 14], [1, 3, 7, 0, 29]])
@@ -68,7 +67,8 @@ def test_similarities_are_those_of_the_history(sides: tuple[ItemSide, ShopperSid
     matrix = ranker_matrix(items, shoppers, *GIVEN)
     for place, candidate in np.ndenumerate(CANDIDATES):
         history, grades = _history(shoppers, place[0])
-        near = [float(items.directions[candidate] @ items.directions[met]) for met in history]
+        directions = items.directions(np.arange(ITEMS))
+        near = [float(directions[candidate] @ directions[met]) for met in history]
         graded = np.array(near) * grades
         assert _column(matrix, "nearest")[place] == pytest.approx(graded.max(), abs=1e-5)
         mean = graded.sum() / grades.sum()
@@ -120,5 +120,7 @@ def test_no_candidates_are_no_rows(sides: tuple[ItemSide, ShopperSide]) -> None:
 
 def test_zero_factors_have_no_direction() -> None:
     """A row of zeros stays, all others get unit length."""
-    told = directions_of(np.array([[3, 4], [0, 0]], np.float32))
-    np.testing.assert_allclose(told, np.array([[0.6, 0.8], [0, 0]], np.float32))
+    factors = np.array([[3, 4], [0, 0]], np.float32)
+    items = ItemSide.of(factors, np.empty((2, 0), np.int32), np.empty((2, 0), np.float32))
+    told = items.directions(np.arange(2))
+    np.testing.assert_allclose(told, np.array([[0.6, 0.8], [0, 0]], np.float32), rtol=1e-6)

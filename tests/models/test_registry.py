@@ -113,14 +113,14 @@ def test_damage_is_not_promoted_and_not_rolled_back_to(registry: Registry) -> No
     """A flipped bit changes nothing but what is told of it."""
     first, second = written(registry, 30), written(registry, 31)
     registry.promote(first)
-    flip(registry.directory / second / "scorer.onnx")
-    with pytest.raises(BundleError, match=r"scorer\.onnx"):
+    flip(registry.directory / second / "tower.onnx")
+    with pytest.raises(BundleError, match=r"tower\.onnx"):
         registry.promote(second)
     assert aliases(registry) == (first, None, None)
     third = written(registry, 32)
     registry.promote(third)
-    flip(registry.directory / first / "arrays.npz")
-    with pytest.raises(BundleError, match=r"arrays\.npz"):
+    flip(registry.directory / first / "price.npy")
+    with pytest.raises(BundleError, match=r"price\.npy"):
         registry.rollback()
     assert aliases(registry) == (third, first, None)
 

@@ -140,7 +140,7 @@ def test_popular_items_come_first_however_few_events(tmp_path: Path) -> None:
     """Two purchases outrank one."""
     parts = train(_store(tmp_path, 5, [("ann", 3), ("ben", 3), ("ben", 2)]))
     listed = Model(parts).popular(0, NOTHING, Filters(), 2)
-    assert [parts.catalogue.item_ids[row] for row in listed.rows] == ["item-3", "item-2"]
+    assert [parts.items.item_ids[row] for row in listed.rows] == ["item-3", "item-2"]
 
 
 def test_an_empty_catalogue_is_the_users_to_mend(tmp_path: Path) -> None:

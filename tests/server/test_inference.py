@@ -17,12 +17,18 @@ from features.vector import Moment
 from models.batch import Batch
 from models.errors import ModelsError
 from models.model import Model
+from models.parts import Parts
 from models.request import Ranking, RankRequest
 from monitoring.metrics import Metrics
 from server import inference
 from server.breaker import Breaker
 from server.inference import Inference
-from tests.support.bundles import Towers, scorer, small_parts
+from tests.support.bundles import small_parts, whole_towers
+
+
+def exact_parts(items: int = 30) -> Parts:
+    """Return parts whose scores are the same to the bit, whoever else is ranked with."""
+    return small_parts(items, towers=whole_towers(items))
 
 
 def bought(row: int) -> Records:
@@ -59,7 +65,7 @@ def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 
 async def test_a_run_is_shared(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests of one turn are one batch, and each gets its own list."""
-    model = Model(small_parts())
+    model = Model(exact_parts())
     sizes: list[int] = []
     batch = model.batch
 
@@ -80,13 +86,12 @@ async def test_a_run_is_shared(where: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 async def test_one_request_that_is_wrong_spoils_no_other(where: str) -> None:
     """An exception stands in the place of the request that caused it, and only there."""
-    parts = small_parts()
+    parts = exact_parts()
     assert where
     assert parts.personal is not None
     inputs = parts.personal.inputs.copy()
     inputs[5] = np.inf
-    broken = scorer(Towers(inputs, parts.personal.outputs))
-    model = Model(replace(parts, personal=replace(parts.personal, scorer=broken)))
+    model = Model(replace(parts, personal=replace(parts.personal, inputs=inputs)))
     outcomes = await told(model, asked(1), asked(5), asked(2), asked(5), asked(3))
     assert [type(each) for each in outcomes] == [
         *(Ranking, ModelsError, Ranking, ModelsError, Ranking)
@@ -95,7 +100,7 @@ async def test_one_request_that_is_wrong_spoils_no_other(where: str) -> None:
 
 async def test_two_models_at_once(where: str) -> None:
     """While models are swapped each request is ranked by its own."""
-    one, two = Model(small_parts()), Model(small_parts(12))
+    one, two = Model(exact_parts()), Model(exact_parts(12))
     ranks = Inference(Breaker(monotonic), Metrics(CollectorRegistry()))
     later = monotonic() + 30
     pairs = [(one, asked(1)), (two, asked(2)), (one, asked(3)), (two, asked(4))]
@@ -109,7 +114,7 @@ async def test_two_models_at_once(where: str) -> None:
 
 async def test_a_model_that_stalls_leaves_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """A new model runs beside the loop until it has shown to be quick, and again after a stall."""
-    model = Model(small_parts())
+    model = Model(exact_parts())
     threads: list[bool] = []
     busy_s = 0.0
     rank = model.rank
@@ -133,7 +138,7 @@ async def test_a_model_that_stalls_leaves_the_loop(monkeypatch: pytest.MonkeyPat
 
 async def test_a_late_model_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """After runs that were late requests learn so at once, until one that is tried is not."""
-    model = Model(small_parts())
+    model = Model(exact_parts())
     now = 0.0
     monkeypatch.setattr(inference, "LATE_S", 0.0)
     breaker = Breaker(lambda: now, threshold=2, cooldown_s=0.5)

@@ -3,7 +3,8 @@
 The numbers are drawn from a fixed seed, so equal arguments give equal bundles.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from features.catalogue import Catalogue
 from features.ids import stable_hashes
+from models.item_index import ItemIndex
+from models.item_table import ItemTable
 from models.parts import Floats, Parts, Personal, Segments
 from models.ranker_features import AFFINITIES, ITEM_STATS, RANKER_FEATURES
 
@@ -28,7 +31,7 @@ IR_VERSION = 8
 
 @dataclass(frozen=True, slots=True)
 class Towers:
-    """Item factors of a scorer, float32[items, rank] each."""
+    """Item factors, float32[items, rank] each."""
 
     inputs: Floats
     outputs: Floats
@@ -39,21 +42,22 @@ def small_parts(
     *,
     personal: bool = True,
     ranked: bool = True,
+    ids: Sequence[str] | None = None,
     towers: Towers | None = None,
     weights: Floats | None = None,
     seed: int = 7,
 ) -> Parts:
     """Return parts of `items` wines, every seventh of them out of stock.
 
-    `towers` are the scorer's factors and `weights` the ranker's, float32[ranker features],
-    where drawn ones do not do.
+    `ids` are the items', `towers` their factors and `weights` the ranker's, float32[ranker
+    features], where drawn ones do not do.
     """
     random = np.random.default_rng(seed)
     if weights is None:
         weights = random.normal(0, 0.1, len(RANKER_FEATURES)).astype(np.float32)
         weights[0] = 1
     return Parts(
-        catalogue=_catalogue(items, random),
+        items=ItemTable.of(_catalogue(items, random, ids)),
         segments=_segments(items, random),
         personal=_personal(items, random, towers, weights if ranked else None)
         if personal
@@ -66,22 +70,38 @@ def small_parts(
     )
 
 
-def scorer(towers: Towers) -> bytes:
-    """Return the two-tower graph: the row that pads (-1) is the last one, of zeros."""
-    padded = np.vstack((towers.inputs, np.zeros((1, towers.inputs.shape[1]), np.float32)))
-    constants = {"inputs": padded, "outputs": towers.outputs.T.copy(), "last": np.array([-1])}
+def whole_towers(items: int) -> Towers:
+    """Return factors that are small integers: sums of products are exact in any order."""
+    drawn = np.random.default_rng(3).integers(-3, 4, (2, items, RANK))
+    return Towers(*drawn.astype(np.float32))
+
+
+def indexed_parts(items: int = 30) -> Parts:
+    """Return small parts with an index of their items, as large ones have."""
+    parts = small_parts(items)
+    assert parts.personal is not None
+    index, _ = ItemIndex.build(parts.personal.outputs, parts.personal.inputs)
+    return replace(parts, personal=replace(parts.personal, index=index))
+
+
+def tower(rank: int, *, beyond: int = 0) -> bytes:
+    """Return the user tower; with `beyond` it reads so many rows behind those that were met."""
     nodes = [
-        helper.make_node("Gather", ["inputs", "items"], ["rows"]),
+        helper.make_node("Add", ["items", "beyond"], ["places"]),
+        helper.make_node("Gather", ["inputs", "places"], ["rows"]),
         helper.make_node("Unsqueeze", ["grades", "last"], ["weights"]),
         helper.make_node("Mul", ["rows", "weights"], ["weighted"]),
         helper.make_node("ReduceSum", ["weighted", "second"], ["user"], keepdims=0),
-        helper.make_node("MatMul", ["user", "outputs"], ["scores"]),
     ]
     return graph(
         nodes,
-        {"items": (TensorProto.INT64, ["B", "H"]), "grades": (TensorProto.FLOAT, ["B", "H"])},
-        {"scores": (TensorProto.FLOAT, ["B", len(towers.outputs)])},
-        {**constants, "second": np.array([1])},
+        {
+            "items": (TensorProto.INT64, ["B", "H"]),
+            "grades": (TensorProto.FLOAT, ["B", "H"]),
+            "inputs": (TensorProto.FLOAT, ["N", rank]),
+        },
+        {"user": (TensorProto.FLOAT, ["B", rank])},
+        {"beyond": np.array(beyond), "last": np.array([-1]), "second": np.array([1])},
     )
 
 
@@ -121,7 +141,7 @@ def _personal(
 ) -> Personal:
     towers = towers or Towers(*random.normal(size=(2, items, RANK)).astype(np.float32))
     return Personal(
-        scorer=scorer(towers),
+        tower=tower(towers.inputs.shape[1]),
         inputs=towers.inputs,
         outputs=towers.outputs,
         ranker=None if weights is None else linear_ranker(weights),
@@ -130,14 +150,13 @@ def _personal(
     )
 
 
-def _catalogue(items: int, random: np.random.Generator) -> Catalogue:
+def _catalogue(items: int, random: np.random.Generator, ids: Sequence[str] | None) -> Catalogue:
     category = np.array([CATEGORIES[row % len(CATEGORIES)] for row in range(items)], np.str_)
     price = random.uniform(5, 90, items).astype(np.float32)
     price[3::11] = np.nan
     in_stock = np.arange(items) % 7 != 6
-    return Catalogue(
-        tuple(f"wine-{row:04d}" for row in range(items)), category, price, in_stock, {}
-    )
+    named = ids or [f"wine-{row:04d}" for row in range(items)]
+    return Catalogue(tuple(named), category, price, in_stock, {})
 
 
 def _segments(items: int, random: np.random.Generator) -> Segments:

@@ -1,0 +1,81 @@
+"""The items of a model as columns, one row each: what a bundle carries of the catalogue.
+
+Columns may be mapped files: nothing here needs an object for each item.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from features.catalogue import Catalogue
+from features.ids import stable_hashes
+
+
+class Texts(Sequence[str]):
+    """Texts in one array of UTF-8, decoded when they are asked for."""
+
+    __slots__ = ("packed",)
+
+    def __init__(self, packed: npt.NDArray[np.bytes_]) -> None:
+        """Read from `packed`, bytes[n]."""
+        self.packed = packed
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Self:
+        """Return `texts`, none of which may end with a zero character."""
+        return cls(np.array([text.encode() for text in texts], np.bytes_))
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.packed)
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> "Texts": ...
+    def __getitem__(self, row: int | slice) -> "str | Texts":
+        """Return the text of a row, or those of a slice."""
+        if isinstance(row, slice):
+            return Texts(self.packed[row])
+        text: bytes = self.packed[row]
+        return text.decode()
+
+
+@dataclass(frozen=True, slots=True)
+class ItemTable:
+    """`n` items in the order of their rows; every column but `categories` has `n` entries.
+
+    `hashes` uint64 are the stable hashes of the ids, ascending, and `hash_rows` int32 the row of
+    each; `category` int32 numbers `categories`; `price` float32 is NaN where it is not known.
+    """
+
+    item_ids: Texts
+    hashes: npt.NDArray[np.uint64]
+    hash_rows: npt.NDArray[np.int32]
+    categories: tuple[str, ...]
+    category: npt.NDArray[np.int32]
+    price: npt.NDArray[np.float32]
+    in_stock: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, catalogue: Catalogue) -> Self:
+        """Return the items of `catalogue`."""
+        hashes = stable_hashes(catalogue.item_ids)
+        order = np.argsort(hashes, kind="stable")
+        names, category = np.unique(catalogue.category, return_inverse=True)
+        return cls(
+            Texts.of(catalogue.item_ids),
+            hashes[order],
+            order.astype(np.int32),
+            tuple(names.tolist()),
+            category.astype(np.int32),
+            catalogue.price,
+            catalogue.in_stock,
+        )
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return len(self.item_ids)
