@@ -20,6 +20,9 @@ from models.errors import BundleError
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
+INDEXED_FROM = 20_000
+"""Items from which an index of them may be cheaper than scoring each."""
+
 RECALL_AT = 100
 LEAST_RECALL = 0.97
 """Share of the best `RECALL_AT` that must be found while building; elsewhere it is a bit less."""

@@ -173,7 +173,8 @@ class Model:
         if self._personal is None:
             return
         try:
-            self._personal.choose_retrieval(self.batch([self._rehearsal(RECENT_CAP)]))
+            several = [self._rehearsal(_WARM_EVENTS[1], number) for number in range(_WARM_BATCH)]
+            self._personal.choose_retrieval(self.batch(several))
             for events in _WARM_EVENTS:
                 for size in (1, _WARM_BATCH):
                     requests = [self._rehearsal(events)] * size
@@ -183,11 +184,12 @@ class Model:
         except Exception as error:
             raise BundleError(f"{self.version}: does not rank: {error}") from error
 
-    def _rehearsal(self, events: int) -> RankRequest:
-        """Return a request after a click a millisecond, on one item after the other."""
+    def _rehearsal(self, events: int, number: int = 0) -> RankRequest:
+        """Return a request after a click a millisecond, on items from all over the catalogue."""
+        rows = (number + np.arange(events) * max(len(self) // events, 1)) % len(self)
         records = np.zeros(events, RECORD)
         records["ts"] = np.arange(events)
-        records["item"] = np.resize(stable_hashes(self._items.ids[:events]), events)
+        records["item"] = stable_hashes(self._items.ids[row] for row in rows.tolist())
         records["tag"] = TYPE_CODES[EventType.CLICK]
         return RankRequest("", records, NO_RECORDS, Moment(events), 10)
 

@@ -18,8 +18,8 @@ from models.item_index import ItemIndex
 from models.items import Items, Mask
 from models.parts import Floats, Rows
 
-EXACT_WITHIN_S = 0.25e-3
-"""Seconds that scoring every item may take for one shopper; beyond, an index is asked."""
+EXACT_WITHIN_S = 0.1e-3
+"""Seconds a shopper that scoring every item may take; beyond, an index is asked."""
 
 FEW = 20_000
 """Items: as many as a filter may leave for all of them to be scored in any case."""

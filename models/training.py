@@ -11,7 +11,7 @@ from features.offline import OfflineStore
 from models.ease import RANK
 from models.evaluate import Figures, evaluate
 from models.export import ranker_graph, require_agreement
-from models.item_index import RECALL_AT, ItemIndex
+from models.item_index import INDEXED_FROM, RECALL_AT, ItemIndex
 from models.parts import Floats, Parts, Personal
 from models.personal import open_ranker
 from models.ranker import TREES, fit_ranker, ordering_gain, predict
@@ -23,9 +23,6 @@ EXAMPLE_HISTORY = 12
 
 _COMPARED = 500
 """Shoppers over whose candidates an exported ranker is compared with the original."""
-
-INDEXED_FROM = 20_000
-"""Items from which an index of them may be cheaper than scoring each."""
 
 _ASKED_FOR = 1_000
 """Shoppers over whom an index of items learns how far to look."""

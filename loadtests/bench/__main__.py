@@ -12,8 +12,8 @@ import click
 from rich.progress import track
 
 from features.embedded import EmbeddedValkey
-from loadtests.bench.contender import CEILING, REGULARS, Contender, Shop, contenders
-from loadtests.bench.measure import OTHERS_CORE, SERVER_CORE, Load, measure, pinned
+from loadtests.bench.contender import CEILING, REGULARS, SERVER_CORE, Contender, Shop, contenders
+from loadtests.bench.measure import OTHERS_CORE, Load, measure, pinned
 from loadtests.bench.plot import plot
 from loadtests.bench.shop import TREES, fill, promote, shop_parts
 from loadtests.bench.table import Round, table

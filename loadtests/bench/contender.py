@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+SERVER_CORE = 0
 SHOPPERS = 10_000
 ALL = (0, SHOPPERS)
 REGULARS = (SHOPPERS, SHOPPERS + 500)
@@ -36,6 +37,9 @@ class Contender:
     ready: str = "/readyz"
     """What answers 200 once it is up."""
 
+    cores: tuple[int, ...] = (SERVER_CORE,)
+    """Where it runs, with all its processes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shop:
@@ -52,11 +56,11 @@ def contenders(shop: Shop) -> list[Contender]:
     return [
         Contender(CEILING, ceiling),
         Contender("aiohttp and one redis-py GET", (*ceiling, shop.url)),
-        _cuvee("cuvee, cache hit", shop.towers, shop.url, '"source":"cache"', shoppers=REGULARS),
-        _cuvee("cuvee, ladder (no store)", shop.towers, NO_STORE, '"reason":"feature_error"'),
-        _cuvee("cuvee, two towers", shop.towers, shop.url, '"source":"model"', cache=False),
+        cuvee("cuvee, cache hit", shop.towers, shop.url, '"source":"cache"', shoppers=REGULARS),
+        cuvee("cuvee, ladder (no store)", shop.towers, NO_STORE, '"reason":"feature_error"'),
+        cuvee("cuvee, two towers", shop.towers, shop.url, '"source":"model"', cache=False),
         *(_peers("two towers", shop.url, shop.towers) if PEERS_PYTHON.exists() else ()),
-        _cuvee("cuvee, boosted trees", shop.trees, shop.url, '"source":"model"', cache=False),
+        cuvee("cuvee, boosted trees", shop.trees, shop.url, '"source":"model"', cache=False),
         *(_peers("boosted trees", shop.url, shop.trees) if PEERS_PYTHON.exists() else ()),
     ]
 
@@ -77,7 +81,7 @@ def _peers(kind: str, url: str, home: Path) -> Iterator[Contender]:
     )
 
 
-def _cuvee(
+def cuvee(
     name: str,
     home: Path,
     url: str,
@@ -85,11 +89,15 @@ def _cuvee(
     *,
     cache: bool = True,
     shoppers: tuple[int, int] = ALL,
+    cores: tuple[int, ...] = (SERVER_CORE,),
 ) -> Contender:
+    """Return the service with the bundle of `home` and the store at `url`, a worker a core."""
     environment = {
         "CUVEE_HOME": str(home),
         "CUVEE_REDIS_URL": url,
+        "CUVEE_WORKERS": str(len(cores)),
         "CUVEE_DRAIN_S": "0",
         **({} if cache else {"CUVEE_CACHE_TTL_S": "0"}),
     }
-    return Contender(name, (sys.executable, "-m", "server"), environment, expect, shoppers)
+    command = (sys.executable, "-m", "server")
+    return Contender(name, command, environment, expect, shoppers, cores=cores)

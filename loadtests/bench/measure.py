@@ -5,7 +5,8 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from loadtests.bench.process_tree import processor_s, resident_mb
 from loadtests.bench.shop import shopper_ids
 from loadtests.run import LoadTestError, started
 
-SERVER_CORE, OTHERS_CORE = 0, 1
+OTHERS_CORE = 1
 PATH = "/v1/recommendations"
 SCRIPT = Path(__file__).with_name("closed_loop.lua")
 
@@ -44,10 +45,21 @@ class Load:
     rate: float
 
 
-def pinned(core: int) -> Callable[[], None]:
-    """Return what keeps a child on one core, where there is more than one."""
-    cores = os.sched_getaffinity(0)
-    return lambda: os.sched_setaffinity(0, {core} if core in cores else cores)
+def pinned(*cores: int) -> Callable[[], None]:
+    """Return what keeps a child on these cores, as far as there are such."""
+    present = os.sched_getaffinity(0)
+    return lambda: os.sched_setaffinity(0, {*cores} & present or present)
+
+
+@contextmanager
+def confined(core: int) -> Iterator[None]:
+    """Keep this process, and what it starts, on one core for a while."""
+    before = os.sched_getaffinity(0)
+    pinned(core)()
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def measure(contender: Contender, folder: Path, load: Load) -> Figures:
@@ -63,7 +75,7 @@ def measure(contender: Contender, folder: Path, load: Load) -> Figures:
         contender.command,
         contender.environment,
         folder / "server.log",
-        pinned(SERVER_CORE),
+        pinned(*contender.cores),
         contender.ready,
     ) as (port, process):
         closed_loop(port, bodies, "", load.connections, max(1.0, load.seconds / 4))

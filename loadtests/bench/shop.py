@@ -17,14 +17,15 @@ from features.valkey_store import ValkeyStore
 from models.bundle import write_bundle
 from models.ease import Towers
 from models.export import ranker_graph, tower_graph
+from models.item_index import INDEXED_FROM, RECALL_AT, ItemIndex
 from models.item_table import ItemTable
-from models.parts import Parts, Personal, Segments
+from models.parts import Parts, Personal, Rows, Segments
 from models.ranker_features import AFFINITIES, ITEM_STATS, RANKER_FEATURES
 from models.registry import Registry
 
 RANK = 32
-EVENTS = 20
-"""Clicks of each shopper."""
+EVENTS, TASTES = 20, 3
+"""Clicks of each shopper, and of how many kinds the items are."""
 
 NEWEST_MS = 1_760_000_000_000
 TREES, LEAVES = 100, 31
@@ -48,7 +49,8 @@ def promote(home: Path, parts: Parts) -> None:
 def shop_parts(items: int, *, trees: int = 0, seed: int = 1, shoppers: int = 0) -> Parts:
     """Return what a bundle of the shop is made of; training knew the first `shoppers`."""
     random = np.random.default_rng(seed)
-    towers = Towers(*(random.normal(size=(2, items, RANK)) / np.sqrt(RANK)).astype(np.float32))
+    towers = _towers(items, random)
+    index, recall = _index(towers)
     known = np.sort(stable_hashes(shopper_ids(0, shoppers)))
     popularity = random.exponential(1, (5, items)).astype(np.float32)
     return Parts(
@@ -75,9 +77,10 @@ def shop_parts(items: int, *, trees: int = 0, seed: int = 1, shoppers: int = 0) 
             _trees(random, trees) if trees else None,
             random.uniform(0, 3, (items, len(ITEM_STATS))).astype(np.float32),
             random.integers(0, 40, (items, AFFINITIES)).astype(np.int32),
+            index,
         ),
         reference={},
-        metrics={},
+        metrics={"export": {"index": {f"recall@{RECALL_AT}": recall}}},
         parameters={"rank": RANK, "seed": seed},
         dataset_version="benchmark",
         example_user=None,
@@ -100,9 +103,41 @@ def _histories(items: int, shoppers: int, seed: int) -> Iterator[tuple[str, Reco
     for number, user_id in enumerate(shopper_ids(0, shoppers)):
         records = np.zeros(EVENTS, RECORD)
         records["ts"] = NEWEST_MS - np.arange(EVENTS)[::-1] * 3_600_000
-        records["item"] = random.choice(hashes, EVENTS, replace=False)
+        records["item"] = hashes[_met(items, random)]
         records["tag"] = (number * EVENTS + np.arange(EVENTS)) * 16 + TYPE_CODES[EventType.CLICK]
         yield user_id, records
+
+
+def _tastes(items: int) -> int:
+    """Return of how many kinds the items are: row r is of kind r modulo so many."""
+    return min(200, items // 50)
+
+
+def _towers(items: int, random: np.random.Generator) -> Towers:
+    """Return factors as training finds them: items of a kind point alike, some are popular."""
+    kinds = random.normal(size=(_tastes(items), RANK))
+    rows = np.arange(items) % len(kinds)
+    popular = random.lognormal(0, 0.5, (items, 1)) / np.sqrt(RANK)
+    drawn = [kinds[rows] + random.normal(0, 0.6, (items, RANK)) for _ in range(2)]
+    return Towers(*((each * popular).astype(np.float32) for each in drawn))
+
+
+def _index(towers: Towers) -> tuple[ItemIndex | None, float]:
+    """Return an index where training would make one, and its recall."""
+    items = len(towers.inputs)
+    if items < INDEXED_FROM:
+        return None, 1.0
+    random = np.random.default_rng(3)
+    users = [towers.inputs[_met(items, random)].sum(axis=0) for _ in range(1_000)]
+    return ItemIndex.build(towers.outputs, np.array(users))
+
+
+def _met(items: int, random: np.random.Generator) -> Rows:
+    """Return the rows of the items that a shopper of three tastes clicked, each once."""
+    tastes, drawn = _tastes(items), 4 * EVENTS
+    own = random.choice(tastes, TASTES, replace=False)
+    rows = random.choice(own, drawn) + tastes * random.integers(0, items // tastes, drawn)
+    return random.permutation(np.unique(rows))[:EVENTS]
 
 
 def _trees(random: np.random.Generator, count: int) -> bytes:

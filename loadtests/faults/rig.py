@@ -15,8 +15,9 @@ import aiohttp
 from redis import Redis
 
 from features.embedded import EmbeddedValkey
+from loadtests.bench.contender import SERVER_CORE
 from loadtests.bench.generator import Answer
-from loadtests.bench.measure import OTHERS_CORE, SERVER_CORE, pinned
+from loadtests.bench.measure import OTHERS_CORE, pinned
 from loadtests.bench.process_tree import tree
 from loadtests.faults.proxy import ChaosProxy
 from loadtests.run import ROOT, LoadTestError, free_port

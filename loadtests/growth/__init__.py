@@ -1,0 +1,1 @@
+"""`python -m loadtests.growth`: what more items and more workers cost."""

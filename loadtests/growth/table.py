@@ -1,0 +1,80 @@
+"""The figures of all sizes as a table and as a picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from loadtests.growth.size import Size
+
+HEAD = (
+    "| items | candidates from | recall@100 | workers | CPU-ms | requests/s | p50 | p99 ms"
+    " | memory MB | bundle MB | load s | promotion s | p99 quiet | p99 promoting | slowest ms |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def table(sizes: Sequence[Size]) -> str:
+    """Return a Markdown table with a row for each size and number of workers."""
+    return "\n".join((HEAD, *(row for size in sizes for row in _rows(size))))
+
+
+def scaling(sizes: Sequence[Size]) -> str:
+    """Return what two workers do per second of processor time, as a multiple of one."""
+    told = [
+        f"{size.items:,}: {2 * size.by_workers[1].cpu_ms / size.by_workers[2].cpu_ms:.2f}"
+        for size in sizes
+        if {1, 2} <= size.by_workers.keys()
+    ]
+    return f"two workers to one, per processor: {', '.join(told)}" if told else ""
+
+
+def plot(sizes: Sequence[Size], path: Path) -> None:
+    """Draw processor time and memory over the number of items into `path`."""
+    import matplotlib as mpl  # noqa: PLC0415 (half a second, and only where asked for)
+
+    mpl.use("Agg")
+    mpl.rcParams["svg.hashsalt"] = "cuvee"  # the same figures, the same file
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    figure, axes = plt.subplots(1, 3, figsize=(10, 3))
+    items = [size.items for size in sizes]
+    for workers in sizes[0].by_workers:
+        told = [size.by_workers[workers] for size in sizes]
+        name = f"{workers} worker{'s' if workers > 1 else ''}"
+        axes[0].plot(items, [each.cpu_ms for each in told], "o-", label=name)
+        axes[1].plot(items, [each.rss_mb for each in told], "o-", label=name)
+    axes[2].plot(items, [size.load_s for size in sizes], "o-", label="verify, open, warm")
+    titles = ("CPU-ms a request", "memory of all processes, MB", "seconds to load")
+    for axis, title in zip(axes, titles, strict=True):
+        axis.set(xscale="log", title=title, xlabel="items", ylim=(0, None))
+        axis.legend(frameon=False)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def _rows(size: Size) -> list[str]:
+    whole = (
+        f"{size.bundle_mb:,.1f}",
+        f"{size.load_s:.2f}",
+        f"{size.promotion_s:.2f}",
+        f"{size.quiet_p99_ms:.1f}",
+        f"{size.promoting_p99_ms:.1f}",
+        f"{size.slowest_ms:.1f}{f' ({size.failed} failed)' if size.failed else ''}",
+    )
+    rows: list[str] = []
+    for workers, figures in size.by_workers.items():
+        cells = (
+            f"{size.items:,}",
+            size.retrieval,
+            f"{size.recall:.3f}",
+            str(workers),
+            f"{figures.cpu_ms:.3f}",
+            f"{figures.rps:,.0f}",
+            f"{figures.p50_ms:.2f}",
+            f"{figures.p99_ms:.2f}",
+            f"{figures.rss_mb:,.0f}",
+            *(whole if not rows else ("",) * len(whole)),
+        )
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows

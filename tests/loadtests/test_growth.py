@@ -1,0 +1,43 @@
+"""The benchmark of growth runs, and tells of each size and number of workers."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+def test_a_small_catalogue_is_measured(tmp_path: Path) -> None:
+    """Lists are served by one worker and by two, and through promotions."""
+    out = tmp_path / "figures"
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtests.growth", "--items", "1000", "--seconds", "0.5",
+         "--rate", "20", "--connections", "2", "--out", str(out)],
+        cwd=ROOT, capture_output=True, text=True, timeout=110, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (size,) = json.loads((out / "growth.json").read_text())
+    assert (size["items"], size["retrieval"], size["failed"]) == (1_000, "exact", 0)
+    assert size["by_workers"].keys() == {"1", "2"}
+    for figures in size["by_workers"].values():
+        assert figures["failed"] == 0
+        assert figures["cpu_ms"] > 0
+    assert (out / "growth.md").read_text() == done.stdout
+    assert "<svg" in (out / "growth.svg").read_text()
+
+
+@pytest.mark.parametrize("items", ["999", "many"])
+def test_a_size_that_is_none_is_refused(items: str) -> None:
+    """One line, not a traceback."""
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtests.growth", "--items", items],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "--items" in done.stderr
+    assert "Traceback" not in done.stderr
