@@ -1,6 +1,7 @@
 """`GET /v1/items/{id}/similar` and `GET /v1/popular`: lists that belong to no shopper."""
 
-from typing import Any
+import asyncio
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
@@ -11,6 +12,9 @@ from server.errors import NotFoundError
 from server.query import DEFAULT_K, MAX_K, parse_count, parse_path_id
 from server.response import Response
 
+MOST_INLINE: Final = 20_000
+"""Items that are compared on the event loop; more would hold it up."""
+
 
 async def similar(request: web.Request) -> Response:
     """Return the neighbours of an item."""
@@ -20,7 +24,10 @@ async def similar(request: web.Request) -> Response:
     index = model.index_of(item_id)
     if index is None:
         raise NotFoundError(f"item {item_id!r:.140} is not in the catalogue of this model")
-    items = model.similar(index, k)
+    if len(model) <= MOST_INLINE:
+        items = model.similar(index, k)
+    else:
+        items = await asyncio.to_thread(model.similar, index, k)
     return _listed({"item_id": item_id}, model.json(items), model.version)
 
 
