@@ -23,7 +23,10 @@ async def read_body(request: web.Request, limit: int = MAX_BODY) -> bytes:
     if (request.content_length or 0) > limit:
         raise TooLargeError(f"the body has {request.content_length} bytes, at most {limit} may be")
     try:
-        body = await request.read()
+        if request.content.is_eof():  # it came with the head, as short ones do
+            body = request.content.read_nowait()
+        else:
+            body = await request.read()
     except (ConnectionError, web.RequestPayloadError) as error:
         raise BrokenBodyError("the body did not arrive whole, or not as encoded") from error
     if len(body) > limit:
