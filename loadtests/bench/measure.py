@@ -1,8 +1,10 @@
 """One contender's figures: started on a core of its own, asked from the other, stopped."""
 
+import ctypes
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from loadtests.run import LoadTestError, started
 
 SERVER_CORE, OTHERS_CORE = 0, 1
 PATH = "/v1/recommendations"
+_PR_SET_PDEATHSIG = 1
 SCRIPT = Path(__file__).with_name("closed_loop.lua")
 
 
@@ -48,6 +51,20 @@ def pinned(core: int) -> Callable[[], None]:
     """Return what keeps a child on one core, where there is more than one."""
     cores = os.sched_getaffinity(0)
     return lambda: os.sched_setaffinity(0, {core} if core in cores else cores)
+
+
+def bound(core: int) -> Callable[[], None]:
+    """Return what keeps a child on one core, and on Linux ends it with us, however we end."""
+    pin = pinned(core)
+    if not sys.platform.startswith("linux"):
+        return pin
+    prctl = ctypes.CDLL(None).prctl  # looked up before the fork
+
+    def prepare() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+        pin()
+
+    return prepare
 
 
 def measure(contender: Contender, folder: Path, load: Load) -> Figures:
