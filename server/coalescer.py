@@ -79,6 +79,10 @@ class Coalescer(Generic[Item, Result]):
             return await future
         finally:
             del self._deadlines[future]
+            # An error knows this frame and the future the error: together they would hold what
+            # the callers' frames hold, a model among it, until a full collection, and those
+            # are rare where little else is garbage.
+            del future
 
     async def close(self) -> None:
         """Wait for the calls under way; new submissions are the caller's to stop."""
@@ -125,13 +129,15 @@ class Coalescer(Generic[Item, Result]):
         return batch
 
     async def _call(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
-        results: Sequence[Result | Exception]
-        try:
-            results = await self._run([item for item, _ in batch])
-        except Exception as error:  # noqa: BLE001 - every waiter gets it
-            results = [error] * len(batch)
+        results = await self._results([item for item, _ in batch])
         for (_, future), result in zip(batch, results, strict=True):
             _settle(future, result)
+
+    async def _results(self, items: list[Item]) -> Sequence[Result | Exception]:
+        try:
+            return await self._run(items)
+        except Exception as error:  # noqa: BLE001 - every waiter gets it
+            return [error] * len(items)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

@@ -1,6 +1,7 @@
 """The model that serves now, and its replacement while requests go on.
 
 alias changed? ─ load, verify, warm (in a thread) ─ change one reference ─ old one goes by itself
+                                                                         └ next poll: its pages, too
 
 A bundle that cannot be loaded changes nothing: the old model serves on. Where there is none,
 what is whole of a bundle serves: its popular items, with the reason `model_error`.
@@ -17,6 +18,7 @@ from models.registry import Registry
 from monitoring.labels import ErrorKind
 from monitoring.metrics import Metrics
 from server.errors import UnavailableError
+from server.heap import give_back
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class CurrentModel:
         self._model: Model | None = None
         self._refused: tuple[str, float] | None = None
         self._swapping = asyncio.Lock()
+        self._has_swapped = False
 
     @property
     def model(self) -> Model | None:
@@ -72,10 +75,17 @@ class CurrentModel:
         while True:
             await asyncio.sleep(POLL_S)
             try:
+                await self._tidy()
                 await self.refresh()
             except Exception:  # the next poll may find it mended
                 log.exception("the model registry could not be read")
                 self._metrics.error(ErrorKind.BACKGROUND)
+
+    async def _tidy(self) -> None:
+        """Give back what the last swap left; by now nobody ranks with the old model any more."""
+        if self._has_swapped:
+            self._has_swapped = False
+            await asyncio.to_thread(give_back)
 
     def _candidates(self) -> Iterator[str]:
         production = self._registry.production()
@@ -103,6 +113,7 @@ class CurrentModel:
             log.error("model %s refused, serving %s: %s", version, serving, error)  # noqa: TRY400
             return False
         self._model = model
+        self._has_swapped = True
         self._metrics.model(version)
         if model.is_whole:
             self._refused = None

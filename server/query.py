@@ -23,6 +23,9 @@ DEFAULT_K = 10
 MAX_EXCLUDE = 1_000
 MAX_CATEGORIES = 100
 MAX_LABEL = 64
+MOST_NAMES = 16
+"""A bucket of more excluded items and categories is not remembered: thousands of such, each as
+long as a body may be, would take hundreds of megabytes."""
 
 _FIELDS = ("user_id", "k", "context", "filters", "exclude", "session_id", "cursor")
 _CONTEXT_FIELDS = ("timestamp", "device", "location", "page", "item_id", "segment")
@@ -60,7 +63,8 @@ class Query(NamedTuple):
         items a set: requests that deserve the same answer share it.
         """
         context, filters = self.context, self.filters
-        return _digest(
+        names = len(self.exclude) + len(filters.categories or ())
+        return (_known_digest if names <= MOST_NAMES else _digest)(
             self.k,
             context.timestamp // 3_600,
             context.device,
@@ -74,7 +78,6 @@ class Query(NamedTuple):
         )
 
 
-@lru_cache(4_096)
 def _digest(
     k: int,
     hour: float,
@@ -87,12 +90,16 @@ def _digest(
     filters: Filters,
     exclude: tuple[str, ...],
 ) -> str:
-    """Return the hash of a bucket; a page asks for the same ones again and again."""
+    """Return the hash of a bucket."""
     when = time.strftime("%m%w%H", time.gmtime(hour * 3_600))
     categories = filters.categories and sorted(filters.categories)
     about = (k, when, device, country, latitude, page, item_id, segment)
     parts = (*about, categories, *filters[1:], sorted(exclude))
     return blake2b(orjson.dumps(parts), digest_size=8).hexdigest()
+
+
+_known_digest = lru_cache(1_024)(_digest)
+"""A page asks for the same buckets again and again, but hardly with long lists of names."""
 
 
 def parse_json(body: bytes) -> Any:  # noqa: ANN401 - JSON may be anything

@@ -77,6 +77,8 @@ class Reader:
             reads = task.result()
         except StoreError as error:
             raise self._failed(error) from None
+        finally:
+            del task, done  # an error knows this frame, and the task the error
         self._breaker.succeeded()
         self._metrics.breaker(self._breaker.state)
         return reads

@@ -132,7 +132,8 @@ class Recommender:
         return self._remember(query, model, shopper)
 
     def _remember(self, query: Query, model: Model, ranking: Ranking) -> Seen:
-        seen = Seen(ranking.blocked, model.segment_names[ranking.segment])
+        blocked = ranking.blocked.copy()  # a part of the batch's would keep the whole
+        seen = Seen(blocked, model.segment_names[ranking.segment])
         self.last_known.remember(query.user_id, seen)
         return seen
 

@@ -9,8 +9,8 @@ import asyncio
 import json
 import random
 import sys
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterable
+from itertools import cycle
 from pathlib import Path
 from time import perf_counter, time
 from typing import NamedTuple, cast
@@ -20,6 +20,7 @@ import uvloop
 
 MOST_CONNECTIONS = 512
 PATIENCE_S = 10.0
+EXAMPLES, EXAMPLE_BYTES = 5, 500
 UNANSWERED, REFUSED = 0, -1
 """The status of a request whose connection ended without an answer, or was never made."""
 
@@ -83,10 +84,13 @@ class Connection(asyncio.Protocol):
 class Tally:
     """What came back."""
 
-    def __init__(self, expected: bytes) -> None:
-        """Count answers that are no 200, or lack `expected`, as failed."""
+    def __init__(self, expected: bytes, statuses: Container[int] = (200,)) -> None:
+        """Count answers of other `statuses`, or that lack `expected`, as failed."""
         self._expected = expected
+        self._statuses = statuses
         self.answers: list[Answer] = []
+        self.examples: list[bytes] = []
+        """The beginnings of the first that failed."""
 
     def add(self, answer: bytes, due_s: float, seconds: float) -> None:
         """Note one answer, empty where none came."""
@@ -99,7 +103,9 @@ class Tally:
 
     def _note(self, answer: bytes, status: int, due_s: float, seconds: float) -> None:
         source = answer.partition(b'"source":"')[2].partition(b'"')[0].decode()
-        expected = status == 200 and self._expected in answer
+        expected = status in self._statuses and self._expected in answer
+        if not expected and len(self.examples) < EXAMPLES:
+            self.examples.append(answer[:EXAMPLE_BYTES])
         self.answers.append(Answer(due_s, seconds, status, source, expected))
 
     @property
@@ -133,10 +139,10 @@ class OpenLoop:
     A request that finds `MOST_CONNECTIONS` busy waits for one, and its latency counts the wait.
     """
 
-    def __init__(self, port: int, requests: Sequence[bytes], tally: Tally) -> None:
-        """Send `requests` one after the other, for ever."""
+    def __init__(self, port: int, requests: Iterable[bytes], tally: Tally) -> None:
+        """Send `requests` one after the other; a list of them for ever."""
         self._port = port
-        self._requests = deque(requests)
+        self._requests = cycle(requests) if isinstance(requests, list) else iter(requests)
         self._tally = tally
         self._free: list[Connection] = []
         self._opened: set[Connection] = set()
@@ -195,8 +201,7 @@ class OpenLoop:
             else:
                 self._opened.discard(connection)
 
-        self._requests.rotate(-1)
-        connection.send(self._requests[0], answered)
+        connection.send(next(self._requests), answered)
 
 
 async def _connect(port: int) -> Connection:

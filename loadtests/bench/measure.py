@@ -1,8 +1,10 @@
 """One contender's figures: started on a core of its own, asked from the other, stopped."""
 
+import ctypes
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +21,7 @@ from loadtests.run import LoadTestError, started
 
 OTHERS_CORE = 1
 PATH = "/v1/recommendations"
+_PR_SET_PDEATHSIG = 1
 SCRIPT = Path(__file__).with_name("closed_loop.lua")
 
 
@@ -60,6 +63,20 @@ def confined(core: int) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+def bound(core: int) -> Callable[[], None]:
+    """Return what keeps a child on one core, and on Linux ends it with us, however we end."""
+    pin = pinned(core)
+    if not sys.platform.startswith("linux"):
+        return pin
+    prctl = ctypes.CDLL(None).prctl  # looked up before the fork
+
+    def prepare() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+        pin()
+
+    return prepare
 
 
 def measure(contender: Contender, folder: Path, load: Load) -> Figures:

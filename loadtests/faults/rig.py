@@ -17,7 +17,7 @@ from redis import Redis
 from features.embedded import EmbeddedValkey
 from loadtests.bench.contender import SERVER_CORE
 from loadtests.bench.generator import Answer
-from loadtests.bench.measure import OTHERS_CORE, pinned
+from loadtests.bench.measure import OTHERS_CORE, bound, pinned
 from loadtests.bench.process_tree import tree
 from loadtests.faults.proxy import ChaosProxy
 from loadtests.run import ROOT, LoadTestError, free_port
@@ -59,7 +59,7 @@ class Rig:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=pinned(SERVER_CORE),
+                preexec_fn=bound(SERVER_CORE),
             )
         last = time.monotonic() + READY_S
         while not await self.is_ready():

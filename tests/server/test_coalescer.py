@@ -1,7 +1,9 @@
 """Requests of one turn share a call; each has its own deadline and its own error."""
 
 import asyncio
-from collections.abc import Sequence
+import gc
+import weakref
+from collections.abc import Iterator, Sequence
 from time import monotonic
 
 import pytest
@@ -18,12 +20,15 @@ class Doubler:
         self.entered = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
+        self.broken = False
 
     async def __call__(self, items: Sequence[int]) -> Sequence[int | Exception]:
         """Double `items`; a negative one is its own error."""
         self.batches.append(list(items))
         self.entered.set()
         await self.gate.wait()
+        if self.broken:
+            raise ValueError
         return [ValueError(str(item)) if item < 0 else 2 * item for item in items]
 
 
@@ -159,3 +164,41 @@ async def test_close_waits_for_the_call_under_way() -> None:
     await asyncio.sleep(0)
     await coalescer.close()
     assert await pending == 8
+
+
+class Held:
+    """What a caller has in hand while it waits."""
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Collect no garbage while the test runs."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize(
+    ("number", "seconds", "broken"), [(1, 0.0, False), (-1, 30.0, False), (1, 30.0, True)]
+)
+async def test_an_error_holds_nothing(number: int, seconds: float, broken: bool) -> None:
+    """Once it is handled, what the caller had is gone, without the garbage collector."""
+    run = Doubler()
+    run.gate.clear()
+    run.broken = broken
+    coalescer = make(run)
+    asyncio.get_running_loop().call_later(0.05, run.gate.set)
+
+    async def ask() -> "weakref.ref[Held]":
+        held = Held()
+        try:
+            await coalescer.submit(number, monotonic() + seconds)
+        except (TimeoutError, ValueError):
+            return weakref.ref(held)
+        raise AssertionError
+
+    told = await ask()
+    await coalescer.close()
+    assert told() is None

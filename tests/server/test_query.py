@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.request import Filters
+from server import query
 from server.errors import InvalidError, MalformedError
 from server.query import Query, parse_count, parse_query
 
@@ -149,6 +150,15 @@ def test_requests_that_deserve_the_same_answer_share_a_bucket() -> None:
 def test_what_changes_the_answer_changes_the_bucket(fields: dict[str, Any]) -> None:
     """No two requests with different answers share a bucket."""
     assert parse(**fields).bucket() != parse().bucket()
+
+
+def test_long_lists_of_names_are_not_remembered() -> None:
+    """Their buckets are as stable as others, and take no memory."""
+    before = query._known_digest.cache_info().currsize
+    excluded = [f"item-{number}" for number in range(query.MOST_NAMES + 1)]
+    buckets = {parse(exclude=excluded, context={"timestamp": NOON}).bucket() for _ in range(2)}
+    assert len(buckets) == 1
+    assert query._known_digest.cache_info().currsize == before
 
 
 def test_buckets_are_the_same_in_every_process() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from features.errors import StoreError
 from features.online import NullStore, ShopperQuery
+from server import keys
 from tests.support.service import ADMIN, Client, Start, ask, event, ids, send
 
 FIELDS = {
@@ -37,6 +38,16 @@ async def test_one_click_makes_a_list_personal(service: Client) -> None:
     answer = await ask(service, "u1", k=5)
     assert (answer["source"], answer["reason"], answer["degraded"]) == ("model", None, False)
     assert len(answer["items"]) == 5
+
+
+async def test_what_is_remembered_of_a_shopper_stands_alone(service: Client) -> None:
+    """It is no part of a batch's array, which would be kept whole for it."""
+    one, other = (await popular(service))[:2]
+    await send(service, event("u1", one, "purchase"), event("u1", other))
+    await ask(service, "u1")
+    blocked = service.app[keys.LAST_KNOWN].recall("u1").blocked
+    assert len(blocked) == 1
+    assert blocked.base is None
 
 
 async def test_the_second_list_comes_from_the_cache(service: Client) -> None:

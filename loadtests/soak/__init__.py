@@ -1,0 +1,1 @@
+"""An hour of load, in steps that can be resumed, to see whether memory stays as it is."""
