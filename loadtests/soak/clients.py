@@ -54,14 +54,16 @@ async def ask(rig: Rig, traffic: Traffic, rate: float, seconds: float) -> Asked:
         asyncio.ensure_future(_hang_up(port, traffic, HANG_UPS * rate)),
         asyncio.ensure_future(_scrape(rig, asked.scrapes)),
     ]
-    await asyncio.gather(
-        OpenLoop(port, traffic.lists(), asked.lists).run(LISTS * rate, seconds),
-        OpenLoop(port, traffic.events(), asked.events).run(EVENTS * rate, seconds),
-        OpenLoop(port, traffic.mistakes(), asked.mistakes).run(MISTAKES * rate, seconds),
-    )
-    for other in others:
-        other.cancel()
-    await asyncio.wait(others)
+    try:
+        await asyncio.gather(
+            OpenLoop(port, traffic.lists(), asked.lists).run(LISTS * rate, seconds),
+            OpenLoop(port, traffic.events(), asked.events).run(EVENTS * rate, seconds),
+            OpenLoop(port, traffic.mistakes(), asked.mistakes).run(MISTAKES * rate, seconds),
+        )
+    finally:
+        for other in others:
+            other.cancel()
+        await asyncio.wait(others)
     return asked
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from statistics import quantiles
 from time import monotonic
 
+import aiohttp
+
 from features.embedded import EmbeddedValkey
 from loadtests.bench.shop import fill, promote, shop_parts
 from loadtests.faults.rig import Rig
@@ -99,10 +101,10 @@ class Soak:
 
     async def _loaded(self, watch: "_Watch") -> tuple[Asked, int]:
         load, traffic = self._plan.load, Traffic(self._plan.shop, seed=self._steps)
-        asking = asyncio.ensure_future(ask(self.rig, traffic, load.rate, load.step_s))
-        promoting = asyncio.ensure_future(self._promote(watch))
-        async with watch.looking(load.step_s):
-            return await asking, await promoting
+        async with watch.looking(load.step_s), asyncio.TaskGroup() as group:
+            asking = group.create_task(ask(self.rig, traffic, load.rate, load.step_s))
+            promoting = group.create_task(self._promote(watch))
+        return asking.result(), promoting.result()
 
     async def _promote(self, watch: "_Watch") -> int:
         """Promote and roll back at even distances; return how many were refused."""
@@ -112,11 +114,18 @@ class Soak:
             due = (number + 0.5) * self._plan.load.step_s / missing
             await asyncio.sleep(max(0.0, due - watch.elapsed()))
             watch.promoted_s.append(watch.now())
-            status = await self.rig.admin(self._turns[self._turn % 2])
-            self._turn += status == 200
-            refused += status != 200
+            is_done = await self._promoted()
+            self._turn += is_done
+            refused += not is_done
         self._promotions += missing - refused
         return refused
+
+    async def _promoted(self) -> bool:
+        """Tell whether the promotion or rollback whose turn it is was answered with 200."""
+        try:
+            return await self.rig.admin(self._turns[self._turn % 2]) == 200
+        except aiohttp.ClientError:
+            return False
 
     def _worker(self) -> int:
         workers = self.rig.workers()

@@ -100,7 +100,7 @@ def _warm(steps: Sequence[Step], warm_up_s: float) -> list[list[Point]]:
 
 
 def _lines(verdict: Verdict) -> Iterator[str]:
-    if verdict.trend is None:
+    if verdict.trend is None or verdict.growth is Growth.TOO_FEW:
         yield f"memory: {verdict.growth}"
     else:
         slope, low, high = verdict.trend
