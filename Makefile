@@ -14,7 +14,7 @@ endif
 export CUVEE_HOME
 
 .DEFAULT_GOAL := help
-.PHONY: help run ready data train serve test lint format loadtest bench soak peers show clean
+.PHONY: help run ready data train serve test lint format loadtest bench growth faults soak peers show clean
 
 help: ## List what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,12 @@ loadtest: .venv/.dev ready ## Start the service, send it shoppers for a minute, 
 
 bench: .venv/.dev ## Measure a request beside bare handlers (ARGS="--seconds 2 --repeat 1")
 	$(PY) -m loadtests.bench $(ARGS)
+
+growth: .venv/.dev ## Measure catalogues of a thousand items to a million, and one and two workers
+	$(PY) -m loadtests.growth $(ARGS)
+
+faults: .venv/.dev ## Break one thing at a time under load, show what shoppers saw (ARGS="--only killed")
+	$(PY) -m loadtests.faults $(ARGS)
 
 soak: .venv/.dev ## Load the service for an hour with promotions; does memory grow? (ARGS="--minutes 10")
 	$(PY) -m loadtests.soak $(ARGS)

@@ -27,6 +27,13 @@ CLUSTER_SCHEMES = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
 SOCKET_TIMEOUT_S = 1.0
 """When a connection to a frozen server is given up; how long a caller waits is its own affair."""
 
+COMMAND_TIMEOUT_S = 0.4
+"""When the connection of single commands is given up: before a breaker tries again, half a second.
+
+Should an answer get lost, each command would get the one before it. If every try found that one
+still awaited on it, the connection would never be silent for long, and no try would succeed.
+"""
+
 _FULL = ("OOM", "MISCONF", "FULL", "READONLY", "NOREPLICAS")
 
 
@@ -68,7 +75,7 @@ def connect_commands(url: str, *, connections: int) -> Commands:
     """
     client = connect(url, connections=connections)
     address = Address.of(url)
-    return client if address is None else Pipeline(address, SOCKET_TIMEOUT_S)
+    return client if address is None else Pipeline(address, COMMAND_TIMEOUT_S)
 
 
 def _without_password(url: str) -> str:

@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 HARD_LIMIT = 4
 """Beyond this many times `CUVEE_MAX_INFLIGHT` requests under way, more are refused."""
 
+TARGET = 0.3
+"""Of the deadline, what an answer in full should take: before it and after it others wait, too."""
+
 
 def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Application:
     """Return the application; `store` stands in for the one that the settings name.
@@ -90,9 +93,14 @@ async def _recommender(app: web.Application) -> AsyncIterator[None]:
     reader = Reader(store, Breaker(time.monotonic), metrics, settings.feature_timeout_s)
     inference = Inference(Breaker(time.monotonic, threshold=2), metrics)
     background = Background(metrics)
+    gate = Gate(
+        settings.max_inflight,
+        HARD_LIMIT * settings.max_inflight,
+        settings.deadline_s * TARGET,
+    )
     app[keys.RECOMMENDER] = Recommender(
         models=app[keys.MODELS],
-        gate=Gate(settings.max_inflight, HARD_LIMIT * settings.max_inflight),
+        gate=gate,
         reader=reader,
         inference=inference,
         store=store,

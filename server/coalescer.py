@@ -44,9 +44,7 @@ class Coalescer(Generic[Item, Result]):
     ) -> None:
         """Bound a batch's size, the batches under way at once, and the items waiting for one."""
         self._run = run
-        self.max_batch = max_batch
-        """May be changed at any time; the next batch keeps to it."""
-
+        self._max_batch = max_batch
         self._max_running = max_running
         self._max_waiting = max_waiting
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
@@ -55,10 +53,6 @@ class Coalescer(Generic[Item, Result]):
         self._deadlines: dict[asyncio.Future[Result], float] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
-
-    def __len__(self) -> int:
-        """Return how many wait for a result, those of the batches under way among them."""
-        return len(self._deadlines)
 
     async def submit(self, item: Item, deadline: float) -> Result:
         """Return the result for `item`.
@@ -122,7 +116,7 @@ class Coalescer(Generic[Item, Result]):
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         batch: list[tuple[Item, asyncio.Future[Result]]] = []
-        while self._waiting and len(batch) < self.max_batch:
+        while self._waiting and len(batch) < self._max_batch:
             item, future = self._waiting.popleft()
             if not future.done():
                 batch.append((item, future))

@@ -5,16 +5,13 @@ interpreter. A dear one runs in a single thread, where its native code lets the 
 
 A model counts as dear if its warm-up says so, and until it has shown with real shoppers that it
 is not: a warm-up does not know every history. One run inline that stalls the loop puts it back.
-Where runs are late for shoppers altogether, a breaker spares most of them the wait; where there
-are more shoppers than runs can serve in time, those that would wait in vain are told at once.
+Where runs are late for shoppers altogether, a breaker spares most of them the wait.
 """
 
 import asyncio
 import logging
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import get_native_id
 from time import monotonic, thread_time
 from weakref import WeakKeyDictionary
 
@@ -23,15 +20,12 @@ from models.request import Ranking, RankRequest
 from monitoring.labels import Stage
 from monitoring.metrics import Metrics
 from server.breaker import Breaker
-from server.coalescer import Coalescer, SaturatedError
+from server.coalescer import Coalescer
 
 log = logging.getLogger(__name__)
 
 INLINE_BELOW_S = 2e-3
 """A shopper's share of a run, in seconds, up to which the loop does it itself."""
-
-RUN_S = 20e-3
-"""Seconds for a run beyond which batches become smaller."""
 
 STALL_S = 20e-3
 """Processor time of a run, in seconds, that the loop must not be held up for."""
@@ -42,11 +36,6 @@ LATE_S = 50e-3
 TRIAL_RUNS = 50
 """Runs in a row without a stall after which a model may run inline."""
 
-_MARGIN = 2.0
-"""Times the usual wait that must be left: some runs are longer."""
-
-_NICENESS = 10
-_FORGETTING = 0.1
 _MAX_BATCH = 32
 _MAX_WAITING = 512
 
@@ -60,12 +49,9 @@ class Inference:
         """Start no thread before one is needed; `breaker` counts runs that were late."""
         self._breaker = breaker
         self._metrics = metrics
-        self._thread = ThreadPoolExecutor(1, "inference", initializer=_step_back)
+        self._thread = ThreadPoolExecutor(1, "inference")
         self._trials: WeakKeyDictionary[Model, int] = WeakKeyDictionary()
         """Of each model, its runs without a stall since the last one."""
-
-        self._run_s = 0.0
-        """Seconds that a run takes, a mean that forgets."""
 
         self._runs: Coalescer[tuple[Model, RankRequest], Ranking] = Coalescer(
             self._run, max_batch=_MAX_BATCH, max_running=1, max_waiting=_MAX_WAITING
@@ -79,14 +65,7 @@ class Inference:
         """
         if not self._breaker.allow():
             raise TimeoutError
-        if _MARGIN * self._wait_s() > deadline - monotonic():
-            raise SaturatedError
         return await self._runs.submit((model, request), deadline)
-
-    def _wait_s(self) -> float:
-        """Return how long those that are waiting, and one more, will take: 0 if none is."""
-        waiting = len(self._runs)
-        return (waiting // self._runs.max_batch + 1) * self._run_s if waiting else 0.0
 
     async def close(self) -> None:
         """Let the run under way end."""
@@ -115,24 +94,12 @@ class Inference:
             loop = asyncio.get_running_loop()
             outcomes, took = await loop.run_in_executor(self._thread, self._timed, model, requests)
         self._trials[model] = runs + 1 if took < STALL_S else 0
-        self._learn(model, monotonic() - started, len(requests))
-        return outcomes
-
-    def _learn(self, model: Model, run_s: float, shoppers: int) -> None:
-        """Let batches grow one by one while runs are short, and cut them by a quarter when not.
-
-        As Clipper does (Crankshaw et al., NSDI 2017, 4.3.1: adaptive batching).
-        """
-        self._run_s += _FORGETTING * (run_s - self._run_s)
-        if run_s > RUN_S:
-            self._runs.max_batch = max(1, self._runs.max_batch * 3 // 4)
-        elif shoppers == self._runs.max_batch:
-            self._runs.max_batch = min(_MAX_BATCH, shoppers + 1)
-        if run_s < LATE_S:
+        if monotonic() - started < LATE_S:
             self._breaker.succeeded()
         else:
-            log.warning("model %s took %.0f ms", model.version, 1e3 * run_s)
+            log.warning("model %s took %.0f ms", model.version, 1e3 * (monotonic() - started))
             self._breaker.failed()
+        return outcomes
 
     def _timed(self, model: Model, requests: list[RankRequest]) -> tuple[Sequence[_Outcome], float]:
         """Return the outcomes and the processor time they took, in seconds."""
@@ -154,8 +121,3 @@ class Inference:
         self._metrics.stage(Stage.FEATURES, prepared - started, len(requests))
         self._metrics.stage(Stage.RANK, monotonic() - prepared, len(requests))
         return rankings
-
-
-def _step_back() -> None:
-    """Let the event loop's thread go first where there are too few cores for both."""
-    os.setpriority(os.PRIO_PROCESS, get_native_id(), _NICENESS)

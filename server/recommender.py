@@ -30,7 +30,7 @@ from server.coalescer import SaturatedError
 from server.current_model import CurrentModel
 from server.deadline import Deadline
 from server.inference import Inference
-from server.last_known import UNSEEN, LastKnown, Seen
+from server.last_known import LastKnown, Seen
 from server.query import Query
 from server.reader import Reader
 
@@ -63,14 +63,14 @@ class Recommender:
         Raises `UnavailableError` where there is no model at all, or past the hard limit.
         """
         model = self.models.require()
-        admission = self.gate.enter()
+        admission, started = self.gate.enter(), monotonic()
         try:
             if admission is Admission.LADDER:
                 answer = self._popular(query, model, Reason.OVERLOAD)
             else:
                 answer = await self._climb(query, model, deadline)
         finally:
-            self.gate.leave()
+            self.gate.leave(admission, started, monotonic())
         if answer.reason is not None:
             self.metrics.fallback(answer.reason)
         return answer
@@ -101,7 +101,8 @@ class Recommender:
         request = _request(query, state, model)
         ranking = await self._ranked(model, request, deadline)
         if isinstance(ranking, Reason):
-            return self._popular(query, model, ranking, self._seen(query, request, model, ranking))
+            (shopper,) = model.shoppers(model.batch([request]))
+            return self._popular(query, model, ranking, self._remember(query, model, shopper))
         seen = self._remember(query, model, ranking)
         if ranking.listed is None:
             return self._popular(query, model, _why_not_ranked(model), seen)
@@ -122,14 +123,6 @@ class Recommender:
             log.exception("model %s failed", model.version)
             self.metrics.error(ErrorKind.MODEL)
             return Reason.MODEL_ERROR
-
-    def _seen(self, query: Query, request: RankRequest, model: Model, why: Reason) -> Seen:
-        """Return what the history says, or under overload what it said last: that costs nothing."""
-        last = self.last_known.recall(query.user_id)
-        if why is Reason.OVERLOAD and last is not UNSEEN:
-            return last
-        (shopper,) = model.shoppers(model.batch([request]))
-        return self._remember(query, model, shopper)
 
     def _remember(self, query: Query, model: Model, ranking: Ranking) -> Seen:
         blocked = ranking.blocked.copy()  # a part of the batch's would keep the whole

@@ -73,7 +73,6 @@ class ServiceWorker(Worker):  # type: ignore[misc] # gunicorn has no types
 
     def _served(self, logs: Log) -> int:
         """Serve to the end and return the exit code."""
-        sys.setswitchinterval(5e-4)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._serve(logs))

@@ -9,6 +9,7 @@ import asyncio
 import json
 import random
 import sys
+from collections import deque
 from collections.abc import Callable, Container, Iterable
 from itertools import cycle
 from pathlib import Path
@@ -33,6 +34,8 @@ class Answer(NamedTuple):
     status: int
     source: str
     expected: bool
+    asker_late_s: float = 0.0
+    """How much later than it should the asker itself woke up to send it."""
 
 
 class Connection(asyncio.Protocol):
@@ -92,21 +95,17 @@ class Tally:
         self.examples: list[bytes] = []
         """The beginnings of the first that failed."""
 
-    def add(self, answer: bytes, due_s: float, seconds: float) -> None:
-        """Note one answer, empty where none came."""
-        status = int(answer[9:12]) if answer else UNANSWERED
-        self._note(answer, status, due_s, seconds)
-
-    def add_refused(self, due_s: float, seconds: float) -> None:
-        """Note a request that found nobody to take it."""
-        self._note(b"", REFUSED, due_s, seconds)
-
-    def _note(self, answer: bytes, status: int, due_s: float, seconds: float) -> None:
+    def add(
+        self, answer: bytes, due_s: float, seconds: float, late_s: float, *, refused: bool
+    ) -> None:
+        """Note one answer, empty where none came, or where nobody took the request."""
+        none = REFUSED if refused else UNANSWERED
+        status = int(answer[9:12]) if answer else none
         source = answer.partition(b'"source":"')[2].partition(b'"')[0].decode()
         expected = status in self._statuses and self._expected in answer
         if not expected and len(self.examples) < EXAMPLES:
             self.examples.append(answer[:EXAMPLE_BYTES])
-        self.answers.append(Answer(due_s, seconds, status, source, expected))
+        self.answers.append(Answer(due_s, seconds, status, source, expected, late_s))
 
     @property
     def failed(self) -> int:
@@ -146,62 +145,85 @@ class OpenLoop:
         self._tally = tally
         self._free: list[Connection] = []
         self._opened: set[Connection] = set()
-        self._sending: set[asyncio.Task[None]] = set()
-        self._under_way = 0
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._waiting: deque[_Asked] = deque()
+        self._under_way: set[_Asked] = set()
         self._started = 0.0
 
     async def run(self, rate: float, seconds: float) -> float:
-        """Send for `seconds` and wait for what is under way; return how long it took."""
+        """Send for `seconds` and wait for what is under way; return how long it took.
+
+        What has no answer `PATIENCE_S` seconds later has none.
+        """
         draw = random.Random(1)
         self._started = due = perf_counter()
         while (due := due + draw.expovariate(rate)) < self._started + seconds:
             while (wait := due - perf_counter()) > 0:
                 await asyncio.sleep(wait if wait > 0.002 else 0)  # timers know whole milliseconds
-            self._send_soon(due)
+            self._send_soon(_Asked(due, perf_counter() - due))
         last = perf_counter() + PATIENCE_S
-        while (self._under_way or self._sending) and perf_counter() < last:
+        while self._under_way and perf_counter() < last:
             await asyncio.sleep(0.001)
         took = perf_counter() - self._started
+        for asked in tuple(self._under_way):
+            self._ended(asked, b"")
         for connection in self._opened:
             connection.close()
         return took
 
-    def _send_soon(self, due: float) -> None:
+    def _send_soon(self, asked: "_Asked") -> None:
+        self._under_way.add(asked)
+        if (connection := self._idle()) is not None:
+            self._send(connection, asked)
+        elif len(self._opened) + len(self._connecting) < MOST_CONNECTIONS:
+            task = asyncio.get_running_loop().create_task(self._send_on_new(asked))
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
+        else:
+            self._waiting.append(asked)
+
+    def _idle(self) -> Connection | None:
         while self._free:
             connection = self._free.pop()
             if connection.lives:
-                self._send(connection, due)
-                return
-        task = asyncio.get_running_loop().create_task(self._send_on_new(due))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+                return connection
+            self._opened.discard(connection)
+        return None
 
-    async def _send_on_new(self, due: float) -> None:
-        while not self._free and len(self._opened) >= MOST_CONNECTIONS:
-            await asyncio.sleep(0.001)
-        if self._free:
-            self._send(self._free.pop(), due)
-            return
+    async def _send_on_new(self, asked: "_Asked") -> None:
         try:
             connection = await _connect(self._port)
         except OSError:
-            self._tally.add_refused(due - self._started, perf_counter() - due)
+            self._ended(asked, b"", refused=True)
             return
         self._opened.add(connection)
-        self._send(connection, due)
+        self._send(connection, asked)
 
-    def _send(self, connection: Connection, due: float) -> None:
-        self._under_way += 1
-
+    def _send(self, connection: Connection, asked: "_Asked") -> None:
         def answered(answer: bytes) -> None:
-            self._under_way -= 1
-            self._tally.add(answer, due - self._started, perf_counter() - due)
+            self._ended(asked, answer)
             if answer and connection.lives:
                 self._free.append(connection)
             else:
                 self._opened.discard(connection)
+            if self._waiting:
+                self._send_soon(self._waiting.popleft())
 
         connection.send(next(self._requests), answered)
+
+    def _ended(self, asked: "_Asked", answer: bytes, *, refused: bool = False) -> None:
+        if asked not in self._under_way:
+            return  # given up before
+        self._under_way.discard(asked)
+        seconds = perf_counter() - asked.due
+        self._tally.add(answer, asked.due - self._started, seconds, asked.late_s, refused=refused)
+
+
+class _Asked(NamedTuple):
+    """A request: when it should have left, and how late the asker was."""
+
+    due: float
+    late_s: float
 
 
 async def _connect(port: int) -> Connection:

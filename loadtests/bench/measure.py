@@ -20,6 +20,8 @@ from loadtests.bench.shop import shopper_ids
 from loadtests.run import LoadTestError, started
 
 OTHERS_CORE = 1
+_CORES = os.sched_getaffinity(0)
+"""All there are: read before this program keeps itself to one of them."""
 PATH = "/v1/recommendations"
 _PR_SET_PDEATHSIG = 1
 SCRIPT = Path(__file__).with_name("closed_loop.lua")
@@ -50,8 +52,7 @@ class Load:
 
 def pinned(*cores: int) -> Callable[[], None]:
     """Return what keeps a child on these cores, as far as there are such."""
-    present = os.sched_getaffinity(0)
-    return lambda: os.sched_setaffinity(0, {*cores} & present or present)
+    return lambda: os.sched_setaffinity(0, {*cores} & _CORES or _CORES)
 
 
 @contextmanager

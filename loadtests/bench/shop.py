@@ -46,11 +46,13 @@ def promote(home: Path, parts: Parts) -> None:
     Registry(home).promote(write_bundle(home / "models", parts))
 
 
-def shop_parts(items: int, *, trees: int = 0, seed: int = 1, shoppers: int = 0) -> Parts:
+def shop_parts(
+    items: int, *, trees: int = 0, seed: int = 1, shoppers: int = 0, indexed: bool = True
+) -> Parts:
     """Return what a bundle of the shop is made of; training knew the first `shoppers`."""
     random = np.random.default_rng(seed)
     towers = _towers(items, random)
-    index, recall = _index(towers)
+    index, recall = _index(towers) if indexed else (None, 1.0)
     known = np.sort(stable_hashes(shopper_ids(0, shoppers)))
     popularity = random.exponential(1, (5, items)).astype(np.float32)
     return Parts(

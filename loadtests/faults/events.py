@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,6 +17,15 @@ from loadtests.faults.rig import Rig
 PAUSE_S = 0.2
 RETRY_S = 0.3
 PATIENCE_S = 45.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How many events the service said it took, and what the offline store has of them."""
+
+    taken: int
+    lost: int
+    doubled: int
 
 
 class Events:
@@ -40,7 +50,7 @@ class Events:
             with suppress(TimeoutError):
                 async with asyncio.timeout(PATIENCE_S):
                     await asyncio.gather(*self._sending)
-                    while await asyncio.to_thread(self.lost):  # noqa: ASYNC110 (of a process)
+                    while await asyncio.to_thread(self._lost):  # noqa: ASYNC110 (of a process)
                         await asyncio.sleep(0.5)
 
     async def _send_on(self, session: aiohttp.ClientSession) -> None:
@@ -70,19 +80,13 @@ class Events:
                 pass
             await asyncio.sleep(RETRY_S)
 
-    @property
-    def taken(self) -> int:
-        """Return how many events the service has said it took."""
-        return len(self._taken)
-
-    def lost(self) -> int:
-        """Return how many of those are not in the offline store."""
-        return len(self._taken - set(self._stored()))
-
-    def doubled(self) -> int:
-        """Return how many rows of the offline store are there more than once."""
+    def outcome(self) -> Outcome:
+        """Return what became of what was sent."""
         stored = self._stored()
-        return len(stored) - len(set(stored))
+        return Outcome(len(self._taken), self._lost(), len(stored) - len(set(stored)))
+
+    def _lost(self) -> int:
+        return len(self._taken - set(self._stored()))
 
     def _stored(self) -> list[str]:
         events = OfflineStore(Path(self._rig.home)).scan("events")

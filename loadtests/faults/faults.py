@@ -5,18 +5,23 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from loadtests.bench.measure import PATH
 from loadtests.bench.shop import shop_parts
 from loadtests.faults.graphs import raising, slow
-from loadtests.faults.rig import PATH, Rig
+from loadtests.faults.rig import Rig
+from loadtests.faults.verdict import Loss
 from models.bundle import write_bundle
 from models.parts import Parts
 
-ITEMS, SHOPPERS = 1_000, 2_000
+ITEMS, SHOPPERS = 1_000, 1_000
+LARGE = 50_000
+"""Items among which ranking takes longer than asking: else who asks is the slower one."""
+
 SLOW_S = 0.2
 SWAPS = 20
 SLOW_CLIENTS = 300
@@ -44,8 +49,14 @@ class Fault:
     overload: float = 0.0
     """Ask this many times as much as the service can do."""
 
+    items: int = ITEMS
+    """Rank among so many."""
+
     trees: int = 0
     """Serve a dear ranker of so many trees."""
+
+    allows: Collection[Loss] = ()
+    """What requests may meet with instead of a list."""
 
 
 @asynccontextmanager
@@ -140,9 +151,11 @@ async def bundle_corrupt(rig: Rig) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def overloaded(_: Rig) -> AsyncIterator[None]:
-    """Break nothing here: the load does."""
-    yield
+async def overloaded(rig: Rig) -> AsyncIterator[None]:
+    """Ask for more than the service can do."""
+    assert rig.flood is not None
+    async with rig.flood.asking(rig.port, rig.answers):
+        yield
 
 
 @asynccontextmanager
@@ -220,21 +233,42 @@ def faults() -> list[Fault]:
         Fault("model raises", model_raises),
         Fault("model slow by 200 ms", model_slow),
         Fault("corrupt bundle promoted", bundle_corrupt),
+        *_overloads(),
         Fault(
-            "three times too many requests",
-            overloaded,
-            environment={"CUVEE_CACHE_TTL_S": "0"},
-            lasts=3,
-            overload=3,
-            trees=2_000,
+            "worker killed, of two",
+            worker_killed,
+            environment={"CUVEE_WORKERS": "2"},
+            allows=(Loss.CUT_OFF,),
         ),
-        Fault("worker killed, of two", worker_killed, environment={"CUVEE_WORKERS": "2"}),
         Fault("20 promotions and rollbacks", swapped),
-        Fault("SIGTERM, and started again", terminated),
+        Fault("SIGTERM, and started again", terminated, allows=(Loss.REFUSED,)),
         Fault("300 clients that drip", slow_clients),
         Fault("300 half-open clients", half_open_clients),
         Fault("event consumers dead", consumers_dead, lasts=6),
         *_clock(),
+    ]
+
+
+def _overloads() -> list[Fault]:
+    """Return the faults of too many requests: for the loop, for the inference thread, for both."""
+    usual = Fault(
+        "three times too many requests",
+        overloaded,
+        environment={"CUVEE_CACHE_TTL_S": "0"},
+        lasts=3,
+        overload=3,
+        items=LARGE,
+    )
+    little = {"CUVEE_MAX_INFLIGHT": "16"}
+    return [
+        usual,
+        replace(
+            usual,
+            name="three times too many, beyond the hard limit of 64",
+            environment={**usual.environment, **little},
+            allows=(Loss.UNAVAILABLE,),
+        ),
+        replace(usual, name="three times too many for a dear ranker", items=ITEMS, trees=2_000),
     ]
 
 
@@ -244,10 +278,12 @@ def _clock() -> list[Fault]:
     if not found or shutil.which("faketime") is None:
         return []
     environment = {
+        "PYTHONPATH": str(Path(__file__).with_name("faketime")),
         "LD_PRELOAD": str(found[0]),
         "FAKETIME_TIMESTAMP_FILE": "{home}/clock",
-        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_CACHE_DURATION": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_FORCE_MONOTONIC_FIX": "0",  # else waiting for the interpreter's lock spins
     }
     return [Fault("clock stepped by an hour", clock_stepped, environment=environment)]
 

@@ -13,13 +13,15 @@ GARBAGE = b"\xffHTTP/1.1 200 OK\r\n\r\n<html>\r\n"
 class ChaosProxy:
     """Passes bytes on, late by `delay_s`; or answers `garbage`; or hangs up after accepting.
 
-    What a client sends from the first `hold` on is kept back for good, and `held` is set.
+    The next `lose` answers are lost. What a client sends from the first `hold` on is kept back
+    for good, and `held` is set.
     """
 
     upstream: Path
     path: Path
     delay_s: float = 0.0
     garbage: bytes = b""
+    lose: int = 0
     hang_up: bool = False
     hold: bytes = b""
     held: asyncio.Event = field(default_factory=asyncio.Event)
@@ -88,6 +90,9 @@ class ChaosProxy:
         while told := await reader.read(65_536):
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
+            if self.lose:
+                self.lose -= 1
+                continue
             writer.write(self.garbage or told)
             await writer.drain()
         writer.close()

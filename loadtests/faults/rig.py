@@ -1,7 +1,6 @@
 """A service under load, and everything around it that a fault needs to get hold of."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -17,13 +16,13 @@ from redis import Redis
 from features.embedded import EmbeddedValkey
 from loadtests.bench.contender import SERVER_CORE
 from loadtests.bench.generator import Answer
-from loadtests.bench.measure import OTHERS_CORE, bound, pinned
+from loadtests.bench.measure import bound
 from loadtests.bench.process_tree import tree
+from loadtests.faults.asker import Asker
 from loadtests.faults.proxy import ChaosProxy
 from loadtests.run import ROOT, LoadTestError, free_port
 
 TOKEN = "of-the-fault-table"
-PATH = "/v1/recommendations"
 READY_S, STOP_S = 30.0, 30.0
 
 
@@ -38,6 +37,10 @@ class Rig:
     service: asyncio.subprocess.Process | None = None
     away: list[tuple[float, float]] = field(default_factory=list)
     """When, from and to (seconds of `time.time`), the service was told to be gone."""
+
+    answers: list[Answer] = field(default_factory=list)
+    flood: Asker | None = None
+    """More than the service can do."""
 
     @property
     def url(self) -> str:
@@ -155,36 +158,6 @@ class Rig:
             **({} if self.proxy is None else {"CUVEE_REDIS_URL": self.proxy.url}),
             **self.environment,
         }
-
-
-@asynccontextmanager
-async def load(
-    rig: Rig, bodies: Path, rate: float, seconds: float, answers: Path
-) -> AsyncIterator[None]:
-    """Send requests beside what is done inside, into `answers`; wait for their end."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "loadtests.bench.generator", "--port", str(rig.port)),
-        *("--path", PATH, "--bodies", str(bodies), "--answers", str(answers)),
-        *("--seconds", str(seconds), "--rate", str(rate)),
-        cwd=ROOT,
-        stdout=asyncio.subprocess.DEVNULL,
-        preexec_fn=pinned(OTHERS_CORE),
-    )
-    try:
-        yield
-        if await process.wait():
-            raise LoadTestError(f"the generator ended with code {process.returncode}")
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-def read_answers(path: Path) -> list[Answer]:
-    """Return every answer; `due_s` in seconds of `time.time`."""
-    told = json.loads(path.read_text())
-    answers = [Answer(*each) for each in told["answers"]]
-    return [each._replace(due_s=each.due_s + told["began"]) for each in answers]
 
 
 def _command_line(pid: int) -> str:

@@ -12,7 +12,8 @@ from loadtests.bench.contender import SERVER_CORE, Contender, cuvee
 from loadtests.bench.generator import Answer
 from loadtests.bench.measure import OTHERS_CORE, Figures, Load, confined, measure
 from loadtests.bench.shop import fill, promote, shop_parts, shopper_ids
-from loadtests.faults.rig import Rig, load, read_answers
+from loadtests.faults.asker import Asker
+from loadtests.faults.rig import Rig
 from loadtests.run import LoadTestError
 from models.bundle import write_bundle
 from models.model import Model
@@ -103,13 +104,15 @@ async def _promotions(
     Returns the answers before, those from then on, and the median seconds of a promotion.
     """
     rig = Rig(home, {"CUVEE_CACHE_TTL_S": "0"})
-    bodies, answers = folder / "bodies.txt", folder / "answers.json"
+    bodies = folder / "bodies.txt"
     users = shopper_ids(0, SHOPPERS)
     bodies.write_text("".join(f'{{"user_id":"{user}","k":10}}\n' for user in users))
     took: list[float] = []
+    told: list[Answer] = []
     async with rig.running():
         quiet_s = PAUSE_S * PROMOTIONS
-        async with load(rig, bodies, rate, 2 * quiet_s + PROMOTIONS * MOST_S, answers):
+        asker = Asker(bodies, rate, 2 * quiet_s + PROMOTIONS * MOST_S)
+        async with asker.asking(rig.port, told):
             await asyncio.sleep(2 * quiet_s)
             began = time.time()
             for turn in range(PROMOTIONS):
@@ -120,7 +123,6 @@ async def _promotions(
                 took.append(time.perf_counter() - started)
                 await asyncio.sleep(PAUSE_S)
             ended = time.time()
-    told = read_answers(answers)
     before = [each for each in told if began - quiet_s <= each.due_s < began]
     promoting = [each for each in told if began <= each.due_s < ended]
     return before, promoting, median(took)

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from loadtests.faults.rig import PATH
+from loadtests.bench.measure import PATH
 
 REGULARS = 300
 """Shoppers who come again and again, and find their list in the cache."""

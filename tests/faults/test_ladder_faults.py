@@ -89,6 +89,15 @@ async def test_hanging_up(start: Start, proxy: ChaosProxy) -> None:
     await until(service, user, personal)
 
 
+async def test_a_lost_answer(start: Start, proxy: ChaosProxy) -> None:
+    """After it every command would get the answer before its own; the connection begins anew."""
+    service = await start(CUVEE_REDIS_URL=proxy.url, **DEADLINE)
+    user = await known_shopper(service)
+    proxy.lose = 1
+    await until(service, user, because("feature_timeout"))
+    await until(service, user, personal)
+
+
 async def test_frozen(start: Start, tmp_path: Path) -> None:
     """A stopped server is late; when it goes on, so do personal lists."""
     with EmbeddedValkey(tmp_path / "own") as server:

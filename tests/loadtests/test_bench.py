@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from loadtests.bench.generator import OpenLoop, Tally
+from loadtests.bench import generator
+from loadtests.bench.generator import REFUSED, UNANSWERED, OpenLoop, Tally
 from loadtests.bench.process_tree import processor_s, resident_mb, tree
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +65,8 @@ async def test_a_server_that_hangs_up_ends_the_run() -> None:
 
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     async with server:
@@ -70,14 +74,48 @@ async def test_a_server_that_hangs_up_ends_the_run() -> None:
         port = server.sockets[0].getsockname()[1]
         await OpenLoop(port, [REQUEST], tally).run(rate=50, seconds=0.2)
     assert tally.failed == len(tally.answers) > 0
-    assert {each.status for each in tally.answers} == {0}
+    assert {each.status for each in tally.answers} == {UNANSWERED}
+
+
+async def test_a_server_that_keeps_silent_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What never gets an answer is counted, also where it waited for a connection."""
+    monkeypatch.setattr(generator, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(generator, "MOST_CONNECTIONS", 3)
+
+    ended = asyncio.Semaphore(0)
+
+    async def keep_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        ended.release()
+
+    server = await asyncio.start_server(keep_silent, "127.0.0.1", 0)
+    async with server:
+        tally = Tally(b"")
+        port = server.sockets[0].getsockname()[1]
+        await OpenLoop(port, [REQUEST], tally).run(rate=100, seconds=0.3)
+        for _ in range(3):
+            await ended.acquire()
+    assert len(tally.answers) > 3
+    assert {each.status for each in tally.answers} == {UNANSWERED}
+
+
+async def test_requests_wait_for_a_connection(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond so many at once, and all are answered in the end."""
+    monkeypatch.setattr(generator, "MOST_CONNECTIONS", 1)
+    tally = Tally(b"")
+    await OpenLoop(port, [REQUEST], tally).run(rate=1_000, seconds=0.2)
+    assert len(tally.answers) > 50
+    assert {each.status for each in tally.answers} == {200, 500}
 
 
 async def test_a_refused_connection_is_a_failed_request(unused_tcp_port: int) -> None:
     """Nobody listens: every request is noted as refused, none is lost."""
     tally = Tally(b"")
     await OpenLoop(unused_tcp_port, [REQUEST], tally).run(rate=100, seconds=0.2)
-    assert {each.status for each in tally.answers} == {-1}
+    assert {each.status for each in tally.answers} == {REFUSED}
 
 
 def test_the_processor_time_of_children_counts() -> None:

@@ -1,22 +1,52 @@
 """Admission: in full, from the ladder, refused."""
 
+from itertools import pairwise
+
 import pytest
 
-from server.admission import Admission, Gate
+from server.admission import FEWEST, FIRST, Admission, Gate
 from server.errors import UnavailableError
 
 
 def test_what_a_request_may_cost_falls_with_load() -> None:
     """Two in full, two more from the ladder, the fifth is refused with Retry-After."""
-    gate = Gate(max_inflight=2, hard_limit=4)
+    gate = Gate(max_inflight=2, hard_limit=4, target_s=0.05)
     got = [gate.enter() for _ in range(4)]
     assert got == [Admission.FULL, Admission.FULL, Admission.LADDER, Admission.LADDER]
     with pytest.raises(UnavailableError) as refused:
         gate.enter()
     assert refused.value.headers() == {"Retry-After": "1"}
-    gate.leave()
+    gate.leave(Admission.LADDER, 0.0, 0.0)
     assert gate.enter() is Admission.LADDER
     for _ in range(3):
-        gate.leave()
+        gate.leave(Admission.FULL, 0.0, 0.0)
     assert gate.enter() is Admission.FULL
     assert gate.inflight == 2
+
+
+def full(gate: Gate, asked: int, now: float, took_s: float) -> int:
+    """Return how many of so many at once are answered in full; each of these `took_s` seconds."""
+    got = [gate.enter() for _ in range(asked)]
+    for each in got:
+        gate.leave(each, now, now + took_s)
+    return got.count(Admission.FULL)
+
+
+def test_late_answers_halve_the_limit() -> None:
+    """Once for all that were under way together, and down to a few, which are no queue."""
+    gate = Gate(max_inflight=100, hard_limit=400, target_s=0.05)
+    counts = [full(gate, 200, float(turn), 0.06) for turn in range(5)]
+    assert counts == [FIRST, FIRST // 2, FIRST // 4, FEWEST, FEWEST]
+
+
+def test_answers_in_time_raise_the_limit_while_it_is_used() -> None:
+    """By about one a round, up to what is set; few requests say nothing of what more would take."""
+    gate = Gate(max_inflight=100, hard_limit=400, target_s=0.05)
+    counts = [full(gate, 200, float(turn), 0.04) for turn in range(200)]
+    assert counts[0] == FIRST
+    assert all(before <= after <= before + 1 for before, after in pairwise(counts))
+    assert counts[-1] == 100
+    full(gate, 200, 300.0, 0.06)
+    for turn in range(200):
+        assert full(gate, 20, 301.0 + turn, 0.001) == 20
+    assert full(gate, 200, 600.0, 0.04) == 50

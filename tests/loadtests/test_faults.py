@@ -1,0 +1,149 @@
+"""The fault table: what makes a row fail, and two of its rows end to end."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from loadtests.bench.generator import REFUSED, UNANSWERED, Answer
+from loadtests.faults.core_wait import CoreWait
+from loadtests.faults.events import Outcome
+from loadtests.faults.faults import faults
+from loadtests.faults.verdict import WITHIN_S, Loss, Verdict, judge
+
+ROOT = Path(__file__).parents[2]
+KEPT = Outcome(taken=9, lost=0, doubled=0)
+FINE = Answer(due_s=1.0, seconds=0.002, status=200, source="model", expected=True)
+
+
+def told(
+    *answers: Answer,
+    events: Outcome = KEPT,
+    allows: Sequence[Loss] = (),
+) -> Verdict:
+    """Return the verdict on what came beside a fine answer, broken from second 1 to 2."""
+    return judge("x", allows, (FINE, *answers), (1.0, 2.0), events, 0.0)
+
+
+def answer(status: int, *, due_s: float = 1.5, seconds: float = 0.002) -> Answer:
+    """Return an answer of a status, with a list where it is 200."""
+    return Answer(due_s, seconds, status, "model" if status == 200 else "", status == 200)
+
+
+def test_lists_in_time_keep_the_promise() -> None:
+    """Also those at the very limit, and from the ladder."""
+    assert told(answer(200, seconds=WITHIN_S), FINE._replace(source="segment")).is_kept
+
+
+@pytest.mark.parametrize("status", [500, 404, 429])
+def test_an_error_breaks_it(status: int) -> None:
+    """Whatever the fault allows."""
+    verdict = told(answer(status), allows=tuple(Loss))
+    assert (verdict.other, verdict.is_kept) == (1, False)
+
+
+def test_a_200_without_items_breaks_it() -> None:
+    """An answer that holds no list is none."""
+    verdict = told(FINE._replace(expected=False))
+    assert (verdict.other, verdict.is_kept) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("status", "loss"),
+    [(503, Loss.UNAVAILABLE), (UNANSWERED, Loss.CUT_OFF), (REFUSED, Loss.REFUSED)],
+)
+def test_a_loss_breaks_it_unless_the_fault_allows_it(status: int, loss: Loss) -> None:
+    """503, cut off and refused, each for itself."""
+    verdict = told(answer(status))
+    assert verdict.unavailable + verdict.cut_off + verdict.refused == 1
+    assert not verdict.is_kept
+    assert not told(answer(status), allows=[each for each in Loss if each != loss]).is_kept
+    assert told(answer(status), allows=[loss]).is_kept
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_a_late_answer_breaks_it(status: int) -> None:
+    """Be it a list or a refusal."""
+    verdict = told(answer(status, seconds=0.101), allows=tuple(Loss))
+    assert (verdict.late, verdict.slowest_ms, verdict.is_kept) == (1, 101.0, False)
+
+
+@pytest.mark.parametrize("events", [Outcome(9, 1, 0), Outcome(9, 0, 1)])
+def test_an_event_lost_or_doubled_breaks_it(events: Outcome) -> None:
+    """However well shoppers were served."""
+    assert not told(events=events).is_kept
+
+
+def test_a_late_asker_is_told_but_excuses_nothing() -> None:
+    """Whoever reads the row sees that it may have been the machine; the row fails all the same."""
+    verdict = told(answer(200, seconds=0.2)._replace(asker_late_s=0.15))
+    assert (verdict.asker_late_ms, verdict.is_kept) == (150.0, False)
+    assert verdict.row().startswith("| **x** |")
+
+
+def test_sources_are_of_the_time_it_was_broken() -> None:
+    """What came before and after is not what the fault did."""
+    verdict = told(
+        FINE._replace(source="cache", due_s=0.5),
+        FINE._replace(source="segment"),
+        FINE._replace(source="cache", due_s=2.5),
+    )
+    assert verdict.sources == {"model": 0.5, "segment": 0.5}
+
+
+def test_it_has_recovered_when_nothing_is_degraded_any_more() -> None:
+    """Seconds from the mending to the last request that got less than it should."""
+    worse = [FINE._replace(due_s=due, source="segment") for due in (1.9, 2.1, 2.5)]
+    assert told(*worse, FINE._replace(due_s=2.7)).recovered_s == 0.5
+    assert told(answer(503, due_s=2.2), allows=tuple(Loss)).recovered_s == pytest.approx(0.2)
+    assert told().recovered_s == 0.0
+
+
+def test_only_the_end_of_a_process_may_cost_a_request() -> None:
+    """No other fault is allowed any loss but 503, and that only past the hard limit."""
+    allowed = {each.name: set(each.allows) for each in faults() if each.allows}
+    assert set().union(*allowed.values()) == set(Loss)
+    assert [name for name, losses in allowed.items() if losses != {Loss.UNAVAILABLE}] == [
+        "worker killed, of two",
+        "SIGTERM, and started again",
+    ]
+    assert all("hard limit" in name for name, losses in allowed.items() if "503" in losses)
+
+
+def test_processes_that_are_gone_wait_for_no_core() -> None:
+    """A worker may die between two looks."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    wait = CoreWait(lambda: [os.getpid(), gone.pid])
+    for _ in range(2):
+        wait.look()
+    assert wait.longest_s >= 0
+
+
+def test_a_killed_store_and_a_killed_worker(tmp_path: Path) -> None:
+    """Two rows of a second each: every request gets a list, no event is lost or doubled."""
+    out = tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtests.faults", "--only", "killed", "--seconds", "1",
+         "--rate", "30", "--out", str(out)],
+        cwd=ROOT, capture_output=True, text=True, timeout=280, check=False,
+    )  # fmt: skip
+    assert done.returncode in {0, 1}, done.stderr  # 1 where a busy machine was late
+    assert (out / "faults.md").read_text() == done.stdout
+    rows = json.loads((out / "faults.json").read_text())
+    assert [row["name"] for row in rows] == [
+        "Valkey killed, again and again",
+        "worker killed, of two",
+    ]
+    for row in rows:
+        assert row["requests"] > 10
+        assert row["events"]["taken"] > 0
+        assert (row["events"]["lost"], row["events"]["doubled"]) == (0, 0)
+        assert (row["unavailable"], row["other"], row["refused"]) == (0, 0, 0)
+        assert f"{row['name']}" in done.stdout
+    assert "segment" in rows[0]["sources"]
+    assert rows[0]["cut_off"] == 0
