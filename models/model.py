@@ -173,8 +173,10 @@ class Model:
         if self._personal is None:
             return
         try:
-            several = [self._rehearsal(_WARM_EVENTS[1], number) for number in range(_WARM_BATCH)]
-            self._personal.choose_retrieval(self.batch(several))
+            if self._personal.has_index:
+                firsts = range(0, len(self), max(len(self) // _WARM_BATCH, 1))
+                several = [self._rehearsal(_WARM_EVENTS[1], first) for first in firsts]
+                self._personal.choose_retrieval(self.batch(several))
             for events in _WARM_EVENTS:
                 for size in (1, _WARM_BATCH):
                     requests = [self._rehearsal(events)] * size
@@ -184,9 +186,9 @@ class Model:
         except Exception as error:
             raise BundleError(f"{self.version}: does not rank: {error}") from error
 
-    def _rehearsal(self, events: int, number: int = 0) -> RankRequest:
-        """Return a request after a click a millisecond, on items from all over the catalogue."""
-        rows = (number + np.arange(events) * max(len(self) // events, 1)) % len(self)
+    def _rehearsal(self, events: int, first: int = 0) -> RankRequest:
+        """Return a request after a click a millisecond, on one item after the other."""
+        rows = (first + np.arange(events)) % len(self)
         records = np.zeros(events, RECORD)
         records["ts"] = np.arange(events)
         records["item"] = stable_hashes(self._items.ids[row] for row in rows.tolist())

@@ -35,6 +35,11 @@ class PersonalRanker:
         self._sides = ItemSide.of(personal.outputs, personal.item_codes, personal.item_stats)
 
     @property
+    def has_index(self) -> bool:
+        """Tell whether there is a choice of how to find candidates."""
+        return self._retrieval.has_index
+
+    @property
     def is_exact(self) -> bool:
         """Tell whether candidates come from scoring every item."""
         return self._retrieval.is_exact

@@ -37,6 +37,11 @@ class Retrieval:
         self._index = index
         self.is_exact = True
 
+    @property
+    def has_index(self) -> bool:
+        """Tell whether there is anything to choose."""
+        return self._index is not None
+
     def candidates(self, users: Floats, batch: Batch, count: int) -> Chosen:
         """Return the `count` best items that are allowed, or as many as there are.
 

@@ -4,16 +4,20 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from loadtests.bench.generator import REFUSED, UNANSWERED, Answer
+from loadtests.bench.shop import promote, shop_parts
 from loadtests.faults.core_wait import CoreWait
 from loadtests.faults.events import Outcome
-from loadtests.faults.faults import faults
+from loadtests.faults.faults import ITEMS, faults
+from loadtests.faults.graphs import raising, slow
 from loadtests.faults.verdict import WITHIN_S, Loss, Verdict, judge
+from models.registry import Registry
 
 ROOT = Path(__file__).parents[2]
 KEPT = Outcome(taken=9, lost=0, doubled=0)
@@ -147,3 +151,18 @@ def test_a_killed_store_and_a_killed_worker(tmp_path: Path) -> None:
         assert f"{row['name']}" in done.stdout
     assert "segment" in rows[0]["sources"]
     assert rows[0]["cut_off"] == 0
+
+
+@pytest.mark.parametrize(
+    "broken", [raising, lambda tower: slow(tower, 0.02)], ids=["raises", "slow"]
+)
+def test_a_model_that_fails_shoppers_passes_its_warm_up(
+    broken: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    """Else it would not be promoted, and nothing would be broken."""
+    parts = shop_parts(ITEMS)
+    assert parts.personal is not None
+    personal = replace(parts.personal, tower=broken(parts.personal.tower))
+    home = tmp_path / "home"
+    promote(home, replace(parts, personal=personal))
+    assert Registry(home).production() is not None
