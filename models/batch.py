@@ -57,12 +57,14 @@ class Batch:
 
         int64[f] each: what histories forbid, and what requests exclude.
         """
-        by, rows = self._tastes.blocked_by, self._items.rows_of(self._tastes.blocked)
+        by, hashes = self._tastes.blocked_by, self._tastes.blocked
         sizes = [len(each.excluded) for each in self.requests]
         if any(sizes):
-            excluded = np.concatenate([each.excluded for each in self.requests])
             by = np.concatenate((by, np.repeat(np.arange(len(self)), sizes)))
-            rows = np.concatenate((rows, self._items.rows_of(excluded)))
+            hashes = np.concatenate((hashes, *(each.excluded for each in self.requests)))
+        if not len(hashes):
+            return by, by
+        rows = self._items.rows_of(hashes)
         known = rows >= 0
         return by[known], rows[known]
 

@@ -59,7 +59,7 @@ def predict(ranker: HistGradientBoostingRegressor, features: Floats) -> Floats:
 
 
 def ordering_gain(examples: Examples, scores: Floats) -> tuple[float, float]:
-    """Return the mean gain in NDCG@10 over the scorer's order, and its standard error.
+    """Return the mean gain in NDCG@10 over the candidates' own order, and its standard error.
 
     It is that of shoppers who wanted some candidate; others gain nothing either way.
     """

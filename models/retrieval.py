@@ -26,6 +26,9 @@ FEW = 20_000
 
 _TRIES = 3
 
+Pairs = tuple[Rows, Rows]
+"""Whose (number) and which item (row), see `Batch.forbidden`."""
+
 
 class Retrieval:
     """Chooses candidates by inner product of user and item vectors."""
@@ -69,25 +72,26 @@ class Retrieval:
         told = Chosen(
             np.full((len(users), count), -1), np.full((len(users), count), -np.inf, np.float32)
         )
+        forbidden = batch.forbidden()
         for filters, places in batch.places_by_filters().items():
             closed = self._items.closed(filters)
             left = len(self._items) if closed is None else int((~closed).sum())
             if closed is not None and left <= FEW:
-                some = self._of_few(users, batch, places, min(count, left), closed)
+                some = self._of_few(users, forbidden, places, min(count, left), closed)
             else:
-                some = self._of_many(index, users, batch, places, count, closed)
+                some = self._of_many(index, users, forbidden, places, count, closed)
             width = some.rows.shape[1]
             told.rows[places, :width], told.scores[places, :width] = some
         return told
 
     def _of_few(
-        self, users: Floats, batch: Batch, places: Rows, count: int, closed: Mask
+        self, users: Floats, forbidden: Pairs, places: Rows, count: int, closed: Mask
     ) -> Chosen:
         """Score what a filter leaves open, all of it."""
         rows = np.flatnonzero(~closed)
-        scores = np.full((len(batch), len(rows)), -np.inf, np.float32)
+        scores = np.full((len(users), len(rows)), -np.inf, np.float32)
         scores[places] = users[places] @ self._outputs[rows].T
-        by, gone = batch.forbidden()
+        by, gone = forbidden
         column = np.searchsorted(rows, gone)
         there = np.isin(gone, rows)
         scores[by[there], column[there]] = -np.inf
@@ -98,20 +102,20 @@ class Retrieval:
         self,
         index: ItemIndex,
         users: Floats,
-        batch: Batch,
+        forbidden: Pairs,
         places: Rows,
         count: int,
         closed: Mask | None,
     ) -> Chosen:
         """Score what the index finds; where that is not enough, let it look everywhere."""
-        by, gone = batch.forbidden()
-        forbidden = by * len(self._items) + gone
+        by, gone = forbidden
+        pairs = by * len(self._items) + gone
         most = count + int(np.bincount(by).max(initial=0))
 
         def found(*, everywhere: bool) -> Chosen:
             rows = index.nearest(users[places], most, closed, everywhere=everywhere)
             scores = np.einsum("bcr,br->bc", self._outputs[rows], users[places])
-            is_forbidden = np.isin(places[:, None] * len(self._items) + rows, forbidden)
+            is_forbidden = np.isin(places[:, None] * len(self._items) + rows, pairs)
             scores[is_forbidden | (rows < 0)] = -np.inf
             return Chosen(rows, scores)
 

@@ -37,7 +37,7 @@ Step = Callable[[str], None]
 class Order:
     """A ranker as a graph, and what became of rows it had not learnt from.
 
-    `gain` is the mean gain in NDCG@10 over the scorer's order and its standard error,
+    `gain` is the mean gain in NDCG@10 over the candidates' own order and its standard error,
     `agreement` how alike graph and original rank.
     """
 
@@ -47,7 +47,7 @@ class Order:
 
     @property
     def is_better(self) -> bool:
-        """Tell whether it orders better than the scorer, by more than chance."""
+        """Tell whether it orders better than the inner product, by more than chance."""
         gain, error = self.gain
         return gain > 2 * error
 
@@ -106,8 +106,8 @@ def train(store: OfflineStore, *, seed: int = 0, step: Step = lambda _: None) ->
 def try_out(timeline: Timeline, step: Step = lambda _: None) -> Trial:
     """Return what would have come of training on the first nine tenths of the past.
 
-    The ranker is kept if it orders the candidates of the validation window better than the
-    scorer did, by more than chance; the last window, which gives the figures, decides nothing.
+    The ranker is kept if it orders the candidates of the validation window better than the inner
+    product did, by more than chance; the last window, which gives the figures, decides nothing.
     """
     step("choosing")
     if not timeline.can_be_judged or timeline.parts(VALIDATION).personal is None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 import tempfile
 from dataclasses import asdict
@@ -12,12 +11,12 @@ import click
 from rich.progress import track
 
 from features.embedded import EmbeddedValkey
-from loadtests.bench.contender import CEILING, REGULARS, SERVER_CORE, Contender, Shop, contenders
+from loadtests.bench.contender import CEILING, REGULARS, Contender, Shop, contenders
 from loadtests.bench.measure import OTHERS_CORE, Load, measure, pinned
 from loadtests.bench.plot import plot
 from loadtests.bench.shop import TREES, fill, promote, shop_parts
 from loadtests.bench.table import Round, table
-from loadtests.run import LoadTestError
+from loadtests.command import run, warn_of_one_core
 
 ITEMS = 1_000
 
@@ -73,13 +72,5 @@ def _measured(chosen: list[Contender], folder: Path, repeat: int, load: Load) ->
 
 
 if __name__ == "__main__":
-    if not {SERVER_CORE, OTHERS_CORE} <= os.sched_getaffinity(0):
-        click.echo("only one core: server and load share it, so only CPU-ms means much", err=True)
-    try:
-        main.main(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        raise SystemExit(2) from None
-    except LoadTestError as error:
-        click.echo(f"error: {error}", err=True)
-        raise SystemExit(2) from None
+    warn_of_one_core()
+    run(main)

@@ -16,7 +16,7 @@ import click
 
 from loadtests.bench.contender import Contender
 from loadtests.bench.process_tree import processor_s, resident_mb
-from loadtests.bench.shop import shopper_ids
+from loadtests.bench.shop import write_bodies
 from loadtests.run import LoadTestError, started
 
 OTHERS_CORE = 1
@@ -87,8 +87,7 @@ def measure(contender: Contender, folder: Path, load: Load) -> Figures:
     Raises `LoadTestError` where wrk is missing.
     """
     bodies = folder / "bodies.txt"
-    users = shopper_ids(*contender.shoppers)
-    bodies.write_text("".join(f'{{"user_id":"{user}","k":10}}\n' for user in users))
+    write_bodies(bodies, *contender.shoppers)
     with started(
         contender.command,
         contender.environment,

@@ -41,6 +41,12 @@ def shopper_ids(first: int, end: int) -> list[str]:
     return [f"shopper-{number:06d}" for number in range(first, end)]
 
 
+def write_bodies(path: Path, first: int, end: int) -> None:
+    """Write a request for each of the shop's shoppers, one a line."""
+    users = shopper_ids(first, end)
+    path.write_text("".join(f'{{"user_id":"{user}","k":10}}\n' for user in users))
+
+
 def promote(home: Path, parts: Parts) -> None:
     """Write a bundle of `parts` below `home` and make it the one that serves."""
     Registry(home).promote(write_bundle(home / "models", parts))

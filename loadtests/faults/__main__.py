@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 
 from loadtests.bench.measure import OTHERS_CORE, pinned
+from loadtests.command import run
 from loadtests.faults.faults import faults
 from loadtests.faults.trial import Trial
 from loadtests.faults.verdict import HEAD, Verdict
-from loadtests.run import LoadTestError
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,11 +57,4 @@ def _write(out: Path, verdicts: Sequence[Verdict]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main.main(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        raise SystemExit(2) from None
-    except LoadTestError as error:
-        click.echo(f"error: {error}", err=True)
-        raise SystemExit(2) from None
+    run(main)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from features.embedded import EmbeddedValkey
-from loadtests.bench.shop import fill, item_ids, promote, shop_parts, shopper_ids
+from loadtests.bench.shop import fill, item_ids, promote, shop_parts, write_bodies
 from loadtests.faults.asker import Asker
 from loadtests.faults.capacity import capacity
 from loadtests.faults.core_wait import CoreWait
@@ -35,8 +35,7 @@ class Trial:
         promote(home, shop_parts(ITEMS, shoppers=SHOPPERS))
         with EmbeddedValkey(home) as store:
             asyncio.run(fill(store, ITEMS, SHOPPERS))
-        users = shopper_ids(0, SHOPPERS)
-        self._bodies.write_text("".join(f'{{"user_id":"{user}","k":10}}\n' for user in users))
+        write_bodies(self._bodies, 0, SHOPPERS)
 
     async def broken(self, fault: Fault) -> Verdict:
         """Return what `fault` did."""

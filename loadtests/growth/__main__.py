@@ -1,7 +1,6 @@
 """`python -m loadtests.growth`: catalogues of a thousand items to a million, and more workers."""
 
 import json
-import os
 import sys
 import tempfile
 from dataclasses import asdict
@@ -10,10 +9,10 @@ from pathlib import Path
 import click
 from rich.progress import track
 
-from loadtests.bench.measure import OTHERS_CORE, Load
+from loadtests.bench.measure import Load
+from loadtests.command import run, warn_of_one_core
 from loadtests.growth.size import measure_size
 from loadtests.growth.table import plot, scaling, table
-from loadtests.run import LoadTestError
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 
@@ -58,13 +57,5 @@ def main(
 
 
 if __name__ == "__main__":
-    if OTHERS_CORE not in os.sched_getaffinity(0):
-        click.echo("only one core: server and load share it, so only CPU-ms means much", err=True)
-    try:
-        main.main(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        raise SystemExit(2) from None
-    except LoadTestError as error:
-        click.echo(f"error: {error}", err=True)
-        raise SystemExit(2) from None
+    warn_of_one_core()
+    run(main)

@@ -11,7 +11,7 @@ from features.embedded import EmbeddedValkey
 from loadtests.bench.contender import SERVER_CORE, Contender, cuvee
 from loadtests.bench.generator import Answer
 from loadtests.bench.measure import OTHERS_CORE, Figures, Load, confined, measure
-from loadtests.bench.shop import fill, promote, shop_parts, shopper_ids
+from loadtests.bench.shop import fill, promote, shop_parts, write_bodies
 from loadtests.faults.asker import Asker
 from loadtests.faults.rig import Rig
 from loadtests.run import LoadTestError
@@ -105,8 +105,7 @@ async def _promotions(
     """
     rig = Rig(home, {"CUVEE_CACHE_TTL_S": "0"})
     bodies = folder / "bodies.txt"
-    users = shopper_ids(0, SHOPPERS)
-    bodies.write_text("".join(f'{{"user_id":"{user}","k":10}}\n' for user in users))
+    write_bodies(bodies, 0, SHOPPERS)
     took: list[float] = []
     told: list[Answer] = []
     async with rig.running():

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loadtests.growth.size import Size
+from loadtests.picture import picture
 
 HEAD = (
     "| items | candidates from | recall@100 | workers | CPU-ms | requests/s | p50 | p99 ms"
@@ -29,28 +30,18 @@ def scaling(sizes: Sequence[Size]) -> str:
 
 def plot(sizes: Sequence[Size], path: Path) -> None:
     """Draw processor time and memory over the number of items into `path`."""
-    import matplotlib as mpl  # noqa: PLC0415 (half a second, and only where asked for)
-
-    mpl.use("Agg")
-    mpl.rcParams["svg.hashsalt"] = "cuvee"  # the same figures, the same file
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
-    figure, axes = plt.subplots(1, 3, figsize=(10, 3))
-    items = [size.items for size in sizes]
-    for workers in sizes[0].by_workers:
-        told = [size.by_workers[workers] for size in sizes]
-        name = f"{workers} worker{'s' if workers > 1 else ''}"
-        axes[0].plot(items, [each.cpu_ms for each in told], "o-", label=name)
-        axes[1].plot(items, [each.rss_mb for each in told], "o-", label=name)
-    axes[2].plot(items, [size.load_s for size in sizes], "o-", label="verify, open, warm")
-    titles = ("CPU-ms a request", "memory of all processes, MB", "seconds to load")
-    for axis, title in zip(axes, titles, strict=True):
-        axis.set(xscale="log", title=title, xlabel="items", ylim=(0, None))
-        axis.legend(frameon=False)
-        axis.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
+    with picture(path, 3, (10, 3)) as axes:
+        items = [size.items for size in sizes]
+        for workers in sizes[0].by_workers:
+            told = [size.by_workers[workers] for size in sizes]
+            name = f"{workers} worker{'s' if workers > 1 else ''}"
+            axes[0].plot(items, [each.cpu_ms for each in told], "o-", label=name)
+            axes[1].plot(items, [each.rss_mb for each in told], "o-", label=name)
+        axes[2].plot(items, [size.load_s for size in sizes], "o-", label="verify, open, warm")
+        titles = ("CPU-ms a request", "memory of all processes, MB", "seconds to load")
+        for axis, title in zip(axes, titles, strict=True):
+            axis.set(xscale="log", title=title, xlabel="items", ylim=(0, None))
+            axis.legend(frameon=False)
 
 
 def _rows(size: Size) -> list[str]:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from loadtests.bench.measure import OTHERS_CORE, pinned
 from loadtests.bench.shop import TREES
-from loadtests.run import LoadTestError
+from loadtests.command import run
 from loadtests.soak.journal import Journal
 from loadtests.soak.plot import plot
 from loadtests.soak.soak import Plan, soak
@@ -110,13 +110,7 @@ def _progress(steps: int, done: int) -> Iterator[Callable[[Step], None]]:
 
 if __name__ == "__main__":
     try:
-        main.main(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        raise SystemExit(2) from None
-    except LoadTestError as error:
-        click.echo(f"error: {error}", err=True)
-        raise SystemExit(2) from None
+        run(main)
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped; the same call goes on after the last whole step", err=True)
         raise SystemExit(128 + signal.SIGINT) from None

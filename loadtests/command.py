@@ -1,0 +1,27 @@
+"""What all benchmarks' command lines have alike."""
+
+import os
+
+import click
+
+from loadtests.bench.contender import SERVER_CORE
+from loadtests.bench.measure import OTHERS_CORE
+from loadtests.run import LoadTestError
+
+
+def run(command: click.Command) -> None:
+    """Run `command`; what was asked wrongly, or could not be carried out, is one line and 2."""
+    try:
+        command.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(2) from None
+    except LoadTestError as error:
+        click.echo(f"error: {error}", err=True)
+        raise SystemExit(2) from None
+
+
+def warn_of_one_core() -> None:
+    """Say so where server and load cannot have a core each."""
+    if not {SERVER_CORE, OTHERS_CORE} <= os.sched_getaffinity(0):
+        click.echo("only one core: server and load share it, so only CPU-ms means much", err=True)
