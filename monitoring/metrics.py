@@ -91,7 +91,7 @@ class Metrics:
     def _make_request_metrics(self) -> None:
         duration = Histogram(
             "cuvee_request_duration_seconds",
-            "Time from the parsed head of a request to its response, by route and ladder rung.",
+            "Time from a request being here to its response, by route and ladder rung.",
             ("route", "source"),
             buckets=LATENCY_BUCKETS_S,
             registry=self._registry,

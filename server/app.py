@@ -28,6 +28,7 @@ from server.loop_lag import watch_loop_lag
 from server.reader import Reader
 from server.recommender import Recommender
 from server.routes import add_routes
+from server.serving import Serving
 from server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -51,13 +52,15 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
     app[keys.COLLECTORS] = collectors
     app[keys.METRICS] = metrics
     app[keys.ACCESS_LOG] = AccessLog(settings.access_log_share)
+    app[keys.MONITOR] = RealTimeMonitor(settings.home / "run" / "window", on_alert=_tell)
     app[keys.REGISTRY] = Registry(settings.home)
     app[keys.MODELS] = CurrentModel(app[keys.REGISTRY], metrics)
     app[keys.LAST_KNOWN] = LastKnown()
     app[keys.DRAIN] = asyncio.Event()
+    app[keys.SERVING] = Serving(app)
     app[keys.STORE] = store or _store(settings)
     add_routes(app)
-    app.cleanup_ctx.extend((_monitor, _store_closed, _recommender, _model, _loop_watched))
+    app.cleanup_ctx.extend((_monitor_closed, _store_closed, _recommender, _model, _loop_watched))
     return app
 
 
@@ -65,11 +68,9 @@ def _store(settings: Settings) -> OnlineStore:
     return NullStore() if settings.redis_url is None else ValkeyStore(settings.redis_url)
 
 
-async def _monitor(app: web.Application) -> AsyncIterator[None]:
-    monitor = RealTimeMonitor(app[keys.SETTINGS].home / "run" / "window", on_alert=_tell)
-    app[keys.MONITOR] = monitor
+async def _monitor_closed(app: web.Application) -> AsyncIterator[None]:
     yield
-    monitor.close()
+    app[keys.MONITOR].close()
 
 
 def _tell(alert: Alert) -> None:

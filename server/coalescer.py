@@ -6,6 +6,7 @@
 What arrives while the allowed batches are under way becomes the next batch. Every waiter has
 its own deadline; one that gives up or goes away takes nothing from the others. One timer serves
 all of them: it is set for the earliest deadline, and most often finds nobody waiting any more.
+A batch that nobody waits for any more, because it is late, may be left to end by itself.
 """
 
 import asyncio
@@ -13,11 +14,12 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+Waiting: TypeAlias = tuple[Item, asyncio.Future[Result]]
 
 _TIMER_STEP_S = 1e-3
 """uvloop's timers know whole milliseconds: a deadline so near has come."""
@@ -41,14 +43,23 @@ class Coalescer(Generic[Item, Result]):
         max_batch: int,
         max_running: int,
         max_waiting: int,
+        max_late: int = 0,
+        on_late: Callable[[], None] = lambda: None,
     ) -> None:
-        """Bound a batch's size, the batches under way at once, and the items waiting for one."""
+        """Bound a batch's size, the batches under way at once, and the items waiting for one.
+
+        Up to `max_late` batches that are late for all who waited do not count as under way;
+        `on_late` hears of each.
+        """
         self._run = run
         self._max_batch = max_batch
         self._max_running = max_running
         self._max_waiting = max_waiting
-        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
-        self._running: set[asyncio.Task[None]] = set()
+        self._max_late = max_late
+        self._on_late = on_late
+        self._waiting: deque[Waiting[Item, Result]] = deque()
+        self._running: dict[asyncio.Task[None], list[Waiting[Item, Result]]] = {}
+        self._late: set[asyncio.Task[None]] = set()
         self._scheduled = False
         self._deadlines: dict[asyncio.Future[Result], float] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -79,9 +90,12 @@ class Coalescer(Generic[Item, Result]):
             del future
 
     async def close(self) -> None:
-        """Wait for the calls under way; new submissions are the caller's to stop."""
+        """Wait for the calls under way, end late ones; new submissions are the caller's to stop."""
         while self._running:
             await asyncio.wait(self._running)
+        for task in self._late:
+            task.cancel()
+        await asyncio.gather(*self._late, return_exceptions=True)
         if self._timer is not None:
             self._timer.cancel()
 
@@ -98,9 +112,20 @@ class Coalescer(Generic[Item, Result]):
         for future, deadline in self._deadlines.items():
             if deadline <= now and not future.done():
                 future.set_exception(TimeoutError())
+        self._leave_late(loop)
         left = [at for future, at in self._deadlines.items() if not future.done()]
         if left:
             self._set_timer(loop, min(left))
+
+    def _leave_late(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Make room for others where nobody waits for what is under way."""
+        for task, batch in list(self._running.items()):
+            if len(self._late) < self._max_late and all(future.done() for _, future in batch):
+                del self._running[task]
+                self._late.add(task)
+                self._on_late()
+        if self._waiting:
+            self._schedule(loop)
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._scheduled and len(self._running) < self._max_running:
@@ -111,18 +136,18 @@ class Coalescer(Generic[Item, Result]):
         self._scheduled = False
         while len(self._running) < self._max_running and (batch := self._take()):
             task = loop.create_task(self._call(batch))
-            self._running.add(task)
+            self._running[task] = batch
             task.add_done_callback(self._finished)
 
-    def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
-        batch: list[tuple[Item, asyncio.Future[Result]]] = []
+    def _take(self) -> list[Waiting[Item, Result]]:
+        batch: list[Waiting[Item, Result]] = []
         while self._waiting and len(batch) < self._max_batch:
             item, future = self._waiting.popleft()
             if not future.done():
                 batch.append((item, future))
         return batch
 
-    async def _call(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+    async def _call(self, batch: list[Waiting[Item, Result]]) -> None:
         results = await self._results([item for item, _ in batch])
         for (_, future), result in zip(batch, results, strict=True):
             _settle(future, result)
@@ -134,7 +159,8 @@ class Coalescer(Generic[Item, Result]):
             return [error] * len(items)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+        self._running.pop(task, None)
+        self._late.discard(task)
         if self._waiting:
             self._schedule(task.get_loop())
 

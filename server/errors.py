@@ -146,7 +146,7 @@ def problem_response(error: ServiceError, request_id: str) -> Response:
         error.status, error.title, error.detail, request_id, error.errors, error.headers()
     )
     if error.ends_connection:
-        response.force_close()
+        response.ends_connection = True
     return response
 
 

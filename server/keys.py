@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from monitoring.metrics import Metrics
     from monitoring.realtime import RealTimeMonitor
     from server.access_log import AccessLog
-    from server.answer import Answer
     from server.current_model import CurrentModel
     from server.last_known import LastKnown
     from server.recommender import Recommender
+    from server.serving import Serving
     from server.settings import Settings
 
 DRAIN = web.AppKey("drain", asyncio.Event)
@@ -33,11 +33,9 @@ MODELS: web.AppKey["CurrentModel"] = web.AppKey("models")
 MONITOR: web.AppKey["RealTimeMonitor"] = web.AppKey("monitor")
 RECOMMENDER: web.AppKey["Recommender"] = web.AppKey("recommender")
 REGISTRY: web.AppKey["Registry"] = web.AppKey("registry")
+SERVING: web.AppKey["Serving"] = web.AppKey("serving")
 SETTINGS: web.AppKey["Settings"] = web.AppKey("settings")
 STORE: web.AppKey["OnlineStore"] = web.AppKey("store")
 
-ANSWER: web.RequestKey["Answer"] = web.RequestKey("answer")
-"""Which rung of the ladder answered the request, for the metrics."""
-
 STARTED = web.RequestKey("started", float)
-"""When the request came in, on the event loop's clock."""
+"""When the request came in, by `time.monotonic`."""

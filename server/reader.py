@@ -6,7 +6,6 @@ A read that is late is left to end by itself: cancelling it would cost its conne
 breaker counts round trips, not shoppers, so that one hiccup under load does not open it.
 """
 
-import asyncio
 from collections.abc import Sequence
 from time import monotonic
 
@@ -19,7 +18,9 @@ from server.coalescer import Coalescer, SaturatedError
 from server.deadline import Deadline
 
 _MAX_BATCH = 64
-_MAX_RUNNING = 4
+_MAX_RUNNING = 1
+"""A read takes a round trip; what comes meanwhile shares the next, and then one model run."""
+
 _MAX_WAITING = 1_024
 _MAX_LATE = 16
 
@@ -36,12 +37,13 @@ class Reader:
         self._metrics = metrics
         self._budget_s = budget_s
         self._why_open = Reason.FEATURE_ERROR
-        self._late: set[asyncio.Task[list[ShopperRead]]] = set()
         self._reads: Coalescer[ShopperQuery, ShopperRead] = Coalescer(
             self._round_trip,
             max_batch=_MAX_BATCH,
             max_running=_MAX_RUNNING,
             max_waiting=_MAX_WAITING,
+            max_late=_MAX_LATE,
+            on_late=self._failed,
         )
 
     async def read(self, query: ShopperQuery, deadline: Deadline) -> ShopperRead | Reason:
@@ -60,38 +62,22 @@ class Reader:
     async def close(self) -> None:
         """End the reads under way."""
         await self._reads.close()
-        for task in self._late:
-            task.cancel()
-        await asyncio.gather(*self._late, return_exceptions=True)
 
     async def _round_trip(self, queries: Sequence[ShopperQuery]) -> Sequence[ShopperRead]:
-        if len(self._late) >= _MAX_LATE:
-            raise self._failed(StoreTimeoutError(f"{_MAX_LATE} reads are late already"))
-        task = asyncio.ensure_future(self._store.read(queries))
-        done, _ = await asyncio.wait((task,), timeout=self._budget_s)
-        if not done:
-            self._late.add(task)
-            task.add_done_callback(self._arrived)
-            raise self._failed(StoreTimeoutError("the online store is late"))
+        started = monotonic()
         try:
-            reads = task.result()
+            reads = await self._store.read(queries)
         except StoreError as error:
-            raise self._failed(error) from None
-        finally:
-            del task, done  # an error knows this frame, and the task the error
-        self._breaker.succeeded()
-        self._metrics.breaker(self._breaker.state)
+            if monotonic() - started < self._budget_s:  # else it was counted when it was left
+                self._failed(isinstance(error, StoreTimeoutError))
+            raise
+        if monotonic() - started < self._budget_s:
+            self._breaker.succeeded()
+            self._metrics.breaker(self._breaker.state)
         return reads
 
-    def _failed(self, error: StoreError) -> StoreError:
-        late = isinstance(error, StoreTimeoutError)
-        self._why_open = Reason.FEATURE_TIMEOUT if late else Reason.FEATURE_ERROR
-        self._metrics.error(ErrorKind.STORE_TIMEOUT if late else ErrorKind.STORE)
+    def _failed(self, is_late: bool = True) -> None:
+        self._why_open = Reason.FEATURE_TIMEOUT if is_late else Reason.FEATURE_ERROR
+        self._metrics.error(ErrorKind.STORE_TIMEOUT if is_late else ErrorKind.STORE)
         self._breaker.failed()
         self._metrics.breaker(self._breaker.state)
-        return error
-
-    def _arrived(self, task: "asyncio.Task[list[ShopperRead]]") -> None:
-        self._late.discard(task)
-        if not task.cancelled():
-            task.exception()  # retrieved, so that it is not told as forgotten

@@ -1,4 +1,4 @@
-"""The answer to a request, whole: its head is put together here and leaves with the body.
+"""The answer to a request as a value: every byte of it is known, its head leaves with its body.
 
 aiohttp's own response keeps a dictionary of headers for every answer and writes it out again,
 which costs more than all else that it does for a request. Most of a head is known beforehand.
@@ -11,21 +11,26 @@ from http import HTTPStatus
 from time import time
 from typing import Final, TypeAlias
 
-from aiohttp import HttpVersion11, web
-from aiohttp.abc import AbstractStreamWriter
+from aiohttp import web
+
+from server.answer import Answer
 
 JSON: Final = "application/json"
 
-_WHOLE = b"%bContent-Length: %d\r\nX-Request-Id: %b\r\n%b\r\n%b"
+CLOSE: Final = b"Connection: close\r\n"
+KEEP_ALIVE: Final = b"Connection: keep-alive\r\n"
+
+_WHOLE = b"%b%bContent-Length: %d\r\nX-Request-Id: %b\r\n%b\r\n%b"
 NO_HEADERS: Mapping[str, str] = {}
 
 
-class Response(web.StreamResponse):
-    """An answer of which every byte is known; it is written at once.
+class Response:
+    """What a handler answers; `answer` is what it holds of a shopper's list, for who counts.
 
-    `request_id` goes out as `X-Request-Id`. What `headers` hold is this program's own: it is
-    written as it is.
+    What `headers` hold is this program's own: it is written as it is.
     """
+
+    __slots__ = ("answer", "body", "content_type", "ends_connection", "headers", "status")
 
     def __init__(
         self,
@@ -33,53 +38,31 @@ class Response(web.StreamResponse):
         status: int = 200,
         content_type: str = JSON,
         headers: Mapping[str, str] = NO_HEADERS,
+        answer: Answer | None = None,
     ) -> None:
         """Answer with `body`."""
-        super().__init__(status=status)
-        self.request_id = ""
-        self._content = body
-        self._type = content_type
-        self._further = headers
-        self._stays = True
+        self.body = body
+        self.status = status
+        self.content_type = content_type
+        self.headers = headers
+        self.answer = answer
+        self.ends_connection = False
 
-    @property
-    def keep_alive(self) -> bool:
-        """Tell whether the connection is kept for another request."""
-        return self._stays
-
-    def force_close(self) -> None:
-        """Let the connection end with this answer."""
-        self._stays = False
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Write head and body; raise `ConnectionError` where the client has gone."""
-        transport = request.transport
-        if transport is None or transport.is_closing():
-            raise ConnectionResetError
-        self._stays = self._stays and request.keep_alive
-        transport.write(
-            _WHOLE
-            % (
-                _known(self.status, self._type, int(time())),
-                len(self._content),
-                self.request_id.encode(),
-                self._more(request),
-                b"" if request.method == "HEAD" else self._content,
-            )
+    def encode(self, request_id: str, connection: bytes = b"", *, has_body: bool = True) -> bytes:
+        """Return what is sent: `request_id` and the line `connection` are part of the head."""
+        further = (
+            "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()]).encode()
+            if self.headers
+            else b""
         )
-        await request.writer.drain()
-        return None
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Add nothing: `prepare` wrote it all."""
-
-    def _more(self, request: web.BaseRequest) -> bytes:
-        lines = "".join(f"{name}: {value}\r\n" for name, value in self._further.items())
-        if not self._stays:
-            lines += "Connection: close\r\n"
-        elif request.version < HttpVersion11:
-            lines += "Connection: keep-alive\r\n"
-        return lines.encode()
+        return _WHOLE % (
+            _known(self.status, self.content_type, int(time())),
+            further,
+            len(self.body),
+            request_id.encode(),
+            connection,
+            self.body if has_body else b"",
+        )
 
 
 @lru_cache(64)

@@ -8,7 +8,7 @@ from monitoring.labels import Route
 from server.errors import MethodError, NotFoundError
 from server.handlers import docs, events, health, items, models, recommendations, users
 from server.response import Handler, Response
-from server.serving import serving
+from server.routed import routed
 
 ROUTES: tuple[tuple[str, str, Handler, Route], ...] = (
     ("POST", "/v1/recommendations", recommendations.recommend, Route.RECOMMENDATIONS),
@@ -35,10 +35,10 @@ def add_routes(app: web.Application) -> None:
     for path, routes in groupby(ROUTES, lambda route: route[1]):
         methods = []
         for method, _, handler, label in routes:
-            router.add_route(method, path, serving(handler, label, app))
+            router.add_route(method, path, routed(handler, label))
             methods.append(method)
-        router.add_route("*", path, serving(_no_method(methods), Route.UNMATCHED, app))
-    router.add_route("*", "/{anything:.*}", serving(_nothing_there, Route.UNMATCHED, app))
+        router.add_route("*", path, routed(_no_method(methods), Route.UNMATCHED))
+    router.add_route("*", "/{anything:.*}", routed(_nothing_there, Route.UNMATCHED))
 
 
 def _no_method(allowed: list[str]) -> Handler:

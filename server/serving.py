@@ -1,12 +1,13 @@
-"""Around every handler: request ids, errors as problem documents, and what is counted.
+"""Around every answer: errors as problem documents, and what is counted and logged.
 
-Each route's handler is wrapped once, with its label: aiohttp would look for middlewares, and we
-for the label, at every request.
+lane    ─ a plain request for a list ──┐
+aiohttp ─ any other request ─ handler ─┴─ Serving.respond ─ Response
 """
 
 import logging
+from collections.abc import Awaitable
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import web
 
@@ -14,7 +15,7 @@ from monitoring.labels import ErrorKind, Route, Source
 from server import keys
 from server.errors import ServiceError, problem, problem_response
 from server.new_id import new_id
-from server.response import Handler, Response
+from server.response import Response
 
 log = logging.getLogger(__name__)
 
@@ -22,57 +23,73 @@ REQUEST_ID_HEADER: Final = "X-Request-Id"
 _MAX_REQUEST_ID = 128
 
 
-def serving(handler: Handler, route: Route, app: web.Application) -> Handler:
-    """Return what answers a request of `app` with `handler`, whatever happens inside."""
-    metrics, drain, access_log = app[keys.METRICS], app[keys.DRAIN], app[keys.ACCESS_LOG]
+class Asked(NamedTuple):
+    """A request as it is counted; `started` is when it was here, `what` method and path."""
 
-    async def serve(request: web.Request) -> Response:
-        started = request[keys.STARTED] = monotonic()
-        request_id = request_id_of(request)
+    route: Route
+    started: float
+    request_id: str
+    what: str
+
+
+class Serving:
+    """Answers requests of an application, whatever happens inside."""
+
+    def __init__(self, app: web.Application) -> None:
+        """Count in the application's metrics, monitor and log."""
+        self._metrics = app[keys.METRICS]
+        self._monitor = app[keys.MONITOR]
+        self._access_log = app[keys.ACCESS_LOG]
+        self._drain = app[keys.DRAIN]
+
+    async def respond(self, asked: Asked, answering: Awaitable[Response]) -> Response:
+        """Return what `answering` does, a problem document where it raises."""
+        metrics = self._metrics
         metrics.inflight_inc()
         try:
-            response = await handler(request)
+            response = await answering
         except Exception as error:  # noqa: BLE001 - told apart there
-            response = _refused(error, request, request_id)
+            response = self._refused(error, asked)
         finally:
             metrics.inflight_dec()
-        response.request_id = request_id
-        if drain.is_set():
-            response.force_close()  # the client's next request should go to another process
-        seconds = monotonic() - started
-        answer = request.get(keys.ANSWER)
-        metrics.request(route, answer and answer.source, response.status, seconds)
-        access_log.note(route, response.status, seconds, request_id, answer)
-        if request.transport is None or request.transport.is_closing():
-            metrics.client_gone()
+        if self._drain.is_set():
+            response.ends_connection = True  # the next request should go to another process
+        self._count(asked, response, monotonic() - asked.started)
+        return response
+
+    def gone(self) -> None:
+        """Count a request whose client hung up before its answer."""
+        self._metrics.client_gone()
+
+    def _count(self, asked: Asked, response: Response, seconds: float) -> None:
+        route, _, request_id, _ = asked
+        status, answer = response.status, response.answer
+        self._metrics.request(route, answer and answer.source, status, seconds)
+        self._access_log.note(route, status, seconds, request_id, answer)
         if route is Route.RECOMMENDATIONS:
-            app[keys.MONITOR].record(
+            self._monitor.record(
                 seconds,
                 cache_hit=answer is not None and answer.source is Source.CACHE,
                 fallback=answer is not None and answer.reason is not None,
-                error=response.status >= web.HTTPInternalServerError.status_code,
+                error=status >= web.HTTPInternalServerError.status_code,
                 request_id=request_id,
             )
-        return response
 
-    return serve
+    def _refused(self, error: Exception, asked: Asked) -> Response:
+        request_id, what = asked.request_id, asked.what
+        if isinstance(error, ServiceError):
+            return problem_response(error, request_id)
+        if isinstance(error, web.HTTPException):
+            detail = f"{what}: {error.reason}, see /docs"
+            return problem(error.status, error.reason, detail, request_id)
+        log.error("request %s to %s failed", request_id, what, exc_info=error)
+        self._metrics.error(ErrorKind.INTERNAL)
+        detail = "an error inside the service; the request id finds it in the log"
+        return problem(500, "Internal error", detail, request_id)
 
 
-def request_id_of(request: web.Request) -> str:
+def request_id(told: str | None) -> str:
     """Return the client's id if it is short and printable ASCII, else a new one."""
-    told = request.headers.get(REQUEST_ID_HEADER)
     if told and len(told) <= _MAX_REQUEST_ID and told.isascii() and told.isprintable():
         return told
     return new_id()
-
-
-def _refused(error: Exception, request: web.Request, request_id: str) -> Response:
-    if isinstance(error, ServiceError):
-        return problem_response(error, request_id)
-    if isinstance(error, web.HTTPException):
-        detail = f"{request.method} {request.path[:200]}: {error.reason}, see /docs"
-        return problem(error.status, error.reason, detail, request_id)
-    log.error("request %s to %s failed", request_id, request.path[:200], exc_info=error)
-    request.app[keys.METRICS].error(ErrorKind.INTERNAL)
-    detail = "an error inside the service; the request id finds it in the log"
-    return problem(500, "Internal error", detail, request_id)

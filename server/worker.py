@@ -23,6 +23,7 @@ from gunicorn.workers.base import Worker
 
 from features.errors import InputError
 from server import keys
+from server.door import Door
 from server.log import Log
 from server.master import UNUSABLE
 
@@ -96,12 +97,13 @@ class ServiceWorker(Worker):  # type: ignore[misc] # gunicorn has no types
         try:
             await runner.setup()
             _listen_to_signals(stop, now)
-            for listener in self.sockets:
-                await web.SockSite(runner, listener.sock, backlog=self.cfg.backlog).start()
-            if self.age == 1:
-                self.app.announce(app)
-            await stop.wait()
-            await self._drain(app, now)
+            async with Door(runner, KEEPALIVE_S, IN_FLIGHT_S) as door:
+                for listener in self.sockets:
+                    await door.open(listener.sock, self.cfg.backlog)
+                if self.age == 1:
+                    self.app.announce(app)
+                await stop.wait()
+                await self._drain(app, now)
         finally:
             await runner.cleanup()
             beat.cancel()

@@ -13,15 +13,26 @@ from server.query import parse_query
 from server.response import Response
 
 
+class Recommend:
+    """Answers bodies, whichever way they came in."""
+
+    def __init__(self, app: web.Application) -> None:
+        """Answer for an application that runs."""
+        self._deadline_s = app[keys.SETTINGS].deadline_s
+        self._recommender = app[keys.RECOMMENDER]
+        self._metrics = app[keys.METRICS]
+
+    async def __call__(self, body: bytes, started: float) -> Response:
+        """Answer with a list, before the deadline that began when the request `started`."""
+        query = parse_query(body)
+        answer = await self._recommender.recommend(query, Deadline(started + self._deadline_s))
+        answered = monotonic()
+        told = encode_answer(answer, query.user_id, answered - started)
+        self._metrics.stage(Stage.ENCODE, monotonic() - answered)
+        return Response(told, answer=answer)
+
+
 async def recommend(request: web.Request) -> Response:
-    """Answer with a list, before the deadline that began when the request came in."""
-    query = parse_query(await read_body(request))
-    app = request.app
-    started = request[keys.STARTED]
-    deadline = Deadline(started + app[keys.SETTINGS].deadline_s)
-    answer = await app[keys.RECOMMENDER].recommend(query, deadline)
-    request[keys.ANSWER] = answer
-    answered = monotonic()
-    body = encode_answer(answer, query.user_id, answered - started)
-    app[keys.METRICS].stage(Stage.ENCODE, monotonic() - answered)
-    return Response(body)
+    """Answer a request that aiohttp read."""
+    body = await read_body(request)
+    return await Recommend(request.app)(body, request[keys.STARTED])

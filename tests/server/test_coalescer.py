@@ -5,6 +5,7 @@ import gc
 import weakref
 from collections.abc import Iterator, Sequence
 from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ class Doubler:
         return [ValueError(str(item)) if item < 0 else 2 * item for item in items]
 
 
-def make(run: Doubler, **bounds: int) -> Coalescer[int, int]:
+def make(run: Doubler, **bounds: Any) -> Coalescer[int, int]:
     """Return a coalescer over `run`."""
     return Coalescer(run, **{"max_batch": 8, "max_running": 1, "max_waiting": 64, **bounds})
 
@@ -202,3 +203,46 @@ async def test_an_error_holds_nothing(number: int, seconds: float, broken: bool)
     told = await ask()
     await coalescer.close()
     assert told() is None
+
+
+async def test_a_late_batch_makes_room() -> None:
+    """Once nobody waits for it the next may run, and whoever keeps count hears of it once."""
+    run, heard = Doubler(), []
+    run.gate.clear()
+    coalescer = make(run, max_late=1, on_late=lambda: heard.append(1))
+    for item in (1, 2):
+        with pytest.raises(TimeoutError):
+            await coalescer.submit(item, monotonic() + 0.02)
+    assert run.batches == [[1], [2]]
+    assert heard == [1]
+    with pytest.raises(TimeoutError):  # a second late one has no place: nothing runs beside it
+        await coalescer.submit(3, monotonic() + 0.02)
+    assert run.batches == [[1], [2]]
+    run.gate.set()
+    assert await coalescer.submit(4, soon()) == 8
+    await coalescer.close()
+
+
+async def test_a_batch_that_is_late_for_some_is_not_left() -> None:
+    """Others still wait for it."""
+    run = Doubler()
+    run.gate.clear()
+    coalescer = make(run, max_late=1)
+    patient = asyncio.ensure_future(coalescer.submit(1, soon()))
+    with pytest.raises(TimeoutError):
+        await coalescer.submit(2, monotonic() + 0.02)
+    later = asyncio.ensure_future(coalescer.submit(3, soon()))
+    await asyncio.sleep(0.02)
+    assert run.batches == [[1, 2]]
+    run.gate.set()
+    assert [await patient, await later] == [2, 6]
+
+
+async def test_closing_ends_what_is_late() -> None:
+    """It would never end by itself."""
+    run = Doubler()
+    run.gate.clear()
+    coalescer = make(run, max_late=1)
+    with pytest.raises(TimeoutError):
+        await coalescer.submit(1, monotonic() + 0.02)
+    await asyncio.wait_for(coalescer.close(), 10)

@@ -1,5 +1,6 @@
 """A whole service in this process: a real bundle, a real store, HTTP over a socket."""
 
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -7,18 +8,40 @@ from uuid import uuid4
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient
+from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
 from features.online import OnlineStore
 from models.bundle import write_bundle
 from models.registry import Registry
 from server.app import build_app
+from server.door import Door
 from server.settings import Settings
 from tests.support.bundles import small_parts
 
 ADMIN = {"Authorization": "Bearer secret"}
 Client = TestClient[web.Request, web.Application]
 Start = Callable[..., Awaitable[Client]]
+
+
+class ServiceServer(TestServer):
+    """A server whose clients come in by the door."""
+
+    async def start_server(self, *arguments: Any, **options: Any) -> None:
+        """Listen beside aiohttp's own port, and be known by ours."""
+        await super().start_server(*arguments, **options)
+        assert isinstance(self.runner, web.AppRunner)
+        self.door = await Door(self.runner, keep_alive_s=75, in_flight_s=5).__aenter__()
+        listener = socket.create_server((self.host, 0))
+        self.port = listener.getsockname()[1]
+        self._root = URL.build(scheme=self.scheme, host=self.host, port=self.port)
+        await self.door.open(listener, backlog=128)
+
+    async def close(self) -> None:
+        """Close the door before what lies behind it."""
+        if not self.closed:
+            await self.door.__aexit__(None, None, None)
+        await super().close()
 
 
 @pytest.fixture
@@ -43,9 +66,8 @@ def start(home: Path, redis_url: str, aiohttp_client: Any) -> Start:
             "CUVEE_FEATURE_TIMEOUT_MS": "2000",
             **variables,
         }
-        client: Client = await aiohttp_client(
-            build_app(Settings.from_environment(environment), store=store)
-        )
+        app = build_app(Settings.from_environment(environment), store=store)
+        client: Client = await aiohttp_client(ServiceServer(app))
         return client
 
     return started

@@ -6,8 +6,16 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
+from monitoring.labels import Route
+from monitoring.metrics import Metrics
+from monitoring.realtime import RealTimeMonitor
+from server import keys
+from server.access_log import AccessLog
 from server.response import Response
+from server.routed import routed
+from server.serving import Serving
 
 
 @pytest.fixture
@@ -16,17 +24,20 @@ async def port() -> AsyncIterator[int]:
 
     async def answer(request: web.Request) -> Response:
         response = Response(b'{"a":1}', 201, headers={"Allow": "GET"})
-        response.request_id = request.query.get("id", "")
-        if "last" in request.query:
-            response.force_close()
+        response.ends_connection = "last" in request.query
         return response
 
     async def large(_: web.Request) -> Response:
         return Response(b"x" * 3_000_000, content_type="text/plain")
 
     app = web.Application()
-    app.router.add_route("*", "/", answer)
-    app.router.add_get("/large", large)
+    app[keys.METRICS] = Metrics(CollectorRegistry())
+    app[keys.MONITOR] = RealTimeMonitor(None)
+    app[keys.ACCESS_LOG] = AccessLog(0)
+    app[keys.DRAIN] = asyncio.Event()
+    app[keys.SERVING] = Serving(app)
+    app.router.add_route("*", "/", routed(answer, Route.HEALTH))
+    app.router.add_get("/large", routed(large, Route.HEALTH))
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -48,7 +59,9 @@ async def exchange(port: int, sent: str) -> tuple[bytes, dict[str, str], bytes]:
 
 async def test_head_and_body(port: int) -> None:
     """Status, date, type, length, request id and what else is told; then the body, whole."""
-    status, headers, body = await exchange(port, "GET /?id=abc&last HTTP/1.1\nHost: x\n\n")
+    status, headers, body = await exchange(
+        port, "GET /?last HTTP/1.1\nHost: x\nX-Request-Id: abc\n\n"
+    )
     assert status == b"HTTP/1.1 201 Created"
     assert parsedate_to_datetime(headers.pop("Date")).year >= 2024
     assert headers == {
@@ -64,7 +77,8 @@ async def test_head_and_body(port: int) -> None:
 
 async def test_a_kept_connection_takes_the_next_request(port: int) -> None:
     """Two requests sent at once are answered in order, and only the last ends the connection."""
-    one, last = "GET /?id=1 HTTP/1.1\nHost: x\n\n", "GET /?id=2&last HTTP/1.1\nHost: x\n\n"
+    one = "GET / HTTP/1.1\nHost: x\nX-Request-Id: 1\n\n"
+    last = "GET /?last HTTP/1.1\nHost: x\nX-Request-Id: 2\n\n"
     _, headers, rest = await exchange(port, one + last)
     assert headers["X-Request-Id"] == "1"
     assert "Connection" not in headers
