@@ -1,6 +1,7 @@
 """`python -m features consume`: carry the event stream into the offline store, or mend the rings.
 
     claim what a dead consumer had ─┐
+    read what got lost on the way  ─┤
     read until full or waited long ─┴─ take ─ acknowledge ─ trim ─ again
 
 An entry is acknowledged once it is safely taken, and taking it twice is the same as once: a
@@ -77,6 +78,8 @@ class Consumer:
         self._in_hand = Delivery()
         self._joined = False
         self._failing = False
+        self._may_miss = False
+        """An answer of the stream did not arrive: what it held counts as sent to us."""
 
     async def run(self) -> None:
         """Consume; return once `stop` is set and the batch in hand was tried."""
@@ -97,6 +100,9 @@ class Consumer:
         if not self._joined:
             await self._stream.join()
             self._joined = True
+        if not self._in_hand and self._may_miss:
+            self._in_hand = await self._stream.read_again(READ)
+            self._may_miss = bool(self._in_hand)
         if not self._in_hand:
             await self._take_over()
         if not self._in_hand:
@@ -154,6 +160,7 @@ class Consumer:
             log.warning("%s; nothing is lost, trying until it works", error)
         self._failing = True
         self._joined = False  # a store that comes back empty knows no groups
+        self._may_miss = True
 
     def _tell_success(self) -> None:
         if self._failing:

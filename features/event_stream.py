@@ -97,6 +97,14 @@ class EventStream:
             )
             return _delivery(told[0][1] if told else ())
 
+    async def read_again(self, count: int) -> Delivery:
+        """Return at most `count` entries that were sent to this consumer and not acknowledged."""
+        async with translated():
+            told: Any = await self._client.xreadgroup(
+                self._group, self._consumer, {keys.STREAM: "0"}, count=count
+            )
+            return _delivery(told[0][1] if told else ())
+
     async def claim(self, count: int, idle_ms: int) -> Delivery:
         """Take over at most `count` entries that another had in hand for `idle_ms`."""
         async with translated():

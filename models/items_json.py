@@ -1,10 +1,10 @@
 """Items as they stand in an answer: JSON put together from pieces made once for each item.
 
-{"item_id":"wine-7","score":  0.93  ,"reason":"similar_to:wine-4"}
-└──── head of row 7 ───────┘       └────── tail of row 4 ─────────┘
+,{"item_id":"wine-7","score":  0.93  ,"reason":"similar_to:wine-4"}
+└───── head of row 7 ───────┘       └────── tail of row 4 ─────────┘
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import orjson
 
@@ -22,37 +22,33 @@ class ItemsJson:
 
     def __init__(self, ids: Sequence[str]) -> None:
         """Write items by these ids."""
-        self._ids = ids
-        self._heads: dict[int, bytes] = {}
-        self._tails: dict[int, bytes] = {}
+        self._heads = _Pieces(lambda row: b',{"item_id":%b,"score":' % orjson.dumps(ids[row]))
+        self._tails = _Pieces(
+            lambda row: b',"reason":%b}' % orjson.dumps(REASONS.get(row) or SIMILAR_TO + ids[row])
+        )
 
     def encode(self, listed: Listed) -> bytes:
         """Return a JSON array of `item_id`, `score`, `reason`."""
         rows, scores, sources = listed
         if not rows:
             return b"[]"
-        numbers = orjson.dumps(scores)[1:-1].split(b",")
-        heads = [self._heads.get(row) or self._head(row) for row in rows]
-        tails = [self._tails.get(source) or self._tail(source) for source in sources]
-        pieces = zip(heads, numbers, tails, strict=True)
-        return b"[%b]" % b",".join([b"%b%b%b" % each for each in pieces])
-
-    def _head(self, row: int) -> bytes:
-        head = b'{"item_id":%b,"score":' % orjson.dumps(self._ids[row])
-        _keep(self._heads, row, head)
-        return head
-
-    def _tail(self, source: int) -> bytes:
-        tail = _tail(REASONS.get(source) or SIMILAR_TO + self._ids[source])
-        _keep(self._tails, source, tail)
-        return tail
+        pieces = [b""] * (3 * len(rows))
+        pieces[::3] = map(self._heads.__getitem__, rows)
+        pieces[1::3] = orjson.dumps(scores)[1:-1].split(b",")
+        pieces[2::3] = map(self._tails.__getitem__, sources)
+        return b"[%b]" % b"".join(pieces)[1:]
 
 
-def _keep(pieces: dict[int, bytes], row: int, piece: bytes) -> None:
-    if len(pieces) >= _MOST_PIECES:
-        pieces.clear()
-    pieces[row] = piece
+class _Pieces(dict[int, bytes]):
+    """Pieces by the row they are of, made where they are missing."""
 
+    def __init__(self, make: Callable[[int], bytes]) -> None:
+        super().__init__()
+        self._make = make
 
-def _tail(reason: str) -> bytes:
-    return b',"reason":%b}' % orjson.dumps(reason)
+    def __missing__(self, row: int) -> bytes:
+        piece = self._make(row)
+        if len(self) >= _MOST_PIECES:
+            self.clear()
+        self[row] = piece
+        return piece

@@ -133,13 +133,14 @@ def _reordered(ranker: Graph, chosen: Chosen, matrices: Floats) -> Chosen:
 
 
 def _listed(batch: Batch, best: Chosen, sources: Rows) -> list[Listed | None]:
-    there = (best.scores > -np.inf).sum(axis=1).tolist()
     columns = (best.rows.tolist(), best.scores.tolist(), sources.tolist())
-    listed: list[Listed | None] = []
-    for place, request in enumerate(batch.requests):
-        if batch.counts[place]:
-            end = min(request.k, there[place])
-            listed.append(Listed(*(column[place][:end] for column in columns)))
-        else:
-            listed.append(None)
-    return listed
+    asked = np.array([each.k for each in batch.requests])
+    there = np.minimum((best.scores > -np.inf).sum(axis=1), asked)
+    if there.min() == best.rows.shape[1] > 0:
+        return [Listed(*each) for each in zip(*columns, strict=True)]
+    return [
+        Listed(rows[:end], scores[:end], told[:end]) if count else None
+        for rows, scores, told, end, count in zip(
+            *columns, there.tolist(), batch.counts.tolist(), strict=True
+        )
+    ]

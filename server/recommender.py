@@ -125,7 +125,8 @@ class Recommender:
             return Reason.MODEL_ERROR
 
     def _remember(self, query: Query, model: Model, ranking: Ranking) -> Seen:
-        blocked = ranking.blocked.copy()  # a part of the batch's would keep the whole
+        # A part of the batch's array would keep the whole.
+        blocked = ranking.blocked.copy() if len(ranking.blocked) else NO_HASHES
         seen = Seen(blocked, model.segment_names[ranking.segment])
         self.last_known.remember(query.user_id, seen)
         return seen

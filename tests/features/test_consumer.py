@@ -21,7 +21,14 @@ from features import keys
 from features.archive import Archive, events_table
 from features.consumer import Consumer, Sink
 from features.embedded import EmbeddedValkey
-from features.event_stream import DEAD_LETTERS_KEPT, PAYLOAD_KEPT, EventStream, Group
+from features.errors import StoreTimeoutError
+from features.event_stream import (
+    DEAD_LETTERS_KEPT,
+    PAYLOAD_KEPT,
+    Delivery,
+    EventStream,
+    Group,
+)
 from features.events import RECORD, Event, EventType, pack_event
 from features.offline import OfflineStore
 from features.online import ShopperQuery, ShopperState
@@ -364,6 +371,36 @@ async def test_what_the_dead_had_in_hand_is_taken_over(
         await drained(raw, Group.OFFLINE)
 
     assert len(rows(offline)) == 31
+
+
+async def test_what_got_lost_on_the_way_is_read_again(
+    online_store: ValkeyStore, offline: OfflineStore, raw: Any
+) -> None:
+    """Entries whose delivery never arrived need no other consumer, and no hour of silence."""
+
+    class Lossy(EventStream):
+        loses = True
+
+        async def read(self, count: int, block_ms: int) -> Delivery:
+            told = await super().read(count, block_ms)
+            if len(told) and self.loses:
+                self.loses = False
+                raise StoreTimeoutError("the answer came too late")
+            return told
+
+    stop = asyncio.Event()
+    stream = Lossy(online_store.client, Group.OFFLINE, "c")
+    await stream.join()
+    await online_store.append(many(30))
+    sink = Archive(online_store, offline)
+    consumer = Consumer(stream, sink, stop, linger_s=0, take_over_s=3600)
+    task = asyncio.create_task(consumer.run())
+    await drained(raw, Group.OFFLINE)
+    stop.set()
+    await task
+
+    assert not stream.loses
+    assert len(rows(offline)) == 30
 
 
 async def test_consumers_with_nothing_in_hand_are_struck_off(
