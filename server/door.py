@@ -1,8 +1,10 @@
 """Where connections come in, and how they end: idle ones in time, all of them with the process."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from time import monotonic
 from types import TracebackType
 from typing import Final, Self, cast
@@ -14,7 +16,14 @@ from server.handlers.recommendations import Recommend
 from server.lane import Lane
 from server.response import Response
 
+log = logging.getLogger(__name__)
+
 SWEEP_S: Final = 5.0
+MOST_A_TURN: Final = 16
+"""Connections accepted in one turn of the loop: workers that share a listener share what comes."""
+
+NO_FILES_S: Final = 1.0
+"""How long nobody is accepted where the process has no file left for a connection."""
 
 
 class Door:
@@ -32,12 +41,14 @@ class Door:
         self._runner = runner
         self._keep_alive_s = keep_alive_s
         self._in_flight_s = in_flight_s
-        self._servers: list[asyncio.Server] = []
+        self._listeners: list[socket.socket] = []
+        self._welcoming: set[asyncio.Task[None]] = set()
 
-    async def open(self, listener: socket.socket, backlog: int) -> None:
-        """Take the connections that come to `listener`."""
-        server = await self.loop.create_server(lambda: Lane(self), sock=listener, backlog=backlog)
-        self._servers.append(server)
+    def open(self, listener: socket.socket) -> None:
+        """Take the connections that come to `listener`, until the end of both."""
+        listener.setblocking(False)
+        self._listeners.append(listener)
+        self.loop.add_reader(listener, self._accept, listener)
 
     def aiohttp(self) -> asyncio.Protocol:
         """Return a protocol of aiohttp's, for a connection that is no lane's any more."""
@@ -52,9 +63,10 @@ class Door:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         """Listen no more; end all connections, those that wait for an answer after it."""
-        for server in self._servers:
-            server.close()
         self._sweeping.cancel()
+        for listener in self._listeners:
+            self.loop.remove_reader(listener)
+            listener.close()
         under_way = [lane.task for lane in self.lanes if lane.task is not None]
         for lane in self.lanes.copy():
             if lane.task is None:
@@ -63,6 +75,30 @@ class Door:
             await asyncio.wait(under_way, timeout=self._in_flight_s)
         for lane in self.lanes.copy():
             lane.abort()
+
+    def _accept(self, listener: socket.socket) -> None:
+        """Take those who wait: the loop's own server takes one a turn, and busy turns are long."""
+        for _ in range(MOST_A_TURN):
+            try:
+                connection, _ = listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                log.warning("no connection can be accepted: %s", error)
+                self.loop.remove_reader(listener)
+                self.loop.call_later(NO_FILES_S, self._accept_again, listener)
+                return
+            task = self.loop.create_task(self._welcome(connection))
+            self._welcoming.add(task)
+            task.add_done_callback(self._welcoming.discard)
+
+    async def _welcome(self, connection: socket.socket) -> None:
+        with suppress(OSError):  # who came has gone
+            await self.loop.connect_accepted_socket(lambda: Lane(self), connection)
+
+    def _accept_again(self, listener: socket.socket) -> None:
+        if listener.fileno() >= 0:
+            self.loop.add_reader(listener, self._accept, listener)
 
     def _sweep(self) -> None:
         """Close whom we have not heard of for long, whether they sent nothing or half a request."""

@@ -99,7 +99,7 @@ class ServiceWorker(Worker):  # type: ignore[misc] # gunicorn has no types
             _listen_to_signals(stop, now)
             async with Door(runner, KEEPALIVE_S, IN_FLIGHT_S) as door:
                 for listener in self.sockets:
-                    await door.open(listener.sock, self.cfg.backlog)
+                    door.open(listener.sock)
                 if self.age == 1:
                     self.app.announce(app)
                 await stop.wait()

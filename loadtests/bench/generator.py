@@ -149,6 +149,15 @@ class OpenLoop:
         self._waiting: deque[_Asked] = deque()
         self._under_way: set[_Asked] = set()
         self._started = 0.0
+        self.began = 0.0
+        """When the first request could have left, in seconds of `time.time`."""
+
+    async def open(self, connections: int) -> None:
+        """Connect so often beforehand, as who keeps a pool: connecting is part of no latency."""
+        for _ in range(connections):
+            connection = await _connect(self._port)
+            self._opened.add(connection)
+            self._free.append(connection)
 
     async def run(self, rate: float, seconds: float) -> float:
         """Send for `seconds` and wait for what is under way; return how long it took.
@@ -156,6 +165,7 @@ class OpenLoop:
         What has no answer `PATIENCE_S` seconds later has none.
         """
         draw = random.Random(1)
+        self.began = time()
         self._started = due = perf_counter()
         while (due := due + draw.expovariate(rate)) < self._started + seconds:
             while (wait := due - perf_counter()) > 0:
@@ -264,6 +274,7 @@ def _request(path: str, body: str) -> bytes:
 @click.option("--expect", default="", help="What every answer holds.")
 @click.option("--seconds", required=True, type=float)
 @click.option("--rate", required=True, type=float, help="Requests a second.")
+@click.option("--connections", default=0, help="Open so many before the first request.")
 @click.option("--answers", type=click.Path(path_type=Path), help="Write every answer here (JSON).")
 def main(
     port: int,
@@ -272,15 +283,21 @@ def main(
     expect: str,
     seconds: float,
     rate: float,
+    connections: int,
     answers: Path | None,
 ) -> None:
     """Send requests to 127.0.0.1:PORT and print what came of them as JSON."""
     requests = [_request(path, body) for body in bodies.read_text().splitlines()]
     tally = Tally(expect.encode())
-    began = time()
-    took = uvloop.run(OpenLoop(port, requests, tally).run(rate, seconds))
+    loop = OpenLoop(port, requests, tally)
+
+    async def asked() -> float:
+        await loop.open(connections)
+        return await loop.run(rate, seconds)
+
+    took = uvloop.run(asked())
     if answers is not None:
-        answers.write_text(json.dumps({"began": began, "answers": tally.answers}))
+        answers.write_text(json.dumps({"began": loop.began, "answers": tally.answers}))
     json.dump(tally.told(took), sys.stdout)
 
 

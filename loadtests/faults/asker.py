@@ -15,11 +15,15 @@ from loadtests.run import ROOT, LoadTestError
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Asks at `rate` for `seconds` with the bodies in a file, each time one line."""
+    """Asks at `rate` for `seconds` with the bodies in a file, each time one line.
+
+    `connections` are there before the first request; more are opened where they are needed.
+    """
 
     bodies: Path
     rate: float
     seconds: float
+    connections: int = 0
 
     @asynccontextmanager
     async def asking(self, port: int, answers: list[Answer]) -> AsyncIterator[None]:
@@ -29,6 +33,7 @@ class Asker:
             *(sys.executable, "-m", "loadtests.bench.generator", "--port", str(port)),
             *("--path", PATH, "--bodies", str(self.bodies), "--answers", str(path)),
             *("--seconds", str(self.seconds), "--rate", str(self.rate)),
+            *("--connections", str(self.connections)),
             cwd=ROOT,
             stdout=asyncio.subprocess.DEVNULL,
             preexec_fn=pinned(OTHERS_CORE),

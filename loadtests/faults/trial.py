@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from features.embedded import EmbeddedValkey
+from loadtests.bench.generator import MOST_CONNECTIONS
 from loadtests.bench.shop import fill, item_ids, promote, shop_parts, write_bodies
 from loadtests.faults.asker import Asker
 from loadtests.faults.capacity import capacity
@@ -67,7 +68,7 @@ class Trial:
         lasts = self.seconds * fault.lasts
         if fault.overload:
             most = await asyncio.to_thread(capacity, rig.port, self._bodies)
-            rig.flood = Asker(self._bodies, fault.overload * most, lasts)
+            rig.flood = Asker(self._bodies, fault.overload * most, lasts, MOST_CONNECTIONS)
         usual = Asker(self._bodies, self.rate, lasts + self.seconds * (BEFORE + AFTER))
         async with events.sent(), wait.watched(), usual.asking(rig.port, rig.answers):
             await asyncio.sleep(self.seconds * BEFORE)

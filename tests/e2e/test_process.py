@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -181,6 +182,25 @@ def metric(service: Service, name: str) -> float:
     )
 
 
+def test_too_many_clients_for_its_files(home: Path) -> None:
+    """It says so, keeps those it has, and takes the others once there is room."""
+    with Service(home) as service:
+        (worker,) = service.workers()
+        _, most = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+        room = len(list(Path(f"/proc/{worker}/fd").iterdir())) + 20
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (room, most))
+        clients = [
+            socket.create_connection(("127.0.0.1", service.port), PATIENCE_S) for _ in range(40)
+        ]
+        service.until(lambda: "no connection can be accepted" in service.output)
+        *others, last = clients
+        for client in others:
+            client.close()
+        with last:
+            last.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert last.recv(15) == b"HTTP/1.1 200 OK"
+
+
 def test_a_killed_worker_is_replaced(home: Path) -> None:
     """Of two workers one is killed: answers go on, a new one comes, totals stay right."""
     with Service(home, CUVEE_WORKERS="2") as service:
@@ -188,7 +208,7 @@ def test_a_killed_worker_is_replaced(home: Path) -> None:
         for _ in range(20):
             service.ask("u1")
         name = 'cuvee_requests_total{route="recommendations",status="200"}'
-        assert metric(service, name) == 20
+        service.until(lambda: metric(service, name) == 20)  # workers tell four times a second
         killed = min(service.workers())
         os.kill(killed, signal.SIGKILL)
         service.until(lambda: not alive(killed))

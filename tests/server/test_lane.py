@@ -187,6 +187,18 @@ async def test_both_ways_say_the_same(service: Client, connect: Connect) -> None
     assert await told("") == await told("Content-Type: application/json ; a=b\r\n")
 
 
+async def test_many_come_at_once(connect: Connect) -> None:
+    """All of them are let in, however many the loop takes in one turn."""
+    connections = [connect() for _ in range(5 * door_module.MOST_A_TURN)]
+
+    async def ask(connection: Connection) -> str:
+        async with connection:
+            return (await connection.ask(request()))[0]
+
+    lines = await asyncio.gather(*map(ask, connections))
+    assert set(lines) == {"HTTP/1.1 200 OK"}
+
+
 async def test_who_is_silent_is_let_go(
     service: Client, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,7 @@ class ServiceServer(TestServer):
         listener = socket.create_server((self.host, 0))
         self.port = listener.getsockname()[1]
         self._root = URL.build(scheme=self.scheme, host=self.host, port=self.port)
-        await self.door.open(listener, backlog=128)
+        self.door.open(listener)
 
     async def close(self) -> None:
         """Close the door before what lies behind it."""
