@@ -3,7 +3,7 @@
 Without it an outage would show a shopper what they bought a minute ago.
 """
 
-from collections import OrderedDict
+from functools import lru_cache
 from typing import NamedTuple
 
 from models.request import NO_HASHES, Hashes
@@ -19,25 +19,41 @@ class Seen(NamedTuple):
 UNSEEN = Seen()
 
 
-class LastKnown:
-    """The latest `capacity` shoppers of this process; the least recently ranked are let go."""
+def seen(blocked: Hashes, segment: str) -> Seen:
+    """Return what to remember of a shopper; of the many who own nothing, one value a segment."""
+    return Seen(blocked.copy(), segment) if len(blocked) else _unblocked(segment)
 
-    def __init__(self, capacity: int = 10_000) -> None:
-        """Hold at most `capacity` shoppers, about 1 kB each."""
-        self._capacity = capacity
-        self._seen: OrderedDict[str, Seen] = OrderedDict()
+
+@lru_cache(1_024)
+def _unblocked(segment: str) -> Seen:
+    return Seen(NO_HASHES, segment)
+
+
+class LastKnown:
+    """The latest shoppers of this process.
+
+    Two generations: who is ranked joins the younger, and once that holds half of what may be
+    held, it becomes the elder and the one before it is let go. Keeping all in the order of their
+    last visit costs more than all else that is done to remember one.
+    """
+
+    def __init__(self, capacity: int = 20_000) -> None:
+        """Hold at most `capacity` shoppers, about 1 kB each, and at least half of them."""
+        self._most_young = max(capacity // 2, 1)
+        self._young: dict[str, Seen] = {}
+        self._old: dict[str, Seen] = {}
 
     def remember(self, user_id: str, seen: Seen) -> None:
         """Keep what was just read of a shopper."""
-        self._seen[user_id] = seen
-        self._seen.move_to_end(user_id)
-        if len(self._seen) > self._capacity:
-            self._seen.popitem(last=False)
+        if len(self._young) >= self._most_young:
+            self._young, self._old = {}, self._young
+        self._young[user_id] = seen
 
     def recall(self, user_id: str) -> Seen:
         """Return what was seen last, `UNSEEN` for others."""
-        return self._seen.get(user_id, UNSEEN)
+        return self._young.get(user_id) or self._old.get(user_id, UNSEEN)
 
     def forget(self, user_id: str) -> None:
         """Drop the shopper."""
-        self._seen.pop(user_id, None)
+        self._young.pop(user_id, None)
+        self._old.pop(user_id, None)

@@ -2,19 +2,29 @@
 
 import numpy as np
 
-from server.last_known import UNSEEN, LastKnown, Seen
+from models.request import NO_HASHES
+from server.last_known import UNSEEN, LastKnown, Seen, seen
 
 
-def test_the_least_recent_is_let_go() -> None:
-    """Of three shoppers with room for two, the one ranked longest ago is forgotten."""
-    known = LastKnown(capacity=2)
-    seen = {name: Seen(np.array([1], np.uint64), name) for name in "abc"}
-    for name in "aba":
-        known.remember(name, seen[name])
-    known.remember("c", seen["c"])
-    assert known.recall("a") is seen["a"]
-    assert known.recall("b") is UNSEEN
-    assert known.recall("c") is seen["c"]
+def test_the_latest_are_held_and_others_let_go() -> None:
+    """At least half of what there is room for, never more than that, and each as seen last."""
+    known = LastKnown(capacity=20)
+    for number in range(100):
+        known.remember(str(number), seen(NO_HASHES, "before"))
+        known.remember(str(number), seen(NO_HASHES, str(number)))
+        held = [each for each in range(100) if known.recall(str(each)) is not UNSEEN]
+        assert set(range(max(number - 9, 0), number + 1)) <= set(held)
+        assert len(held) <= 20
+        assert all(known.recall(str(each)).segment == str(each) for each in held)
+
+
+def test_what_is_remembered_keeps_nothing_else() -> None:
+    """A part of a larger array is copied; of those who own nothing there is one a segment."""
+    many = np.arange(1_000, dtype=np.uint64)
+    kept = seen(many[3:5], "a")
+    assert kept.blocked.base is None
+    assert kept.blocked.tolist() == [3, 4]
+    assert seen(many[:0], "a") is seen(NO_HASHES, "a")
 
 
 def test_a_forgotten_shopper_is_unseen() -> None:
