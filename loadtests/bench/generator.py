@@ -19,6 +19,8 @@ from typing import NamedTuple, cast
 import click
 import uvloop
 
+from loadtests.bench.alarm import Alarm
+
 MOST_CONNECTIONS = 512
 PATIENCE_S = 10.0
 EXAMPLES, EXAMPLE_BYTES = 5, 500
@@ -167,10 +169,10 @@ class OpenLoop:
         draw = random.Random(1)
         self.began = time()
         self._started = due = perf_counter()
-        while (due := due + draw.expovariate(rate)) < self._started + seconds:
-            while (wait := due - perf_counter()) > 0:
-                await asyncio.sleep(wait if wait > 0.002 else 0)  # timers know whole milliseconds
-            self._send_soon(_Asked(due, perf_counter() - due))
+        with Alarm() as alarm:
+            while (due := due + draw.expovariate(rate)) < self._started + seconds:
+                await alarm.wait(due)
+                self._send_soon(_Asked(due, perf_counter() - due))
         last = perf_counter() + PATIENCE_S
         while self._under_way and perf_counter() < last:
             await asyncio.sleep(0.001)

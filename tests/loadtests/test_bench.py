@@ -8,11 +8,13 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 from aiohttp import web
 
 from loadtests.bench import generator
+from loadtests.bench.alarm import Alarm
 from loadtests.bench.generator import REFUSED, UNANSWERED, OpenLoop, Tally
 from loadtests.bench.process_tree import processor_s, resident_mb, tree
 
@@ -158,3 +160,30 @@ def test_every_contender_answers_as_named(tmp_path: Path) -> None:
         # A busy machine may make the ladder answer where the model was asked.
         assert told["failed"] < 0.1 * told["rps"], (name, told)
         assert told["cpu_ms"] > 0
+
+
+@pytest.mark.parametrize("wait_s", [-1.0, 0.0, 50e-6, 0.003])
+async def test_an_alarm_is_never_early(wait_s: float) -> None:
+    """Wherever the moment lies, and one after the other."""
+    with Alarm() as alarm:
+        for _ in range(5):
+            until = perf_counter() + wait_s
+            await alarm.wait(until)
+            assert perf_counter() >= until
+
+
+async def test_an_alarm_lets_others_work() -> None:
+    """Who waits holds nobody up."""
+    turns = 0
+
+    async def work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    working = asyncio.ensure_future(work())
+    with Alarm() as alarm:
+        await alarm.wait(perf_counter() + 0.02)
+    working.cancel()
+    assert turns > 1
