@@ -124,9 +124,13 @@ def open_ranker(model: bytes) -> Graph:
 def _reordered(ranker: Graph, chosen: Chosen, matrices: Floats) -> Chosen:
     """Return the candidates as the ranker scores them, ties in the order they had."""
     there = chosen.scores > -np.inf
-    scores = np.full(there.shape, -np.inf, np.float32)
-    if there.any():
-        scores[there] = ranker.run({"features": matrices[there]})[:, 0]
+    if there.all():  # nearly always: nothing need be picked out and put back
+        rows = matrices.reshape(-1, matrices.shape[2])
+        scores = ranker.run({"features": rows})[:, 0].reshape(there.shape)
+    else:
+        scores = np.full(there.shape, -np.inf, np.float32)
+        if there.any():
+            scores[there] = ranker.run({"features": matrices[there]})[:, 0]
     order = np.argsort(-scores, axis=1, kind="stable")
     shoppers = np.arange(len(order))[:, None]
     return Chosen(chosen.rows[shoppers, order], scores[shoppers, order])
