@@ -7,6 +7,9 @@ What arrives while the allowed batches are under way becomes the next batch. Eve
 its own deadline; one that gives up or goes away takes nothing from the others. One timer serves
 all of them: it is set for the earliest deadline, and most often finds nobody waiting any more.
 A batch that nobody waits for any more, because it is late, may be left to end by itself.
+
+Where batches `join`, one that ends while others wait leaves with theirs, two by two: what its
+items go on to is then shared by twice as many. Who comes alone waits for nobody.
 """
 
 import asyncio
@@ -43,6 +46,7 @@ class Coalescer(Generic[Item, Result]):
         max_batch: int,
         max_running: int,
         max_waiting: int,
+        join: bool = False,
         max_late: int = 0,
         on_late: Callable[[], None] = lambda: None,
     ) -> None:
@@ -55,11 +59,13 @@ class Coalescer(Generic[Item, Result]):
         self._max_batch = max_batch
         self._max_running = max_running
         self._max_waiting = max_waiting
+        self._join = join
         self._max_late = max_late
         self._on_late = on_late
         self._waiting: deque[Waiting[Item, Result]] = deque()
         self._running: dict[asyncio.Task[None], list[Waiting[Item, Result]]] = {}
         self._late: set[asyncio.Task[None]] = set()
+        self._ended: list[tuple[list[Waiting[Item, Result]], Sequence[Result | Exception]]] = []
         self._scheduled = False
         self._deadlines: dict[asyncio.Future[Result], float] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -108,6 +114,7 @@ class Coalescer(Generic[Item, Result]):
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let those go whose time is up, and come back for the next."""
         self._timer, self._timer_at = None, math.inf
+        self._settle_ended()
         now = monotonic() + _TIMER_STEP_S
         for future, deadline in self._deadlines.items():
             if deadline <= now and not future.done():
@@ -138,6 +145,8 @@ class Coalescer(Generic[Item, Result]):
             task = loop.create_task(self._call(batch))
             self._running[task] = batch
             task.add_done_callback(self._finished)
+        if not self._running:
+            self._settle_ended()
 
     def _take(self) -> list[Waiting[Item, Result]]:
         batch: list[Waiting[Item, Result]] = []
@@ -148,9 +157,15 @@ class Coalescer(Generic[Item, Result]):
         return batch
 
     async def _call(self, batch: list[Waiting[Item, Result]]) -> None:
-        results = await self._results([item for item, _ in batch])
-        for (_, future), result in zip(batch, results, strict=True):
-            _settle(future, result)
+        self._ended.append((batch, await self._results([item for item, _ in batch])))
+        if not (self._join and self._waiting and len(self._ended) == 1):
+            self._settle_ended()
+
+    def _settle_ended(self) -> None:
+        for batch, results in self._ended:
+            for (_, future), result in zip(batch, results, strict=True):
+                _settle(future, result)
+        self._ended.clear()
 
     async def _results(self, items: list[Item]) -> Sequence[Result | Exception]:
         try:

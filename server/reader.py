@@ -42,6 +42,7 @@ class Reader:
             max_batch=_MAX_BATCH,
             max_running=_MAX_RUNNING,
             max_waiting=_MAX_WAITING,
+            join=True,
             max_late=_MAX_LATE,
             on_late=self._failed,
         )

@@ -246,3 +246,67 @@ async def test_closing_ends_what_is_late() -> None:
     with pytest.raises(TimeoutError):
         await coalescer.submit(1, monotonic() + 0.02)
     await asyncio.wait_for(coalescer.close(), 10)
+
+
+async def test_a_batch_leaves_with_those_who_wait() -> None:
+    """Two by two: the third does not wait for a fourth."""
+    run = Doubler()
+    coalescer = make(run, join=True)
+    order: list[str] = []
+
+    async def ask(item: int) -> None:
+        await coalescer.submit(item, soon())
+        order.append(f"{item} after {len(run.batches)}")
+
+    async def asked_in_turn() -> None:
+        for item in (1, 2, 3):
+            run.entered.clear()
+            tasks.append(asyncio.ensure_future(ask(item)))
+            if item == 1:
+                await run.entered.wait()  # the others come while it is under way
+        run.gate.set()
+
+    tasks: list[asyncio.Task[None]] = []
+    run.gate.clear()
+    await asked_in_turn()
+    await asyncio.gather(*tasks)
+    assert run.batches == [[1], [2, 3]]
+    assert order == ["1 after 2", "2 after 2", "3 after 2"]
+    await ask(4)
+    assert order[-1] == "4 after 3"
+
+
+async def test_who_waits_for_others_is_not_held_past_their_time() -> None:
+    """What came in time is answered in time, even where what it would leave with is late."""
+    run = Doubler()
+    run.gate.clear()
+    coalescer = make(run, join=True, max_late=1)
+    first = asyncio.ensure_future(coalescer.submit(1, monotonic() + 0.2))
+    await run.entered.wait()
+    second = asyncio.ensure_future(coalescer.submit(2, monotonic() + 0.2))
+    await asyncio.sleep(0)
+    run.entered.clear()
+    run.gate.set()
+    await asyncio.sleep(0)
+    run.gate.clear()  # the second gets stuck
+    await run.entered.wait()
+    assert not first.done()
+    assert await first == 2
+    with pytest.raises(TimeoutError):
+        await second
+    run.gate.set()
+    await coalescer.close()
+
+
+async def test_nobody_is_held_for_who_has_gone() -> None:
+    """Those who waited went away before their batch began."""
+    run = Doubler()
+    run.gate.clear()
+    coalescer = make(run, join=True)
+    first = asyncio.ensure_future(coalescer.submit(1, soon()))
+    await run.entered.wait()
+    second = asyncio.ensure_future(coalescer.submit(2, soon()))
+    await asyncio.sleep(0)
+    second.cancel()
+    run.gate.set()
+    assert await asyncio.wait_for(first, 10) == 2
