@@ -22,6 +22,12 @@ SWEEP_S: Final = 5.0
 MOST_A_TURN: Final = 16
 """Connections accepted in one turn of the loop: workers that share a listener share what comes."""
 
+MOST_WAITING: Final = 4_096
+"""More than a listener lets wait."""
+
+LAST_S: Final = 0.1
+"""At the end, for requests that are on their way: they are answered and told that it is the end."""
+
 NO_FILES_S: Final = 1.0
 """How long nobody is accepted where the process has no file left for a connection."""
 
@@ -65,8 +71,11 @@ class Door:
         """Listen no more; end all connections, those that wait for an answer after it."""
         self._sweeping.cancel()
         for listener in self._listeners:
+            self._accept(listener, MOST_WAITING)  # who connected would otherwise be cut off
             self.loop.remove_reader(listener)
             listener.close()
+        if self.lanes or self._welcoming:
+            await asyncio.sleep(LAST_S)
         under_way = [lane.task for lane in self.lanes if lane.task is not None]
         for lane in self.lanes.copy():
             if lane.task is None:
@@ -76,9 +85,9 @@ class Door:
         for lane in self.lanes.copy():
             lane.abort()
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept(self, listener: socket.socket, most: int = MOST_A_TURN) -> None:
         """Take those who wait: the loop's own server takes one a turn, and busy turns are long."""
-        for _ in range(MOST_A_TURN):
+        for _ in range(most):
             try:
                 connection, _ = listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):

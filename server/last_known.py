@@ -37,7 +37,7 @@ class LastKnown:
     last visit costs more than all else that is done to remember one.
     """
 
-    def __init__(self, capacity: int = 20_000) -> None:
+    def __init__(self, capacity: int = 10_000) -> None:
         """Hold at most `capacity` shoppers, about 1 kB each, and at least half of them."""
         self._most_young = max(capacity // 2, 1)
         self._young: dict[str, Seen] = {}

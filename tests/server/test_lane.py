@@ -269,3 +269,19 @@ async def test_at_the_end_who_waits_is_answered(slow: Client) -> None:
         assert await waiting.ended()
         assert await idle.ended()
         await closing
+
+
+async def test_at_the_end_who_just_came_is_answered(slow: Client) -> None:
+    """Connected, but not let in yet, or with a request on its way."""
+    assert slow.app is not None
+    connections = [Connection(slow) for _ in range(3 * door_module.MOST_A_TURN)]
+    for connection in connections:
+        await connection.__aenter__()
+        connection.writer.write(request())
+    slow.app[keys.DRAIN].set()
+    await slow.server.close()
+    for connection in connections:
+        line, _, _ = await read_answer(connection.reader)
+        assert line.split()[1] == "200"
+        assert await connection.ended()
+        await connection.__aexit__()
