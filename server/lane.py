@@ -55,7 +55,7 @@ class Lane(asyncio.Protocol):
         self._unread = self._unread + data if self._unread else data
         if self.task is None:
             self._next()
-        elif len(self._unread) > MOST_AHEAD:
+        if len(self._unread) > MOST_AHEAD:
             self._transport.pause_reading()
 
     def pause_writing(self) -> None:
@@ -104,13 +104,16 @@ class Lane(asyncio.Protocol):
         else:
             transport.write(response.encode(told))
             if self._unread:
-                transport.resume_reading()
+                if len(self._unread) <= MOST_AHEAD:
+                    transport.resume_reading()
                 self._next()
 
     def _hand_over(self) -> None:
         """Give aiohttp the connection, with what came and was not answered yet."""
         self._door.lanes.discard(self)
-        protocol, transport, unread = self._door.aiohttp(), self._transport, self._unread
+        protocol, transport = self._door.aiohttp(), self._transport
+        unread, self._unread = self._unread, b""
         transport.set_protocol(protocol)
+        transport.resume_reading()  # it may have sent far ahead
         protocol.connection_made(transport)
         protocol.data_received(unread)
