@@ -123,7 +123,7 @@ async def test_far_ahead(connect: Connect) -> None:
 
 
 async def test_far_ahead_and_then_another(service: Client, connect: Connect) -> None:
-    """aiohttp reads on where the lane had stopped reading."""
+    """Reading goes on where the lane had stopped."""
     healthy = b"GET /healthz HTTP/1.1\r\nHost: shop\r\n\r\n"
     ahead = 2 * MOST_AHEAD // len(healthy)
     async with connect() as connection:
