@@ -124,7 +124,7 @@ def open_ranker(model: bytes) -> Graph:
 def _reordered(ranker: Graph, chosen: Chosen, matrices: Floats) -> Chosen:
     """Return the candidates as the ranker scores them, ties in the order they had."""
     there = chosen.scores > -np.inf
-    if there.all():  # nearly always: nothing need be picked out and put back
+    if there.size and there.all():  # nearly always: nothing need be picked out and put back
         rows = matrices.reshape(-1, matrices.shape[2])
         scores = ranker.run({"features": rows})[:, 0].reshape(there.shape)
     else:

@@ -127,7 +127,9 @@ class Coalescer(Generic[Item, Result]):
     def _leave_late(self, loop: asyncio.AbstractEventLoop) -> None:
         """Make room for others where nobody waits for what is under way."""
         for task, batch in list(self._running.items()):
-            if len(self._late) < self._max_late and all(future.done() for _, future in batch):
+            if task.done() or len(self._late) >= self._max_late:
+                continue
+            if all(future.done() for _, future in batch):
                 del self._running[task]
                 self._late.add(task)
                 self._on_late()
@@ -157,15 +159,16 @@ class Coalescer(Generic[Item, Result]):
         return batch
 
     async def _call(self, batch: list[Waiting[Item, Result]]) -> None:
-        self._ended.append((batch, await self._results([item for item, _ in batch])))
+        results = await self._results([item for item, _ in batch])
+        self._ended.append((batch, results))
         if not (self._join and self._waiting and len(self._ended) == 1):
             self._settle_ended()
 
     def _settle_ended(self) -> None:
-        for batch, results in self._ended:
+        ended, self._ended = self._ended, []
+        for batch, results in ended:
             for (_, future), result in zip(batch, results, strict=True):
                 _settle(future, result)
-        self._ended.clear()
 
     async def _results(self, items: list[Item]) -> Sequence[Result | Exception]:
         try:

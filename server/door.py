@@ -74,7 +74,9 @@ class Door:
             self._accept(listener, MOST_WAITING)  # who connected would otherwise be cut off
             self.loop.remove_reader(listener)
             listener.close()
-        if self.lanes or self._welcoming:
+        if self._welcoming:
+            await asyncio.wait(self._welcoming)
+        if self.lanes:
             await asyncio.sleep(LAST_S)
         under_way = [lane.task for lane in self.lanes if lane.task is not None]
         for lane in self.lanes.copy():
@@ -115,4 +117,4 @@ class Door:
         oldest = monotonic() - self._keep_alive_s
         for lane in self.lanes.copy():
             if lane.task is None and lane.idle_since < oldest:
-                lane.close()
+                lane.abort()  # what it was sent and did not take it will not take any more

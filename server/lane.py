@@ -77,7 +77,7 @@ class Lane(asyncio.Protocol):
         self._transport.abort()
 
     def _next(self) -> None:
-        if self._is_full or not self._unread:
+        if self._is_full or not self._unread or self._transport.is_closing():
             return
         try:
             request = plain_request(self._unread)
@@ -103,10 +103,9 @@ class Lane(asyncio.Protocol):
             transport.close()
         else:
             transport.write(response.encode(told))
-            if self._unread:
-                if len(self._unread) <= MOST_AHEAD:
-                    transport.resume_reading()
-                self._next()
+            if len(self._unread) <= MOST_AHEAD:
+                transport.resume_reading()
+            self._next()
 
     def _hand_over(self) -> None:
         """Give aiohttp the connection, with what came and was not answered yet."""

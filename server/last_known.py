@@ -45,7 +45,7 @@ class LastKnown:
 
     def remember(self, user_id: str, seen: Seen) -> None:
         """Keep what was just read of a shopper."""
-        if len(self._young) >= self._most_young:
+        if len(self._young) >= self._most_young and user_id not in self._young:
             self._young, self._old = {}, self._young
         self._young[user_id] = seen
 

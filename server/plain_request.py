@@ -23,7 +23,9 @@ _JSON = JSON.encode()
 _UNUSUAL = frozenset(
     (b"connection", b"content-encoding", b"expect", b"transfer-encoding", b"upgrade")
 )
+_ONCE = frozenset((b"content-length", b"content-type", b"host", b"user-agent", b"x-request-id"))
 _USUAL_CONNECTION = b"keep-alive"
+_MOST_DIGITS = 9
 
 
 class UnusualError(Exception):
@@ -48,9 +50,9 @@ def plain_request(data: bytes) -> PlainRequest | None:
             return None
         raise UnusualError
     end = data.find(_ENDS) + len(_ENDS)
+    if max(end, len(data) if end < len(_ENDS) else 0) > MAX_HEAD:
+        raise UnusualError
     if end < len(_ENDS):
-        if len(data) > MAX_HEAD:
-            raise UnusualError
         return None
     headers = _headers(data[:end])
     whole = end + _length(headers)
@@ -81,14 +83,22 @@ class _Head:
         name = name.lower()
         if name in _UNUSUAL and not (name == b"connection" and value.lower() == _USUAL_CONNECTION):
             raise UnusualError
+        if name in self.headers and name in _ONCE:
+            raise UnusualError
         self.headers[name] = value
 
 
 def _length(headers: dict[bytes, bytes]) -> int:
     """Return how long the body is, at most `MAX_BODY`, if it is announced as it should be."""
-    length = headers.get(b"content-length", b"")
-    if not length.isdigit() or headers.get(b"content-type", _JSON) != _JSON:
+    if b"host" not in headers:
         raise UnusualError
-    if (size := int(length[:9])) > MAX_BODY:
+    length = headers.get(b"content-length", b"")
+    if (
+        not length.isdigit()
+        or len(length) > _MOST_DIGITS
+        or headers.get(b"content-type", _JSON) != _JSON
+    ):
+        raise UnusualError
+    if (size := int(length)) > MAX_BODY:
         raise UnusualError
     return size

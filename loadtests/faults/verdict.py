@@ -52,7 +52,7 @@ class Verdict:
     recovered_s: float
     events: Outcome
     asker_late_ms: float
-    """The most by which who asks woke up too late: an answer may be read later by as much."""
+    """The most by which who asks woke up too late: an answer may seem later by as much."""
 
     no_core_ms: float
     """The most in a tenth of a second that the service was ready to go on and had no core."""
@@ -113,8 +113,8 @@ def judge(
         other=sum(not each.expected for each in answered) - statuses[503],
         cut_off=statuses[UNANSWERED],
         refused=statuses[REFUSED],
-        slowest_ms=1e3 * max(map(_took_s, answered), default=0.0),
-        late=sum(_took_s(each) > WITHIN_S for each in answered),
+        slowest_ms=1e3 * max((each.seconds for each in answered), default=0.0),
+        late=sum(each.seconds > WITHIN_S for each in answered),
         sources=_shares([each for each in listed if broken[0] <= each.due_s < broken[1]]),
         recovered_s=_recovered_s(answers, broken[1]),
         events=events,
@@ -122,14 +122,6 @@ def judge(
         no_core_ms=1e3 * no_core_s,
         allows=allows,
     )
-
-
-def _took_s(answer: Answer) -> float:
-    """Return how long an answer took since its request should have left.
-
-    By how much the asker's own loop woke late for it is none of the service's doing.
-    """
-    return answer.seconds - answer.asker_late_s
 
 
 def _shares(answers: Sequence[Answer]) -> dict[str, float]:
