@@ -147,7 +147,5 @@ def _latest(told: Ints, by: Ints, limit: int) -> Ints:
     """Return the last `limit` of each shopper."""
     if len(told) <= limit:
         return told
-    counts = np.bincount(by[told])
-    if counts.max() <= limit:
-        return told
-    return told[np.cumsum(counts)[by[told]] - np.arange(len(told)) <= limit]
+    ends = np.cumsum(np.bincount(by[told]))
+    return told[ends[by[told]] - np.arange(len(told)) <= limit]

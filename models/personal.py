@@ -124,27 +124,22 @@ def open_ranker(model: bytes) -> Graph:
 def _reordered(ranker: Graph, chosen: Chosen, matrices: Floats) -> Chosen:
     """Return the candidates as the ranker scores them, ties in the order they had."""
     there = chosen.scores > -np.inf
-    if there.size and there.all():  # nearly always: nothing need be picked out and put back
-        rows = matrices.reshape(-1, matrices.shape[2])
-        scores = ranker.run({"features": rows})[:, 0].reshape(there.shape)
-    else:
-        scores = np.full(there.shape, -np.inf, np.float32)
-        if there.any():
-            scores[there] = ranker.run({"features": matrices[there]})[:, 0]
+    scores = np.full(there.shape, -np.inf, np.float32)
+    if there.any():
+        scores[there] = ranker.run({"features": matrices[there]})[:, 0]
     order = np.argsort(-scores, axis=1, kind="stable")
     shoppers = np.arange(len(order))[:, None]
     return Chosen(chosen.rows[shoppers, order], scores[shoppers, order])
 
 
 def _listed(batch: Batch, best: Chosen, sources: Rows) -> list[Listed | None]:
+    there = (best.scores > -np.inf).sum(axis=1).tolist()
     columns = (best.rows.tolist(), best.scores.tolist(), sources.tolist())
-    asked = np.array([each.k for each in batch.requests])
-    there = np.minimum((best.scores > -np.inf).sum(axis=1), asked)
-    if there.min() == best.rows.shape[1] > 0:
-        return [Listed(*each) for each in zip(*columns, strict=True)]
-    return [
-        Listed(rows[:end], scores[:end], told[:end]) if count else None
-        for rows, scores, told, end, count in zip(
-            *columns, there.tolist(), batch.counts.tolist(), strict=True
-        )
-    ]
+    listed: list[Listed | None] = []
+    for place, request in enumerate(batch.requests):
+        if batch.counts[place]:
+            end = min(request.k, there[place])
+            listed.append(Listed(*(column[place][:end] for column in columns)))
+        else:
+            listed.append(None)
+    return listed
