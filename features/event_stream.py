@@ -87,23 +87,11 @@ class EventStream:
 
     async def read(self, count: int, block_ms: int) -> Delivery:
         """Return at most `count` entries no consumer had, waiting for the first `block_ms`."""
-        async with translated():
-            told: Any = await self._client.xreadgroup(
-                self._group,
-                self._consumer,
-                {keys.STREAM: ">"},
-                count=count,
-                block=block_ms,
-            )
-            return _delivery(told[0][1] if told else ())
+        return await self._sent(">", count, block_ms)
 
     async def read_again(self, count: int) -> Delivery:
         """Return at most `count` entries that were sent to this consumer and not acknowledged."""
-        async with translated():
-            told: Any = await self._client.xreadgroup(
-                self._group, self._consumer, {keys.STREAM: "0"}, count=count
-            )
-            return _delivery(told[0][1] if told else ())
+        return await self._sent("0", count)
 
     async def claim(self, count: int, idle_ms: int) -> Delivery:
         """Take over at most `count` entries that another had in hand for `idle_ms`."""
@@ -132,6 +120,13 @@ class EventStream:
     async def leave(self) -> None:
         """Strike this consumer off if it has nothing in hand."""
         await self._run(self._retire, call((keys.STREAM,), self._group, SILENT_MS, self._consumer))
+
+    async def _sent(self, after: str, count: int, block_ms: int | None = None) -> Delivery:
+        async with translated():
+            told: Any = await self._client.xreadgroup(
+                self._group, self._consumer, {keys.STREAM: after}, count=count, block=block_ms
+            )
+            return _delivery(told[0][1] if told else ())
 
     async def _run(self, script: Script, one: tuple[Any, ...]) -> Any:  # noqa: ANN401 (the script's)
         async with translated():

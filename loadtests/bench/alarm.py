@@ -36,7 +36,7 @@ class Alarm:
         self._file = -1
         self._rung = asyncio.Event()
         if sys.platform.startswith("linux"):
-            self._libc = ctypes.CDLL(None, use_errno=True)
+            self._libc = ctypes.CDLL(None)
             self._file = self._libc.timerfd_create(_CLOCK_MONOTONIC, os.O_NONBLOCK)
 
     async def wait(self, until: float) -> None:
