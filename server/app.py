@@ -22,6 +22,7 @@ from server.background import Background
 from server.body import MAX_EVENTS_BODY
 from server.breaker import Breaker
 from server.current_model import CurrentModel
+from server.handlers.recommendations import Recommend
 from server.inference import Inference
 from server.last_known import LastKnown
 from server.loop_lag import watch_loop_lag
@@ -110,6 +111,7 @@ async def _recommender(app: web.Application) -> AsyncIterator[None]:
         metrics=metrics,
         cache_ttl_s=settings.cache_ttl_s,
     )
+    app[keys.RECOMMEND] = Recommend(app[keys.RECOMMENDER], metrics, settings.deadline_s)
     yield
     await background.close()
     await inference.close()

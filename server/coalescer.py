@@ -95,6 +95,10 @@ class Coalescer(Generic[Item, Result]):
             # are rare where little else is garbage.
             del future
 
+    def is_left(self) -> bool:
+        """Tell the call that asks whether it was left as late."""
+        return asyncio.current_task() in self._late
+
     async def close(self) -> None:
         """Wait for the calls under way, end late ones; new submissions are the caller's to stop."""
         while self._running:

@@ -1,9 +1,9 @@
 """Where connections come in, and how they end: idle ones in time, all of them with the process."""
 
 import asyncio
+import errno
 import logging
 import socket
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from time import monotonic
 from types import TracebackType
@@ -12,9 +12,7 @@ from typing import Final, Self, cast
 from aiohttp import web
 
 from server import keys
-from server.handlers.recommendations import Recommend
 from server.lane import Lane
-from server.response import Response
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +26,11 @@ MOST_WAITING: Final = 4_096
 LAST_S: Final = 0.1
 """At the end, for requests that are on their way: they are answered and told that it is the end."""
 
+POLL_S: Final = 0.01
 NO_FILES_S: Final = 1.0
 """How long nobody is accepted where the process has no file left for a connection."""
+
+_NO_ROOM = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
 class Door:
@@ -42,7 +43,7 @@ class Door:
         """Close who was idle for `keep_alive_s`; at the end give answers `in_flight_s`."""
         self.loop = asyncio.get_running_loop()
         self.serving = runner.app[keys.SERVING]
-        self.recommend: Callable[[bytes, float], Awaitable[Response]] = Recommend(runner.app)
+        self.recommend = runner.app[keys.RECOMMEND]
         self.lanes: set[Lane] = set()
         self._runner = runner
         self._keep_alive_s = keep_alive_s
@@ -69,6 +70,7 @@ class Door:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         """Listen no more; end all connections, those that wait for an answer after it."""
+        self._runner.app[keys.DRAIN].set()
         self._sweeping.cancel()
         for listener in self._listeners:
             self._accept(listener, MOST_WAITING)  # who connected would otherwise be cut off
@@ -78,12 +80,13 @@ class Door:
             await asyncio.wait(self._welcoming)
         if self.lanes:
             await asyncio.sleep(LAST_S)
-        under_way = [lane.task for lane in self.lanes if lane.task is not None]
         for lane in self.lanes.copy():
             if lane.task is None:
                 lane.close()
-        if under_way:
-            await asyncio.wait(under_way, timeout=self._in_flight_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._in_flight_s):
+                while self.lanes:  # noqa: ASYNC110 - each goes once its last answer was sent
+                    await asyncio.sleep(POLL_S)
         for lane in self.lanes.copy():
             lane.abort()
 
@@ -92,13 +95,12 @@ class Door:
         for _ in range(most):
             try:
                 connection, _ = listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
             except OSError as error:
-                log.warning("no connection can be accepted: %s", error)
-                self.loop.remove_reader(listener)
-                self.loop.call_later(NO_FILES_S, self._accept_again, listener)
-                return
+                if error.errno in _NO_ROOM:
+                    log.warning("no connection can be accepted: %s", error)
+                    self.loop.remove_reader(listener)
+                    self.loop.call_later(NO_FILES_S, self._accept_again, listener)
+                return  # nobody waits, or who did has gone: the loop calls again for the others
             task = self.loop.create_task(self._welcome(connection))
             self._welcoming.add(task)
             task.add_done_callback(self._welcoming.discard)

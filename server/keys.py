@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from monitoring.realtime import RealTimeMonitor
     from server.access_log import AccessLog
     from server.current_model import CurrentModel
+    from server.handlers.recommendations import Recommend
     from server.last_known import LastKnown
     from server.recommender import Recommender
     from server.serving import Serving
@@ -31,6 +32,7 @@ LAST_KNOWN: web.AppKey["LastKnown"] = web.AppKey("last_known")
 METRICS: web.AppKey["Metrics"] = web.AppKey("metrics")
 MODELS: web.AppKey["CurrentModel"] = web.AppKey("models")
 MONITOR: web.AppKey["RealTimeMonitor"] = web.AppKey("monitor")
+RECOMMEND: web.AppKey["Recommend"] = web.AppKey("recommend")
 RECOMMENDER: web.AppKey["Recommender"] = web.AppKey("recommender")
 REGISTRY: web.AppKey["Registry"] = web.AppKey("registry")
 SERVING: web.AppKey["Serving"] = web.AppKey("serving")

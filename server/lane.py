@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 from monitoring.labels import Route
 from server.plain_request import PATH, PlainRequest, UnusualError, plain_request
 from server.response import CLOSE
-from server.serving import Asked, request_id
+from server.serving import Asked, checked_id
 
 if TYPE_CHECKING:
     from server.door import Door
@@ -86,15 +86,19 @@ class Lane(asyncio.Protocol):
         else:
             if request is not None:
                 self._unread = self._unread[request.size :]
-                self.task = self._door.loop.create_task(self._answer(request))
+                self.task = self._door.loop.create_task(self._answer(request, monotonic()))
             return
         self._hand_over()
 
-    async def _answer(self, request: PlainRequest) -> None:
-        door, transport, started = self._door, self._transport, monotonic()
-        told = request_id(request.request_id)
+    async def _answer(self, request: PlainRequest, started: float) -> None:
+        door, transport = self._door, self._transport
+        told = checked_id(request.request_id)
         asked = Asked(Route.RECOMMENDATIONS, started, told, _WHAT)
-        response = await door.serving.respond(asked, door.recommend(request.body, started))
+        try:
+            response = await door.serving.respond(asked, door.recommend(request.body, started))
+        except BaseException:  # with no answer there must be no connection that waits for one
+            transport.abort()
+            raise
         self.task, self.idle_since = None, monotonic()
         if transport.is_closing():
             door.serving.gone()

@@ -15,13 +15,16 @@ class Seen(NamedTuple):
     blocked: Hashes = NO_HASHES
     segment: str | None = None
 
+    @classmethod
+    def of(cls, blocked: Hashes, segment: str) -> "Seen":
+        """Return what to remember of a shopper; of those who own nothing, one value a segment.
+
+        `blocked` is copied: a part of a batch's array would keep the whole.
+        """
+        return cls(blocked.copy(), segment) if len(blocked) else _unblocked(segment)
+
 
 UNSEEN = Seen()
-
-
-def seen(blocked: Hashes, segment: str) -> Seen:
-    """Return what to remember of a shopper; of the many who own nothing, one value a segment."""
-    return Seen(blocked.copy(), segment) if len(blocked) else _unblocked(segment)
 
 
 @lru_cache(1_024)

@@ -20,11 +20,14 @@ MAX_HEAD: Final = 16 * 1024
 _BEGINS = f"POST {PATH} HTTP/1.1\r\n".encode()
 _ENDS = b"\r\n\r\n"
 _JSON = JSON.encode()
-_UNUSUAL = frozenset(
-    (b"connection", b"content-encoding", b"expect", b"transfer-encoding", b"upgrade")
+_KEEP_ALIVE = b"keep-alive"
+_UNUSUAL = frozenset((b"content-encoding", b"expect", b"transfer-encoding", b"upgrade"))
+_ONCE = frozenset(
+    (
+        *(b"connection", b"content-length", b"content-type"),
+        *(b"host", b"user-agent", b"x-request-id"),
+    )
 )
-_ONCE = frozenset((b"content-length", b"content-type", b"host", b"user-agent", b"x-request-id"))
-_USUAL_CONNECTION = b"keep-alive"
 _MOST_DIGITS = 9
 
 
@@ -49,11 +52,12 @@ def plain_request(data: bytes) -> PlainRequest | None:
         if _BEGINS.startswith(data):
             return None
         raise UnusualError
-    end = data.find(_ENDS) + len(_ENDS)
-    if max(end, len(data) if end < len(_ENDS) else 0) > MAX_HEAD:
-        raise UnusualError
-    if end < len(_ENDS):
+    end = data.find(_ENDS, 0, MAX_HEAD)
+    if end < 0:
+        if len(data) > MAX_HEAD:
+            raise UnusualError
         return None
+    end += len(_ENDS)
     headers = _headers(data[:end])
     whole = end + _length(headers)
     if len(data) < whole:
@@ -62,13 +66,22 @@ def plain_request(data: bytes) -> PlainRequest | None:
     return PlainRequest(data[end:whole], None if told is None else told.decode("latin-1"), whole)
 
 
-def _headers(head: bytes) -> dict[bytes, bytes]:
-    told = _Head()
+def _headers(data: bytes) -> dict[bytes, bytes]:
+    """Return the headers, by names in lower case, of a head that is as most are."""
+    head = _Head()
     try:
-        httptools.HttpRequestParser(told).feed_data(head)
-    except httptools.HttpParserError:
+        httptools.HttpRequestParser(head).feed_data(data)
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade):
         raise UnusualError from None
-    return told.headers
+    headers = head.headers
+    if (
+        b"host" not in headers
+        or headers.get(b"connection", _KEEP_ALIVE).lower() != _KEEP_ALIVE
+        or headers.get(b"content-type", _JSON) != _JSON
+        or not _UNUSUAL.isdisjoint(headers)
+    ):
+        raise UnusualError
+    return headers
 
 
 class _Head:
@@ -81,8 +94,6 @@ class _Head:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
-        if name in _UNUSUAL and not (name == b"connection" and value.lower() == _USUAL_CONNECTION):
-            raise UnusualError
         if name in self.headers and name in _ONCE:
             raise UnusualError
         self.headers[name] = value
@@ -90,15 +101,7 @@ class _Head:
 
 def _length(headers: dict[bytes, bytes]) -> int:
     """Return how long the body is, at most `MAX_BODY`, if it is announced as it should be."""
-    if b"host" not in headers:
-        raise UnusualError
     length = headers.get(b"content-length", b"")
-    if (
-        not length.isdigit()
-        or len(length) > _MOST_DIGITS
-        or headers.get(b"content-type", _JSON) != _JSON
-    ):
+    if not length.isdigit() or len(length) > _MOST_DIGITS or int(length) > MAX_BODY:
         raise UnusualError
-    if (size := int(length)) > MAX_BODY:
-        raise UnusualError
-    return size
+    return int(length)

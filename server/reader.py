@@ -65,14 +65,13 @@ class Reader:
         await self._reads.close()
 
     async def _round_trip(self, queries: Sequence[ShopperQuery]) -> Sequence[ShopperRead]:
-        started = monotonic()
         try:
             reads = await self._store.read(queries)
         except StoreError as error:
-            if monotonic() - started < self._budget_s:  # else it was counted when it was left
+            if not self._reads.is_left():  # else it was counted then
                 self._failed(isinstance(error, StoreTimeoutError))
             raise
-        if monotonic() - started < self._budget_s:
+        if not self._reads.is_left():
             self._breaker.succeeded()
             self._metrics.breaker(self._breaker.state)
         return reads

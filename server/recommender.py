@@ -30,7 +30,7 @@ from server.coalescer import SaturatedError
 from server.current_model import CurrentModel
 from server.deadline import Deadline
 from server.inference import Inference
-from server.last_known import LastKnown, Seen, seen
+from server.last_known import LastKnown, Seen
 from server.query import Query
 from server.reader import Reader
 
@@ -103,12 +103,12 @@ class Recommender:
         if isinstance(ranking, Reason):
             (shopper,) = model.shoppers(model.batch([request]))
             return self._popular(query, model, ranking, self._remember(query, model, shopper))
-        known = self._remember(query, model, ranking)
+        seen = self._remember(query, model, ranking)
         if ranking.listed is None:
-            return self._popular(query, model, _why_not_ranked(model), known)
+            return self._popular(query, model, _why_not_ranked(model), seen)
         items = model.json(ranking.listed)
         self._cache(asked, CachedAnswer(items, ranking.segment), model, state)
-        return Answer(items, Source.MODEL, model.version, known.segment)
+        return Answer(items, Source.MODEL, model.version, seen.segment)
 
     async def _ranked(
         self, model: Model, request: RankRequest, deadline: Deadline
@@ -125,21 +125,21 @@ class Recommender:
             return Reason.MODEL_ERROR
 
     def _remember(self, query: Query, model: Model, ranking: Ranking) -> Seen:
-        told = seen(ranking.blocked, model.segment_names[ranking.segment])
-        self.last_known.remember(query.user_id, told)
-        return told
+        seen = Seen.of(ranking.blocked, model.segment_names[ranking.segment])
+        self.last_known.remember(query.user_id, seen)
+        return seen
 
     def _popular(
-        self, query: Query, model: Model, reason: Reason | None, known: Seen | None = None
+        self, query: Query, model: Model, reason: Reason | None, seen: Seen | None = None
     ) -> Answer:
-        known = known or self.last_known.recall(query.user_id)
+        seen = seen or self.last_known.recall(query.user_id)
         segment = _named_segment(query, model)
-        if segment is None and known.segment is not None:
-            segment = model.segment_named(known.segment)
+        if segment is None and seen.segment is not None:
+            segment = model.segment_named(seen.segment)
         if segment is None:
             segment = model.shared_segment(query.user_id, query.context.country)
         excluded = _excluded(query)
-        blocked = np.concatenate((known.blocked, excluded)) if len(excluded) else known.blocked
+        blocked = np.concatenate((seen.blocked, excluded)) if len(excluded) else seen.blocked
         items = model.popular_json(segment, blocked, query.filters, query.k)
         source = Source.GLOBAL if segment == _GLOBAL else Source.SEGMENT
         return Answer(items, source, model.version, model.segment_names[segment], reason)

@@ -14,7 +14,7 @@ from aiohttp.abc import AbstractStreamWriter
 from monitoring.labels import Route
 from server import keys
 from server.response import CLOSE, KEEP_ALIVE, Handler, Response
-from server.serving import REQUEST_ID_HEADER, Asked, request_id
+from server.serving import REQUEST_ID_HEADER, Asked, checked_id
 
 Routed: TypeAlias = Callable[[web.Request], Awaitable["Written"]]
 
@@ -24,7 +24,7 @@ def routed(handler: Handler, route: Route) -> Routed:
 
     async def answer(request: web.Request) -> Written:
         request[keys.STARTED] = started = monotonic()
-        told = request_id(request.headers.get(REQUEST_ID_HEADER))
+        told = checked_id(request.headers.get(REQUEST_ID_HEADER))
         serving = request.app[keys.SERVING]
         asked = Asked(route, started, told, f"{request.method} {request.path[:200]}")
         response = await serving.respond(asked, handler(request))

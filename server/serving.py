@@ -88,7 +88,7 @@ class Serving:
         return problem(500, "Internal error", detail, request_id)
 
 
-def request_id(told: str | None) -> str:
+def checked_id(told: str | None) -> str:
     """Return the client's id if it is short and printable ASCII, else a new one."""
     if told and len(told) <= _MAX_REQUEST_ID and told.isascii() and told.isprintable():
         return told

@@ -5,22 +5,24 @@ from time import monotonic
 from aiohttp import web
 
 from monitoring.labels import Stage
+from monitoring.metrics import Metrics
 from server import keys
 from server.answer import encode_answer
 from server.body import read_body
 from server.deadline import Deadline
 from server.query import parse_query
+from server.recommender import Recommender
 from server.response import Response
 
 
 class Recommend:
     """Answers bodies, whichever way they came in."""
 
-    def __init__(self, app: web.Application) -> None:
-        """Answer for an application that runs."""
-        self._deadline_s = app[keys.SETTINGS].deadline_s
-        self._recommender = app[keys.RECOMMENDER]
-        self._metrics = app[keys.METRICS]
+    def __init__(self, recommender: Recommender, metrics: Metrics, deadline_s: float) -> None:
+        """Answer within `deadline_s` with what `recommender` says."""
+        self._recommender = recommender
+        self._metrics = metrics
+        self._deadline_s = deadline_s
 
     async def __call__(self, body: bytes, started: float) -> Response:
         """Answer with a list, before the deadline that began when the request `started`."""
@@ -35,4 +37,4 @@ class Recommend:
 async def recommend(request: web.Request) -> Response:
     """Answer a request that aiohttp read."""
     body = await read_body(request)
-    return await Recommend(request.app)(body, request[keys.STARTED])
+    return await request.app[keys.RECOMMEND](body, request[keys.STARTED])

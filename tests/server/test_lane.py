@@ -242,6 +242,18 @@ async def test_a_client_that_does_not_read(connect: Connect) -> None:
         deaf.writer.transport.abort()
 
 
+async def test_no_answer_no_connection(
+    service: Client, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where even counting an answer fails, nobody is left waiting for it."""
+    assert service.app is not None
+    monkeypatch.setattr(service.app[keys.ACCESS_LOG], "note", None)
+    async with connect() as connection:
+        connection.writer.write(request())
+        assert await connection.reader.read() == b""
+    assert lanes(service) == 0
+
+
 @pytest.fixture
 async def slow(start: Start) -> Client:
     """Return a client of a service whose store takes a fifth of a second."""
