@@ -111,6 +111,8 @@ def parse_id(raw: object, field: str) -> str:
         )
     if not 0 < len(raw) <= MAX_ID_LENGTH:
         raise FieldError(field, f"expected 1 to {MAX_ID_LENGTH} characters, got {len(raw)}")
+    if raw.isascii() and raw.isprintable():  # as nearly all are
+        return raw
     if CONTROL.search(raw):
         raise FieldError(field, f"expected no control characters, got {raw!r:.40}")
     try:

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
 from monitoring.labels import Route
-from server.plain_request import PATH, PlainRequest, UnusualError, plain_request
+from server.plain_request import PATH, Head, PlainRequest, UnusualError, plain_request
 from server.response import CLOSE
 from server.serving import Asked, checked_id
 
@@ -32,6 +32,7 @@ class Lane(asyncio.Protocol):
         self._door = door
         self._transport: asyncio.Transport
         self._unread = b""
+        self._head: Head | None = None
         self._is_full = False
         self.task: asyncio.Task[None] | None = None
         """What is being answered now."""
@@ -80,11 +81,12 @@ class Lane(asyncio.Protocol):
         if self._is_full or not self._unread or self._transport.is_closing():
             return
         try:
-            request = plain_request(self._unread)
+            request = plain_request(self._unread, self._head)
         except UnusualError:
             pass  # handed over below: no error of aiohttp's was caused by this one
         else:
             if request is not None:
+                self._head = request.head
                 self._unread = self._unread[request.size :]
                 self.task = self._door.loop.create_task(self._answer(request, monotonic()))
             return
@@ -92,7 +94,7 @@ class Lane(asyncio.Protocol):
 
     async def _answer(self, request: PlainRequest, started: float) -> None:
         door, transport = self._door, self._transport
-        told = checked_id(request.request_id)
+        told = checked_id(request.head.request_id)
         asked = Asked(Route.RECOMMENDATIONS, started, told, _WHAT)
         try:
             response = await door.serving.respond(asked, door.recommend(request.body, started))

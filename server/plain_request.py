@@ -20,6 +20,7 @@ MAX_HEAD: Final = 16 * 1024
 _BEGINS = f"POST {PATH} HTTP/1.1\r\n".encode()
 _ENDS = b"\r\n\r\n"
 _JSON = JSON.encode()
+_JSONS = frozenset((_JSON, _JSON + b"; charset=utf-8", _JSON + b";charset=utf-8"))
 _KEEP_ALIVE = b"keep-alive"
 _UNUSUAL = frozenset((b"content-encoding", b"expect", b"transfer-encoding", b"upgrade"))
 _ONCE = frozenset(
@@ -35,19 +36,37 @@ class UnusualError(Exception):
     """What came is not a plain request for a list."""
 
 
-class PlainRequest(NamedTuple):
-    """A request's body, the id that the client gave it, and how many bytes it took."""
+class Head(NamedTuple):
+    """What a head says: the id that the client gave the request, and how long its body is."""
 
-    body: bytes
+    raw: bytes
     request_id: str | None
+    length: int
+
+
+class PlainRequest(NamedTuple):
+    """A request's head and body, and how many bytes they took."""
+
+    head: Head
+    body: bytes
     size: int
 
 
-def plain_request(data: bytes) -> PlainRequest | None:
+def plain_request(data: bytes, last: Head | None = None) -> PlainRequest | None:
     """Return the request that `data` begins with, None while not all of it is there.
 
-    Raises `UnusualError` as soon as it is seen to be another.
+    Clients send one head again and again: the `last` one of this connection is known where it
+    stands. Raises `UnusualError` as soon as another kind of request is seen.
     """
+    head = last if last is not None and data.startswith(last.raw) else _head(data)
+    if head is None:
+        return None
+    begin = len(head.raw)
+    end = begin + head.length
+    return PlainRequest(head, data[begin:end], end) if len(data) >= end else None
+
+
+def _head(data: bytes) -> Head | None:
     if not data.startswith(_BEGINS):
         if _BEGINS.startswith(data):
             return None
@@ -57,13 +76,10 @@ def plain_request(data: bytes) -> PlainRequest | None:
         if len(data) > MAX_HEAD:
             raise UnusualError
         return None
-    end += len(_ENDS)
-    headers = _headers(data[:end])
-    whole = end + _length(headers)
-    if len(data) < whole:
-        return None
+    raw = data[: end + len(_ENDS)]
+    headers = _headers(raw)
     told = headers.get(b"x-request-id")
-    return PlainRequest(data[end:whole], None if told is None else told.decode("latin-1"), whole)
+    return Head(raw, None if told is None else told.decode("latin-1"), _length(headers))
 
 
 def _headers(data: bytes) -> dict[bytes, bytes]:
@@ -77,7 +93,7 @@ def _headers(data: bytes) -> dict[bytes, bytes]:
     if (
         b"host" not in headers
         or headers.get(b"connection", _KEEP_ALIVE).lower() != _KEEP_ALIVE
-        or headers.get(b"content-type", _JSON) != _JSON
+        or headers.get(b"content-type", _JSON).lower() not in _JSONS
         or not _UNUSUAL.isdisjoint(headers)
     ):
         raise UnusualError
