@@ -55,10 +55,9 @@ class PersonalRanker:
         if self._ranker is None:
             chosen = self._candidates(batch, most)
         else:
-            chosen = self._candidates(batch, max(CANDIDATES, most))
-            chosen = _reordered(self._ranker, chosen, self._matrices(batch, chosen))
-        best = Chosen(chosen.rows[:, :most], chosen.scores[:, :most])
-        return _listed(batch, best, self._sources(batch, best.rows))
+            wide = self._candidates(batch, max(CANDIDATES, most))
+            chosen = _reordered(self._ranker, wide, self._matrices(batch, wide), most)
+        return _listed(batch, chosen, self._sources(batch, chosen.rows))
 
     def ranker_inputs(self, batch: Batch) -> list[tuple[Rows, Floats] | None]:
         """Return what the ranker sees of each shopper's candidates, None without a history."""
@@ -105,8 +104,8 @@ class PersonalRanker:
         Where none adds to it, what kind of popular it is.
         """
         met = batch.met
-        told = self._inputs[met] * batch.liked[..., None]
-        parts = self._outputs[rows] @ told.swapaxes(1, 2)
+        told = self._inputs.take(met, axis=0) * batch.liked[..., None]
+        parts = self._outputs.take(rows, axis=0) @ told.swapaxes(1, 2)
         parts[rows[..., None] == met[:, None]] = 0  # that it is like itself explains nothing
         loudest = parts.argmax(axis=2)
         shoppers = np.arange(len(met))[:, None]
@@ -121,25 +120,29 @@ def open_ranker(model: bytes) -> Graph:
     return Graph("ranker.onnx", model, inputs, (None, 1))
 
 
-def _reordered(ranker: Graph, chosen: Chosen, matrices: Floats) -> Chosen:
-    """Return the candidates as the ranker scores them, ties in the order they had."""
+def _reordered(ranker: Graph, chosen: Chosen, matrices: Floats, count: int) -> Chosen:
+    """Return the best `count` candidates as the ranker scores them, ties in the order they had."""
     there = chosen.scores > -np.inf
     scores = np.full(there.shape, -np.inf, np.float32)
     if there.any():
-        scores[there] = ranker.run({"features": matrices[there]})[:, 0]
-    order = np.argsort(-scores, axis=1, kind="stable")
-    shoppers = np.arange(len(order))[:, None]
-    return Chosen(chosen.rows[shoppers, order], scores[shoppers, order])
+        rows = matrices.reshape(-1, matrices.shape[2]) if there.all() else matrices[there]
+        scores[there] = ranker.run({"features": rows})[:, 0]
+    columns, told = best(scores, count)
+    return Chosen(np.take_along_axis(chosen.rows, columns, axis=1), told)
 
 
 def _listed(batch: Batch, best: Chosen, sources: Rows) -> list[Listed | None]:
-    there = (best.scores > -np.inf).sum(axis=1).tolist()
+    width, there = best.rows.shape[1], (best.scores > -np.inf).sum(axis=1).tolist()
     columns = (best.rows.tolist(), best.scores.tolist(), sources.tolist())
     listed: list[Listed | None] = []
-    for place, request in enumerate(batch.requests):
-        if batch.counts[place]:
-            end = min(request.k, there[place])
-            listed.append(Listed(*(column[place][:end] for column in columns)))
-        else:
+    for request, graded, most, *told in zip(
+        batch.requests, batch.counts.tolist(), there, *columns, strict=True
+    ):
+        end = min(request.k, most)
+        if not graded:
             listed.append(None)
+        elif end == width:  # as nearly all
+            listed.append(Listed(*told))
+        else:
+            listed.append(Listed(*(column[:end] for column in told)))
     return listed

@@ -71,7 +71,8 @@ class ItemSide:
 
     def directions(self, rows: Rows) -> Floats:
         """Return float32[..., rank]: the factors of items, as long as 1."""
-        directions: Floats = self.factors[rows] * self.scales[rows][..., None]
+        scales = self.scales.take(rows)
+        directions: Floats = self.factors.take(rows, axis=0) * scales[..., None]
         return directions
 
     def likeness(self, direction: Floats) -> Floats:
@@ -105,35 +106,34 @@ def ranker_matrix(
     met, grades = shoppers.items, shoppers.grades
     counts = (met >= 0).sum(axis=1)
     weights = grades / np.maximum(grades.sum(axis=1, keepdims=True), 1e-6)
-    similarity = items.directions(candidates) @ items.directions(met).swapaxes(1, 2)
+    similarity = items.directions(met) @ items.directions(candidates).swapaxes(1, 2)
     matrix[..., 0] = scores
     matrix[..., 1] = scores / np.maximum(np.abs(scores[:, :1]), 1e-6)
     matrix[..., 2] = np.log1p(np.arange(candidates.shape[1], dtype=np.float32))
     matrix[..., 3] = popularity
     behind = np.where(met < 0, -np.inf, 0).astype(np.float32)
-    matrix[..., 4] = (similarity * grades[:, None] + behind[:, None]).max(axis=2)
-    matrix[..., 5] = (similarity @ weights[..., None])[..., 0]
-    matrix[..., 6] = similarity[np.arange(len(met)), :, counts - 1]
+    matrix[..., 4] = (similarity * grades[..., None] + behind[..., None]).max(axis=1)
+    matrix[..., 5] = (weights[:, None] @ similarity)[:, 0]
+    matrix[..., 6] = similarity[np.arange(len(met)), counts - 1]
     for column in range(AFFINITIES):
         matrix[..., 7 + column] = _affinity(items.codes[:, column], met, weights, candidates)
     prices = items.stats[:, _PRICE]
-    matrix[..., 7 + AFFINITIES] = prices[candidates] - (prices[met] * weights).sum(
-        axis=1, keepdims=True
-    )
+    usual = (prices.take(met) * weights).sum(axis=1, keepdims=True)
+    matrix[..., 7 + AFFINITIES] = prices.take(candidates) - usual
     matrix[..., 8 + AFFINITIES] = counts[:, None]
-    matrix[..., _STATS_AT:_SHOPPER_AT] = items.stats[candidates]
+    matrix[..., _STATS_AT:_SHOPPER_AT] = items.stats.take(candidates, axis=0)
     matrix[..., _SHOPPER_AT:] = shoppers.vectors[:, None]
     return matrix
 
 
 def _affinity(codes: npt.NDArray[np.int32], met: Rows, weights: Floats, candidates: Rows) -> Floats:
     """Return the share of each shopper's liking that went to items with the candidate's value."""
-    liked, wanted = codes[met] + 1, codes[candidates] + 1
+    liked, wanted = codes.take(met) + 1, codes.take(candidates) + 1
     # Unknown values are -1: counted at 0, and looked up there, where nothing may stand.
     width = int(max(liked.max(initial=0), wanted.max(initial=0))) + 1
     shoppers = np.arange(len(met))[:, None]
     flat = (shoppers * width + liked).ravel()
     liking = np.bincount(flat, weights.ravel(), minlength=len(met) * width).reshape(-1, width)
     liking[:, 0] = 0
-    affinity: Floats = liking[shoppers, wanted].astype(np.float32)
+    affinity: Floats = liking.take(shoppers * width + wanted).astype(np.float32)
     return affinity
