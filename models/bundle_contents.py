@@ -112,7 +112,9 @@ def _items(files: BundleFiles, count: int) -> ItemTable:
     rows = files.array("hash_rows", np.int32, count, least=0, below=count)
     if not count or not (hashes[1:] > hashes[:-1]).all():
         raise ValueError("items: expected at least one, and each id once")
-    if len(np.unique(rows)) != count:
+    has_row = np.zeros(count, np.bool_)
+    has_row[rows] = True
+    if not has_row.all():
         raise ValueError("hash_rows: expected each row once")
     return ItemTable(
         item_ids=Texts(ids),
