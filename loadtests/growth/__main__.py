@@ -22,7 +22,9 @@ SIZES = (1_000, 10_000, 100_000, 1_000_000)
 @click.option("--workers", multiple=True, type=click.IntRange(1, 2), default=(1, 2))
 @click.option("--seconds", default=5.0, show_default=True, help="Of each run, each way.")
 @click.option("--rate", default=100.0, show_default=True, help="Of the open loop, requests/s.")
-@click.option("--connections", default=32, show_default=True, help="Of the closed loop.")
+@click.option(
+    "--connections", default=32, show_default=True, help="Of the closed loop, for each worker."
+)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),

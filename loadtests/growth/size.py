@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -59,8 +59,14 @@ def measure_size(items: int, workers: tuple[int, ...], folder: Path, how: Load) 
     model, load_s = _loaded(registry, serving)
     with confined(OTHERS_CORE), EmbeddedValkey(home) as store:
         asyncio.run(fill(store, items, SHOPPERS))
-        contenders = [_contender(home, store.url, each) for each in workers]
-        by_workers = {len(each.cores): measure(each, folder, how) for each in contenders}
+        by_workers = {
+            each: measure(
+                _contender(home, store.url, each),
+                folder,
+                replace(how, connections=how.connections * each),
+            )
+            for each in workers
+        }
     before, promoting, took_s = asyncio.run(_promotions(home, folder, other, how.rate))
     told = Size(
         items,
