@@ -18,7 +18,7 @@ from models.item_index import ItemIndex
 from models.items import Items, Mask
 from models.parts import Floats, Rows
 
-EXACT_WITHIN_S = 0.1e-3
+EXACT_WITHIN_S = 0.05e-3
 """Seconds a shopper that scoring every item may take; beyond, an index is asked."""
 
 FEW = 20_000
