@@ -1,16 +1,34 @@
 """The budget of one request, carried with it from the door to the answer.
 
+    here ─ waits for its turn ─ read, ranked ─ deadline │ answer from the ladder ─ out
+
 Moments are those of `time.monotonic`. The event loop counts from the same start, but uvloop's
 `loop.time()` only in whole milliseconds: too coarse for answers that take two.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple, Self
+
+RESERVE_S: Final = 0.030
+"""Kept back of the budget for the answer from the ladder, should what is personal be late."""
+
+TURNS: Final = 3
+"""Turns of the loop that a request waits for and does not see: to be read from the socket, to be
+told that it is late, to be answered."""
 
 
 class Deadline(NamedTuple):
-    """A moment, in seconds, by which the answer must leave."""
+    """A moment, in seconds, by which all that makes an answer personal must be there."""
 
     at: float
+
+    @classmethod
+    def of(cls, started: float, now: float, budget_s: float) -> Self:
+        """Return the deadline of a request that was here when it `started` and has its turn `now`.
+
+        The answer must leave `budget_s` after it started. Turns to come will last as long as the
+        one that it waited for, which is next to nothing unless the loop is busy.
+        """
+        return cls(started + budget_s - RESERVE_S - TURNS * (now - started))
 
     def within(self, budget_s: float, now: float) -> float:
         """Return the moment by which a step with `budget_s` of its own must end."""

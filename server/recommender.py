@@ -36,9 +36,6 @@ from server.reader import Reader
 
 log = logging.getLogger(__name__)
 
-LADDER_RESERVE_S = 0.030
-"""Kept back from the deadline for the answer from the ladder, should the model be late."""
-
 _TTL_JITTER = 0.1
 _GLOBAL = 0
 
@@ -58,7 +55,7 @@ class Recommender:
     cache_ttl_s: float
 
     async def recommend(self, query: Query, deadline: Deadline) -> Answer:
-        """Return an answer before `deadline`.
+        """Return an answer, personal if it is before `deadline`.
 
         Raises `UnavailableError` where there is no model at all, or past the hard limit.
         """
@@ -114,7 +111,7 @@ class Recommender:
         self, model: Model, request: RankRequest, deadline: Deadline
     ) -> Ranking | Reason:
         try:
-            return await self.inference.rank(model, request, deadline.at - LADDER_RESERVE_S)
+            return await self.inference.rank(model, request, deadline.at)
         except TimeoutError:
             return Reason.DEADLINE
         except SaturatedError:

@@ -26,8 +26,9 @@ class Recommend:
 
     async def __call__(self, body: bytes, started: float) -> Response:
         """Answer with a list, before the deadline that began when the request `started`."""
+        deadline = Deadline.of(started, monotonic(), self._deadline_s)
         query = parse_query(body)
-        answer = await self._recommender.recommend(query, Deadline(started + self._deadline_s))
+        answer = await self._recommender.recommend(query, deadline)
         answered = monotonic()
         told = encode_answer(answer, query.user_id, answered - started)
         self._metrics.stage(Stage.ENCODE, monotonic() - answered)
