@@ -19,7 +19,7 @@ from models.bundle import write_bundle
 from models.parts import Parts
 
 ITEMS, SHOPPERS = 1_000, 1_000
-LARGE = 50_000
+LARGE = 150_000
 """Items among which ranking takes longer than asking: else who asks is the slower one."""
 
 SLOW_S = 0.2
