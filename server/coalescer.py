@@ -15,14 +15,16 @@ items go on to is then shared by twice as many. Who comes alone waits for nobody
 import asyncio
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from itertools import chain
 from time import monotonic
 from typing import Generic, TypeAlias, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-Waiting: TypeAlias = tuple[Item, asyncio.Future[Result]]
+Waiting: TypeAlias = tuple[Item, asyncio.Future[Result], float]
+"""What was submitted, who waits for it, and until when."""
 
 _TIMER_STEP_S = 1e-3
 """uvloop's timers know whole milliseconds: a deadline so near has come."""
@@ -67,33 +69,24 @@ class Coalescer(Generic[Item, Result]):
         self._late: set[asyncio.Task[None]] = set()
         self._ended: list[tuple[list[Waiting[Item, Result]], Sequence[Result | Exception]]] = []
         self._scheduled = False
-        self._deadlines: dict[asyncio.Future[Result], float] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
 
-    async def submit(self, item: Item, deadline: float) -> Result:
-        """Return the result for `item`.
+    def submit(self, item: Item, deadline: float) -> "asyncio.Future[Result]":
+        """Return what the result for `item` will be in; call it on the event loop.
 
-        Raises `TimeoutError` when `time.monotonic` passes `deadline` first, `SaturatedError`
-        when too much is waiting, or the error that `run` gave for this item.
+        It raises `TimeoutError` when `time.monotonic` passes `deadline` first, or the error that
+        `run` gave for this item. Raises `SaturatedError` when too much is waiting.
         """
         if len(self._waiting) >= self._max_waiting:
             raise SaturatedError
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
-        self._deadlines[future] = deadline
         if deadline < self._timer_at:
             self._set_timer(loop, deadline)
-        self._waiting.append((item, future))
+        self._waiting.append((item, future, deadline))
         self._schedule(loop)
-        try:
-            return await future
-        finally:
-            del self._deadlines[future]
-            # An error knows this frame and the future the error: together they would hold what
-            # the callers' frames hold, a model among it, until a full collection, and those
-            # are rare where little else is garbage.
-            del future
+        return future
 
     def is_left(self) -> bool:
         """Tell the call that asks whether it was left as late."""
@@ -120,20 +113,25 @@ class Coalescer(Generic[Item, Result]):
         self._timer, self._timer_at = None, math.inf
         self._settle_ended()
         now = monotonic() + _TIMER_STEP_S
-        for future, deadline in self._deadlines.items():
-            if deadline <= now and not future.done():
+        for _, future, deadline in self._awaited():
+            if deadline <= now:
                 future.set_exception(TimeoutError())
         self._leave_late(loop)
-        left = [at for future, at in self._deadlines.items() if not future.done()]
-        if left:
+        if left := [deadline for *_, deadline in self._awaited()]:
             self._set_timer(loop, min(left))
+
+    def _awaited(self) -> "Iterator[Waiting[Item, Result]]":
+        """Return those whose result somebody waits for."""
+        return (
+            each for each in chain(self._waiting, *self._running.values()) if not each[1].done()
+        )
 
     def _leave_late(self, loop: asyncio.AbstractEventLoop) -> None:
         """Make room for others where nobody waits for what is under way."""
         for task, batch in list(self._running.items()):
             if task.done() or len(self._late) >= self._max_late:
                 continue
-            if all(future.done() for _, future in batch):
+            if all(future.done() for _, future, _ in batch):
                 del self._running[task]
                 self._late.add(task)
                 self._on_late()
@@ -157,13 +155,13 @@ class Coalescer(Generic[Item, Result]):
     def _take(self) -> list[Waiting[Item, Result]]:
         batch: list[Waiting[Item, Result]] = []
         while self._waiting and len(batch) < self._max_batch:
-            item, future = self._waiting.popleft()
-            if not future.done():
-                batch.append((item, future))
+            waiting = self._waiting.popleft()
+            if not waiting[1].done():
+                batch.append(waiting)
         return batch
 
     async def _call(self, batch: list[Waiting[Item, Result]]) -> None:
-        results = await self._results([item for item, _ in batch])
+        results = await self._results([item for item, *_ in batch])
         self._ended.append((batch, results))
         if not (self._join and self._waiting and len(self._ended) == 1):
             self._settle_ended()
@@ -171,7 +169,7 @@ class Coalescer(Generic[Item, Result]):
     def _settle_ended(self) -> None:
         ended, self._ended = self._ended, []
         for batch, results in ended:
-            for (_, future), result in zip(batch, results, strict=True):
+            for (_, future, _), result in zip(batch, results, strict=True):
                 _settle(future, result)
 
     async def _results(self, items: list[Item]) -> Sequence[Result | Exception]:

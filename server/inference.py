@@ -57,15 +57,17 @@ class Inference:
             self._run, max_batch=_MAX_BATCH, max_running=1, max_waiting=_MAX_WAITING
         )
 
-    async def rank(self, model: Model, request: RankRequest, deadline: float) -> Ranking:
-        """Return the ranked items.
+    def rank(
+        self, model: Model, request: RankRequest, deadline: float
+    ) -> "asyncio.Future[Ranking]":
+        """Return what the ranked items will be in, or what the model raised for this request.
 
-        Raises what `Coalescer.submit` does, `TimeoutError` at once while the model is known to be
-        late, or what the model raised for this request.
+        Raises what `Coalescer.submit` does, and `TimeoutError` at once while the model is known
+        to be late.
         """
         if not self._breaker.allow():
             raise TimeoutError
-        return await self._runs.submit((model, request), deadline)
+        return self._runs.submit((model, request), deadline)
 
     async def close(self) -> None:
         """Let the run under way end."""
