@@ -74,6 +74,7 @@ class ErrorKind(StrEnum):
     STORE = "store"
     STORE_TIMEOUT = "store_timeout"
     STORE_FULL = "store_full"
+    STORE_VALUE = "store_value"
     MODEL = "model"
     BUNDLE = "bundle"
     EVENT_LOG = "event_log"

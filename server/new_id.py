@@ -9,4 +9,4 @@ import random
 
 def new_id() -> str:
     """Return an id."""
-    return f"{random.getrandbits(128):032x}"
+    return random.getrandbits(128).to_bytes(16, "big").hex()

@@ -74,6 +74,8 @@ class Reader:
         if not self._reads.is_left():
             self._breaker.succeeded()
             self._metrics.breaker(self._breaker.state)
+        for _ in range(sum(each.disbelieved for each in reads)):
+            self._metrics.error(ErrorKind.STORE_VALUE)
         return reads
 
     def _failed(self, is_late: bool = True) -> None:

@@ -7,7 +7,7 @@ from time import monotonic
 from prometheus_client import CollectorRegistry
 
 from features.errors import StoreError
-from features.online import NullStore, ShopperQuery, ShopperRead
+from features.online import STRANGER, NullStore, ShopperQuery, ShopperRead
 from monitoring.labels import BreakerState, Reason
 from monitoring.metrics import Metrics
 from server.breaker import Breaker
@@ -65,6 +65,19 @@ async def test_shoppers_of_one_turn_share_a_round_trip() -> None:
     reads = await asyncio.gather(*(read(reader) for _ in range(20)))
     assert len(reads) == 20
     assert store.round_trips == 1
+
+
+async def test_values_that_are_not_believed_are_counted() -> None:
+    """The shopper gets what else there is; who runs the store should know."""
+
+    class Strange(Store):
+        async def read(self, queries: Sequence[ShopperQuery]) -> list[ShopperRead]:
+            return [ShopperRead(STRANGER, None, disbelieved=2) for _ in queries]
+
+    registry = CollectorRegistry()
+    reader = Reader(Strange(), Breaker(Clock()), Metrics(registry), budget_s=5.0)
+    await asyncio.gather(read(reader), read(reader))
+    assert registry.get_sample_value("cuvee_errors_total", {"kind": "store_value"}) == 4
 
 
 async def test_a_late_store_is_a_timeout() -> None:
