@@ -73,10 +73,12 @@ class Coalescer(Generic[Item, Result]):
         self._timer_at = math.inf
 
     def submit(self, item: Item, deadline: float) -> "asyncio.Future[Result]":
-        """Return what the result for `item` will be in; call it on the event loop.
+        """Return what the result for `item` will be in; call it on the event loop, and await it.
 
         It raises `TimeoutError` when `time.monotonic` passes `deadline` first, or the error that
-        `run` gave for this item. Raises `SaturatedError` when too much is waiting.
+        `run` gave for this item. Raises `SaturatedError` when too much is waiting. Keep it in no
+        variable of a frame that its error passes: the two would hold each other, and all that the
+        frame holds, until a full collection.
         """
         if len(self._waiting) >= self._max_waiting:
             raise SaturatedError
@@ -161,7 +163,12 @@ class Coalescer(Generic[Item, Result]):
         return batch
 
     async def _call(self, batch: list[Waiting[Item, Result]]) -> None:
-        results = await self._results([item for item, *_ in batch])
+        try:
+            results = await self._results([item for item, *_ in batch])
+        except BaseException:  # the end of the loop: nobody may wait for what will not come
+            for _, future, _ in batch:
+                future.cancel()
+            raise
         self._ended.append((batch, results))
         if not (self._join and self._waiting and len(self._ended) == 1):
             self._settle_ended()
@@ -174,9 +181,13 @@ class Coalescer(Generic[Item, Result]):
 
     async def _results(self, items: list[Item]) -> Sequence[Result | Exception]:
         try:
-            return await self._run(items)
+            results = await self._run(items)
         except Exception as error:  # noqa: BLE001 - every waiter gets it
             return [error] * len(items)
+        if len(results) != len(items):
+            told = f"expected {len(items)} results, got {len(results)}"
+            return [RuntimeError(told)] * len(items)
+        return results
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
 from monitoring.labels import Route
-from server.plain_request import PATH, Head, PlainRequest, UnusualError, plain_request
+from server.plain_request import PATH, Head, UnusualError, plain_head
 from server.response import CLOSE
 from server.serving import Asked, checked_id
 
@@ -81,23 +81,33 @@ class Lane(asyncio.Protocol):
         if self._is_full or not self._unread or self._transport.is_closing():
             return
         try:
-            request = plain_request(self._unread, self._head)
+            head = plain_head(self._unread, self._head)
         except UnusualError:
             pass  # handed over below: no error of aiohttp's was caused by this one
         else:
-            if request is not None:
-                self._head = request.head
-                self._unread = self._unread[request.size :]
-                self.task = self._door.loop.create_task(self._answer(request, monotonic()))
+            if head is not None:
+                self._head = head
+                self._begin(head)
             return
         self._hand_over()
 
-    async def _answer(self, request: PlainRequest, started: float) -> None:
+    def _begin(self, head: Head) -> None:
+        """Begin to answer, once the body is there, too."""
+        begin = len(head.raw)
+        end = begin + head.length
+        if len(self._unread) < end:
+            return
+        body, self._unread = self._unread[begin:end], self._unread[end:]
+        answer = self._answer(head.request_id, body, monotonic())
+        self.task = self._door.loop.create_task(answer)
+
+    async def _answer(self, request_id: str | None, body: bytes, started: float) -> None:
         door, transport = self._door, self._transport
-        told = checked_id(request.head.request_id)
+        told = checked_id(request_id)
         asked = Asked(Route.RECOMMENDATIONS, started, told, _WHAT)
+        answering = door.recommend(body, started, monotonic() - started)
         try:
-            response = await door.serving.respond(asked, door.recommend(request.body, started))
+            response = await door.serving.respond(asked, answering)
         except BaseException:  # with no answer there must be no connection that waits for one
             transport.abort()
             raise

@@ -44,29 +44,14 @@ class Head(NamedTuple):
     length: int
 
 
-class PlainRequest(NamedTuple):
-    """A request's head and body, and how many bytes they took."""
-
-    head: Head
-    body: bytes
-    size: int
-
-
-def plain_request(data: bytes, last: Head | None = None) -> PlainRequest | None:
-    """Return the request that `data` begins with, None while not all of it is there.
+def plain_head(data: bytes, last: Head | None = None) -> Head | None:
+    """Return the head that `data` begins with, None while not all of it is there.
 
     Clients send one head again and again: the `last` one of this connection is known where it
-    stands. Raises `UnusualError` as soon as another kind of request is seen.
+    stands. Raises `UnusualError` as soon as it is seen to be of another kind of request.
     """
-    head = last if last is not None and data.startswith(last.raw) else _head(data)
-    if head is None:
-        return None
-    begin = len(head.raw)
-    end = begin + head.length
-    return PlainRequest(head, data[begin:end], end) if len(data) >= end else None
-
-
-def _head(data: bytes) -> Head | None:
+    if last is not None and data.startswith(last.raw):
+        return last
     if not data.startswith(_BEGINS):
         if _BEGINS.startswith(data):
             return None
@@ -84,12 +69,12 @@ def _head(data: bytes) -> Head | None:
 
 def _headers(data: bytes) -> dict[bytes, bytes]:
     """Return the headers, by names in lower case, of a head that is as most are."""
-    head = _Head()
+    head = _Headers()
     try:
         httptools.HttpRequestParser(head).feed_data(data)
     except (httptools.HttpParserError, httptools.HttpParserUpgrade):
         raise UnusualError from None
-    headers = head.headers
+    headers = head.told
     if (
         b"host" not in headers
         or headers.get(b"connection", _KEEP_ALIVE).lower() != _KEEP_ALIVE
@@ -100,19 +85,19 @@ def _headers(data: bytes) -> dict[bytes, bytes]:
     return headers
 
 
-class _Head:
+class _Headers:
     """What httptools tells of a head."""
 
-    __slots__ = ("headers",)
+    __slots__ = ("told",)
 
     def __init__(self) -> None:
-        self.headers: dict[bytes, bytes] = {}
+        self.told: dict[bytes, bytes] = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
-        if name in self.headers and name in _ONCE:
+        if name in self.told and name in _ONCE:
             raise UnusualError
-        self.headers[name] = value
+        self.told[name] = value
 
 
 def _length(headers: dict[bytes, bytes]) -> int:

@@ -6,6 +6,7 @@ A read that is late is left to end by itself: cancelling it would cost its conne
 breaker counts round trips, not shoppers, so that one hiccup under load does not open it.
 """
 
+import logging
 from collections.abc import Sequence
 from time import monotonic
 
@@ -16,6 +17,8 @@ from monitoring.metrics import Metrics
 from server.breaker import Breaker
 from server.coalescer import Coalescer, SaturatedError
 from server.deadline import Deadline
+
+log = logging.getLogger(__name__)
 
 _MAX_BATCH = 64
 _MAX_RUNNING = 1
@@ -44,19 +47,24 @@ class Reader:
             max_waiting=_MAX_WAITING,
             join=True,
             max_late=_MAX_LATE,
-            on_late=self._failed,
+            on_late=self._left_as_late,
         )
 
     async def read(self, query: ShopperQuery, deadline: Deadline) -> ShopperRead | Reason:
         """Return what the store knows, or within the budget why that cannot be told."""
+        now = monotonic()
+        until = deadline.within(self._budget_s, now)
+        late = Reason.DEADLINE if until == deadline.at else Reason.FEATURE_TIMEOUT
+        if until <= now:
+            return late
         if not self._breaker.allow():
             return self._why_open
         try:
-            return await self._reads.submit(query, deadline.within(self._budget_s, monotonic()))
-        except (TimeoutError, StoreTimeoutError):
-            return Reason.FEATURE_TIMEOUT
-        except StoreError:
-            return Reason.FEATURE_ERROR
+            return await self._reads.submit(query, until)
+        except TimeoutError:
+            return late
+        except StoreError as error:
+            return _why(error)
         except SaturatedError:
             return Reason.OVERLOAD
 
@@ -69,7 +77,7 @@ class Reader:
             reads = await self._store.read(queries)
         except StoreError as error:
             if not self._reads.is_left():  # else it was counted then
-                self._failed(isinstance(error, StoreTimeoutError))
+                self._failed(_why(error), str(error))
             raise
         if not self._reads.is_left():
             self._breaker.succeeded()
@@ -78,8 +86,19 @@ class Reader:
             self._metrics.error(ErrorKind.STORE_VALUE)
         return reads
 
-    def _failed(self, is_late: bool = True) -> None:
-        self._why_open = Reason.FEATURE_TIMEOUT if is_late else Reason.FEATURE_ERROR
+    def _left_as_late(self) -> None:
+        self._failed(Reason.FEATURE_TIMEOUT, "no answer from the online store in time")
+
+    def _failed(self, why: Reason, told: str) -> None:
+        log.warning("lists are popular ones for a while: %s", told)
+        self._why_open = why
+        is_late = why is Reason.FEATURE_TIMEOUT
         self._metrics.error(ErrorKind.STORE_TIMEOUT if is_late else ErrorKind.STORE)
         self._breaker.failed()
         self._metrics.breaker(self._breaker.state)
+
+
+def _why(error: StoreError) -> Reason:
+    """Return what the answer will say of a read that failed."""
+    is_late = isinstance(error, StoreTimeoutError)
+    return Reason.FEATURE_TIMEOUT if is_late else Reason.FEATURE_ERROR

@@ -24,9 +24,9 @@ class Recommend:
         self._metrics = metrics
         self._deadline_s = deadline_s
 
-    async def __call__(self, body: bytes, started: float) -> Response:
-        """Answer with a list, before the deadline that began when the request `started`."""
-        deadline = Deadline.of(started, monotonic(), self._deadline_s)
+    async def __call__(self, body: bytes, started: float, waited_s: float = 0.0) -> Response:
+        """Answer with a list, in time for a request that `started` and waited for its turn."""
+        deadline = Deadline.of(started, waited_s, self._deadline_s)
         query = parse_query(body)
         answer = await self._recommender.recommend(query, deadline)
         answered = monotonic()

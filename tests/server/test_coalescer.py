@@ -128,6 +128,30 @@ async def test_a_cancelled_waiter_takes_nothing_from_others() -> None:
     assert gone.cancelled()
 
 
+async def test_a_call_that_is_cancelled_leaves_nobody_waiting() -> None:
+    """As the loop's end does it."""
+
+    async def cancelled(_: Sequence[int]) -> list[int]:
+        raise asyncio.CancelledError
+
+    coalescer: Coalescer[int, int] = Coalescer(cancelled, max_batch=8, max_running=1, max_waiting=8)
+    waiting = [coalescer.submit(n, soon()) for n in range(2)]
+    done, pending = await asyncio.wait(waiting, timeout=5)
+    assert (len(done), pending) == (2, set())
+
+
+async def test_too_few_results_are_everybodys_error() -> None:
+    """Nobody gets another's."""
+
+    async def careless(items: Sequence[int]) -> Sequence[int]:
+        return items[1:]
+
+    coalescer: Coalescer[int, int] = Coalescer(careless, max_batch=8, max_running=1, max_waiting=8)
+    waiting = [coalescer.submit(n, soon()) for n in range(2)]
+    told = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [str(each) for each in told] == ["expected 2 results, got 1"] * 2
+
+
 async def test_too_much_waiting_is_refused() -> None:
     """Beyond its bound the coalescer refuses at once instead of queueing."""
     run = Doubler()

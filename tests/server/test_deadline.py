@@ -2,18 +2,24 @@
 
 import pytest
 
-from server.deadline import RESERVE_S, TURNS, Deadline
+from server.deadline import MOST_RESERVE, RESERVE, TURNS, Deadline
 
 
 def test_something_is_kept_back() -> None:
     """Of a tenth of a second, for the answer from the ladder."""
-    assert Deadline.of(5.0, 5.0, 0.1).at == pytest.approx(5.1 - RESERVE_S)
+    assert Deadline.of(5.0, 0.0, 0.1).at == pytest.approx(5 + 0.1 * (1 - RESERVE))
 
 
 def test_a_busy_loop_needs_more() -> None:
-    """Who waited for a turn will wait for some more, and may be late before it begins."""
-    assert Deadline.of(5.0, 5.01, 0.1).at == pytest.approx(5.1 - RESERVE_S - TURNS * 0.01)
-    assert Deadline.of(5.0, 5.09, 0.1).at < 5.0
+    """Who waited for a turn will wait for some more; yet one long turn does not take it all."""
+    assert Deadline.of(5.0, 0.005, 0.1).at == pytest.approx(5.07 - TURNS * 0.005)
+    assert Deadline.of(5.0, 0.09, 0.1).at == pytest.approx(5 + 0.1 * (1 - MOST_RESERVE))
+
+
+@pytest.mark.parametrize("budget_s", [0.01, 0.03, 0.1, 60.0])
+def test_any_budget_leaves_time_to_be_personal(budget_s: float) -> None:
+    """Also the shortest that may be set."""
+    assert Deadline.of(5.0, 0.0, budget_s).at > 5.0 + budget_s / 2
 
 
 def test_a_step_has_its_own_budget() -> None:

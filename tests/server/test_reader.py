@@ -96,9 +96,23 @@ async def test_the_deadline_clips_the_budget() -> None:
     store.held = asyncio.Event()
     reader, _, _ = make(store, budget_s=30.0)
     told = await reader.read(QUERY, Deadline(monotonic() + 0.01))
-    assert told is Reason.FEATURE_TIMEOUT
+    assert told is Reason.DEADLINE
     store.held.set()
     await reader.close()
+
+
+async def test_who_is_late_already_costs_no_trial() -> None:
+    """While the breaker is half open, its one try is for somebody whose time is not up."""
+    store = Store()
+    store.fails = True
+    reader, breaker, clock = make(store)
+    for _ in range(3):
+        await read(reader)
+    store.fails = False
+    clock.now = 1.0
+    assert await reader.read(QUERY, Deadline(monotonic())) is Reason.DEADLINE
+    assert breaker.state is BreakerState.OPEN
+    assert isinstance(await read(reader), ShopperRead)
 
 
 async def test_the_breaker_stops_asking_a_dead_store() -> None:
