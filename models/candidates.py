@@ -67,9 +67,9 @@ def padded(by: Rows, rows: Rows, grades: Floats, count: int) -> tuple[Rows, Rows
 
 
 def best(scores: Floats, count: int) -> Chosen:
-    """Return the best columns of each row of `scores`, best first, ties by column.
+    """Return the best columns of each row of `scores` (float32, no NaN), best first.
 
-    There are `count`, or as many as there are columns.
+    There are `count`, or as many as there are columns; ties are in the order of columns.
     """
     rows, columns = scores.shape
     count = min(count, columns)

@@ -131,9 +131,9 @@ def _reordered(ranker: Graph, chosen: Chosen, matrices: Floats, count: int) -> C
     return Chosen(np.take_along_axis(chosen.rows, columns, axis=1), told)
 
 
-def _listed(batch: Batch, best: Chosen, sources: Rows) -> list[Listed | None]:
-    width, there = best.rows.shape[1], (best.scores > -np.inf).sum(axis=1).tolist()
-    columns = (best.rows.tolist(), best.scores.tolist(), sources.tolist())
+def _listed(batch: Batch, chosen: Chosen, sources: Rows) -> list[Listed | None]:
+    width, there = chosen.rows.shape[1], (chosen.scores > -np.inf).sum(axis=1).tolist()
+    columns = (chosen.rows.tolist(), chosen.scores.tolist(), sources.tolist())
     listed: list[Listed | None] = []
     for request, graded, most, *told in zip(
         batch.requests, batch.counts.tolist(), there, *columns, strict=True

@@ -14,6 +14,7 @@ from features.definitions import FEATURE_NAMES
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int32]
 
 AFFINITIES = 3
 """How many item attributes the ranker knows a shopper's liking for: those that tell most."""
@@ -59,11 +60,11 @@ class ItemSide:
 
     factors: Floats
     scales: Floats
-    codes: npt.NDArray[np.int32]
+    codes: Codes
     stats: Floats
 
     @classmethod
-    def of(cls, factors: Floats, codes: npt.NDArray[np.int32], stats: Floats) -> Self:
+    def of(cls, factors: Floats, codes: Codes, stats: Floats) -> Self:
         """Return the side of items with these factors."""
         lengths = np.linalg.norm(factors, axis=1)
         scales = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
@@ -115,25 +116,30 @@ def ranker_matrix(
     matrix[..., 4] = (similarity * grades[..., None] + behind[..., None]).max(axis=1)
     matrix[..., 5] = (weights[:, None] @ similarity)[:, 0]
     matrix[..., 6] = similarity[np.arange(len(met)), counts - 1]
+    liked, wanted = items.codes.take(met, axis=0), items.codes.take(candidates, axis=0)
     for column in range(AFFINITIES):
-        matrix[..., 7 + column] = _affinity(items.codes[:, column], met, weights, candidates)
-    prices = items.stats[:, _PRICE]
-    usual = (prices.take(met) * weights).sum(axis=1, keepdims=True)
-    matrix[..., 7 + AFFINITIES] = prices.take(candidates) - usual
+        matrix[..., 7 + column] = _affinity(liked[..., column], wanted[..., column], weights)
+    stats = items.stats.take(candidates, axis=0)
+    paid = items.stats.take(met, axis=0)[..., _PRICE]
+    usual = (paid * weights).sum(axis=1, keepdims=True)
+    matrix[..., 7 + AFFINITIES] = stats[..., _PRICE] - usual
     matrix[..., 8 + AFFINITIES] = counts[:, None]
-    matrix[..., _STATS_AT:_SHOPPER_AT] = items.stats.take(candidates, axis=0)
+    matrix[..., _STATS_AT:_SHOPPER_AT] = stats
     matrix[..., _SHOPPER_AT:] = shoppers.vectors[:, None]
     return matrix
 
 
-def _affinity(codes: npt.NDArray[np.int32], met: Rows, weights: Floats, candidates: Rows) -> Floats:
-    """Return the share of each shopper's liking that went to items with the candidate's value."""
-    liked, wanted = codes.take(met) + 1, codes.take(candidates) + 1
+def _affinity(liked: Codes, wanted: Codes, weights: Floats) -> Floats:
+    """Return the share of each shopper's liking that went to items with the candidate's value.
+
+    `liked` [b, h] are the values of the items they met, `wanted` [b, c] those of candidates.
+    """
     # Unknown values are -1: counted at 0, and looked up there, where nothing may stand.
+    liked, wanted = liked + 1, wanted + 1
     width = int(max(liked.max(initial=0), wanted.max(initial=0))) + 1
-    shoppers = np.arange(len(met))[:, None]
+    shoppers = np.arange(len(liked))[:, None]
     flat = (shoppers * width + liked).ravel()
-    liking = np.bincount(flat, weights.ravel(), minlength=len(met) * width).reshape(-1, width)
+    liking = np.bincount(flat, weights.ravel(), minlength=len(liked) * width).reshape(-1, width)
     liking[:, 0] = 0
     affinity: Floats = liking.take(shoppers * width + wanted).astype(np.float32)
     return affinity

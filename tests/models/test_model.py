@@ -22,6 +22,7 @@ from features.events import RECORD, TYPE_CODES, EventType, Records
 from features.history import tastes_of
 from features.ids import stable_hash, stable_hashes
 from features.vector import Moment
+from models import candidates
 from models.bundle import read_bundle, write_bundle
 from models.candidates import best
 from models.errors import ModelsError
@@ -267,14 +268,21 @@ def test_similar_items_point_the_same_way(row: int, k: int, filters: Filters) ->
     assert told.scores == pytest.approx(nearest, abs=1e-5)
 
 
-@given(st.integers(1, 50), st.integers(1, 5), st.integers(1, 60), st.data())
+TINY = float(np.float32(1e-40))
+
+
+@pytest.mark.parametrize("at_once", [0, 1 << 13], ids=["folded", "at once"])
+@given(st.integers(1, 80), st.integers(1, 5), st.integers(1, 90), st.data())
 def test_the_best_are_chosen_as_sorting_would(
-    columns: int, shoppers: int, count: int, data: st.DataObject
+    at_once: int, columns: int, shoppers: int, count: int, data: st.DataObject
 ) -> None:
-    """However many tie for the last place, the first rows win it."""
-    row = st.lists(st.sampled_from([-np.inf, -1.0, 0.0, 2.0]), min_size=columns, max_size=columns)
+    """However many tie for the last place, the first rows win it; nothing is equal to less."""
+    score = st.sampled_from([-np.inf, -3.5, -1.0, -0.0, 0.0, TINY, 2.0, np.inf])
+    row = st.lists(score, min_size=columns, max_size=columns)
     values = data.draw(st.lists(row, min_size=shoppers, max_size=shoppers))
-    rows, scores = best(np.array(values, np.float32), count)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidates, "_AT_ONCE", at_once)
+        rows, scores = best(np.array(values, np.float32), count)
     for told, got, of in zip(values, rows.tolist(), scores.tolist(), strict=True):
         expected = sorted(range(columns), key=lambda row: (-told[row], row))[:count]
         assert got == expected
