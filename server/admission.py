@@ -51,7 +51,7 @@ class Gate:
 
     def leave(self, admission: Admission, started: float, now: float) -> None:
         """Give back the place that was taken when it `started`."""
-        was_used = 4 * self.inflight > 3 * self._limit
+        was_used = 2 * self.inflight > self._limit
         self.inflight -= 1
         if admission is Admission.LADDER:
             return

@@ -7,6 +7,7 @@ gunicorn keeps workers alive, passes signals on and replaces a worker that hangs
 runs even one worker, so that a crash costs a second and not the service.
 """
 
+import math
 import os
 import resource
 import socket
@@ -109,7 +110,7 @@ class Launcher(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             "workers": settings.workers,
             "worker_class": "server.worker.ServiceWorker",
             "timeout": self._hang_s,
-            "graceful_timeout": int(settings.drain_s) + GRACE_S,
+            "graceful_timeout": math.ceil(settings.drain_s) + GRACE_S,
             "backlog": BACKLOG,
             "logger_class": MasterLog,
             "child_exit": lambda _, worker: mark_worker_dead(worker.pid),

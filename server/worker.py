@@ -36,7 +36,7 @@ KEEPALIVE_S: Final = 75.0
 """Longer than the 60 s of usual balancers, so that they close idle connections, not we."""
 
 HEARTBEAT_S: Final = 1.0
-IN_FLIGHT_S: Final = 3.0
+IN_FLIGHT_S: Final = 2.5
 """How long requests under way may take to end; each has a deadline of its own."""
 
 LAST_S: Final = 12
