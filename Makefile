@@ -9,7 +9,9 @@ EVENTS ?= 100000
 ifeq ($(DATA),)
 CUVEE_HOME ?= var
 else
-CUVEE_HOME ?= var/own/$(notdir $(abspath $(DATA)))
+# Directories of one name are not one store: the number is that of the whole path.
+OWN := $(abspath $(DATA))
+CUVEE_HOME ?= var/own/$(notdir $(OWN))-$(word 1,$(shell printf %s "$(OWN)" | cksum))
 endif
 export CUVEE_HOME
 
