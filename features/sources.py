@@ -152,14 +152,15 @@ def _numbered(
     skipped: list[int] = []
     kept, told = 0, 0
     for batch in reader:
-        skipped.extend(each.row for each in bad[told:])
+        new = bad[told:]  # once: Arrow reads ahead and may add to them meanwhile
+        told += len(new)
+        skipped.extend(each.row for each in new)
         rows = np.arange(kept + 2, kept + 2 + batch.num_rows)
         for row in skipped:
             rows[rows >= row] += 1
         kept += batch.num_rows
         frame = as_frame(pa.Table.from_batches([batch]))
-        yield Batch(frame, rows, head.done, bad[told:])
-        told = len(skipped)
+        yield Batch(frame, rows, head.done, new)
     if bad[told:]:
         yield Batch(pl.DataFrame(), np.empty(0, np.int64), 1.0, bad[told:])
 
