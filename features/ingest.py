@@ -92,9 +92,14 @@ def find_inputs(
         if named is not None:
             found[table] = Input(named, declared)
     if not found:
-        where = f"{folder} holds no items, events or users" if folder else "no file is named"
         endings = ", ".join(FILE_ENDINGS)
-        raise InputError(f"{where}: expected --items/--events/--users FILE, or --data ({endings})")
+        if folder is None:
+            wanted = f"--items, --events or --users FILE ({endings}), or --data DIRECTORY"
+            raise InputError(f"no file is named: expected {wanted}")
+        raise InputError(
+            f"{folder} holds no items, events or users: expected files of these names ({endings}), "
+            "or a mapping that names others (--mapping, with make MAPPING=FILE)"
+        )
     return found
 
 

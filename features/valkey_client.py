@@ -63,7 +63,8 @@ def connect(url: str, *, connections: int) -> Client:
         )
     except ValueError as error:
         raise InputError(
-            f"CUVEE_REDIS_URL: expected redis://, rediss://, unix:// or redis+cluster://, "
+            "CUVEE_REDIS_URL: expected redis://, rediss://, unix://, redis+cluster:// or "
+            "rediss+cluster://, "
             f"got {_without_password(url)!r:.80} ({error})"
         ) from error
 
@@ -79,8 +80,8 @@ def connect_commands(url: str, *, connections: int) -> Commands:
 
 
 def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
+    scheme = url.partition("://")[0] + "://" if "://" in url else ""
+    return scheme + url.removeprefix(scheme).partition("?")[0].rpartition("@")[2]
 
 
 def translate(error: Exception) -> StoreError:
