@@ -1,30 +1,32 @@
 """Requests of one event-loop turn share one call; nobody waits for a window.
 
     submit ─ submit ─ submit ┐ (same turn)
-                             └─ run([a, b, c]) ─ each gets its own result or its own error
+                             └─ run([a, b, c]) ─ each hears of its own result or its own error
 
 What arrives while the allowed batches are under way becomes the next batch. Every waiter has
-its own deadline; one that gives up or goes away takes nothing from the others. One timer serves
-all of them: it is set for the earliest deadline, and most often finds nobody waiting any more.
+its own deadline; one that gives up takes nothing from the others. One timer serves all of them:
+it is set for the earliest deadline, and most often finds nobody waiting any more.
 A batch that nobody waits for any more, because it is late, may be left to end by itself.
 
 Where batches `join`, one that ends while others wait leaves with theirs, two by two: what its
 items go on to is then shared by twice as many. Who comes alone waits for nobody.
+
+Who waits is called, not woken: a task and a future for each would cost more than a cached answer.
 """
 
 import asyncio
+import logging
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import chain
 from time import monotonic
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeVar
+
+log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-Waiting: TypeAlias = tuple[Item, asyncio.Future[Result], float]
-"""What was submitted, who waits for it, and until when."""
 
 _TIMER_STEP_S = 1e-3
 """uvloop's timers know whole milliseconds: a deadline so near has come."""
@@ -32,6 +34,28 @@ _TIMER_STEP_S = 1e-3
 
 class SaturatedError(Exception):
     """More is waiting than the coalescer may hold."""
+
+
+class _Waiter(Generic[Item, Result]):
+    """What was submitted, until when, and who is called; nobody once that was done."""
+
+    __slots__ = ("deadline", "item", "then")
+
+    def __init__(
+        self, item: Item, deadline: float, then: Callable[[Result | Exception], None]
+    ) -> None:
+        self.item = item
+        self.deadline = deadline
+        self.then: Callable[[Result | Exception], None] | None = then
+
+    def settle(self, result: Result | Exception) -> None:
+        then, self.then = self.then, None
+        if then is None:
+            return
+        try:
+            then(result)
+        except Exception:  # the others have not heard yet
+            log.exception("a result found nobody to take it")
 
 
 class Coalescer(Generic[Item, Result]):
@@ -64,31 +88,30 @@ class Coalescer(Generic[Item, Result]):
         self._join = join
         self._max_late = max_late
         self._on_late = on_late
-        self._waiting: deque[Waiting[Item, Result]] = deque()
-        self._running: dict[asyncio.Task[None], list[Waiting[Item, Result]]] = {}
+        self._waiting: deque[_Waiter[Item, Result]] = deque()
+        self._running: dict[asyncio.Task[None], list[_Waiter[Item, Result]]] = {}
         self._late: set[asyncio.Task[None]] = set()
-        self._ended: list[tuple[list[Waiting[Item, Result]], Sequence[Result | Exception]]] = []
+        self._ended: list[tuple[list[_Waiter[Item, Result]], Sequence[Result | Exception]]] = []
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
 
-    def submit(self, item: Item, deadline: float) -> "asyncio.Future[Result]":
-        """Return what the result for `item` will be in; call it on the event loop, and await it.
+    def submit(
+        self, item: Item, deadline: float, then: Callable[[Result | Exception], None]
+    ) -> None:
+        """Call `then` once, on this event loop, with the result for `item` or with an error.
 
-        It raises `TimeoutError` when `time.monotonic` passes `deadline` first, or the error that
-        `run` gave for this item. Raises `SaturatedError` when too much is waiting. Keep it in no
-        variable of a frame that its error passes: the two would hold each other, and all that the
-        frame holds, until a full collection.
+        That is `TimeoutError` when `time.monotonic` passes `deadline` first, `SaturatedError` (at
+        once) when too much is waiting, or the error that `run` gave for this item.
         """
         if len(self._waiting) >= self._max_waiting:
-            raise SaturatedError
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Result] = loop.create_future()
+            then(SaturatedError())
+            return
         if deadline < self._timer_at:
-            self._set_timer(loop, deadline)
-        self._waiting.append((item, future, deadline))
-        self._schedule(loop)
-        return future
+            self._set_timer(deadline)
+        self._waiting.append(_Waiter(item, deadline, then))
+        if not self._scheduled:
+            self._schedule()
 
     def is_left(self) -> bool:
         """Tell the call that asks whether it was left as late."""
@@ -104,70 +127,72 @@ class Coalescer(Generic[Item, Result]):
         if self._timer is not None:
             self._timer.cancel()
 
-    def _set_timer(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
+    def _set_timer(self, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = loop.call_later(at - monotonic(), self._expire, loop)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(at - monotonic(), self._expire)
         self._timer_at = at
 
-    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _expire(self) -> None:
         """Let those go whose time is up, and come back for the next."""
         self._timer, self._timer_at = None, math.inf
         self._settle_ended()
         now = monotonic() + _TIMER_STEP_S
-        for _, future, deadline in self._awaited():
-            if deadline <= now:
-                future.set_exception(TimeoutError())
-        self._leave_late(loop)
-        if left := [deadline for *_, deadline in self._awaited()]:
-            self._set_timer(loop, min(left))
+        for each in list(self._awaited()):
+            if each.deadline <= now:
+                each.settle(TimeoutError())
+        self._leave_late()
+        left = min((each.deadline for each in self._awaited()), default=math.inf)
+        if left < self._timer_at:
+            self._set_timer(left)
 
-    def _awaited(self) -> "Iterator[Waiting[Item, Result]]":
+    def _awaited(self) -> "Iterator[_Waiter[Item, Result]]":
         """Return those whose result somebody waits for."""
         return (
-            each for each in chain(self._waiting, *self._running.values()) if not each[1].done()
+            each for each in chain(self._waiting, *self._running.values()) if each.then is not None
         )
 
-    def _leave_late(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _leave_late(self) -> None:
         """Make room for others where nobody waits for what is under way."""
         for task, batch in list(self._running.items()):
             if task.done() or len(self._late) >= self._max_late:
                 continue
-            if all(future.done() for _, future, _ in batch):
+            if all(each.then is None for each in batch):
                 del self._running[task]
                 self._late.add(task)
                 self._on_late()
         if self._waiting:
-            self._schedule(loop)
+            self._schedule()
 
-    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _schedule(self) -> None:
         if not self._scheduled and len(self._running) < self._max_running:
             self._scheduled = True
-            loop.call_soon(self._flush, loop)
+            asyncio.get_running_loop().call_soon(self._flush)
 
-    def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _flush(self) -> None:
         self._scheduled = False
         while len(self._running) < self._max_running and (batch := self._take()):
-            task = loop.create_task(self._call(batch))
+            task = asyncio.create_task(self._call(batch))
             self._running[task] = batch
             task.add_done_callback(self._finished)
         if not self._running:
             self._settle_ended()
 
-    def _take(self) -> list[Waiting[Item, Result]]:
-        batch: list[Waiting[Item, Result]] = []
+    def _take(self) -> list[_Waiter[Item, Result]]:
+        batch: list[_Waiter[Item, Result]] = []
         while self._waiting and len(batch) < self._max_batch:
-            waiting = self._waiting.popleft()
-            if not waiting[1].done():
-                batch.append(waiting)
+            waiter = self._waiting.popleft()
+            if waiter.then is not None:
+                batch.append(waiter)
         return batch
 
-    async def _call(self, batch: list[Waiting[Item, Result]]) -> None:
+    async def _call(self, batch: list[_Waiter[Item, Result]]) -> None:
         try:
-            results = await self._results([item for item, *_ in batch])
+            results = await self._results([each.item for each in batch])
         except BaseException:  # the end of the loop: nobody may wait for what will not come
-            for _, future, _ in batch:
-                future.cancel()
+            for each in batch:
+                each.settle(TimeoutError())
             raise
         self._ended.append((batch, results))
         if not (self._join and self._waiting and len(self._ended) == 1):
@@ -176,8 +201,8 @@ class Coalescer(Generic[Item, Result]):
     def _settle_ended(self) -> None:
         ended, self._ended = self._ended, []
         for batch, results in ended:
-            for (_, future, _), result in zip(batch, results, strict=True):
-                _settle(future, result)
+            for waiter, result in zip(batch, results, strict=True):
+                waiter.settle(result)
 
     async def _results(self, items: list[Item]) -> Sequence[Result | Exception]:
         try:
@@ -193,13 +218,4 @@ class Coalescer(Generic[Item, Result]):
         self._running.pop(task, None)
         self._late.discard(task)
         if self._waiting:
-            self._schedule(task.get_loop())
-
-
-def _settle(future: "asyncio.Future[Result]", result: Result | Exception) -> None:
-    if future.done():
-        return
-    if isinstance(result, Exception):
-        future.set_exception(result)
-    else:
-        future.set_result(result)
+            self._schedule()

@@ -50,6 +50,7 @@ class Door:
         self._in_flight_s = in_flight_s
         self._listeners: list[socket.socket] = []
         self._welcoming: set[asyncio.Task[None]] = set()
+        self._due: list[tuple[Lane, bytes]] = []
 
     def open(self, listener: socket.socket) -> None:
         """Take the connections that come to `listener`, until the end of both."""
@@ -60,6 +61,12 @@ class Door:
     def aiohttp(self) -> asyncio.Protocol:
         """Return a protocol of aiohttp's, for a connection that is no lane's any more."""
         return cast("asyncio.Protocol", self._runner.server())  # type: ignore[misc]
+
+    def answer_soon(self, lane: Lane, body: bytes) -> None:
+        """Answer once all that has arrived was read: it shares a read and a run of the model."""
+        if not self._due:
+            self.loop.call_soon(self._answer)
+        self._due.append((lane, body))
 
     async def __aenter__(self) -> Self:
         """Begin to look after connections."""
@@ -81,7 +88,7 @@ class Door:
         if self.lanes:
             await asyncio.sleep(LAST_S)
         for lane in self.lanes.copy():
-            if lane.task is None:
+            if not lane.is_asked:
                 lane.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._in_flight_s):
@@ -89,6 +96,11 @@ class Door:
                     await asyncio.sleep(POLL_S)
         for lane in self.lanes.copy():
             lane.abort()
+
+    def _answer(self) -> None:
+        due, self._due = self._due, []
+        for lane, body in due:
+            lane.answer(body)
 
     def _accept(self, listener: socket.socket, most: int = MOST_A_TURN) -> None:
         """Take those who wait: the loop's own server takes one a turn, and busy turns are long."""
@@ -118,5 +130,5 @@ class Door:
         self._sweeping = self.loop.call_later(SWEEP_S, self._sweep)
         oldest = monotonic() - self._keep_alive_s
         for lane in self.lanes.copy():
-            if lane.task is None and lane.idle_since < oldest:
+            if not lane.is_asked and lane.idle_since < oldest:
                 lane.abort()  # what it was sent and did not take it will not take any more

@@ -10,7 +10,7 @@ Where runs are late for shoppers altogether, a breaker spares most of them the w
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, thread_time
 from weakref import WeakKeyDictionary
@@ -58,16 +58,21 @@ class Inference:
         )
 
     def rank(
-        self, model: Model, request: RankRequest, deadline: float
-    ) -> "asyncio.Future[Ranking]":
-        """Return what the ranked items will be in, or what the model raised for this request.
+        self,
+        model: Model,
+        request: RankRequest,
+        deadline: float,
+        then: Callable[[Ranking | Exception], None],
+    ) -> None:
+        """Call `then` with the ranked items, or with what the model raised for this request.
 
-        Raises what `Coalescer.submit` does, and `TimeoutError` at once while the model is known
+        Errors are those of `Coalescer.submit`, and `TimeoutError` at once while the model is known
         to be late.
         """
-        if not self._breaker.allow():
-            raise TimeoutError
-        return self._runs.submit((model, request), deadline)
+        if self._breaker.allow():
+            self._runs.submit((model, request), deadline, then)
+        else:
+            then(TimeoutError())
 
     async def close(self) -> None:
         """Let the run under way end."""

@@ -1,22 +1,25 @@
 """A connection as long as it sends plain requests for lists; from the first other one, aiohttp's.
 
-bytes ─ plain, whole ─ task ─ answer, one write ─ next
+bytes ─ plain, whole ─ its turn ─ answer, one write ─ next
       └ anything else ─ this and all that follows: aiohttp's own protocol
 
 aiohttp's way from a socket to a handler and back costs two thirds of what a cached answer takes.
 """
 
 import asyncio
+import logging
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
 from monitoring.labels import Route
 from server.plain_request import PATH, Head, UnusualError, plain_head
-from server.response import CLOSE
+from server.response import CLOSE, Response
 from server.serving import Asked, checked_id
 
 if TYPE_CHECKING:
     from server.door import Door
+
+log = logging.getLogger(__name__)
 
 MOST_AHEAD: Final = 256 * 1024
 """Bytes that a client may send ahead of its answers; then it is not read from for a while."""
@@ -34,8 +37,9 @@ class Lane(asyncio.Protocol):
         self._unread = b""
         self._head: Head | None = None
         self._is_full = False
-        self.task: asyncio.Task[None] | None = None
-        """What is being answered now."""
+        self._asked: Asked
+        self.is_asked = False
+        """Whether something is being answered now."""
 
         self.idle_since = monotonic()
 
@@ -47,14 +51,14 @@ class Lane(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         """Let what is under way end: it fills the cache."""
         self._door.lanes.discard(self)
-        if self._unread and self.task is None:
+        if self._unread and not self.is_asked:
             self._door.serving.gone()
         self._unread = b""
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, and begin to answer if they complete a request and none is under way."""
         self._unread = self._unread + data if self._unread else data
-        if self.task is None:
+        if not self.is_asked:
             self._next()
         if len(self._unread) > MOST_AHEAD:
             self._transport.pause_reading()
@@ -66,7 +70,7 @@ class Lane(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Go on."""
         self._is_full = False
-        if self.task is None:
+        if not self.is_asked:
             self._next()
 
     def close(self) -> None:
@@ -98,27 +102,34 @@ class Lane(asyncio.Protocol):
         if len(self._unread) < end:
             return
         body, self._unread = self._unread[begin:end], self._unread[end:]
-        answer = self._answer(head.request_id, body, monotonic())
-        self.task = self._door.loop.create_task(answer)
+        self.is_asked = True
+        self._asked = Asked(Route.RECOMMENDATIONS, monotonic(), checked_id(head.request_id), _WHAT)
+        self._door.answer_soon(self, body)
 
-    async def _answer(self, request_id: str | None, body: bytes, started: float) -> None:
-        door, transport = self._door, self._transport
-        told = checked_id(request_id)
-        asked = Asked(Route.RECOMMENDATIONS, started, told, _WHAT)
-        answering = door.recommend(body, started, monotonic() - started)
+    def answer(self, body: bytes) -> None:
+        """Answer what was asked; its turn has come."""
+        door, asked = self._door, self._asked
+        door.serving.begin()
+        door.recommend.begin(body, asked.started, monotonic() - asked.started, self._reply)
+
+    def _reply(self, outcome: Response | Exception) -> None:
         try:
-            response = await door.serving.respond(asked, answering)
-        except BaseException:  # with no answer there must be no connection that waits for one
-            transport.abort()
-            raise
-        self.task, self.idle_since = None, monotonic()
+            self._send(outcome)
+        except Exception:  # with no answer there must be no connection that waits for one
+            log.exception("an answer could not be sent")
+            self._transport.abort()
+
+    def _send(self, outcome: Response | Exception) -> None:
+        door, transport, asked = self._door, self._transport, self._asked
+        self.is_asked, self.idle_since = False, monotonic()
+        response = door.serving.end(asked, outcome)
         if transport.is_closing():
             door.serving.gone()
         elif response.ends_connection:
-            transport.write(response.encode(told, CLOSE))
+            transport.write(response.encode(asked.request_id, CLOSE))
             transport.close()
         else:
-            transport.write(response.encode(told))
+            transport.write(response.encode(asked.request_id))
             if len(self._unread) <= MOST_AHEAD:
                 transport.resume_reading()
             self._next()

@@ -125,12 +125,12 @@ def _query(raw: object, clock: Callable[[], float]) -> Query:
         raise FieldError("cursor", "expected null: this list has a single page")
     session = fields.get("session_id")
     return Query(
-        user_id=parse_id(fields.get("user_id"), "user_id"),
-        k=parse_k(fields.get("k", DEFAULT_K)),
-        context=_context(fields.get("context"), clock),
-        filters=_filters(fields.get("filters")),
-        exclude=_ids(fields.get("exclude"), "exclude", MAX_EXCLUDE),
-        session_id=None if session is None else parse_id(session, "session_id"),
+        parse_id(fields.get("user_id"), "user_id"),
+        parse_k(fields.get("k", DEFAULT_K)),
+        _context(fields.get("context"), clock),
+        _filters(fields.get("filters")),
+        _ids(fields.get("exclude"), "exclude", MAX_EXCLUDE),
+        None if session is None else parse_id(session, "session_id"),
     )
 
 

@@ -7,7 +7,8 @@ breaker counts round trips, not shoppers, so that one hiccup under load does not
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
 
 from features.errors import StoreError, StoreTimeoutError
@@ -16,7 +17,6 @@ from monitoring.labels import ErrorKind, Reason
 from monitoring.metrics import Metrics
 from server.breaker import Breaker
 from server.coalescer import Coalescer, SaturatedError
-from server.deadline import Deadline
 
 log = logging.getLogger(__name__)
 
@@ -50,23 +50,19 @@ class Reader:
             on_late=self._left_as_late,
         )
 
-    async def read(self, query: ShopperQuery, deadline: Deadline) -> ShopperRead | Reason:
-        """Return what the store knows, or within the budget why that cannot be told."""
+    def read(
+        self, query: ShopperQuery, deadline: float, then: Callable[[ShopperRead | Reason], None]
+    ) -> None:
+        """Call `then` with what the store knows, or within the budget with why that is not told."""
         now = monotonic()
-        until = deadline.within(self._budget_s, now)
-        late = Reason.DEADLINE if until == deadline.at else Reason.FEATURE_TIMEOUT
+        until = min(now + self._budget_s, deadline)
+        late = Reason.DEADLINE if until == deadline else Reason.FEATURE_TIMEOUT
         if until <= now:
-            return late
-        if not self._breaker.allow():
-            return self._why_open
-        try:
-            return await self._reads.submit(query, until)
-        except TimeoutError:
-            return late
-        except StoreError as error:
-            return _why(error)
-        except SaturatedError:
-            return Reason.OVERLOAD
+            then(late)
+        elif self._breaker.allow():
+            self._reads.submit(query, until, partial(_tell, then, late))
+        else:
+            then(self._why_open)
 
     async def close(self) -> None:
         """End the reads under way."""
@@ -98,7 +94,22 @@ class Reader:
         self._metrics.breaker(self._breaker.state)
 
 
-def _why(error: StoreError) -> Reason:
+def _tell(
+    then: Callable[[ShopperRead | Reason], None], late: Reason, outcome: ShopperRead | Exception
+) -> None:
+    if isinstance(outcome, ShopperRead):
+        then(outcome)
+    elif isinstance(outcome, TimeoutError):
+        then(late)
+    elif isinstance(outcome, SaturatedError):
+        then(Reason.OVERLOAD)
+    else:
+        if not isinstance(outcome, StoreError):
+            log.error("shoppers could not be read", exc_info=outcome)
+        then(_why(outcome))
+
+
+def _why(error: Exception) -> Reason:
     """Return what the answer will say of a read that failed."""
     is_late = isinstance(error, StoreTimeoutError)
     return Reason.FEATURE_TIMEOUT if is_late else Reason.FEATURE_ERROR

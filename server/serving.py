@@ -1,7 +1,7 @@
 """Around every answer: errors as problem documents, and what is counted and logged.
 
-lane    ─ a plain request for a list ──┐
-aiohttp ─ any other request ─ handler ─┴─ Serving.respond ─ Response
+lane    ─ a plain request for a list ─ begin … end ─┐
+aiohttp ─ any other request ─ handler ──── respond ─┴─ Response
 """
 
 import logging
@@ -41,17 +41,25 @@ class Serving:
         self._monitor = app[keys.MONITOR]
         self._access_log = app[keys.ACCESS_LOG]
         self._drain = app[keys.DRAIN]
+        self.begin = self._metrics.inflight_inc
+        """Count a request as under way."""
 
     async def respond(self, asked: Asked, answering: Awaitable[Response]) -> Response:
         """Return what `answering` does, a problem document where it raises."""
-        metrics = self._metrics
-        metrics.inflight_inc()
+        self.begin()
         try:
-            response = await answering
+            outcome: Response | Exception = await answering
         except Exception as error:  # noqa: BLE001 - told apart there
-            response = self._refused(error, asked)
-        finally:
-            metrics.inflight_dec()
+            outcome = error
+        except BaseException:
+            self._metrics.inflight_dec()
+            raise
+        return self.end(asked, outcome)
+
+    def end(self, asked: Asked, outcome: Response | Exception) -> Response:
+        """Return the answer to a request that began: what came out, or a problem document."""
+        self._metrics.inflight_dec()
+        response = self._refused(outcome, asked) if isinstance(outcome, Exception) else outcome
         if self._drain.is_set():
             response.ends_connection = True  # the next request should go to another process
         self._count(asked, response, monotonic() - asked.started)

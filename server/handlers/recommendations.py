@@ -1,5 +1,8 @@
 """`POST /v1/recommendations`: the items this shopper should see now."""
 
+import asyncio
+from collections.abc import Callable
+from functools import partial
 from time import monotonic
 
 from aiohttp import web
@@ -7,12 +10,14 @@ from aiohttp import web
 from monitoring.labels import Stage
 from monitoring.metrics import Metrics
 from server import keys
-from server.answer import encode_answer
+from server.answer import Answer, encode_answer
 from server.body import read_body
-from server.deadline import Deadline
+from server.deadline import deadline_of
 from server.query import parse_query
 from server.recommender import Recommender
 from server.response import Response
+
+Then = Callable[[Response | Exception], None]
 
 
 class Recommend:
@@ -24,15 +29,44 @@ class Recommend:
         self._metrics = metrics
         self._deadline_s = deadline_s
 
-    async def __call__(self, body: bytes, started: float, waited_s: float = 0.0) -> Response:
-        """Answer with a list, in time for a request that `started` and waited for its turn."""
-        deadline = Deadline.of(started, waited_s, self._deadline_s)
-        query = parse_query(body)
-        answer = await self._recommender.recommend(query, deadline)
+    def begin(self, body: bytes, started: float, waited_s: float, then: Then) -> None:
+        """Call `then` once with a list in time for a request that `started` and `waited_s`.
+
+        Or with why there is none.
+        """
+        try:
+            deadline = deadline_of(started, waited_s, self._deadline_s)
+            query = parse_query(body)
+            answered = partial(self._answered, query.user_id, started, then)
+            self._recommender.recommend(query, deadline, answered)
+        except Exception as error:  # noqa: BLE001 - whoever asked is told
+            then(error)
+
+    async def __call__(self, body: bytes, started: float) -> Response:
+        """Return the list for a request that did not wait for its turn."""
+        future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self.begin(body, started, 0.0, partial(_deliver, future))
+        return await future
+
+    def _answered(
+        self, user_id: str, started: float, then: Then, outcome: Answer | Exception
+    ) -> None:
+        if isinstance(outcome, Exception):
+            then(outcome)
+            return
         answered = monotonic()
-        told = encode_answer(answer, query.user_id, answered - started)
+        told = encode_answer(outcome, user_id, answered - started)
         self._metrics.stage(Stage.ENCODE, monotonic() - answered)
-        return Response(told, answer=answer)
+        then(Response(told, answer=outcome))
+
+
+def _deliver(future: "asyncio.Future[Response]", outcome: Response | Exception) -> None:
+    if future.done():
+        return  # who asked has gone
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
 
 
 async def recommend(request: web.Request) -> Response:

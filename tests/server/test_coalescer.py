@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from server.coalescer import Coalescer, SaturatedError
+from tests.support.asking import result_of
 
 
 class Doubler:
@@ -47,7 +48,7 @@ async def test_items_of_one_turn_share_a_call() -> None:
     """Ten submissions of one turn are one batch, and each gets its own result."""
     run = Doubler()
     coalescer = make(run, max_batch=16)
-    results = await asyncio.gather(*(coalescer.submit(n, soon()) for n in range(10)))
+    results = await asyncio.gather(*(result_of(coalescer.submit, n, soon()) for n in range(10)))
     assert results == [2 * n for n in range(10)]
     assert run.batches == [list(range(10))]
 
@@ -55,10 +56,10 @@ async def test_items_of_one_turn_share_a_call() -> None:
 async def test_batches_are_bounded() -> None:
     """What exceeds the batch size goes into the next one, in order."""
     run = Doubler()
-    await asyncio.gather(*(make(run, max_batch=4).submit(n, soon()) for n in range(3)))
+    await asyncio.gather(*(result_of(make(run, max_batch=4).submit, n, soon()) for n in range(3)))
     coalescer = make(run, max_batch=2)
     run.batches.clear()
-    await asyncio.gather(*(coalescer.submit(n, soon()) for n in range(5)))
+    await asyncio.gather(*(result_of(coalescer.submit, n, soon()) for n in range(5)))
     assert run.batches == [[0, 1], [2, 3], [4]]
 
 
@@ -66,7 +67,7 @@ async def test_one_error_is_one_waiters() -> None:
     """An item's error reaches its own waiter; its neighbours get their results."""
     coalescer = make(Doubler())
     one, bad, two = await asyncio.gather(
-        *(coalescer.submit(n, soon()) for n in (1, -1, 2)), return_exceptions=True
+        *(result_of(coalescer.submit, n, soon()) for n in (1, -1, 2)), return_exceptions=True
     )
     assert (one, two) == (2, 4)
     assert isinstance(bad, ValueError)
@@ -77,9 +78,9 @@ async def test_what_arrives_meanwhile_is_the_next_batch() -> None:
     run = Doubler()
     coalescer = make(run)
     run.gate.clear()
-    first = coalescer.submit(0, soon())
+    first = result_of(coalescer.submit, 0, soon())
     await run.entered.wait()
-    rest = [coalescer.submit(n, soon()) for n in (1, 2, 3)]
+    rest = [result_of(coalescer.submit, n, soon()) for n in (1, 2, 3)]
     await asyncio.sleep(0)
     run.gate.set()
     assert await asyncio.gather(first, *rest) == [0, 2, 4, 6]
@@ -91,9 +92,9 @@ async def test_each_waiter_has_its_own_deadline() -> None:
     run = Doubler()
     coalescer = make(run)
     run.gate.clear()
-    patient = coalescer.submit(1, soon())
+    patient = result_of(coalescer.submit, 1, soon())
     with pytest.raises(TimeoutError):
-        await coalescer.submit(2, monotonic())
+        await result_of(coalescer.submit, 2, monotonic())
     run.gate.set()
     assert await patient == 2
 
@@ -103,29 +104,30 @@ async def test_the_expired_are_not_computed() -> None:
     run = Doubler()
     coalescer = make(run)
     run.gate.clear()
-    first = coalescer.submit(1, soon())
+    first = result_of(coalescer.submit, 1, soon())
     await run.entered.wait()
     with pytest.raises(TimeoutError):
-        await coalescer.submit(2, monotonic())
-    third = coalescer.submit(3, soon())
+        await result_of(coalescer.submit, 2, monotonic())
+    third = result_of(coalescer.submit, 3, soon())
     await asyncio.sleep(0)
     run.gate.set()
     assert list(await asyncio.gather(first, third)) == [2, 6]
     assert run.batches == [[1], [3]]
 
 
-async def test_a_cancelled_waiter_takes_nothing_from_others() -> None:
-    """Cancelling one submission leaves the call and its other waiters alone."""
-    run = Doubler()
-    coalescer = make(run)
-    run.gate.clear()
-    gone = coalescer.submit(1, soon())
-    kept = coalescer.submit(2, soon())
-    await run.entered.wait()
-    gone.cancel()
-    run.gate.set()
-    assert await kept == 4
-    assert gone.cancelled()
+async def test_who_cannot_take_a_result_takes_nothing_from_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is told in the log; neighbours hear of theirs, and the next call is made."""
+    coalescer = make(Doubler())
+
+    def refuse(_: int | Exception) -> None:
+        raise LookupError
+
+    coalescer.submit(1, soon(), refuse)
+    assert await result_of(coalescer.submit, 2, soon()) == 4
+    assert "found nobody" in caplog.text
+    assert await result_of(coalescer.submit, 3, soon()) == 6
 
 
 async def test_a_call_that_is_cancelled_leaves_nobody_waiting() -> None:
@@ -135,7 +137,7 @@ async def test_a_call_that_is_cancelled_leaves_nobody_waiting() -> None:
         raise asyncio.CancelledError
 
     coalescer: Coalescer[int, int] = Coalescer(cancelled, max_batch=8, max_running=1, max_waiting=8)
-    waiting = [coalescer.submit(n, soon()) for n in range(2)]
+    waiting = [result_of(coalescer.submit, n, soon()) for n in range(2)]
     done, pending = await asyncio.wait(waiting, timeout=5)
     assert (len(done), pending) == (2, set())
 
@@ -147,7 +149,7 @@ async def test_too_few_results_are_everybodys_error() -> None:
         return items[1:]
 
     coalescer: Coalescer[int, int] = Coalescer(careless, max_batch=8, max_running=1, max_waiting=8)
-    waiting = [coalescer.submit(n, soon()) for n in range(2)]
+    waiting = [result_of(coalescer.submit, n, soon()) for n in range(2)]
     told = await asyncio.gather(*waiting, return_exceptions=True)
     assert [str(each) for each in told] == ["expected 2 results, got 1"] * 2
 
@@ -157,12 +159,12 @@ async def test_too_much_waiting_is_refused() -> None:
     run = Doubler()
     coalescer = make(run, max_waiting=2)
     run.gate.clear()
-    first = coalescer.submit(0, soon())
+    first = result_of(coalescer.submit, 0, soon())
     await run.entered.wait()
-    waiting = [coalescer.submit(n, soon()) for n in (1, 2)]
+    waiting = [result_of(coalescer.submit, n, soon()) for n in (1, 2)]
     await asyncio.sleep(0)
     with pytest.raises(SaturatedError):
-        await coalescer.submit(3, soon())
+        await result_of(coalescer.submit, 3, soon())
     run.gate.set()
     assert await asyncio.gather(first, *waiting) == [0, 2, 4]
 
@@ -175,7 +177,7 @@ async def test_a_failing_call_fails_all_its_waiters() -> None:
 
     coalescer: Coalescer[int, int] = Coalescer(broken, max_batch=8, max_running=1, max_waiting=8)
     results = await asyncio.gather(
-        *(coalescer.submit(n, soon()) for n in range(3)), return_exceptions=True
+        *(result_of(coalescer.submit, n, soon()) for n in range(3)), return_exceptions=True
     )
     assert all(isinstance(each, ConnectionError) for each in results)
 
@@ -184,7 +186,7 @@ async def test_close_waits_for_the_call_under_way() -> None:
     """After close no call is left behind."""
     run = Doubler()
     coalescer = make(run)
-    pending = coalescer.submit(4, soon())
+    pending = result_of(coalescer.submit, 4, soon())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     await coalescer.close()
@@ -219,7 +221,7 @@ async def test_an_error_holds_nothing(number: int, seconds: float, broken: bool)
     async def ask() -> "weakref.ref[Held]":
         held = Held()
         try:
-            await coalescer.submit(number, monotonic() + seconds)
+            await result_of(coalescer.submit, number, monotonic() + seconds)
         except (TimeoutError, ValueError):
             return weakref.ref(held)
         raise AssertionError
@@ -236,14 +238,14 @@ async def test_a_late_batch_makes_room() -> None:
     coalescer = make(run, max_late=1, on_late=lambda: heard.append(1))
     for item in (1, 2):
         with pytest.raises(TimeoutError):
-            await coalescer.submit(item, monotonic() + 0.02)
+            await result_of(coalescer.submit, item, monotonic() + 0.02)
     assert run.batches == [[1], [2]]
     assert heard == [1]
     with pytest.raises(TimeoutError):  # a second late one has no place: nothing runs beside it
-        await coalescer.submit(3, monotonic() + 0.02)
+        await result_of(coalescer.submit, 3, monotonic() + 0.02)
     assert run.batches == [[1], [2]]
     run.gate.set()
-    assert await coalescer.submit(4, soon()) == 8
+    assert await result_of(coalescer.submit, 4, soon()) == 8
     await coalescer.close()
 
 
@@ -252,10 +254,10 @@ async def test_a_batch_that_is_late_for_some_is_not_left() -> None:
     run = Doubler()
     run.gate.clear()
     coalescer = make(run, max_late=1)
-    patient = coalescer.submit(1, soon())
+    patient = result_of(coalescer.submit, 1, soon())
     with pytest.raises(TimeoutError):
-        await coalescer.submit(2, monotonic() + 0.02)
-    later = coalescer.submit(3, soon())
+        await result_of(coalescer.submit, 2, monotonic() + 0.02)
+    later = result_of(coalescer.submit, 3, soon())
     await asyncio.sleep(0.02)
     assert run.batches == [[1, 2]]
     run.gate.set()
@@ -268,7 +270,7 @@ async def test_closing_ends_what_is_late() -> None:
     run.gate.clear()
     coalescer = make(run, max_late=1)
     with pytest.raises(TimeoutError):
-        await coalescer.submit(1, monotonic() + 0.02)
+        await result_of(coalescer.submit, 1, monotonic() + 0.02)
     await asyncio.wait_for(coalescer.close(), 10)
 
 
@@ -279,7 +281,7 @@ async def test_a_batch_leaves_with_those_who_wait() -> None:
     order: list[str] = []
 
     async def ask(item: int) -> None:
-        await coalescer.submit(item, soon())
+        await result_of(coalescer.submit, item, soon())
         order.append(f"{item} after {len(run.batches)}")
 
     async def asked_in_turn() -> None:
@@ -305,9 +307,9 @@ async def test_who_waits_for_others_is_not_held_past_their_time() -> None:
     run = Doubler()
     run.gate.clear()
     coalescer = make(run, join=True, max_late=1)
-    first = asyncio.ensure_future(coalescer.submit(1, monotonic() + 0.2))
+    first = result_of(coalescer.submit, 1, monotonic() + 0.2)
     await run.entered.wait()
-    second = asyncio.ensure_future(coalescer.submit(2, monotonic() + 0.2))
+    second = result_of(coalescer.submit, 2, monotonic() + 0.2)
     await asyncio.sleep(0)
     run.entered.clear()
     run.gate.set()
@@ -320,17 +322,3 @@ async def test_who_waits_for_others_is_not_held_past_their_time() -> None:
         await second
     run.gate.set()
     await coalescer.close()
-
-
-async def test_nobody_is_held_for_who_has_gone() -> None:
-    """Those who waited went away before their batch began."""
-    run = Doubler()
-    run.gate.clear()
-    coalescer = make(run, join=True)
-    first = coalescer.submit(1, soon())
-    await run.entered.wait()
-    second = coalescer.submit(2, soon())
-    await asyncio.sleep(0)
-    second.cancel()
-    run.gate.set()
-    assert await asyncio.wait_for(first, 10) == 2

@@ -23,6 +23,7 @@ from monitoring.metrics import Metrics
 from server import inference
 from server.breaker import Breaker
 from server.inference import Inference
+from tests.support.asking import result_of
 from tests.support.bundles import small_parts, whole_towers
 
 
@@ -49,7 +50,7 @@ async def told(model: Model, *requests: RankRequest) -> list[Ranking | BaseExcep
     ranks = Inference(Breaker(monotonic), Metrics(CollectorRegistry()))
     later = monotonic() + 30
     outcomes = await asyncio.gather(
-        *(ranks.rank(model, each, later) for each in requests), return_exceptions=True
+        *(result_of(ranks.rank, model, each, later) for each in requests), return_exceptions=True
     )
     await ranks.close()
     return outcomes
@@ -104,7 +105,7 @@ async def test_two_models_at_once(where: str) -> None:
     ranks = Inference(Breaker(monotonic), Metrics(CollectorRegistry()))
     later = monotonic() + 30
     pairs = [(one, asked(1)), (two, asked(2)), (one, asked(3)), (two, asked(4))]
-    outcomes = await asyncio.gather(*(ranks.rank(*pair, later) for pair in pairs))
+    outcomes = await asyncio.gather(*(result_of(ranks.rank, *pair, later) for pair in pairs))
     await ranks.close()
     assert where
     for (model, request), ranking in zip(pairs, outcomes, strict=True):
@@ -131,7 +132,7 @@ async def test_a_model_that_stalls_leaves_the_loop(monkeypatch: pytest.MonkeyPat
     ranks = Inference(Breaker(monotonic), Metrics(CollectorRegistry()))
     for turn in range(10):
         busy_s = inference.STALL_S if turn == 5 else 0.0
-        await ranks.rank(model, asked(1), monotonic() + 30)
+        await result_of(ranks.rank, model, asked(1), monotonic() + 30)
     await ranks.close()
     assert threads == [True] * 3 + [False] * 3 + [True] * 3 + [False]
 
@@ -144,11 +145,11 @@ async def test_a_late_model_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -
     breaker = Breaker(lambda: now, threshold=2, cooldown_s=0.5)
     ranks = Inference(breaker, Metrics(CollectorRegistry()))
     for _ in range(2):
-        await ranks.rank(model, asked(1), monotonic() + 30)
+        await result_of(ranks.rank, model, asked(1), monotonic() + 30)
     with pytest.raises(TimeoutError):
-        await ranks.rank(model, asked(1), monotonic() + 30)
+        await result_of(ranks.rank, model, asked(1), monotonic() + 30)
     now = 1.0
     monkeypatch.setattr(inference, "LATE_S", 30.0)
     for _ in range(2):
-        await ranks.rank(model, asked(1), monotonic() + 30)
+        await result_of(ranks.rank, model, asked(1), monotonic() + 30)
     await ranks.close()

@@ -11,8 +11,8 @@ from features.online import STRANGER, NullStore, ShopperQuery, ShopperRead
 from monitoring.labels import BreakerState, Reason
 from monitoring.metrics import Metrics
 from server.breaker import Breaker
-from server.deadline import Deadline
 from server.reader import Reader
+from tests.support.asking import result_of
 
 QUERY = ShopperQuery("u1", "b")
 
@@ -55,7 +55,13 @@ def make(store: Store, budget_s: float = 5.0) -> tuple[Reader, Breaker, Clock]:
 
 async def read(reader: Reader) -> ShopperRead | Reason:
     """Return what was read, or why nothing was."""
-    return await reader.read(QUERY, Deadline(monotonic() + 5))
+    return await read_until(reader, monotonic() + 5)
+
+
+async def read_until(reader: Reader, at: float) -> ShopperRead | Reason:
+    """Return what was read before a moment, or why nothing was."""
+    outcome: ShopperRead | Reason = await result_of(reader.read, QUERY, at)
+    return outcome
 
 
 async def test_shoppers_of_one_turn_share_a_round_trip() -> None:
@@ -95,8 +101,7 @@ async def test_the_deadline_clips_the_budget() -> None:
     store = Store()
     store.held = asyncio.Event()
     reader, _, _ = make(store, budget_s=30.0)
-    told = await reader.read(QUERY, Deadline(monotonic() + 0.01))
-    assert told is Reason.DEADLINE
+    assert await read_until(reader, monotonic() + 0.01) is Reason.DEADLINE
     store.held.set()
     await reader.close()
 
@@ -110,7 +115,7 @@ async def test_who_is_late_already_costs_no_trial() -> None:
         await read(reader)
     store.fails = False
     clock.now = 1.0
-    assert await reader.read(QUERY, Deadline(monotonic())) is Reason.DEADLINE
+    assert await read_until(reader, monotonic()) is Reason.DEADLINE
     assert breaker.state is BreakerState.OPEN
     assert isinstance(await read(reader), ShopperRead)
 
