@@ -23,7 +23,7 @@ def scaling(sizes: Sequence[Size]) -> str:
     told = [
         f"{size.items:,}: {2 * size.by_workers[1].cpu_ms / size.by_workers[2].cpu_ms:.2f}"
         for size in sizes
-        if {1, 2} <= size.by_workers.keys()
+        if {1, 2} <= size.by_workers.keys() and not any(f.failed for f in size.by_workers.values())
     ]
     return f"two workers to one, per processor: {', '.join(told)}" if told else ""
 
@@ -61,7 +61,7 @@ def _rows(size: Size) -> list[str]:
             f"{size.recall:.3f}",
             str(workers),
             f"{figures.cpu_ms:.3f}",
-            f"{figures.rps:,.0f}",
+            f"{figures.rps:,.0f}{f' ({figures.failed:,} not ranked)' if figures.failed else ''}",
             f"{figures.p50_ms:.2f}",
             f"{figures.p99_ms:.2f}",
             f"{figures.rss_mb:,.0f}",
