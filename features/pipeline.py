@@ -19,6 +19,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from features.futures import settle
+
 _NO_SCRIPT = "NOSCRIPT"
 
 
@@ -185,12 +187,7 @@ class _Connection(asyncio.Protocol):
         if not self._asked:
             raise RedisConnectionError("an answer that nobody asked for")
         future, _ = self._asked.popleft()
-        if future.done():
-            return
-        if isinstance(answer, Exception):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
+        settle(future, answer)
 
     def _look(self) -> None:
         """Give the connection up if its oldest command waited too long, else look again then."""

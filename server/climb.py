@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from features.online import ShopperQuery, ShopperRead, ShopperState
 from models.model import Model
-from models.request import Ranking
+from models.request import Ranking, RankRequest
 from monitoring.labels import ErrorKind, Reason, Source, Stage
 from server.admission import Admission
 from server.answer import Answer
@@ -35,7 +35,7 @@ class Climb:
 
     __slots__ = (
         *("_admission", "_asked", "_deadline", "_model", "_parts", "_query"),
-        *("_reading", "_started", "_state", "_then"),
+        *("_reading", "_request", "_started", "_state", "_then"),
     )
 
     def __init__(
@@ -56,6 +56,7 @@ class Climb:
         self._then = then
         self._asked: ShopperQuery
         self._state: ShopperState
+        self._request: RankRequest
 
     def begin(self) -> None:
         """Take the first step."""
@@ -84,8 +85,8 @@ class Climb:
             parts.last_known.forget(self._query.user_id)
             return self._popular(Reason.UNKNOWN_USER)
         self._state = read.state
-        request = parts.request(self._query, read.state, model)
-        parts.inference.rank(model, request, self._deadline, self._on_ranked)
+        self._request = parts.request(self._query, read.state, model)
+        parts.inference.rank(model, self._request, self._deadline, self._on_ranked)
         return None
 
     def _on_ranked(self, outcome: Ranking | Exception) -> None:
@@ -95,7 +96,7 @@ class Climb:
         parts, query, model = self._parts, self._query, self._model
         if isinstance(outcome, Exception):
             reason = self._why(outcome)
-            (shopper,) = model.shoppers(model.batch([parts.request(query, self._state, model)]))
+            (shopper,) = model.shoppers(model.batch([self._request]))
             return parts.popular(query, model, reason, parts.remember(query, model, shopper))
         seen = parts.remember(query, model, outcome)
         if outcome.listed is None:

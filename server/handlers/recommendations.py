@@ -7,6 +7,7 @@ from time import monotonic
 
 from aiohttp import web
 
+from features.futures import settle
 from monitoring.labels import Stage
 from monitoring.metrics import Metrics
 from server import keys
@@ -45,28 +46,27 @@ class Recommend:
     async def __call__(self, body: bytes, started: float) -> Response:
         """Return the list for a request that did not wait for its turn."""
         future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        self.begin(body, started, 0.0, partial(_deliver, future))
+        self.begin(body, started, 0.0, partial(settle, future))
         return await future
 
     def _answered(
         self, user_id: str, started: float, then: Then, outcome: Answer | Exception
     ) -> None:
+        told: Response | Exception
         if isinstance(outcome, Exception):
-            then(outcome)
-            return
+            told = outcome
+        else:
+            try:
+                told = self._written(outcome, user_id, started)
+            except Exception as error:  # noqa: BLE001 - whoever asked is told
+                told = error
+        then(told)
+
+    def _written(self, answer: Answer, user_id: str, started: float) -> Response:
         answered = monotonic()
-        told = encode_answer(outcome, user_id, answered - started)
+        told = encode_answer(answer, user_id, answered - started)
         self._metrics.stage(Stage.ENCODE, monotonic() - answered)
-        then(Response(told, answer=outcome))
-
-
-def _deliver(future: "asyncio.Future[Response]", outcome: Response | Exception) -> None:
-    if future.done():
-        return  # who asked has gone
-    if isinstance(outcome, Exception):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)
+        return Response(told, answer=answer)
 
 
 async def recommend(request: web.Request) -> Response:

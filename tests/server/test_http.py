@@ -115,6 +115,25 @@ async def test_an_error_inside_is_500_without_its_insides(start: Start) -> None:
     assert "NoneType" not in str(told)
 
 
+async def test_an_answer_that_cannot_be_written_is_500(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place is given back, once: the next request is answered."""
+    from server import keys
+    from server.handlers import recommendations
+
+    def broken(*_: object) -> bytes:
+        raise LookupError
+
+    service = await start()
+    gate = service.app[keys.RECOMMENDER].gate
+    with monkeypatch.context() as patch:
+        patch.setattr(recommendations, "encode_answer", broken)
+        await problem(await service.post(LISTS, json={"user_id": "u"}), 500)
+    assert gate.inflight == 0
+    assert (await service.post(LISTS, json={"user_id": "u"})).status == 200
+
+
 ADMIN_ROUTES = [
     ("GET", "/v1/users/u"),
     ("DELETE", "/v1/users/u"),
