@@ -48,6 +48,10 @@ _BASKET = np.zeros(16, bool)
 _BASKET[[TYPE_CODES[EventType.ADD_TO_CART], TYPE_CODES[EventType.REMOVE_FROM_CART]]] = True
 _NEVER = np.iinfo(np.int64).max
 
+_HASH_BITS = 48
+_ONE_KEY = 1 << (64 - _HASH_BITS)
+"""Shoppers whose number fits beside so much of a hash."""
+
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 
@@ -94,19 +98,18 @@ def tastes_of(records: Records, shoppers: Ints, limit: int = GRADED_ITEMS) -> Ta
     """
     items, codes = np.ascontiguousarray(records["item"]), type_codes(records)
     grades = _grades(codes, records)
-    order = np.lexsort((items, shoppers))
-    items, by, codes, grades = items[order], shoppers[order], codes[order], grades[order]
-    first = _groups(items, by)
-    items, by = items[first], by[first]
-    if not len(first):
-        return Tastes(by, items, grades, by, items)
-    marks = np.bitwise_or.reduceat(_MARKS[codes], first)
+    if not len(items):
+        return Tastes(shoppers, items, grades, shoppers, items)
+    order, first = _grouped(items, shoppers)
+    codes, grades, one_each = codes.take(order), grades.take(order), order.take(first)
+    items, by = items.take(one_each), shoppers.take(one_each)
+    marks = np.bitwise_or.reduceat(_MARKS.take(codes), first)
     best = np.maximum.reduceat(grades, first)
-    told = np.flatnonzero((best > 0) & (marks < _REFUSED))
+    (told,) = ((best > 0) & (marks < _REFUSED)).nonzero()
     last = np.maximum.reduceat(np.where(grades > 0, order, -1), first)
-    told = _latest(told[np.argsort(last[told])], by, limit)
+    told = _latest(told.take(last.take(told).argsort()), by, limit)
     blocked = marks > 0
-    basket = _BASKET[codes]
+    basket = _BASKET.take(codes)
     if basket.any():
         # Even for taken out, odd for put in, and the later the larger.
         moves = np.where(basket, 2 * order + (codes == _ADDED), -2)
@@ -136,16 +139,34 @@ def merge_rings(rings: Sequence[tuple[Records, Records]]) -> tuple[Records, Ints
     return (records, shoppers) if kept.all() else (records[kept], shoppers[kept])
 
 
-def _groups(items: Hashes, shoppers: Ints) -> Ints:
-    """Return where each shopper's each item begins in what is sorted by both."""
-    begins = np.ones(len(items), bool)
-    begins[1:] = (items[1:] != items[:-1]) | (shoppers[1:] != shoppers[:-1])
-    return np.flatnonzero(begins)
+def _grouped(items: Hashes, shoppers: Ints) -> tuple[Ints, Ints]:
+    """Return an order in which each shopper's same items stand together, and where each begins.
+
+    One key is sorted five times as quickly as two. Three quarters of a hash make one with the
+    shopper; where these are not enough to tell items or shoppers apart, it takes two after all.
+    """
+    if shoppers[-1] < _ONE_KEY:
+        keys = (shoppers << _HASH_BITS).view(np.uint64) | items >> np.uint64(64 - _HASH_BITS)
+        order = keys.argsort()
+        begins = _begins(keys.take(order))
+        if not (_begins(items.take(order)) > begins).any():
+            return order, begins.nonzero()[0]
+    order = np.lexsort((items, shoppers))
+    begins = _begins(items.take(order)) | _begins(shoppers.take(order))
+    return order, begins.nonzero()[0]
+
+
+def _begins(grouped: Hashes | Ints) -> npt.NDArray[np.bool_]:
+    """Return whether another value stands before each, bool[n]."""
+    begins = np.ones(len(grouped), bool)
+    np.not_equal(grouped[1:], grouped[:-1], out=begins[1:])
+    return begins
 
 
 def _latest(told: Ints, by: Ints, limit: int) -> Ints:
     """Return the last `limit` of each shopper."""
     if len(told) <= limit:
         return told
-    ends = np.cumsum(np.bincount(by[told]))
-    return told[ends[by[told]] - np.arange(len(told)) <= limit]
+    whose = by.take(told)
+    ends = np.bincount(whose).cumsum()
+    return told[ends.take(whose) - np.arange(len(told)) <= limit]

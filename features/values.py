@@ -48,9 +48,11 @@ def _revision(value: bytes, owner: int) -> int | None:
 def decode_ring(value: bytes, owner: int, cap: int) -> Ring | None:
     """Return the latest `cap` records in `value` without a copy, or None if not believed."""
     revision = _revision(value, owner)
-    if revision is None or (len(value) - HEADER.size) % RECORD.itemsize:
+    size = len(value) - HEADER.size
+    if revision is None or size % RECORD.itemsize:
         return None
-    return Ring(np.frombuffer(value, RECORD, offset=HEADER.size)[-cap:], revision)
+    records = np.frombuffer(value, RECORD, -1, HEADER.size)
+    return Ring(records if size <= cap * RECORD.itemsize else records[-cap:], revision)
 
 
 def decode_profile(value: bytes, owner: int) -> Profile | None:
@@ -59,7 +61,7 @@ def decode_profile(value: bytes, owner: int) -> Profile | None:
     if revision is None:
         return None
     try:
-        fields = orjson.loads(memoryview(value)[HEADER.size :])
+        fields = orjson.loads(value[HEADER.size :])
     except orjson.JSONDecodeError:
         return None
     return Profile(fields, revision) if isinstance(fields, dict) else None

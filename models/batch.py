@@ -71,8 +71,10 @@ class Batch:
     def forbid(self, scores: Floats) -> None:
         """Set in `scores` float32[b, items] what must not be shown to -inf."""
         scores[self.forbidden()] = -np.inf
+        told, closed = None, None
         for place, request in enumerate(self.requests):
-            closed = self._items.closed(request.filters)
+            if request.filters is not told:
+                told, closed = request.filters, self._items.closed(request.filters)
             if closed is not None:
                 scores[place, closed] = -np.inf
 

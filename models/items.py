@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.ids import stable_hash
+from models.hash_index import HashIndex
 from models.item_table import ItemTable
 from models.request import Filters
 
@@ -24,6 +25,7 @@ class Items:
         """Look things up in `table`."""
         self.ids = table.item_ids
         self._table = table
+        self._index = HashIndex(table.hashes)
         self._masks: OrderedDict[Filters, tuple[Mask, Mask | None]] = OrderedDict()
         self._remembered = min(max(_REMEMBERED_BYTES // max(len(table), 1), 4), _MOST_REMEMBERED)
 
@@ -38,13 +40,10 @@ class Items:
 
     def rows_of(self, hashes: npt.NDArray[np.uint64]) -> Rows:
         """Return the row of each item hash, int64[n], -1 where it is not of this catalogue."""
-        known = self._table.hashes
-        if not len(known):
-            return np.full(len(hashes), -1)
-        places = np.searchsorted(known, hashes)
-        places[places == len(known)] = 0
-        rows = self._table.hash_rows[places].astype(np.int64)
-        rows[known[places] != hashes] = -1
+        places = self._index.places(hashes)
+        known = places >= 0
+        rows = np.full(len(hashes), -1)
+        rows[known] = self._table.hash_rows.take(places[known])
         return rows
 
     def allowed(self, filters: Filters, blocked: npt.NDArray[np.uint64]) -> Mask:

@@ -148,6 +148,30 @@ def test_many_shoppers_are_each_one(many: list[list[Row]], limit: int) -> None:
     assert list(zip(joined.blocked_by.tolist(), joined.blocked.tolist(), strict=True)) == blocked
 
 
+SPREAD = 0x9E3779B97F4A7C15
+"""An odd number: times it, small numbers differ in their leading bits, as hashes do."""
+
+
+@given(st.lists(ROWS, min_size=1, max_size=4), st.sampled_from([0, 1 << 15, 1 << 16, 1 << 40]))
+def test_hashes_may_lie_close_together_and_shoppers_be_many(
+    many: list[list[Row]], first: int
+) -> None:
+    """What is told does not depend on how hashes are spread, nor on how shoppers are numbered."""
+    records = np.concatenate([NO_RECORDS, *map(as_records, many)])
+    shoppers = np.repeat(np.arange(len(many)), [len(rows) for rows in many])
+    spread = records.copy()
+    spread["item"] *= np.uint64(SPREAD)
+
+    near, far = tastes_of(records, shoppers + first), tastes_of(spread, shoppers)
+
+    assert (near.graded * np.uint64(SPREAD)).tolist() == far.graded.tolist()
+    assert near.grades.tolist() == far.grades.tolist()
+    assert (near.graded_by - first).tolist() == far.graded_by.tolist()
+    blocked = zip((near.blocked_by - first).tolist(), near.blocked.tolist(), strict=True)
+    expected = zip(far.blocked_by.tolist(), far.blocked.tolist(), strict=True)
+    assert {(by, item * SPREAD % 2**64) for by, item in blocked} == set(expected)
+
+
 def pairs(told: Tastes) -> list[tuple[int, float]]:
     """Return items with their grades."""
     return list(zip(told.graded.tolist(), told.grades.tolist(), strict=True))
