@@ -78,11 +78,24 @@ def best(scores: Floats, count: int) -> Chosen:
     least = _least(scores, count)
     # All that tie for the last place are good: the order below decides between them.
     found = np.flatnonzero(scores >= least[:, None])
+    if len(found) > 2 * count * rows:
+        found = _first_of_ties(scores, least, count)
     by = found // columns
     order = np.argsort((by << 32) - _ranked(scores.take(found)), kind="stable")
     begins = by.searchsorted(np.arange(rows))
     chosen = found.take(order.take(begins[:, None] + np.arange(count)))
     return Chosen(chosen % columns, scores.take(chosen))
+
+
+def _first_of_ties(scores: Floats, least: Floats, count: int) -> Rows:
+    """Return the places of just the best `count` of each row: of what ties, the first columns.
+
+    Where a shopper's scores are all 0, or a filter leaves less than is wanted, all the rest tie.
+    """
+    good = scores > least[:, None]
+    for row, wanted in enumerate((count - good.sum(axis=1)).tolist()):
+        good[row, np.flatnonzero(scores[row] == least[row])[:wanted]] = True
+    return np.flatnonzero(good)
 
 
 def _ranked(scores: Floats) -> npt.NDArray[np.int32]:
