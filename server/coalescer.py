@@ -8,8 +8,8 @@ its own deadline; one that gives up takes nothing from the others. One timer ser
 it is set for the earliest deadline, and most often finds nobody waiting any more.
 A batch that nobody waits for any more, because it is late, may be left to end by itself.
 
-Where batches `join`, one that ends while others wait leaves with theirs, two by two: what its
-items go on to is then shared by twice as many. Who comes alone waits for nobody.
+Where batches join, one that was quick and ends while others wait leaves with theirs, two by two:
+what its items go on to is then shared by twice as many. Who comes alone waits for nobody.
 
 Who waits is called, not woken: a task and a future for each would cost more than a cached answer.
 """
@@ -72,12 +72,13 @@ class Coalescer(Generic[Item, Result]):
         max_batch: int,
         max_running: int,
         max_waiting: int,
-        join: bool = False,
+        join_within_s: float = 0.0,
         max_late: int = 0,
         on_late: Callable[[], None] = lambda: None,
     ) -> None:
         """Bound a batch's size, the batches under way at once, and the items waiting for one.
 
+        A batch that took less than `join_within_s` seconds may wait for one more as quick.
         Up to `max_late` batches that are late for all who waited do not count as under way;
         `on_late` hears of each.
         """
@@ -85,7 +86,7 @@ class Coalescer(Generic[Item, Result]):
         self._max_batch = max_batch
         self._max_running = max_running
         self._max_waiting = max_waiting
-        self._join = join
+        self._join_within_s = join_within_s
         self._max_late = max_late
         self._on_late = on_late
         self._waiting: deque[_Waiter[Item, Result]] = deque()
@@ -188,6 +189,7 @@ class Coalescer(Generic[Item, Result]):
         return batch
 
     async def _call(self, batch: list[_Waiter[Item, Result]]) -> None:
+        started = monotonic()
         try:
             results = await self._results([each.item for each in batch])
         except BaseException:  # the end of the loop: nobody may wait for what will not come
@@ -195,7 +197,8 @@ class Coalescer(Generic[Item, Result]):
                 each.settle(TimeoutError())
             raise
         self._ended.append((batch, results))
-        if not (self._join and self._waiting and len(self._ended) == 1):
+        joins = monotonic() - started < self._join_within_s
+        if not (joins and self._waiting and len(self._ended) == 1):
             self._settle_ended()
 
     def _settle_ended(self) -> None:

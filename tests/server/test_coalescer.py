@@ -277,7 +277,7 @@ async def test_closing_ends_what_is_late() -> None:
 async def test_a_batch_leaves_with_those_who_wait() -> None:
     """Two by two: the third does not wait for a fourth."""
     run = Doubler()
-    coalescer = make(run, join=True)
+    coalescer = make(run, join_within_s=10.0)
     order: list[str] = []
 
     async def ask(item: int) -> None:
@@ -302,11 +302,31 @@ async def test_a_batch_leaves_with_those_who_wait() -> None:
     assert order[-1] == "4 after 3"
 
 
+async def test_who_was_slow_waits_for_nobody() -> None:
+    """A batch that took long has cost its items enough."""
+    run = Doubler()
+    run.gate.clear()
+    coalescer = make(run, join_within_s=1e-3)
+    first = result_of(coalescer.submit, 1, soon())
+    await run.entered.wait()
+    second = result_of(coalescer.submit, 2, soon())
+    await asyncio.sleep(0.01)
+    run.entered.clear()
+    run.gate.set()
+    await asyncio.sleep(0)
+    run.gate.clear()  # the second gets stuck
+    await run.entered.wait()
+    assert await first == 2
+    assert not second.done()
+    run.gate.set()
+    assert await second == 4
+
+
 async def test_who_waits_for_others_is_not_held_past_their_time() -> None:
     """What came in time is answered in time, even where what it would leave with is late."""
     run = Doubler()
     run.gate.clear()
-    coalescer = make(run, join=True, max_late=1)
+    coalescer = make(run, join_within_s=10.0, max_late=1)
     first = result_of(coalescer.submit, 1, monotonic() + 0.2)
     await run.entered.wait()
     second = result_of(coalescer.submit, 2, monotonic() + 0.2)
