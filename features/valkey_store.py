@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 import orjson
 from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import ResponseError
 
 from features import keys
 from features.errors import InputError, StoreError
@@ -108,6 +109,8 @@ class ValkeyStore:
         try:
             values = await self._fetch(queries)
             return [_decode(query, *four) for query, four in zip(queries, values, strict=True)]
+        except ResponseError as error:  # a refusal, in its place among the answers
+            raise translate(error) from error
         except Exception as error:  # see `translated`
             if isinstance(self._reads, Pipeline):
                 self._reads.reset()  # whose answer comes next cannot be known
