@@ -1,14 +1,13 @@
-"""How much is taken on at once: personal answers up to a limit, constant ones beyond, then 503.
+"""How much is taken on at once: personal answers up to a limit, constant ones beyond.
 
 The limit follows how long personal answers take, as a connection's window follows its losses
 (Chiu and Jain, 1989): cut by a half when one took too long, raised by one for as many in time
 as it lets in. Whatever is short, the loop, the store or the model, what comes waits for it
-in a queue of its own, and the queues stay short.
+in a queue of its own, and the queues stay short. A constant answer waits for nothing: however
+many come, none of them is under way while the next one begins, and none has to be refused.
 """
 
 from enum import Enum, auto
-
-from server.errors import UnavailableError
 
 FIRST = 64
 """Personal answers at once before any has shown how long it takes."""
@@ -27,25 +26,16 @@ class Admission(Enum):
 class Gate:
     """Counts the requests under way in this process."""
 
-    def __init__(self, max_inflight: int, hard_limit: int, target_s: float) -> None:
-        """Answer in full up to `max_inflight`, from the ladder up to `hard_limit`, then refuse.
-
-        An answer in full should take at most `target_s` seconds.
-        """
+    def __init__(self, max_inflight: int, target_s: float) -> None:
+        """Answer at most `max_inflight` in full; each should take at most `target_s` seconds."""
         self._max_inflight = max_inflight
-        self._hard_limit = hard_limit
         self._target_s = target_s
         self._limit = float(min(FIRST, max_inflight))
         self._cut_at = 0.0
         self.inflight = 0
 
     def enter(self) -> Admission:
-        """Take a place, to be given back by `leave`.
-
-        Raises `UnavailableError` past the hard limit.
-        """
-        if self.inflight >= self._hard_limit:
-            raise UnavailableError(f"{self._hard_limit} requests are under way")
+        """Take a place, to be given back by `leave`."""
         self.inflight += 1
         return Admission.FULL if self.inflight <= self._limit else Admission.LADDER
 

@@ -34,9 +34,6 @@ from server.settings import Settings
 
 log = logging.getLogger(__name__)
 
-HARD_LIMIT = 4
-"""Beyond this many times `CUVEE_MAX_INFLIGHT` requests under way, more are refused."""
-
 TARGET = 0.3
 """Of the deadline, what an answer in full should take: before it and after it others wait, too."""
 
@@ -95,11 +92,7 @@ async def _recommender(app: web.Application) -> AsyncIterator[None]:
     reader = Reader(store, Breaker(time.monotonic), metrics, settings.feature_timeout_s)
     inference = Inference(Breaker(time.monotonic, threshold=2), metrics)
     background = Background(metrics)
-    gate = Gate(
-        settings.max_inflight,
-        HARD_LIMIT * settings.max_inflight,
-        settings.deadline_s * TARGET,
-    )
+    gate = Gate(settings.max_inflight, settings.deadline_s * TARGET)
     app[keys.RECOMMENDER] = Recommender(
         models=app[keys.MODELS],
         gate=gate,
@@ -113,9 +106,9 @@ async def _recommender(app: web.Application) -> AsyncIterator[None]:
     )
     app[keys.RECOMMEND] = Recommend(app[keys.RECOMMENDER], metrics, settings.deadline_s)
     yield
-    await background.close()
-    await inference.close()
     await reader.close()
+    await inference.close()
+    await background.close()
 
 
 async def _model(app: web.Application) -> AsyncIterator[None]:

@@ -51,8 +51,7 @@ class Recommender:
     ) -> None:
         """Call `then` once with an answer, personal if it is before `deadline`.
 
-        Or with an error inside. Raises `UnavailableError` where there is no model at all, or past
-        the hard limit.
+        Or with an error inside. Raises `UnavailableError` where there is no model at all.
         """
         Climb(self, query, self.models.require(), deadline, then).begin()
 

@@ -30,8 +30,8 @@ from loadtests.faults.verdict import HEAD, Verdict
 def main(seconds: float, rate: float, only: str, repeat: int, out: Path | None) -> None:
     """Print a row for each fault; end with 1 if one of them was more than shoppers may notice.
 
-    Allowed are 503 past the hard limit or while draining, and connections that end with the
-    process that held them. Everything else must be a 200 with items within 100 ms.
+    Connections may end with the process that held them. Everything else must be a 200 with items
+    within 100 ms.
     """
     pinned(OTHERS_CORE)()  # what a fault takes to prepare is not to be the service's loss
     verdicts: list[Verdict] = []

@@ -264,9 +264,8 @@ def _overloads() -> list[Fault]:
         usual,
         replace(
             usual,
-            name="three times too many, beyond the hard limit of 64",
+            name="three times too many, 16 at once in full",
             environment={**usual.environment, **little},
-            allows=(Loss.UNAVAILABLE,),
         ),
         replace(usual, name="three times too many for a dear ranker", items=ITEMS, trees=2_000),
     ]

@@ -12,18 +12,15 @@ WITHIN_S = 0.100
 DEGRADED = {"segment", "global"}
 
 HEAD = (
-    "| fault | requests | 503 | else no 200 | cut off | refused | slowest ms | over 100 ms"
+    "| fault | requests | no 200 | cut off | refused | slowest ms | over 100 ms"
     " | answered from | recovered after s | events taken | lost | doubled"
     " | asker late ms | no core ms |\n"
-    "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+    "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
 class Loss(StrEnum):
     """How a request can get no list, where a fault is such that this may be."""
-
-    UNAVAILABLE = "503"
-    """Told to come again: past the hard limit, or while draining."""
 
     CUT_OFF = "cut off"
     """The process that held the connection died."""
@@ -38,9 +35,8 @@ class Verdict:
 
     name: str
     requests: int
-    unavailable: int
     other: int
-    """Answers that are neither 200 with items nor 503."""
+    """Answers that are not 200 with items."""
 
     cut_off: int
     refused: int
@@ -63,7 +59,6 @@ class Verdict:
     def is_kept(self) -> bool:
         """Tell whether every request that was taken got its list in time, and no event was lost."""
         losses = {
-            Loss.UNAVAILABLE: self.unavailable,
             Loss.CUT_OFF: self.cut_off,
             Loss.REFUSED: self.refused,
         }
@@ -77,7 +72,6 @@ class Verdict:
         cells = (
             self.name if self.is_kept else f"**{self.name}**",
             f"{self.requests:,}",
-            self.unavailable,
             self.other,
             self.cut_off,
             self.refused,
@@ -109,8 +103,7 @@ def judge(
     return Verdict(
         name=name,
         requests=len(answers),
-        unavailable=statuses[503],
-        other=sum(not each.expected for each in answered) - statuses[503],
+        other=sum(not each.expected for each in answered),
         cut_off=statuses[UNANSWERED],
         refused=statuses[REFUSED],
         slowest_ms=1e3 * max((each.seconds for each in answered), default=0.0),

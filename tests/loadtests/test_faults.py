@@ -58,12 +58,12 @@ def test_a_200_without_items_breaks_it() -> None:
 
 @pytest.mark.parametrize(
     ("status", "loss"),
-    [(503, Loss.UNAVAILABLE), (UNANSWERED, Loss.CUT_OFF), (REFUSED, Loss.REFUSED)],
+    [(UNANSWERED, Loss.CUT_OFF), (REFUSED, Loss.REFUSED)],
 )
 def test_a_loss_breaks_it_unless_the_fault_allows_it(status: int, loss: Loss) -> None:
-    """503, cut off and refused, each for itself."""
+    """Cut off and refused, each for itself."""
     verdict = told(answer(status))
-    assert verdict.unavailable + verdict.cut_off + verdict.refused == 1
+    assert verdict.cut_off + verdict.refused == 1
     assert not verdict.is_kept
     assert not told(answer(status), allows=[each for each in Loss if each != loss]).is_kept
     assert told(answer(status), allows=[loss]).is_kept
@@ -108,14 +108,10 @@ def test_it_has_recovered_when_nothing_is_degraded_any_more() -> None:
 
 
 def test_only_the_end_of_a_process_may_cost_a_request() -> None:
-    """No other fault is allowed any loss but 503, and that only past the hard limit."""
+    """No other fault is allowed any loss."""
     allowed = {each.name: set(each.allows) for each in faults() if each.allows}
     assert set().union(*allowed.values()) == set(Loss)
-    assert [name for name, losses in allowed.items() if losses != {Loss.UNAVAILABLE}] == [
-        "worker killed, of two",
-        "SIGTERM, and started again",
-    ]
-    assert all("hard limit" in name for name, losses in allowed.items() if "503" in losses)
+    assert list(allowed) == ["worker killed, of two", "SIGTERM, and started again"]
 
 
 def test_processes_that_are_gone_wait_for_no_core() -> None:
@@ -147,7 +143,7 @@ def test_a_killed_store_and_a_killed_worker(tmp_path: Path) -> None:
         assert row["requests"] > 10
         assert row["events"]["taken"] > 0
         assert (row["events"]["lost"], row["events"]["doubled"]) == (0, 0)
-        assert (row["unavailable"], row["other"], row["refused"]) == (0, 0, 0)
+        assert (row["other"], row["refused"]) == (0, 0)
         assert f"{row['name']}" in done.stdout
     assert "segment" in rows[0]["sources"]
     assert rows[0]["cut_off"] == 0

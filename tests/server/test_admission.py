@@ -1,21 +1,15 @@
-"""Admission: in full, from the ladder, refused."""
+"""Admission: in full, or from the ladder."""
 
 from itertools import pairwise
 
-import pytest
-
 from server.admission import FEWEST, FIRST, Admission, Gate
-from server.errors import UnavailableError
 
 
 def test_what_a_request_may_cost_falls_with_load() -> None:
-    """Two in full, two more from the ladder, the fifth is refused with Retry-After."""
-    gate = Gate(max_inflight=2, hard_limit=4, target_s=0.05)
+    """Two in full, all others from the ladder, until places are given back."""
+    gate = Gate(max_inflight=2, target_s=0.05)
     got = [gate.enter() for _ in range(4)]
     assert got == [Admission.FULL, Admission.FULL, Admission.LADDER, Admission.LADDER]
-    with pytest.raises(UnavailableError) as refused:
-        gate.enter()
-    assert refused.value.headers() == {"Retry-After": "1"}
     gate.leave(Admission.LADDER, 0.0, 0.0)
     assert gate.enter() is Admission.LADDER
     for _ in range(3):
@@ -34,14 +28,14 @@ def full(gate: Gate, asked: int, now: float, took_s: float) -> int:
 
 def test_late_answers_halve_the_limit() -> None:
     """Once for all that were under way together, and down to a few, which are no queue."""
-    gate = Gate(max_inflight=100, hard_limit=400, target_s=0.05)
+    gate = Gate(max_inflight=100, target_s=0.05)
     counts = [full(gate, 200, float(turn), 0.06) for turn in range(5)]
     assert counts == [FIRST, FIRST // 2, FIRST // 4, FEWEST, FEWEST]
 
 
 def test_answers_in_time_raise_the_limit_while_it_is_used() -> None:
     """By about one a round, up to what is set; few requests say nothing of what more would take."""
-    gate = Gate(max_inflight=100, hard_limit=400, target_s=0.05)
+    gate = Gate(max_inflight=100, target_s=0.05)
     counts = [full(gate, 200, float(turn), 0.04) for turn in range(200)]
     assert counts[0] == FIRST
     assert all(before <= after <= before + 1 for before, after in pairwise(counts))

@@ -179,7 +179,7 @@ def inflight(metrics: str) -> float:
 
 
 async def test_beyond_the_limit_the_ladder_answers(start: Start) -> None:
-    """With no room for a personal answer there is still a list, and beyond it a 503."""
+    """With no room for a personal answer there is still a list."""
     release = asyncio.Event()
 
     class Slow(NullStore):
