@@ -1,19 +1,24 @@
-"""The body of a request: of a declared type and bounded size."""
+"""The body of a request: of a declared type, bounded size, and there in time."""
+
+import asyncio
 
 from aiohttp import web
 
-from server.errors import BrokenBodyError, TooLargeError, UnsupportedTypeError
+from server.errors import BrokenBodyError, SlowBodyError, TooLargeError, UnsupportedTypeError
 from server.response import JSON
 
 MAX_BODY = 64 * 1024
 MAX_EVENTS_BODY = 1024 * 1024
+WITHIN_S = 30.0
+"""Who announces a body and does not send it holds a connection, and counts as being answered."""
 
 
 async def read_body(request: web.Request, limit: int = MAX_BODY) -> bytes:
     """Return the body of at most `limit` bytes, announced as JSON or not at all.
 
     Raises `UnsupportedTypeError`, `TooLargeError` (before reading, where the size is announced),
-    or `BrokenBodyError` where the client went away or the encoding is not what it says.
+    `SlowBodyError` where it is not there in `WITHIN_S`, or `BrokenBodyError` where the client went
+    away or the encoding is not what it says.
     """
     told = request.headers.get("Content-Type", JSON)
     if told != JSON and not _is_json(request.content_type):
@@ -26,7 +31,10 @@ async def read_body(request: web.Request, limit: int = MAX_BODY) -> bytes:
         if request.content.is_eof():  # it came with the head, as short ones do
             body = request.content.read_nowait()
         else:
-            body = await request.read()
+            async with asyncio.timeout(WITHIN_S):
+                body = await request.read()
+    except TimeoutError:
+        raise SlowBodyError(f"the body did not arrive within {WITHIN_S:g} s") from None
     except (ConnectionError, web.RequestPayloadError) as error:
         raise BrokenBodyError("the body did not arrive whole, or not as encoded") from error
     if len(body) > limit:

@@ -20,6 +20,7 @@ from monitoring.labels import ErrorKind, Reason, Source, Stage
 from server.admission import Admission
 from server.answer import Answer
 from server.coalescer import SaturatedError
+from server.last_known import Seen
 from server.query import Query
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Climb:
         deadline: float,
         then: Callable[[Answer | Exception], None],
     ) -> None:
-        """Take a place at the gate; raise `UnavailableError` past the hard limit."""
+        """Take a place at the gate."""
         self._admission = parts.gate.enter()
         self._started = self._reading = monotonic()
         self._parts = parts
@@ -95,15 +96,22 @@ class Climb:
     def _ranked(self, outcome: Ranking | Exception) -> Answer:
         parts, query, model = self._parts, self._query, self._model
         if isinstance(outcome, Exception):
-            reason = self._why(outcome)
-            (shopper,) = model.shoppers(model.batch([self._request]))
-            return parts.popular(query, model, reason, parts.remember(query, model, shopper))
+            return parts.popular(query, model, self._why(outcome), self._seen())
         seen = parts.remember(query, model, outcome)
         if outcome.listed is None:
             return parts.popular(query, model, _why_not_ranked(model), seen)
         items = model.json(outcome.listed)
         parts.cache(self._asked, items, outcome.segment, model, self._state)
         return Answer(items, Source.MODEL, model.version, seen.segment)
+
+    def _seen(self) -> Seen | None:
+        """Return what must not be shown, None where what was read of the shopper says nothing."""
+        try:
+            (shopper,) = self._model.shoppers(self._model.batch([self._request]))
+        except Exception:  # there is an answer all the same
+            log.exception("nothing can be told of a shopper's history")
+            return None
+        return self._parts.remember(self._query, self._model, shopper)
 
     def _why(self, error: Exception) -> Reason:
         if isinstance(error, TimeoutError):

@@ -1,7 +1,7 @@
 """Errors the client sees, each with its HTTP status, as RFC 9457 problem details.
 
     bad bytes ─ ClientError 4xx        the client's to mend; `errors` names the fields
-    no room, no store, draining ─ UnavailableError 503 with Retry-After
+    no model, no store ─ UnavailableError 503 with Retry-After
 
 A recommendation that went wrong inside is none of these: it is answered from the ladder.
 """
@@ -52,6 +52,14 @@ class BrokenBodyError(ClientError):
     """The body ended too soon, or is not encoded as its headers say."""
 
     title = "Broken body"
+    ends_connection = True
+
+
+class SlowBodyError(ClientError):
+    """The body did not arrive in time."""
+
+    status = 408
+    title = "Request timeout"
     ends_connection = True
 
 

@@ -176,8 +176,9 @@ async def test_nothing_to_roll_back_to(service: Client) -> None:
     assert (await admin(service, "/v1/models/rollback"))[0] == 409
 
 
+@pytest.mark.parametrize("part", ["rank", "batch"])
 async def test_a_model_that_fails_is_answered_for(
-    service: Client, monkeypatch: pytest.MonkeyPatch
+    service: Client, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     """Whatever the model raises, the shopper's segment answers, and says so."""
     known = ids(await (await service.get("/v1/popular")).json())
@@ -187,7 +188,7 @@ async def test_a_model_that_fails_is_answered_for(
         raise RuntimeError("no such tensor")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Model, "rank", broken)
+        patch.setattr(Model, part, broken)
         answer = await ask(service, "u1")
     assert (answer["reason"], answer["degraded"]) == ("model_error", True)
     assert answer["items"]
