@@ -19,7 +19,6 @@ from loadtests.soak.journal import Journal
 from loadtests.soak.plot import plot
 from loadtests.soak.soak import Plan, soak
 from loadtests.soak.step import Load, Step
-from loadtests.soak.traffic import Shop
 from loadtests.soak.verdict import judge, table, typical_mb
 
 FEW = click.IntRange(min=1)
@@ -74,12 +73,12 @@ def main(
     """
     pinned(OTHERS_CORE)()
     steps = math.ceil(minutes / step_minutes - 1e-9)
-    load = Load(step_minutes * 60, rate)
+    load = Load(step_minutes * 60, rate, items, shoppers, trees)
     journal = Journal(out)
     with journal.held():
         with _progress(steps, len(journal.steps(load))) as tell:
             soak(
-                Plan(out, steps, load, promotions, Shop(items, shoppers), trees),
+                Plan(out, steps, load, promotions),
                 journal,
                 tell,
             )

@@ -39,7 +39,9 @@ class Journal:
             if step.load != load:
                 raise LoadTestError(
                     f"--out: {self._path} has steps of {step.load.step_s:g} s at "
-                    f"{step.load.rate:g} requests/s; go on with these or name another folder"
+                    f"{step.load.rate:g} requests/s, of {step.load.items} items, "
+                    f"{step.load.shoppers} shoppers and {step.load.trees} trees; "
+                    "go on with these or name another folder"
                 )
         return steps
 

@@ -41,8 +41,11 @@ class Plan:
     steps: int
     load: Load
     promotions: int
-    shop: Shop
-    trees: int
+
+    @property
+    def shop(self) -> Shop:
+        """Return who is in the shop, and what."""
+        return Shop(self.load.items, self.load.shoppers)
 
     def promotions_by(self, step: int) -> int:
         """Return how many promotions there are to be by the end of step number `step`."""
@@ -209,7 +212,7 @@ def _home(plan: Plan) -> Iterator[Path]:
 
 def _parts(plan: Plan, seed: int) -> Parts:
     shop = plan.shop
-    return shop_parts(shop.items, trees=plan.trees, seed=seed, shoppers=shop.shoppers)
+    return shop_parts(shop.items, trees=plan.load.trees, seed=seed, shoppers=shop.shoppers)
 
 
 def _keep_log(home: Path, folder: Path) -> None:

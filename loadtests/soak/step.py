@@ -9,10 +9,13 @@ from loadtests.soak.memory import Memory
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What every step of a soak has alike: how long it takes, and requests a second."""
+    """What every step of a soak has alike: how long it takes, requests a second, and the shop."""
 
     step_s: float
     rate: float
+    items: int
+    shoppers: int
+    trees: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from loadtests.soak.trend import trend
 from loadtests.soak.verdict import Growth, judge, table
 
 ROOT = Path(__file__).parents[2]
-LOAD = Load(300.0, 100.0)
+LOAD = Load(300.0, 100.0, items=1_000, shoppers=1_000, trees=0)
 HELD = Memory(100.0, 90.0, 80.0)
 
 
@@ -137,12 +137,15 @@ def test_a_half_written_line_is_no_step(tmp_path: Path) -> None:
     assert journal.steps(LOAD) == made
 
 
-def test_steps_of_another_load_are_not_gone_on_with(tmp_path: Path) -> None:
-    """Steps of another length or rate cannot be compared."""
+@pytest.mark.parametrize(
+    "other", [replace(LOAD, step_s=60.0), replace(LOAD, rate=9.0), replace(LOAD, items=2_000)]
+)
+def test_steps_of_another_load_are_not_gone_on_with(tmp_path: Path, other: Load) -> None:
+    """Steps of another length, rate or shop cannot be compared."""
     journal = Journal(tmp_path)
     journal.append(steps([1.0])[0])
     with pytest.raises(LoadTestError, match="name another folder"):
-        journal.steps(Load(60.0, 100.0))
+        journal.steps(other)
 
 
 def test_a_line_that_is_no_step_is_told(tmp_path: Path) -> None:
