@@ -29,12 +29,12 @@ ITEMS = 1_000
 @click.option("--only", default="", help="Contenders whose name holds this, and the ceiling.")
 @click.option(
     "--out",
+    default="var/bench",
+    show_default=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write bench.json, bench.md and bench.svg into this folder.",
+    help="The folder of bench.json, bench.md and bench.svg.",
 )
-def main(
-    seconds: float, repeat: int, rate: float, connections: int, only: str, out: Path | None
-) -> None:
+def main(seconds: float, repeat: int, rate: float, connections: int, only: str, out: Path) -> None:
     """Measure all contenders round by round and print medians and ratios to the ceiling.
 
     The server has core 0 to itself; requests, Valkey and this program share core 1.
@@ -49,12 +49,11 @@ def main(
         chosen = [each for each in contenders(shop) if each.name == CEILING or only in each.name]
         rounds = _measured(chosen, folder, repeat, Load(seconds, connections, rate))
     click.echo(table(rounds))
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        told = json.dumps([asdict(each) for each in rounds], indent=1)
-        (out / "bench.json").write_text(told + "\n")
-        (out / "bench.md").write_text(table(rounds) + "\n")
-        plot(rounds, out / "bench.svg")
+    out.mkdir(parents=True, exist_ok=True)
+    told = json.dumps([asdict(each) for each in rounds], indent=1)
+    (out / "bench.json").write_text(told + "\n")
+    (out / "bench.md").write_text(table(rounds) + "\n")
+    plot(rounds, out / "bench.svg")
 
 
 def _measured(chosen: list[Contender], folder: Path, repeat: int, load: Load) -> list[Round]:

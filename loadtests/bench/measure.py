@@ -37,7 +37,9 @@ class Figures:
     p95_ms: float
     p99_ms: float
     p999_ms: float
-    rss_mb: float
+    memory_mb: float
+    """Of the process and all that it started; what they share counts once (PSS)."""
+
     failed: int
 
 
@@ -107,7 +109,7 @@ def measure(contender: Contender, folder: Path, load: Load) -> Figures:
             p95_ms=opened["p95_ms"],
             p99_ms=opened["p99_ms"],
             p999_ms=opened["p999_ms"],
-            rss_mb=resident_mb(process.pid),
+            memory_mb=resident_mb(process.pid),
             failed=closed.failed + int(opened["failed"]),
         )
 

@@ -1,17 +1,22 @@
-"""The benchmark's figures as a table: medians, and how they stand to the ceiling's."""
+"""The benchmark's figures as tables: medians, and how they stand to the ceiling's."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import fmean, median
+from statistics import median
 
 from loadtests.bench.contender import CEILING
 from loadtests.bench.measure import Figures
 
-HEAD = (
-    "| | requests/s | CPU-ms | × ceiling before | after | p50 | p95 | p99 | p99.9 ms"
-    " | × ceiling p50 | RSS MB |\n"
-    "|---|---|---|---|---|---|---|---|---|---|---|"
-)
+FIGURES = {
+    "rps": ("requests/s", "{:,.0f}"),
+    "cpu_ms": ("CPU-ms", "{:.3f}"),
+    "p50_ms": ("p50", "{:.2f}"),
+    "p95_ms": ("p95", "{:.2f}"),
+    "p99_ms": ("p99", "{:.2f}"),
+    "p999_ms": ("p99.9 ms", "{:.2f}"),
+    "memory_mb": ("memory MB", "{:.0f}"),
+}
+"""Fields of `Figures`, and how each is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,23 +26,27 @@ class Round:
     figures: dict[str, Figures]
     ceiling_after: Figures
 
-    def cpu_before(self, name: str) -> float:
-        """Return the processor time of `name` as a multiple of the ceiling's before it."""
-        return self.figures[name].cpu_ms / self.figures[CEILING].cpu_ms
+    def before(self, name: str, figure: str) -> float:
+        """Return a figure of `name` as a multiple of the ceiling's before it."""
+        return self.of(name, figure) / self.of(CEILING, figure)
 
-    def cpu_after(self, name: str) -> float:
-        """Return the processor time of `name` as a multiple of the ceiling's after it."""
-        return self.figures[name].cpu_ms / self.ceiling_after.cpu_ms
+    def after(self, name: str, figure: str) -> float:
+        """Return a figure of `name` as a multiple of the ceiling's after it."""
+        ceiling: float = getattr(self.ceiling_after, figure)
+        return self.of(name, figure) / ceiling
 
-    def p50(self, name: str) -> float:
-        """Return the p50 of `name` as a multiple of the ceiling's, which was measured twice."""
-        ceilings = self.figures[CEILING].p50_ms, self.ceiling_after.p50_ms
-        return self.figures[name].p50_ms / fmean(ceilings)
+    def of(self, name: str, figure: str) -> float:
+        """Return a figure of `name`."""
+        told: float = getattr(self.figures[name], figure)
+        return told
 
 
 def table(rounds: Sequence[Round]) -> str:
-    """Return a Markdown table of the medians of all rounds."""
-    return "\n".join((HEAD, *(_row(name, rounds) for name in rounds[0].figures)))
+    """Return Markdown tables of the medians of all rounds, and of their ratios to the ceiling."""
+    names = list(rounds[0].figures)
+    told = [_cells(name, rounds) for name in names]
+    ratios = [_ratios(name, rounds) for name in names]
+    return "\n\n".join((_table("", told), _table("× ceiling before / after", ratios)))
 
 
 def middle(rounds: Sequence[Round], of: Callable[[Round], float]) -> float:
@@ -45,20 +54,27 @@ def middle(rounds: Sequence[Round], of: Callable[[Round], float]) -> float:
     return median(map(of, rounds))
 
 
-def _row(name: str, rounds: Sequence[Round]) -> str:
+def _cells(name: str, rounds: Sequence[Round]) -> list[str]:
     failed = sum(each.figures[name].failed for each in rounds)
+    first = f"{name}{f' ({failed} not as expected)' if failed else ''}"
 
-    def told(figure: str) -> float:
-        return middle(rounds, lambda each: getattr(each.figures[name], figure))
+    def told(figure: str, form: str) -> str:
+        return form.format(middle(rounds, lambda each: each.of(name, figure)))
 
-    cells = (
-        f"{name}{f' ({failed} not as expected)' if failed else ''}",
-        f"{told('rps'):,.0f}",
-        f"{told('cpu_ms'):.3f}",
-        f"{middle(rounds, lambda each: each.cpu_before(name)):.2f}",
-        f"{middle(rounds, lambda each: each.cpu_after(name)):.2f}",
-        *(f"{told(each):.2f}" for each in ("p50_ms", "p95_ms", "p99_ms", "p999_ms")),
-        f"{middle(rounds, lambda each: each.p50(name)):.2f}",
-        f"{told('rss_mb'):.0f}",
-    )
-    return f"| {' | '.join(cells)} |"
+    return [first, *(told(figure, form) for figure, (_, form) in FIGURES.items())]
+
+
+def _ratios(name: str, rounds: Sequence[Round]) -> list[str]:
+    def told(figure: str) -> str:
+        before = middle(rounds, lambda each: each.before(name, figure))
+        after = middle(rounds, lambda each: each.after(name, figure))
+        return f"{before:.2f} / {after:.2f}"
+
+    return [name, *map(told, FIGURES)]
+
+
+def _table(title: str, rows: Sequence[Sequence[str]]) -> str:
+    head = [title, *(label for label, _ in FIGURES.values())]
+    lines = (f"| {' | '.join(cells)} |" for cells in (head, *rows))
+    first, *others = lines
+    return "\n".join((first, "|---" * len(head) + "|", *others))

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
+from threadpoolctl import threadpool_limits
+
 from features.embedded import EmbeddedValkey
 from loadtests.bench.contender import SERVER_CORE, Contender, cuvee
 from loadtests.bench.generator import Answer
@@ -36,6 +38,7 @@ class Size:
     items: int
     retrieval: str
     recall: float
+    """Of the index, where there is one; 1 where it has none."""
     bundle_mb: float
     load_s: float
     """To verify, open and warm a bundle whose files are in the page cache."""
@@ -56,7 +59,8 @@ def measure_size(items: int, workers: tuple[int, ...], folder: Path, how: Load) 
     other = write_bundle(home / "models", shop_parts(items, seed=3))
     registry = Registry(home)
     serving = registry.production() or ""
-    model, load_s = _loaded(registry, serving)
+    with confined(SERVER_CORE), threadpool_limits(1):  # as a worker has it
+        model, load_s = _loaded(registry, serving)
     with confined(OTHERS_CORE), EmbeddedValkey(home) as store:
         asyncio.run(fill(store, items, SHOPPERS))
         by_workers = {

@@ -7,8 +7,9 @@ from loadtests.growth.size import Size
 from loadtests.picture import picture
 
 HEAD = (
-    "| items | candidates from | recall@100 | workers | CPU-ms | requests/s | p50 | p99 ms"
-    " | memory MB | bundle MB | load s | promotion s | p99 quiet | p99 promoting | slowest ms |\n"
+    "| items | candidates from | recall@100 of the index | workers | CPU-ms | requests/s"
+    " | p50 | p99 ms | memory MB | bundle MB | load s | promotion s | p99 quiet | p99 promoting"
+    " | slowest ms |\n"
     "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
@@ -36,7 +37,7 @@ def plot(sizes: Sequence[Size], path: Path) -> None:
             told = [size.by_workers[workers] for size in sizes]
             name = f"{workers} worker{'s' if workers > 1 else ''}"
             axes[0].plot(items, [each.cpu_ms for each in told], "o-", label=name)
-            axes[1].plot(items, [each.rss_mb for each in told], "o-", label=name)
+            axes[1].plot(items, [each.memory_mb for each in told], "o-", label=name)
         axes[2].plot(items, [size.load_s for size in sizes], "o-", label="verify, open, warm")
         titles = ("CPU-ms a request", "memory of all processes, MB", "seconds to load")
         for axis, title in zip(axes, titles, strict=True):
@@ -64,7 +65,7 @@ def _rows(size: Size) -> list[str]:
             f"{figures.rps:,.0f}{f' ({figures.failed:,} not ranked)' if figures.failed else ''}",
             f"{figures.p50_ms:.2f}",
             f"{figures.p99_ms:.2f}",
-            f"{figures.rss_mb:,.0f}",
+            f"{figures.memory_mb:,.0f}",
             *(whole if not rows else ("",) * len(whole)),
         )
         rows.append(f"| {' | '.join(cells)} |")
