@@ -1,10 +1,13 @@
-"""`python -m features VERB`: bring data in, look at it, bring it online."""
+"""`python -m features VERB`: what is declared; bring data in, look at it, bring it online."""
 
 import click
 
 from features.verbs import Verbs
 
 VERBS = {
+    "list": ("features.feature_commands:list_command", "List the declared features."),
+    "describe": ("features.feature_commands:describe_command", "Tell all of one feature."),
+    "validate": ("features.feature_commands:validate_command", "Check a file of your own."),
     "ingest": ("features.ingest_command:ingest_command", "Take your own files in."),
     "simulate": ("features.simulate:simulate_command", "Make the demo wine shop."),
     "show": ("features.show:show_command", "Show what is stored."),
@@ -22,7 +25,7 @@ VERBS = {
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 def cli() -> None:
-    """Bring data in, look at it, bring it online.
+    """Declare features, bring data in, look at it, bring it online.
 
     Everything lives under the directory that CUVEE_HOME names (default: var).
     """

@@ -1,160 +1,103 @@
-"""The declared features of a shopper at a moment: names, meaning, defaults, allowed ranges.
+"""The features of a shopper at a moment, as they are declared; adding one is adding a line.
 
-A feature is one declaration here. Its kind says how it is computed; `features.vector` computes
-all of them with the same code for one shopper online and for a table of moments offline.
-The schema hash of the ordered declarations binds training sets, bundles and servers together.
+A store that wants others writes a file like this one and names it in CUVEE_FEATURES; it may begin
+with `from features.definitions import VIEWS`.
 """
 
-import json
-from dataclasses import asdict, dataclass
-from enum import StrEnum
-from hashlib import blake2b
-
 from features.events import EventType
-from features.history import GRADED_ITEMS, HISTORY_CAP, RECENT_CAP
-
-HOUR_S = 3_600
-DAY_S = 86_400
-
-
-class Aggregation(StrEnum):
-    """How the events of a window become one number."""
-
-    COUNT = "count"
-    SUM = "sum"
-    MEAN = "mean"
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """An aggregate over the shopper's events of the last `seconds`, of the given types."""
-
-    name: str
-    aggregation: Aggregation
-    types: tuple[EventType, ...]
-    seconds: int
-    description: str
-    default: float = 0.0
-    kind: str = "window"
-
-
-@dataclass(frozen=True, slots=True)
-class Recency:
-    """Seconds since the latest event of the given types; `default` where there is none."""
-
-    name: str
-    types: tuple[EventType, ...]
-    description: str
-    default: float
-    kind: str = "recency"
-
-
-@dataclass(frozen=True, slots=True)
-class Temporal:
-    """A part of the request's time, in UTC."""
-
-    name: str
-    description: str
-    default: float = 0.0
-    kind: str = "temporal"
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """What the request's location says, beside the shopper's profile."""
-
-    name: str
-    description: str
-    default: float = 0.0
-    kind: str = "location"
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """A number of the shopper's own record, under the same name."""
-
-    name: str
-    description: str
-    default: float = 0.0
-    kind: str = "profile"
-
-
-Feature = Window | Recency | Temporal | Location | Profile
-
-_CLICK = (EventType.CLICK,)
-_PURCHASE = (EventType.PURCHASE,)
-_NEVER_S = float(365 * DAY_S)
-_ACTIONS = tuple(kind for kind in EventType if kind is not EventType.IMPRESSION)
-
-FEATURES: tuple[Feature, ...] = (
-    Window("recent_click_count", Aggregation.COUNT, _CLICK, 7 * DAY_S, "Clicks in 7 days."),
-    Window("clicks_last_hour", Aggregation.COUNT, _CLICK, HOUR_S, "Clicks in the last hour."),
-    Window(
-        "recent_cart_count",
-        Aggregation.COUNT,
-        (EventType.ADD_TO_CART,),
-        7 * DAY_S,
-        "Items put in the basket in 7 days.",
-    ),
-    Window(
-        "recent_purchase_count",
-        Aggregation.COUNT,
-        _PURCHASE,
-        30 * DAY_S,
-        "Items bought in 30 days.",
-    ),
-    Window("recent_spend", Aggregation.SUM, _PURCHASE, 30 * DAY_S, "Money spent in 30 days."),
-    Window(
-        "avg_purchase_value",
-        Aggregation.MEAN,
-        _PURCHASE,
-        365 * DAY_S,
-        "Mean price paid per item in a year.",
-    ),
-    Window(
-        "avg_session_duration",
-        Aggregation.MEAN,
-        (EventType.SESSION,),
-        30 * DAY_S,
-        "Mean session length in 30 days, seconds.",
-    ),
-    Window(
-        "rating_count",
-        Aggregation.COUNT,
-        (EventType.RATING,),
-        365 * DAY_S,
-        "Ratings given in a year.",
-    ),
-    Window(
-        "avg_rating",
-        Aggregation.MEAN,
-        (EventType.RATING,),
-        3_650 * DAY_S,
-        "Mean stars given in ten years.",
-        default=3.75,
-    ),
-    Recency("time_since_last_action", _ACTIONS, "Seconds since the last event.", _NEVER_S),
-    Recency("time_since_last_purchase", _PURCHASE, "Seconds since the last purchase.", _NEVER_S),
-    Temporal("hour", "Hour of the day, 0 to 23, UTC."),
-    Temporal("weekday", "Day of the week, Monday 0 to Sunday 6."),
-    Temporal("month", "Month, 1 to 12."),
-    Temporal("is_weekend", "1 on Saturday and Sunday."),
-    Location("latitude", "Degrees north; 0 where unknown."),
-    Location("location_known", "1 where the request says where it comes from."),
-    Location("at_home", "1 where the request's country is the shopper's own."),
-    Profile("age", "Age in years; 0 where unknown."),
-    Profile("marketing_opt_in", "1 where the shopper reads our mail."),
+from features.feature import (
+    DAY_S,
+    HOUR_S,
+    Aggregation,
+    Dtype,
+    Entity,
+    FeatureView,
+    OnDemand,
+    Profile,
+    Recency,
+    Window,
 )
-"""Every feature, in the order of the vector's columns."""
+from features.history import RECENT_TYPES
+from features.on_demand import (
+    at_home,
+    hour,
+    is_weekend,
+    latitude,
+    location_known,
+    month,
+    weekday,
+)
 
-FEATURE_NAMES = tuple(feature.name for feature in FEATURES)
+SHOPPER = Entity("shopper", "user_id", "Who is asking: a customer, or a session before login.")
 
+_YEAR_S = 365 * DAY_S
+_CLICK = (EventType.CLICK,)
+_CART = (EventType.ADD_TO_CART,)
+_PURCHASE = (EventType.PURCHASE,)
+_SESSION = (EventType.SESSION,)
+_RATING = (EventType.RATING,)
+_ACTIONS = tuple(kind for kind in EventType if kind in RECENT_TYPES)
+_LOOKED = (EventType.CLICK, EventType.ADD_TO_CART, EventType.PURCHASE)
+_COUNT, _SUM, _MEAN, _DISTINCT = Aggregation
+_INT, _BOOL = Dtype.INT, Dtype.BOOL
 
-def schema_hash(features: tuple[Feature, ...] = FEATURES) -> str:
-    """Return the hash, 16 hex digits, of everything that decides a feature vector's values."""
-    declared = {
-        "caps": [RECENT_CAP, HISTORY_CAP, GRADED_ITEMS],
-        "features": [asdict(feature) for feature in features],
-    }
-    text = json.dumps(declared, sort_keys=True, separators=(",", ":"))
-    return blake2b(text.encode(), digest_size=8).hexdigest()
+BEHAVIOUR = FeatureView(
+    "behaviour",
+    SHOPPER,
+    (
+        Window("recent_click_count", _COUNT, _CLICK, 7 * DAY_S, "Clicks in 7 days."),
+        Window("clicks_last_hour", _COUNT, _CLICK, HOUR_S, "Clicks in the last hour."),
+        Window("recent_cart_count", _COUNT, _CART, 7 * DAY_S, "Items put in the basket in 7 days."),
+        Window("recent_purchase_count", _COUNT, _PURCHASE, 30 * DAY_S, "Items bought in 30 days."),
+        Window("items_last_day", _DISTINCT, _LOOKED, DAY_S, "Different items looked at in a day."),
+        Window("recent_spend", _SUM, _PURCHASE, 30 * DAY_S, "Money spent in 30 days."),
+        Window("avg_purchase_value", _MEAN, _PURCHASE, _YEAR_S, "Mean price paid in a year."),
+        Window("avg_session_duration", _MEAN, _SESSION, 30 * DAY_S, "Mean session, seconds."),
+        Window("rating_count", _COUNT, _RATING, _YEAR_S, "Ratings given in a year."),
+        Window(
+            "avg_rating", _MEAN, _RATING, _YEAR_S, "Mean stars in a year.", default=3.75, high=5
+        ),
+        Recency(
+            "time_since_last_action", _ACTIONS, "Seconds since the last event.", default=_YEAR_S
+        ),
+        Recency(
+            "time_since_last_purchase",
+            _PURCHASE,
+            "Seconds since the last purchase.",
+            default=_YEAR_S,
+        ),
+    ),
+    ttl_s=_YEAR_S,
+    owner="recommendations",
+    description="What the shopper did, from the events that are kept of them.",
+)
+REQUEST = FeatureView(
+    "request",
+    SHOPPER,
+    (
+        OnDemand("hour", hour, "Hour of the day, UTC.", dtype=_INT, high=23),
+        OnDemand("weekday", weekday, "Day of the week, Monday 0.", dtype=_INT, high=6),
+        OnDemand("month", month, "Month of the year.", dtype=_INT, default=1, low=1, high=12),
+        OnDemand("is_weekend", is_weekend, "Saturday or Sunday.", dtype=_BOOL, high=1),
+        OnDemand("latitude", latitude, "Degrees north.", low=-90, high=90),
+        OnDemand("location_known", location_known, "A place is told.", dtype=_BOOL, high=1),
+        OnDemand("at_home", at_home, "It is the shopper's own country.", dtype=_BOOL, high=1),
+    ),
+    ttl_s=_YEAR_S,
+    owner="recommendations",
+    description="What the request itself tells: its time in UTC, and where it comes from.",
+)
+PROFILE = FeatureView(
+    "profile",
+    SHOPPER,
+    (
+        Profile("age", "Age in years.", dtype=_INT, high=130),
+        Profile("marketing_opt_in", "Reads our mail.", dtype=_BOOL, high=1),
+    ),
+    ttl_s=_YEAR_S,
+    owner="recommendations",
+    description="What the shop knows of the shopper beside the events.",
+)
+
+VIEWS = (BEHAVIOUR, REQUEST, PROFILE)
+"""Every view; vectors have their features in this order."""

@@ -9,10 +9,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from features.definitions import FEATURES, Aggregation, Feature, Recency, Window
+from features.declared import FEATURES
 from features.events import TYPE_CODES, EventType
+from features.feature import Aggregation, Feature, Recency, Window
 
 Types = tuple[EventType, ...]
+
+_OF_VALUES = frozenset((Aggregation.SUM, Aggregation.MEAN))
 
 
 class Plan:
@@ -21,8 +24,10 @@ class Plan:
     members         bool[sets, 16], which type codes are in a set; the first `summed` sets
                     are those whose values are summed
     spans_ms        int64[spans, 1], the distinct window lengths
-    window_*        per window feature: its column in the vector, its set, its span
-    valued          the windows that are sums or means, and of these `is_sum` and `defaults`
+    window_*        per window feature: its column in the vector, its set, its span, its default
+    valued          the windows that are sums or means, and of these `is_sum`
+    means           the windows that are means
+    distinct        the windows that count different items
     recency_*       per recency feature: its column, its set, its default
     """
 
@@ -32,7 +37,7 @@ class Plan:
         windows = [(column, each) for column, each in told if isinstance(each, Window)]
         recencies = [(column, each) for column, each in told if isinstance(each, Recency)]
         self.others = [(at, each) for at, each in told if not isinstance(each, Window | Recency)]
-        summed = [w.types for _, w in windows if w.aggregation is not Aggregation.COUNT]
+        summed = [w.types for _, w in windows if w.aggregation in _OF_VALUES]
         counted = [w.types for _, w in windows] + [r.types for _, r in recencies]
         sets = list(dict.fromkeys((*summed, *counted)))
         self.summed = len(set(summed))
@@ -47,12 +52,12 @@ class Plan:
         self.window_sets = _integers(sets.index(window.types) for _, window in windows)
         self.window_spans = _integers(spans.index(window.seconds) for _, window in windows)
         kinds = [window.aggregation for _, window in windows]
-        valued = [row for row, kind in enumerate(kinds) if kind is not Aggregation.COUNT]
+        valued = [row for row, kind in enumerate(kinds) if kind in _OF_VALUES]
         self.valued = _integers(valued)
-        of_values = [windows[row][1] for row in valued]
-        sums = [window.aggregation is Aggregation.SUM for window in of_values]
-        self.is_sum = np.array(sums, bool)[:, None]
-        self.defaults = np.array([window.default for window in of_values], np.float64)[:, None]
+        self.means = _rows(kinds, Aggregation.MEAN)
+        self.distinct = _rows(kinds, Aggregation.DISTINCT)
+        self.is_sum = np.array([kinds[row] is Aggregation.SUM for row in valued], bool)[:, None]
+        self.window_defaults = np.array([w.default for _, w in windows], np.float64)[:, None]
 
     def _plan_recencies(self, recencies: list[tuple[int, Recency]], sets: list[Types]) -> None:
         self.recency_columns = _integers(column for column, _ in recencies)
@@ -63,6 +68,10 @@ class Plan:
 def plan_for(features: Sequence[Feature]) -> Plan:
     """Return the plan for `features`; the declared ones have theirs already."""
     return _DECLARED if features is FEATURES else Plan(features)
+
+
+def _rows(kinds: Sequence[Aggregation], wanted: Aggregation) -> list[int]:
+    return [row for row, kind in enumerate(kinds) if kind is wanted]
 
 
 def _members(sets: Sequence[Types]) -> npt.NDArray[np.bool_]:

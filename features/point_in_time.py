@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.definitions import FEATURES, Feature
+from features.declared import FEATURES
 from features.eventlog import EventLog, rings
 from features.events import Records
+from features.feature import Feature
 from features.history import merge_rings
-from features.vector import Ints, Moment, Vectors, feature_vectors
+from features.moments import Ints, Moment
+from features.vector import FeatureVectors, feature_vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,8 @@ class PointInTime:
         """Return the events that pair number `pair` may see, oldest first."""
         return self.records[self.starts[pair] : self.ends[pair]]
 
-    def vectors(self, features: Sequence[Feature] = FEATURES) -> Vectors:
-        """Return the feature vectors, float32[pairs, features]."""
+    def vectors(self, features: Sequence[Feature] = FEATURES) -> FeatureVectors:
+        """Return the features of every pair."""
         return feature_vectors(self.records, self.starts, self.ends, self.moments, features)
 
 

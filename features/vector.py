@@ -5,33 +5,30 @@ lie one shopper after the other in one array; a pair names its slice. Sums are t
 integers, so the same pair gives the same bits whatever stands beside it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from features.definitions import FEATURES, Feature, Location, Profile, Temporal
+from features.declared import FEATURES
 from features.events import VALUE_SCALE, Records, type_codes
+from features.feature import Feature, OnDemand, Profile
+from features.moments import Ints, Moment, Moments
 from features.plan import Plan, plan_for
 
-Ints = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
-Vectors = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
 
 
-class Moment(NamedTuple):
-    """What the request itself tells: when (milliseconds UTC), from where, and who is known."""
+class FeatureVectors(NamedTuple):
+    """Features of n pairs: `values` float32[n, features], `missing` bool[n, features].
 
-    as_of_ms: int
-    country: str | None = None
-    latitude: float | None = None
-    profile: Mapping[str, object] | None = None
+    What is missing has its declared default: nothing was known to compute it from.
+    """
 
-    @property
-    def home(self) -> object:
-        """Return where the shopper is, else where they live, else None."""
-        return self.country or (self.profile or {}).get("country")
+    values: npt.NDArray[np.float32]
+    missing: Bools
 
 
 def feature_vectors(
@@ -40,27 +37,28 @@ def feature_vectors(
     ends: Ints,
     moments: Sequence[Moment],
     features: Sequence[Feature] = FEATURES,
-) -> Vectors:
-    """Return float32[pairs, features].
+) -> FeatureVectors:
+    """Return every feature of every pair.
 
     Pair i sees `records[starts[i]:ends[i]]`, which must lie before its moment; callers cut the
     slice there, so no pair sees its own future.
     """
-    as_of = np.array([moment.as_of_ms for moment in moments], np.int64)
+    told = Moments.of(moments)
     plan = plan_for(features)
     table = _EventTable(records, plan)
-    vectors = np.empty((len(moments), len(features)), np.float32)
-    vectors[:, plan.window_columns] = _windows(plan, table, starts, ends, as_of).T
+    shape = len(moments), len(features)
+    vectors = FeatureVectors(np.empty(shape, np.float32), np.empty(shape, bool))
+    values, missing = _windows(plan, table, starts, ends, told.as_of_ms)
+    vectors.values[:, plan.window_columns] = values.T
+    vectors.missing[:, plan.window_columns] = missing.T
     for row, column in enumerate(plan.recency_columns):
-        vectors[:, column] = _recency(plan, row, table, starts, ends, as_of)
-    clock = _clock(as_of)
+        values, missing = _recency(plan, row, table, starts, ends, told.as_of_ms)
+        vectors.values[:, column], vectors.missing[:, column] = values, missing
     for column, feature in plan.others:
-        if isinstance(feature, Temporal):
-            vectors[:, column] = clock[feature.name]
-        elif isinstance(feature, Location):
-            vectors[:, column] = [_LOCATION[feature.name](moment) for moment in moments]
-        elif isinstance(feature, Profile):
-            vectors[:, column] = [_profile_number(feature, moment) for moment in moments]
+        numbers = _number(feature, told)
+        unknown = np.isnan(numbers)
+        vectors.values[:, column] = np.where(unknown, feature.default, numbers)
+        vectors.missing[:, column] = unknown
     return vectors
 
 
@@ -105,6 +103,19 @@ class _EventTable:
         self.chosen = plan.members.take(type_codes(records), axis=1)
         self.counts = _running(self.chosen)
         self.sums = _running(self.chosen[: plan.summed] * records["value"].astype(np.int64))
+        self._items = records["item"]
+
+    def distinct(self, events: int, opened: Ints, ends: Ints) -> Ints:
+        """Return how many different items set `events` has in each slice, int64[pairs]."""
+        counts = self.counts[events]
+        hashes, items = np.unique(self._items[self.chosen[events]], return_inverse=True)
+        first, sizes = counts[opened], counts[ends] - counts[opened]
+        pairs = np.repeat(np.arange(len(ends)), sizes)
+        places = np.arange(len(pairs)) + np.repeat(first - (np.cumsum(sizes) - sizes), sizes)
+        met = items[places]
+        is_item = hashes[met] != 0
+        different = np.unique(pairs[is_item] * len(hashes) + met[is_item])
+        return np.bincount(different // max(len(hashes), 1), minlength=len(ends))
 
 
 def _running(values: npt.NDArray[np.bool_] | Ints) -> Ints:
@@ -114,60 +125,43 @@ def _running(values: npt.NDArray[np.bool_] | Ints) -> Ints:
     return totals
 
 
-def _windows(plan: Plan, table: _EventTable, starts: Ints, ends: Ints, as_of_ms: Ints) -> Numbers:
-    """Return the window features, float64[windows, pairs]."""
+def _windows(
+    plan: Plan, table: _EventTable, starts: Ints, ends: Ints, as_of_ms: Ints
+) -> tuple[Numbers, Bools]:
+    """Return the window features, float64[windows, pairs], and which are missing."""
     opened = first_not_before(table.ts, starts, ends, as_of_ms - plan.spans_ms)
     opened = opened[plan.window_spans]
     sets = plan.window_sets[:, None]
     counts = table.counts[sets, ends] - table.counts[sets, opened]
     values: Numbers = counts.astype(np.float64)
+    missing = np.broadcast_to(starts == ends, counts.shape).copy()
+    missing[plan.means] = counts[plan.means] == 0
+    for row in plan.distinct:
+        values[row] = table.distinct(int(plan.window_sets[row]), opened[row], ends)
     sets, opened, counts = sets[plan.valued], opened[plan.valued], counts[plan.valued]
     totals = (table.sums[sets, ends] - table.sums[sets, opened]) / VALUE_SCALE
-    means = np.where(counts > 0, totals / np.maximum(counts, 1), plan.defaults)
-    values[plan.valued] = np.where(plan.is_sum, totals, means)
-    return values
+    values[plan.valued] = np.where(plan.is_sum, totals, totals / np.maximum(counts, 1))
+    return np.where(missing, plan.window_defaults, values), missing
 
 
 def _recency(
     plan: Plan, row: int, table: _EventTable, starts: Ints, ends: Ints, as_of_ms: Ints
-) -> Numbers:
+) -> tuple[Numbers, Bools]:
     """Return one recency feature, float64[pairs]: the latest event is the last one counted."""
     default, events = plan.recency_defaults[row], plan.recency_sets[row]
     times = table.ts[table.chosen[events]]
     if not len(times):
-        return np.full(len(ends), default)
+        return np.full(len(ends), default), np.ones(len(ends), bool)
     counts = table.counts[events]
     last = counts[ends]
     elapsed = np.maximum(as_of_ms - times[np.maximum(last - 1, 0)], 0) / 1_000
-    return np.where(last > counts[starts], np.minimum(elapsed, default), default)
+    missing = (last <= counts[starts]) | (elapsed > default)
+    return np.where(missing, default, elapsed), missing
 
 
-def _clock(as_of_ms: Ints) -> dict[str, Ints]:
-    days = as_of_ms // 86_400_000
-    weekday = (days + 3) % 7  # the epoch was a Thursday
-    months = as_of_ms.astype("datetime64[ms]").astype("datetime64[M]").astype(np.int64)
-    return {
-        "hour": as_of_ms // 3_600_000 % 24,
-        "weekday": weekday,
-        "month": months % 12 + 1,
-        "is_weekend": (weekday >= 5).astype(np.int64),
-    }
-
-
-def _at_home(moment: Moment) -> float:
-    home = (moment.profile or {}).get("country")
-    return float(home is not None and home == moment.country)
-
-
-_LOCATION = {
-    "latitude": lambda moment: moment.latitude or 0.0,
-    "location_known": lambda moment: float(
-        moment.country is not None or moment.latitude is not None
-    ),
-    "at_home": _at_home,
-}
-
-
-def _profile_number(feature: Profile, moment: Moment) -> float:
-    value = (moment.profile or {}).get(feature.name)
-    return float(value) if isinstance(value, int | float) else feature.default
+def _number(feature: Profile | OnDemand, moments: Moments) -> Numbers:
+    """Return what a request, or the shopper's record, says of each pair; NaN where nothing."""
+    if isinstance(feature, OnDemand):
+        return feature.compute(moments)
+    told = [(profile or {}).get(feature.name) for profile in moments.profiles]
+    return np.array([each if isinstance(each, int | float) else np.nan for each in told], float)

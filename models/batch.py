@@ -9,10 +9,12 @@ from itertools import pairwise
 import numpy as np
 
 from features.history import merge_rings, tastes_of
-from features.vector import Moment, feature_vectors
+from features.moments import Moment
+from features.vector import feature_vectors
 from models.candidates import padded
 from models.items import Items
 from models.parts import Floats, Rows
+from models.ranker_features import OF_THE_SHOPPER
 from models.request import Filters, Hashes, RankRequest
 from models.segment_table import SegmentTable
 
@@ -39,6 +41,9 @@ class Batch:
         self.counts, self.items, self.grades = padded(by, rows, grades, len(requests))
         longest = max(int(self.counts.max(initial=0)), 1)
         self.met, self.liked = self.items[:, :longest], self.grades[:, :longest]
+        self.missing: list[int] = []
+        """How many features of each shopper are not known, once `vectors` were asked for."""
+
         liked = segments.of_histories(by, rows, grades, len(requests))
         self.segments = _segments(requests, segments, liked)
 
@@ -86,10 +91,13 @@ class Batch:
         return {filters: np.array(told) for filters, told in places.items()}
 
     def vectors(self) -> Floats:
-        """Return what is known of the shoppers, float32[b, shopper features]."""
+        """Return what is known of the shoppers, float32[b, len(SHOPPER)], how little first."""
         sizes = np.bincount(self._by, minlength=len(self))
         ends = np.cumsum(sizes)
-        return feature_vectors(self._records, ends - sizes, ends, self._moments(ends, sizes))
+        told = feature_vectors(self._records, ends - sizes, ends, self._moments(ends, sizes))
+        missing = told.missing[:, OF_THE_SHOPPER].sum(axis=1)
+        self.missing = missing.tolist()
+        return np.column_stack((missing.astype(np.float32), told.values))
 
     def _moments(self, ends: Rows, sizes: Rows) -> list[Moment]:
         """Return the requests' moments, but after the last event: clocks of pages differ."""

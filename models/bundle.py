@@ -21,7 +21,7 @@ from typing import Any
 
 import orjson
 
-from features.definitions import schema_hash
+from features.declared import FEATURE_SET
 from features.errors import InputError
 from models.bundle_contents import LADDER_PART, PERSONAL_PART, contents_of, parts_of
 from models.bundle_files import BundleFiles
@@ -95,7 +95,7 @@ def read_ladder(directory: Path) -> Model:
 def _schema() -> str:
     """Return what binds a model to this program: the features' hash, and that of the columns."""
     columns = sha256("\n".join(RANKER_FEATURES).encode()).hexdigest()
-    return f"{schema_hash()}-{columns[:8]}"
+    return f"{FEATURE_SET.schema_hash}-{columns[:8]}"
 
 
 def _model(directory: Path, manifest: Manifest, *, is_whole: bool = True) -> Model:

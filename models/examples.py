@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.definitions import FEATURES, Location, Temporal
+from features.declared import FEATURES
+from features.feature import OnDemand
 from models.model import Model
 from models.parts import Floats, Rows
 from models.ranker_features import RANKER_FEATURES
@@ -18,7 +19,7 @@ from models.window import Window
 _OF_THE_REQUEST = [
     len(RANKER_FEATURES) - len(FEATURES) + column
     for column, feature in enumerate(FEATURES)
-    if isinstance(feature, Temporal | Location)
+    if isinstance(feature, OnDemand)
 ]
 """Columns that the request itself tells. All shoppers of a window are asked for at its cut, so
 to trees these would say which window it is, not what the hour means: they stay 0."""

@@ -15,7 +15,7 @@ from features.eventlog import NO_RECORDS
 from features.events import RECORD, TYPE_CODES, EventType
 from features.history import RECENT_CAP
 from features.ids import stable_hashes
-from features.vector import Moment
+from features.moments import Moment
 from models.batch import Batch
 from models.candidates import WIDTHS
 from models.errors import BundleError

@@ -1,7 +1,7 @@
 """What the ranker sees of a candidate for a shopper: one function, in training and in serving.
 
 Columns of the matrix: how well the candidate fits the shopper (`FIT`), what is known of the
-item (`ITEM_STATS`), what is known of the shopper (`features.definitions`).
+item (`ITEM_STATS`), what is known of the shopper (`features.declared`) and how much is not.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from features.definitions import FEATURE_NAMES
+from features.declared import FEATURE_NAMES, FEATURES
+from features.feature import OnDemand
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -41,8 +42,14 @@ ITEM_STATS = (
     "age_days",
     "log_price",
 )
-RANKER_FEATURES = (*FIT, *ITEM_STATS, *FEATURE_NAMES)
+SHOPPER = ("missing_features", *FEATURE_NAMES)
+RANKER_FEATURES = (*FIT, *ITEM_STATS, *SHOPPER)
 """Every column, in order."""
+
+OF_THE_SHOPPER = [
+    column for column, feature in enumerate(FEATURES) if not isinstance(feature, OnDemand)
+]
+"""Features that are missing where the shopper is not known, whatever the request tells."""
 
 _PRICE = ITEM_STATS.index("log_price")
 _STATS_AT = len(FIT)
@@ -87,7 +94,7 @@ class ShopperSide:
     """What is known of the shoppers of a batch.
 
     `items` int64[b, h] and `grades` float32[b, h] are the graded histories, latest last, rows -1
-    and grades 0 behind; `vectors` float32[b, len(FEATURE_NAMES)].
+    and grades 0 behind; `vectors` float32[b, len(SHOPPER)].
     """
 
     items: Rows

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from features.definitions import FEATURE_NAMES
+from features.declared import FEATURE_NAMES
 from features.eventlog import NO_RECORDS, EventLog
 from features.point_in_time import known_at
 from models.metrics import K
@@ -38,7 +38,7 @@ def reference_profile(parts: Parts, log: EventLog, at_ms: int) -> dict[str, Any]
     return {
         "shoppers": len(users),
         "steps": STEPS.round(6).tolist(),
-        "features": _quantiles_of(known.vectors()) if len(users) else {},
+        "features": _quantiles_of(known.vectors().values) if len(users) else {},
         "scores": _quantiles(_scores(model, requests)),
     }
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.events import Records
-from features.vector import Moment
+from features.moments import Moment
 
 Hashes = npt.NDArray[np.uint64]
 

@@ -13,7 +13,7 @@ import numpy as np
 from features.catalogue import Catalogue
 from features.eventlog import EventLog
 from features.history import tastes_of
-from features.vector import Moment
+from features.moments import Moment
 from models.dataset import POSITIVE, Interactions, between, interactions
 from models.item_table import ItemTable
 from models.items import Items

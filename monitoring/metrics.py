@@ -6,6 +6,7 @@ memory (one worker) or in files that all workers share. The table is in docs/met
 
 import itertools
 import os
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final
 
@@ -31,7 +32,7 @@ from monitoring.labels import (
     Source,
     Stage,
 )
-from monitoring.tallies import Count, Durations
+from monitoring.tallies import Count, Observations
 
 __all__ = [
     "LATENCY_BUCKETS_S",
@@ -54,6 +55,7 @@ LATENCY_BUCKETS_S: Final = (
     *(0.075, 0.1, 0.15, 0.2, 0.3, 0.5),
 )
 BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+MISSING_BUCKETS: Final = (0, 1, 2, 4, 8, 16, 32, 64)
 
 # One more line for each counter and histogram, at every scrape, that nobody reads.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -97,7 +99,7 @@ class Metrics:
             registry=self._registry,
         )
         self._duration = duration
-        self._durations: dict[tuple[Route, Source | None], Durations] = {}
+        self._durations: dict[tuple[Route, Source | None], Observations] = {}
         for source in Source:
             self._new_duration(Route.RECOMMENDATIONS, source)
         self._requests = Counter(
@@ -121,7 +123,7 @@ class Metrics:
             buckets=LATENCY_BUCKETS_S,
             registry=self._registry,
         )
-        self._stages = {each: Durations(stage.labels(each)) for each in Stage}
+        self._stages = {each: Observations(stage.labels(each)) for each in Stage}
 
     def _make_outcome_metrics(self) -> None:
         registry = self._registry
@@ -169,6 +171,14 @@ class Metrics:
             buckets=BATCH_BUCKETS,
             registry=registry,
         )
+        self._missing = Observations(
+            Histogram(
+                "cuvee_missing_features",
+                "Features of a shopper that had their default when a model ranked.",
+                buckets=MISSING_BUCKETS,
+                registry=registry,
+            )
+        )
         self._lag = Histogram(
             "cuvee_event_loop_lag_seconds",
             "How much later than asked the event loop woke a timer.",
@@ -184,8 +194,8 @@ class Metrics:
         if seconds > SLOW_REQUEST_S and route in SHOPPER_ROUTES:
             self._slow.inc()
 
-    def _new_duration(self, route: Route, source: Source | None) -> Durations:
-        duration = Durations(self._duration.labels(route, source or _NO_SOURCE))
+    def _new_duration(self, route: Route, source: Source | None) -> Observations:
+        duration = Observations(self._duration.labels(route, source or _NO_SOURCE))
         self._durations[route, source] = duration
         return duration
 
@@ -199,7 +209,7 @@ class Metrics:
 
     def stage(self, stage: Stage, seconds: float, times: int = 1) -> None:
         """Record that `stage` took `seconds` for so many recommendations together."""
-        self._stages[stage].seconds += (seconds,) * times
+        self._stages[stage].values += (seconds,) * times
 
     def cache(self, result: CacheResult) -> None:
         """Count one look into the cache."""
@@ -244,14 +254,18 @@ class Metrics:
         """Record that one model run answered `requests`."""
         self._batch.observe(requests)
 
+    def missing_features(self, counts: Iterable[int]) -> None:
+        """Record how many features of each ranked shopper were not known."""
+        self._missing.values += counts
+
     def loop_lag(self, seconds: float) -> None:
         """Record how late the event loop woke a timer; negative counts as on time."""
         self._lag.observe(max(seconds, 0.0))
 
     def enter(self) -> None:
         """Tell Prometheus what was noted since the last time."""
-        for durations in (*self._durations.values(), *self._stages.values()):
-            durations.enter()
+        for seen in (*self._durations.values(), *self._stages.values(), self._missing):
+            seen.enter()
         counts = (self._statuses, self._caches, self._fallbacks)
         for count in itertools.chain.from_iterable(each.values() for each in counts):
             count.enter()

@@ -31,32 +31,32 @@ class Count:
             self._entered = total
 
 
-class Durations:
-    """How long something took, in seconds, each time; anything a histogram may hold."""
+class Observations:
+    """What a histogram is to hold: how long something took, in seconds, or how many there were."""
 
-    __slots__ = ("_child", "add", "seconds")
+    __slots__ = ("_child", "add", "values")
 
     def __init__(self, child: Histogram) -> None:
         """Observe for `child`."""
         self._child = child
-        self.seconds: list[float] = []
-        self.add = self.seconds.append
+        self.values: list[float] = []
+        self.add = self.values.append
         """Keep one more."""
 
     def enter(self) -> int:
         """Tell the child what was kept, and return how many they were."""
-        count = len(self.seconds)
+        count = len(self.values)
         if count:
-            told = self.seconds[:count]
-            del self.seconds[:count]  # others may have come behind them
+            told = self.values[:count]
+            del self.values[:count]  # others may have come behind them
             _observe(self._child, told)
         return count
 
 
-def _observe(child: Histogram, seconds: list[float]) -> None:
+def _observe(child: Histogram, values: list[float]) -> None:
     """Do what `child.observe` does for each, in one pass: it has no method for many."""
-    places = np.searchsorted(child._upper_bounds, seconds)  # noqa: SLF001
+    places = np.searchsorted(child._upper_bounds, values)  # noqa: SLF001
     for bucket, count in zip(child._buckets, np.bincount(places).tolist(), strict=False):  # noqa: SLF001
         if count:
             bucket.inc(count)
-    child._sum.inc(sum(seconds))  # noqa: SLF001
+    child._sum.inc(sum(values))  # noqa: SLF001

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import subprocess
 import sys
 from typing import NoReturn
 
@@ -33,12 +34,23 @@ def main() -> None:
     logging.basicConfig(handlers=[stderr_handler()], level=settings.log_level)
     for name in ONE_THREAD:  # read when numpy is imported: in a worker, hence later
         os.environ.setdefault(name, "1")
+    _check_features()
     from server.launcher import Launcher, PortError, listen  # noqa: PLC0415 - mistakes first
 
     try:
         Launcher(settings, listen(settings)).run()
     except (PortError, FeaturesError) as error:
         _refuse([str(error)])
+
+
+def _check_features() -> None:
+    """Refuse features of one's own that cannot be; here nothing else needs numpy."""
+    if os.environ.get("CUVEE_FEATURES"):
+        validate = [sys.executable, "-m", "features", "validate"]
+        told = subprocess.run(validate, capture_output=True, text=True, check=False)  # noqa: S603
+        if told.returncode:
+            click.echo(told.stderr.rstrip(), err=True)
+            sys.exit(USAGE)
 
 
 def _refuse(mistakes: list[str]) -> NoReturn:

@@ -127,4 +127,5 @@ class Inference:
             return [self._ranked(model, [request])[0] for request in requests]
         self._metrics.stage(Stage.FEATURES, prepared - started, len(requests))
         self._metrics.stage(Stage.RANK, monotonic() - prepared, len(requests))
+        self._metrics.missing_features(batch.missing)
         return rankings

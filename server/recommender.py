@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.ids import stable_hashes
+from features.moments import Moment
 from features.online import OnlineStore, ShopperQuery, ShopperRead, ShopperState
-from features.vector import Moment
 from models.model import Model
 from models.request import NO_HASHES, Hashes, Ranking, RankRequest
 from monitoring.labels import CacheResult, ErrorKind, Reason, Source

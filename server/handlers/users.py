@@ -10,12 +10,13 @@ import numpy as np
 import orjson
 from aiohttp import web
 
-from features.definitions import FEATURE_NAMES
+from features.declared import FEATURE_NAMES
 from features.errors import StoreError
 from features.events import TYPE_CODES, VALUE_SCALE, Records, type_codes
 from features.history import merge_rings
+from features.moments import Moment
 from features.online import ShopperQuery, ShopperState
-from features.vector import Moment, feature_vectors
+from features.vector import feature_vectors
 from models.model import Model
 from models.request import RankRequest
 from server import keys
@@ -76,11 +77,12 @@ def _segment(user_id: str, state: ShopperState, model: Model) -> str:
     return model.segment_names[int(model.batch([request]).segments[0])]
 
 
-def _features(records: Records, state: ShopperState) -> dict[str, float]:
+def _features(records: Records, state: ShopperState) -> dict[str, float | None]:
     moment = Moment(int(time.time() * 1_000), None, None, state.profile)
     start, end = np.zeros(1, np.int64), np.full(1, len(records), np.int64)
-    vector = feature_vectors(records, start, end, (moment,))[0]
-    return dict(zip(FEATURE_NAMES, vector.tolist(), strict=True))
+    told = feature_vectors(records, start, end, (moment,))
+    values = zip(FEATURE_NAMES, told.values[0].tolist(), told.missing[0].tolist(), strict=True)
+    return {name: None if missing else value for name, value, missing in values}
 
 
 def _events(records: Records, model: Model | None) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from features.feature_set import FeatureSet
 from models.bundle import write_bundle
 from models.model import Model
 from models.registry import Registry
@@ -134,7 +135,7 @@ async def test_with_nothing_that_ranks_the_ladder_answers(
     """The only bundle cannot rank: its popular items serve, and say why, until one that can."""
     with monkeypatch.context() as patch:
         if damage == "schema":
-            patch.setattr("models.bundle.schema_hash", lambda: "another")
+            patch.setattr("models.bundle.FEATURE_SET", FeatureSet(()))
         else:
             flip(registry.directory / str(registry.production()) / damage)
         service = await start()

@@ -8,16 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.archive import events_table
-from features.definitions import FEATURES
+from features.declared import FEATURES
 from features.eventlog import EventLog
 from features.events import Event, EventType, Records
 from features.history import HISTORY_CAP, RECENT_CAP, merge_rings
+from features.moments import Moment
 from features.offline import OfflineStore
 from features.online import ShopperQuery
 from features.point_in_time import known_at
 from features.stream_entries import Entry
 from features.valkey_store import ValkeyStore
-from features.vector import Moment, feature_vectors
+from features.vector import feature_vectors
 from tests.support.behaviour import (
     DAY_MS,
     KINDS,
@@ -54,7 +55,8 @@ def test_what_happens_later_changes_nothing(
     told = known_at(log_of(other, as_records(past + future), other), [1], [moment])
 
     assert told.of(0).tolist() == alone.of(0).tolist()
-    assert told.vectors().tobytes() == alone.vectors().tobytes()
+    assert told.vectors().values.tobytes() == alone.vectors().values.tobytes()
+    assert told.vectors().missing.tobytes() == alone.vectors().missing.tobytes()
     assert all(told.of(0)["ts"] < moment.as_of_ms)
 
 
@@ -68,20 +70,23 @@ def test_the_join_equals_plain_python(pairs: list[tuple[list[Row], Moment]]) -> 
     log = log_of(*(as_records(rows) for rows, _ in pairs), as_records([]))
     moments = [moment for _, moment in pairs]
 
-    vectors = known_at(log, range(len(pairs)), moments).vectors()
+    told = known_at(log, range(len(pairs)), moments).vectors()
 
     expected = [
         reference(before(rows, moment.as_of_ms), moment, FEATURES)
         for rows, moment in zip(kept, moments, strict=True)
     ]
-    assert vectors.tolist() == expected
+    assert [
+        list(zip(*each, strict=True))
+        for each in zip(told.values.tolist(), told.missing.tolist(), strict=True)
+    ] == expected
 
 
 def test_no_moments_are_allowed() -> None:
     """Nobody at no moment is an empty join."""
     told = known_at(log_of(as_records([])), [], [])
 
-    assert told.vectors().shape == (0, len(FEATURES))
+    assert told.vectors().values.shape == (0, len(FEATURES))
 
 
 def test_an_event_at_the_moment_itself_is_the_future() -> None:
@@ -129,4 +134,5 @@ async def test_online_and_offline_vectors_are_the_same_bits(
     online, _ = merge_rings([(read.state.recent, read.state.history)])
     served = feature_vectors(online, np.zeros(1, np.int64), np.array([len(online)]), [moment])
     assert online.tolist() == joined.of(0).tolist()
-    assert served.tobytes() == joined.vectors().tobytes()
+    assert served.values.tobytes() == joined.vectors().values.tobytes()
+    assert served.missing.tobytes() == joined.vectors().missing.tobytes()

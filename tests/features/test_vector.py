@@ -7,18 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.definitions import (
-    FEATURE_NAMES,
-    FEATURES,
-    Aggregation,
-    Feature,
-    Recency,
-    Temporal,
-    Window,
-)
+from features.declared import FEATURE_NAMES, FEATURES
 from features.eventlog import NO_RECORDS
 from features.events import EventType, Records
-from features.vector import Ints, Moment, feature_vectors, first_not_before
+from features.feature import Aggregation, Feature, OnDemand, Recency, Window
+from features.moments import Ints, Moment
+from features.on_demand import hour
+from features.vector import FeatureVectors, feature_vectors, first_not_before
 from tests.support.behaviour import (
     DAY_MS,
     MOMENTS,
@@ -43,15 +38,20 @@ def laid_out(pairs: list[tuple[list[Row], Moment]]) -> tuple[Records, Ints, Ints
     return np.concatenate(parts), starts, ends, [moment for _, moment in pairs]
 
 
+def pairs_of(told: FeatureVectors, row: int) -> list[tuple[float, bool]]:
+    """Return value and whether it is missing of each feature of a pair."""
+    return list(zip(told.values[row].tolist(), told.missing[row].tolist(), strict=True))
+
+
 @given(PAIRS)
 def test_vectors_are_what_plain_python_says(pairs: list[tuple[list[Row], Moment]]) -> None:
     """Every feature of every pair equals the sum over its own events, bit for bit."""
-    vectors = feature_vectors(*laid_out(pairs))
+    told = feature_vectors(*laid_out(pairs))
 
-    assert vectors.dtype == np.float32
-    for vector, (rows, moment) in zip(vectors, pairs, strict=True):
+    assert told.values.dtype == np.float32
+    for row, (rows, moment) in enumerate(pairs):
         expected = reference(before(rows, moment.as_of_ms), moment, FEATURES)
-        assert dict(zip(FEATURE_NAMES, vector.tolist(), strict=True)) == dict(
+        assert dict(zip(FEATURE_NAMES, pairs_of(told, row), strict=True)) == dict(
             zip(FEATURE_NAMES, expected, strict=True)
         )
 
@@ -74,7 +74,9 @@ def test_a_batch_equals_its_pairs_bitwise(
     ]
     many = feature_vectors(records, np.tile(starts, times), np.tile(ends, times), moments * times)
 
-    assert many.tobytes() == np.concatenate(alone * times).tobytes()
+    for column in range(2):  # values, and what is missing
+        expected = np.concatenate([each[column] for each in alone] * times)
+        assert many[column].tobytes() == expected.tobytes()
 
 
 @given(PAIRS)
@@ -98,9 +100,9 @@ def test_nobody_and_nothing() -> None:
     one = np.zeros(1, np.int64)
     moment = Moment(NOW_MS)
 
-    assert feature_vectors(NO_RECORDS, none, none, []).shape == (0, len(FEATURES))
-    vector = feature_vectors(NO_RECORDS, one, one, [moment])[0]
-    assert vector.tolist() == reference([], moment, FEATURES)
+    assert feature_vectors(NO_RECORDS, none, none, []).values.shape == (0, len(FEATURES))
+    told = feature_vectors(NO_RECORDS, one, one, [moment])
+    assert pairs_of(told, 0) == reference([], moment, FEATURES)
 
 
 @pytest.mark.parametrize("pairs", [1, 100])
@@ -110,21 +112,26 @@ def test_any_list_of_features_is_computed(pairs: int) -> None:
     clicks = (EventType.CLICK,)
     lists: list[list[Feature]] = [
         [],
-        [Temporal("hour", "")],
-        [Recency("r", clicks, "", 9.0)],
-        [Window("s", Aggregation.SUM, clicks, 60, ""), Recency("r", clicks, "", 9.0)],
-        [*reversed(FEATURES), Window("m", Aggregation.MEAN, (EventType.SESSION,), 5, "", -1.0)],
+        [OnDemand("hour", hour, "")],
+        [Recency("r", clicks, "", default=9.0)],
+        [Window("s", Aggregation.SUM, clicks, 60, ""), Recency("r", clicks, "", default=9.0)],
+        [
+            *reversed(FEATURES),
+            Window("m", Aggregation.MEAN, (EventType.SESSION,), 5, "", default=-1.0),
+            Window("d", Aggregation.DISTINCT, tuple(EventType), 20, ""),
+        ],
     ]
     moment = Moment(NOW_MS)
     for features in lists:
-        vectors = feature_vectors(
+        told = feature_vectors(
             as_records(rows),
             np.zeros(pairs, np.int64),
             np.full(pairs, len(rows)),
             [moment] * pairs,
             features,
         )
-        assert vectors.tolist() == [reference(rows, moment, features)] * pairs
+        expected = reference(rows, moment, features)
+        assert [pairs_of(told, row) for row in range(pairs)] == [expected] * pairs
 
 
 def test_one_pair_leaves_no_garbage() -> None:

@@ -21,7 +21,7 @@ from features.eventlog import NO_RECORDS
 from features.events import RECORD, TYPE_CODES, EventType, Records
 from features.history import tastes_of
 from features.ids import stable_hash, stable_hashes
-from features.vector import Moment
+from features.moments import Moment
 from models import candidates
 from models.bundle import read_bundle, write_bundle
 from models.candidates import best

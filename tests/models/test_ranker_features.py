@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from features.definitions import FEATURE_NAMES
 from models.ranker_features import (
     AFFINITIES,
     FIT,
     ITEM_STATS,
     RANKER_FEATURES,
+    SHOPPER,
     ItemSide,
     ShopperSide,
     ranker_matrix,
@@ -29,7 +29,7 @@ def sides() -> tuple[ItemSide, ShopperSide]:
     shoppers = ShopperSide(
         items=np.array([[3, 9, 1, 20], [7, 2, -1, -1]]),
         grades=np.array([[1, 0.3, 1, 0.6], [0.3, 1, 0, 0]], np.float32),
-        vectors=random.random((2, len(FEATURE_NAMES))).astype(np.float32),
+        vectors=random.random((2, len(SHOPPER))).astype(np.float32),
     )
     return ItemSide.of(factors, codes, stats), shoppers
 
@@ -58,7 +58,11 @@ def test_the_matrix_is_what_a_graph_takes(sides: tuple[ItemSide, ShopperSide]) -
     assert matrix.dtype == np.float32
     assert matrix.flags.c_contiguous
     assert np.isfinite(matrix).all()
-    assert len(set(RANKER_FEATURES)) == len(RANKER_FEATURES) == len(FIT) + len(ITEM_STATS) + 20
+    assert (
+        len(set(RANKER_FEATURES))
+        == len(RANKER_FEATURES)
+        == len(FIT) + len(ITEM_STATS) + len(SHOPPER)
+    )
 
 
 def test_similarities_are_those_of_the_history(sides: tuple[ItemSide, ShopperSide]) -> None:
@@ -106,7 +110,7 @@ def test_the_shopper_is_the_same_in_every_row(sides: tuple[ItemSide, ShopperSide
     """Vector and length of history are repeated; item statistics are the candidate's."""
     items, shoppers = sides
     matrix = ranker_matrix(items, shoppers, *GIVEN)
-    assert (matrix[..., -20:] == shoppers.vectors[:, None]).all()
+    assert (matrix[..., -len(SHOPPER) :] == shoppers.vectors[:, None]).all()
     assert (_column(matrix, "graded_items") == [[4], [2]]).all()
     stats = matrix[..., len(FIT) : len(FIT) + len(ITEM_STATS)]
     np.testing.assert_array_equal(stats, items.stats[CANDIDATES])

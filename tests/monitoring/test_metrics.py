@@ -15,7 +15,7 @@ from monitoring.metrics import (
     Source,
     Stage,
 )
-from monitoring.tallies import Count, Durations
+from monitoring.tallies import Count, Observations
 
 
 @pytest.fixture
@@ -126,6 +126,7 @@ def test_small_methods(metrics: Metrics, registry: CollectorRegistry) -> None:
     metrics.inflight_dec()
     metrics.breaker(BreakerState.OPEN)
     metrics.batch(32)
+    metrics.missing_features([0, 3])
     metrics.loop_lag(-0.001)
     metrics.enter()
 
@@ -141,6 +142,8 @@ def test_small_methods(metrics: Metrics, registry: CollectorRegistry) -> None:
     assert value("cuvee_inflight_requests") == 1
     assert value("cuvee_breaker_state") == 2
     assert value("cuvee_batch_size_bucket", {"le": "32.0"}) == 1
+    assert value("cuvee_missing_features_bucket", {"le": "2.0"}) == 1
+    assert value("cuvee_missing_features_sum") == 3
     assert value("cuvee_event_loop_lag_seconds_sum") == 0
 
 
@@ -161,7 +164,7 @@ def test_entering_is_observing(registry: CollectorRegistry) -> None:
         for name in ("one", "other")
     )
     told = [0.0, 0.0005, 0.000500001, 0.05, 0.07, 0.5, 0.50001, 9e9, 0.003, 0.003]
-    durations = Durations(one)
+    durations = Observations(one)
     for seconds in told:
         durations.add(seconds)
         other.observe(seconds)

@@ -76,6 +76,10 @@ async def test_a_shopper_is_shown_and_forgotten(service: Client) -> None:
     assert [each["type"] for each in shopper["events"]] == ["purchase", "click"]
     assert shopper["events"][0]["value"] == 7.25
     assert shopper["features"]["recent_spend"] == 7.25
+    assert shopper["features"]["avg_rating"] is None  # not known, which is not the default
+    assert (await ask(service, "u/1 ü"))["source"] == "model"
+    metrics = await (await service.get("/metrics")).text()
+    assert "\ncuvee_missing_features_sum 4.0\n" in metrics
     assert (await service.delete(path, headers=ADMIN)).status == 204
     assert not (await (await service.get(path, headers=ADMIN)).json())["known"]
     assert (await ask(service, "u/1 ü"))["reason"] == "unknown_user"

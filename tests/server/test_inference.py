@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from features.eventlog import NO_RECORDS
 from features.events import RECORD, TYPE_CODES, EventType, Records
 from features.ids import stable_hash
-from features.vector import Moment
+from features.moments import Moment
 from models.batch import Batch
 from models.errors import ModelsError
 from models.model import Model

@@ -3,23 +3,15 @@
 Nothing here uses the code under test: sums are taken event by event, in exact integers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
 from hypothesis import strategies as st
 
-from features.definitions import (
-    Aggregation,
-    Feature,
-    Location,
-    Profile,
-    Recency,
-    Temporal,
-    Window,
-)
 from features.events import RECORD, EventType, Records
-from features.vector import Moment
+from features.feature import Aggregation, Feature, OnDemand, Profile, Recency, Window
+from features.moments import Moment
 
 NOW_MS = 1_760_000_000_000
 DAY_MS = 86_400_000
@@ -72,54 +64,65 @@ def before(rows: Sequence[Row], as_of_ms: int) -> list[Row]:
     return [row for row in rows if row[0] < as_of_ms]
 
 
-def reference(rows: Sequence[Row], moment: Moment, features: Sequence[Feature]) -> list[float]:
-    """Return the feature vector of time-sorted `rows`, all of them before the moment."""
-    return [float(np.float32(_value(feature, rows, moment))) for feature in features]
+def reference(
+    rows: Sequence[Row], moment: Moment, features: Sequence[Feature]
+) -> list[tuple[float, bool]]:
+    """Return value and whether it is missing of each feature.
+
+    `rows` are time-sorted, and all of them before the moment.
+    """
+    told = [_value(feature, rows, moment) for feature in features]
+    return [
+        (float(np.float32(feature.default if value is None else value)), value is None)
+        for feature, value in zip(features, told, strict=True)
+    ]
 
 
-def _value(feature: Feature, rows: Sequence[Row], moment: Moment) -> float:
+def _value(feature: Feature, rows: Sequence[Row], moment: Moment) -> float | None:
     match feature:
         case Window():
-            return _window(feature, rows, moment)
+            return _window(feature, rows, moment) if rows else None
         case Recency():
             times = [ts for ts, _, _, code in rows if KINDS[code] in feature.types]
-            if not times:
-                return feature.default
-            return min((moment.as_of_ms - max(times)) / 1000, feature.default)
-        case Temporal():
-            return _temporal(feature.name, moment)
-        case Location():
-            return _location(feature.name, moment)
+            elapsed = (moment.as_of_ms - max(times)) / 1000 if times else feature.default + 1
+            return None if elapsed > feature.default else elapsed
+        case OnDemand():
+            return _ON_DEMAND[feature.name](moment)
         case Profile():
             told = (moment.profile or {}).get(feature.name)
-            return float(told) if isinstance(told, int | float) else feature.default
+            return float(told) if isinstance(told, int | float) else None
 
 
-def _window(feature: Window, rows: Sequence[Row], moment: Moment) -> float:
+def _window(feature: Window, rows: Sequence[Row], moment: Moment) -> float | None:
     opened = moment.as_of_ms - feature.seconds * 1000
-    values = [value for ts, _, value, code in rows if ts >= opened and KINDS[code] in feature.types]
-    if feature.aggregation is Aggregation.COUNT:
-        return len(values)
-    total = sum(values) / 100
-    if feature.aggregation is Aggregation.SUM:
-        return total
-    return total / len(values) if values else feature.default
+    seen = [row for row in rows if row[0] >= opened and KINDS[row[3]] in feature.types]
+    total = sum(value for _, _, value, _ in seen) / 100
+    match feature.aggregation:
+        case Aggregation.COUNT:
+            return len(seen)
+        case Aggregation.DISTINCT:
+            return len({item for _, item, _, _ in seen} - {0})
+        case Aggregation.SUM:
+            return total
+        case Aggregation.MEAN:
+            return total / len(seen) if seen else None
 
 
-def _temporal(name: str, moment: Moment) -> float:
-    when = datetime.fromtimestamp(moment.as_of_ms // 1000, UTC)
-    return {
-        "hour": when.hour,
-        "weekday": when.weekday(),
-        "month": when.month,
-        "is_weekend": when.weekday() >= 5,
-    }[name]
+def _when(moment: Moment) -> datetime:
+    return datetime.fromtimestamp(moment.as_of_ms // 1000, UTC)
 
 
-def _location(name: str, moment: Moment) -> float:
+def _at_home(moment: Moment) -> float | None:
     home = (moment.profile or {}).get("country")
-    return {
-        "latitude": moment.latitude or 0,
-        "location_known": moment.country is not None or moment.latitude is not None,
-        "at_home": home is not None and home == moment.country,
-    }[name]
+    return None if home is None or moment.country is None else float(home == moment.country)
+
+
+_ON_DEMAND: dict[str, Callable[[Moment], float | None]] = {
+    "hour": lambda moment: _when(moment).hour,
+    "weekday": lambda moment: _when(moment).weekday(),
+    "month": lambda moment: _when(moment).month,
+    "is_weekend": lambda moment: _when(moment).weekday() >= 5,
+    "latitude": lambda moment: moment.latitude,
+    "location_known": lambda moment: moment.country is not None or moment.latitude is not None,
+    "at_home": _at_home,
+}

@@ -16,8 +16,8 @@ from features.eventlog import NO_RECORDS
 from features.events import Records
 from features.history import HISTORY_CAP, RECENT_CAP
 from features.ids import stable_hash
+from features.moments import Moment
 from features.values import decode_profile, decode_ring
-from features.vector import Moment
 from models.registry import Registry
 from models.request import RankRequest
 

@@ -1,0 +1,205 @@
+"""A set of features: every mistake named, every change of a value noticed, files of one's own."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from features.definitions import BEHAVIOUR, SHOPPER, VIEWS
+from features.events import EventType
+from features.feature import Aggregation, Entity, Feature, FeatureView, OnDemand, Recency, Window
+from features.feature_set import DefinitionError, FeatureSet, load
+from features.moments import Moment, Moments
+from features.on_demand import hour, month
+from features.vector import feature_vectors
+
+CLICKS = Window("clicks", Aggregation.COUNT, (EventType.CLICK,), 60, "Clicks.")
+NO_SOURCE: Any = np.sin
+OWN = """
+from features.definitions import SHOPPER, VIEWS as OURS
+from features.feature import FeatureView, OnDemand
+
+SCALE = 2.0
+
+def minute(moments):
+    return moments.as_of_ms // 60_000 % 60 * SCALE
+
+OWN = OnDemand("minute", minute, "Minute of the hour, doubled.", high=118)
+VIEWS = (*OURS, FeatureView("own", SHOPPER, (OWN,), 60, "us", "Ours."))
+"""
+
+
+def view(*features: Any, **changes: Any) -> FeatureView:
+    """Return a view of `features`, with `changes`."""
+    plain = FeatureView("v", SHOPPER, features, 3_600, "us", "Of a test.")
+    return replace(plain, **changes)
+
+
+def changed(feature: Any, **values: Any) -> Any:
+    """Return `feature` with values of a wrong type."""
+    return replace(feature, **values)
+
+
+@pytest.mark.parametrize(
+    ("views", "expected"),
+    [
+        (3, "VIEWS: expected a tuple of FeatureView, got 3"),
+        ((CLICKS,), "VIEWS: expected a tuple of FeatureView, got (Window("),
+        ((view(3),), "view v: expected features, got 3"),
+        ((view(CLICKS), view(replace(CLICKS, name="x"))), "view v: declared 2 times"),
+        ((view(CLICKS), view(CLICKS, name="w")), "clicks: declared 2 times"),
+        ((view(CLICKS, name="V-1"),), "view V-1: expected a name of lower case letters"),
+        (
+            (view(CLICKS, ttl_s=0),),
+            "view v: ttl_s: expected 1 to 34473600 (399 days), got 0",
+        ),
+        ((view(CLICKS, ttl_s=400 * 86_400),), "view v: ttl_s: expected 1 to 34473600"),
+        ((view(CLICKS, entity="shopper"),), "view v: entity: expected an Entity, got 'shopper'"),
+        (
+            (view(CLICKS, entity=Entity("item", "item_id", "What is sold.")),),
+            "view v: entity: expected one joined by user_id, got 'item_id'",
+        ),
+    ],
+)
+def test_views_that_cannot_be_are_told(views: Any, expected: str) -> None:
+    """Each mistake with the view, the field, what was there and what was expected."""
+    with pytest.raises(DefinitionError) as refused:
+        FeatureSet.of(views)
+    assert str(refused.value).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("feature", "expected"),
+    [
+        (replace(CLICKS, name="Clicks"), "Clicks: expected a name of lower case letters"),
+        (replace(CLICKS, description=""), "description: expected a sentence"),
+        (replace(CLICKS, default=-1), "default: expected 0.0 to inf, got -1"),
+        (replace(CLICKS, default=math.nan), "expected numbers for low, default and high"),
+        (changed(CLICKS, high="much"), "expected numbers for low, default and high"),
+        (replace(CLICKS, types=()), "types: expected some of add_to_cart, click"),
+        (replace(CLICKS, types=(EventType.IMPRESSION,)), "got impression"),
+        (replace(CLICKS, seconds=3_601), "seconds: expected 1 to 3600, the view's ttl_s"),
+        (changed(CLICKS, seconds=1.5), "seconds: expected 1 to 3600"),
+        (changed(CLICKS, aggregation="median"), "aggregation: expected one of count, sum"),
+        (
+            Recency("r", (EventType.CLICK,), "Since.", default=3_601),
+            "default: expected at most 3600",
+        ),
+        (changed(OnDemand("o", hour, "Of nothing."), compute=3), "compute: expected a function"),
+        (OnDemand("o", NO_SOURCE, "Sine."), "compute: expected a function with its source"),
+    ],
+)
+def test_features_that_cannot_be_are_told(feature: Any, expected: str) -> None:
+    """Among them a window longer than what is kept, and what is not kept at all."""
+    with pytest.raises(DefinitionError) as refused:
+        FeatureSet.of((view(feature),))
+    assert expected in str(refused.value)
+    assert str(refused.value).startswith(f"view v: {feature.name}: ")
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    """A line for each."""
+    with pytest.raises(DefinitionError) as refused:
+        FeatureSet.of((view(replace(CLICKS, seconds=0), replace(CLICKS, types=()), ttl_s=-1),))
+    assert len(str(refused.value).splitlines()) == 5
+
+
+def changes(feature: Feature) -> list[Feature]:
+    """Return `feature` in ways that give other values."""
+    told = [replace(feature, name="x"), replace(feature, default=feature.default + 0.5)]
+    if isinstance(feature, Window):
+        told.append(replace(feature, seconds=feature.seconds - 1))
+    if isinstance(feature, OnDemand):
+        told.append(replace(feature, compute=month if feature.compute is hour else hour))
+    return told
+
+
+@pytest.mark.parametrize("row", range(len(BEHAVIOUR.features)))
+def test_what_decides_a_value_changes_the_hash(row: int) -> None:
+    """Name, default, window, order and presence count; what is said about a feature does not."""
+    own = BEHAVIOUR.features
+    plain = FeatureSet((BEHAVIOUR,)).schema_hash
+
+    def hashed(*features: Feature) -> str:
+        return FeatureSet((replace(BEHAVIOUR, features=features),)).schema_hash
+
+    others = {hashed(*own[:row], each, *own[row + 1 :]) for each in changes(own[row])}
+    others |= {hashed(*own[:row], *own[row + 1 :]), hashed(*own[row:], *own[:row])} - (
+        set() if row else {plain}
+    )
+    assert len(others) >= 3
+    assert plain not in others
+    assert hashed(*own[:row], replace(own[row], description="x"), *own[row + 1 :]) == plain
+
+
+@pytest.mark.parametrize("feature", VIEWS[1].features, ids=lambda each: each.name)
+def test_another_function_changes_the_hash(feature: OnDemand) -> None:
+    """Its source counts, whatever it is called."""
+    sets = {FeatureSet((view(each),)).schema_hash for each in (feature, *changes(feature))}
+    assert len(sets) == 4
+
+
+def test_how_a_function_is_laid_out_changes_nothing(tmp_path: Path) -> None:
+    """Comments, white space and what is said about it decide no value."""
+    plain, other = tmp_path / "plain.py", tmp_path / "other.py"
+    plain.write_text(OWN)
+    other.write_text(
+        OWN.replace("moments):", 'moments ):  # of n\n    """Say so."""\n').replace(" // ", "//")
+    )
+    assert load(plain).schema_hash == load(other).schema_hash
+    other.write_text(OWN.replace("60_000", "60_001"))
+    assert load(plain).schema_hash != load(other).schema_hash
+
+
+def test_the_caps_are_part_of_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ring of another length is another definition."""
+    before = FeatureSet(VIEWS).schema_hash
+    monkeypatch.setattr("features.feature_set.RECENT_CAP", 199)
+    assert FeatureSet(VIEWS).schema_hash != before
+
+
+def test_a_file_of_ones_own(tmp_path: Path) -> None:
+    """It may add to ours; its functions see what else stands in it."""
+    path = tmp_path / "own.py"
+    path.write_text(OWN)
+    told = load(path)
+    assert told.names == (*FeatureSet(VIEWS).names, "minute")
+    assert told.schema_hash == load(path).schema_hash != FeatureSet(VIEWS).schema_hash
+    none = np.zeros(1, np.int64)
+    records = np.empty(
+        0, np.dtype([("ts", "<i8"), ("item", "<u8"), ("value", "<i4"), ("tag", "<u4")])
+    )
+    vectors = feature_vectors(records, none, none, [Moment(90 * 60_000)], told.features)
+    assert vectors.values[0, -1] == 60
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, "own.py: FileNotFoundError"),
+        ("VIEWS = (", "own.py, line 1: SyntaxError"),
+        ("import nowhere", "own.py: ModuleNotFoundError: No module named 'nowhere'"),
+        ("X = 1", "own.py: VIEWS: expected a tuple of FeatureView, got None"),
+        ("VIEWS = (3,)", "own.py: VIEWS: expected a tuple of FeatureView, got (3,)"),
+        ("raise SystemExit(3)", "own.py: SystemExit: 3"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told(
+    tmp_path: Path, text: str | None, expected: str
+) -> None:
+    """In one line, whatever is wrong with it."""
+    path = tmp_path / "own.py"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(DefinitionError) as refused:
+        load(path)
+    assert expected in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_moments_may_be_none() -> None:
+    """No requests are no columns."""
+    assert len(Moments.of([])) == 0
