@@ -120,8 +120,8 @@ def tastes_of(records: Records, shoppers: Ints, limit: int = GRADED_ITEMS) -> Ta
 def merge_rings(rings: Sequence[tuple[Records, Records]]) -> tuple[Records, Ints]:
     """Return the events of each shopper's time-sorted (recent, history), and whose they are.
 
-    The long ring counts up to where the short one begins. Shoppers come one after the other,
-    int64[n] has their numbers.
+    The long ring counts up to the event with which the short one begins. Shoppers come one after
+    the other, int64[n] has their numbers.
     """
     sizes = np.array([(len(history), len(recent)) for recent, history in rings], np.int64).reshape(
         -1, 2
@@ -132,10 +132,13 @@ def merge_rings(rings: Sequence[tuple[Records, Records]]) -> tuple[Records, Ints
     shoppers = ring >> 1
     if not len(records) or not sizes[:, 0].any():
         return records, shoppers
-    begins = (np.cumsum(sizes) - sizes.ravel())[1::2]
-    ts = records["ts"]
-    opened = np.where(sizes[:, 1] > 0, ts[np.minimum(begins, len(ts) - 1)], _NEVER)
-    kept = (ring & 1 == 1) | (ts < opened[shoppers])
+    begins = np.minimum((np.cumsum(sizes) - sizes.ravel())[1::2], len(records) - 1)
+    ts, is_recent = records["ts"], ring & 1 == 1
+    opened = np.where(sizes[:, 1] > 0, ts[begins], _NEVER)[shoppers]
+    kept = is_recent | (ts < opened)
+    if (tied := ~is_recent & (ts == opened)).any():  # in the order of the rings, by tag
+        tags = records["tag"]
+        kept[tied] = tags[tied] < tags[begins][shoppers[tied]]
     return (records, shoppers) if kept.all() else (records[kept], shoppers[kept])
 
 

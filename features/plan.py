@@ -1,7 +1,8 @@
 """What a list of features asks of a shopper's events, as arrays: made once a list.
 
-A *set* is a distinct tuple of event types. Window and recency features name their set by its
-row, so that all features of a vector are taken from a few running totals at once.
+A *set* is a distinct tuple of event types, all of them kept long or none: what the rings hold of
+these begins at different places. A window or recency feature is about one set or two, its *parts*,
+so that all features of a vector are taken from a few running totals at once.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from features.declared import FEATURES
 from features.events import TYPE_CODES, EventType
 from features.feature import Aggregation, Feature, Recency, Window
+from features.history import HISTORY_TYPES
 
 Types = tuple[EventType, ...]
 
@@ -23,12 +25,16 @@ class Plan:
 
     members         bool[sets, 16], which type codes are in a set; the first `summed` sets
                     are those whose values are summed
+    is_long         bool[sets], whether its types are kept long
     spans_ms        int64[spans, 1], the distinct window lengths
-    window_*        per window feature: its column in the vector, its set, its span, its default
-    valued          the windows that are sums or means, and of these `is_sum`
+    part_*          per part of a window: its set, its span
+    window_*        per window feature: its column in the vector, its span, its default, and
+                    where its parts begin
+    valued_*        of the windows that are sums or means: which, their parts, where these begin,
+                    and whether each is a sum
     means           the windows that are means
-    distinct        the windows that count different items
-    recency_*       per recency feature: its column, its set, its default
+    distinct        the windows that count different items, and the sets of each
+    recency_*       per recency feature: its column, its sets, its default
     """
 
     def __init__(self, features: Sequence[Feature]) -> None:
@@ -37,32 +43,47 @@ class Plan:
         windows = [(column, each) for column, each in told if isinstance(each, Window)]
         recencies = [(column, each) for column, each in told if isinstance(each, Recency)]
         self.others = [(at, each) for at, each in told if not isinstance(each, Window | Recency)]
-        summed = [w.types for _, w in windows if w.aggregation in _OF_VALUES]
-        counted = [w.types for _, w in windows] + [r.types for _, r in recencies]
-        sets = list(dict.fromkeys((*summed, *counted)))
+        summed = [part for _, w in windows if w.aggregation in _OF_VALUES for part in _parts(w)]
+        counted = [part for _, window in windows for part in _parts(window)]
+        counted += [part for _, recency in recencies for part in _parts(recency)]
+        self._sets = list(dict.fromkeys((*summed, *counted)))
         self.summed = len(set(summed))
-        self.members = _members(sets)
-        self._plan_windows(windows, sets)
-        self._plan_recencies(recencies, sets)
+        self.members = _members(self._sets)
+        self.is_long = np.array([kinds[0] in HISTORY_TYPES for kinds in self._sets], bool)
+        self._plan_windows(windows)
+        self._plan_recencies(recencies)
 
-    def _plan_windows(self, windows: list[tuple[int, Window]], sets: list[Types]) -> None:
+    def _plan_windows(self, windows: list[tuple[int, Window]]) -> None:
         spans = sorted({window.seconds for _, window in windows})
+        parts = [
+            (row, kinds) for row, (_, window) in enumerate(windows) for kinds in _parts(window)
+        ]
+        owners = _integers(row for row, _ in parts)
         self.spans_ms = _integers(spans)[:, None] * 1_000
+        self.part_sets = _integers(self._sets.index(kinds) for _, kinds in parts)
+        self.part_spans = _integers(spans.index(windows[row][1].seconds) for row, _ in parts)
         self.window_columns = _integers(column for column, _ in windows)
-        self.window_sets = _integers(sets.index(window.types) for _, window in windows)
         self.window_spans = _integers(spans.index(window.seconds) for _, window in windows)
-        kinds = [window.aggregation for _, window in windows]
-        valued = [row for row, kind in enumerate(kinds) if kind in _OF_VALUES]
-        self.valued = _integers(valued)
-        self.means = _rows(kinds, Aggregation.MEAN)
-        self.distinct = _rows(kinds, Aggregation.DISTINCT)
-        self.is_sum = np.array([kinds[row] is Aggregation.SUM for row in valued], bool)[:, None]
         self.window_defaults = np.array([w.default for _, w in windows], np.float64)[:, None]
+        self.window_begins = owners.searchsorted(np.arange(len(windows)))
+        kinds = [window.aggregation for _, window in windows]
+        self.valued = _integers(row for row, kind in enumerate(kinds) if kind in _OF_VALUES)
+        self.valued_parts = np.flatnonzero(np.isin(owners, self.valued))
+        self.valued_begins = owners[self.valued_parts].searchsorted(self.valued)
+        self.valued_is_sum = np.array([kinds[row] is Aggregation.SUM for row in self.valued], bool)
+        self.means = [row for row, kind in enumerate(kinds) if kind is Aggregation.MEAN]
+        self.distinct = [
+            (row, self.part_sets[owners == row].tolist())
+            for row, kind in enumerate(kinds)
+            if kind is Aggregation.DISTINCT
+        ]
 
-    def _plan_recencies(self, recencies: list[tuple[int, Recency]], sets: list[Types]) -> None:
+    def _plan_recencies(self, recencies: list[tuple[int, Recency]]) -> None:
         self.recency_columns = _integers(column for column, _ in recencies)
-        self.recency_sets = [sets.index(recency.types) for _, recency in recencies]
         self.recency_defaults = [recency.default for _, recency in recencies]
+        self.recency_sets = [
+            [self._sets.index(kinds) for kinds in _parts(recency)] for _, recency in recencies
+        ]
 
 
 def plan_for(features: Sequence[Feature]) -> Plan:
@@ -70,8 +91,11 @@ def plan_for(features: Sequence[Feature]) -> Plan:
     return _DECLARED if features is FEATURES else Plan(features)
 
 
-def _rows(kinds: Sequence[Aggregation], wanted: Aggregation) -> list[int]:
-    return [row for row, kind in enumerate(kinds) if kind is wanted]
+def _parts(feature: Window | Recency) -> list[Types]:
+    """Return the types of a feature that are kept long, and those that are not, if any."""
+    long = tuple(kind for kind in feature.types if kind in HISTORY_TYPES)
+    others = tuple(kind for kind in feature.types if kind not in HISTORY_TYPES)
+    return [part for part in (long, others) if part]
 
 
 def _members(sets: Sequence[Types]) -> npt.NDArray[np.bool_]:

@@ -1,7 +1,7 @@
 """The feature vector: one vectorised function for one shopper online and for any table offline.
 
 A *pair* is (the shopper's events so far, a moment). Events are time-sorted per shopper and
-lie one shopper after the other in one array; a pair names its slice. Sums are taken in
+lie one shopper after the other in one array; a pair names its slice of it. Sums are taken in
 integers, so the same pair gives the same bits whatever stands beside it.
 """
 
@@ -14,8 +14,9 @@ import numpy.typing as npt
 from features.declared import FEATURES
 from features.events import VALUE_SCALE, Records, type_codes
 from features.feature import Feature, OnDemand, Profile
-from features.moments import Ints, Moment, Moments
+from features.moments import Ints, Moments
 from features.plan import Plan, plan_for
+from features.slices import Slices
 
 Numbers = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -33,29 +34,27 @@ class FeatureVectors(NamedTuple):
 
 def feature_vectors(
     records: Records,
-    starts: Ints,
-    ends: Ints,
-    moments: Sequence[Moment],
+    slices: Slices,
+    moments: Moments,
     features: Sequence[Feature] = FEATURES,
 ) -> FeatureVectors:
     """Return every feature of every pair.
 
-    Pair i sees `records[starts[i]:ends[i]]`, which must lie before its moment; callers cut the
-    slice there, so no pair sees its own future.
+    Pair i sees the `records` of its slice, which must lie before its moment; callers cut the slice
+    there, so no pair sees its own future.
     """
-    told = Moments.of(moments)
     plan = plan_for(features)
     table = _EventTable(records, plan)
     shape = len(moments), len(features)
     vectors = FeatureVectors(np.empty(shape, np.float32), np.empty(shape, bool))
-    values, missing = _windows(plan, table, starts, ends, told.as_of_ms)
+    values, missing = _windows(plan, table, slices, moments.as_of_ms)
     vectors.values[:, plan.window_columns] = values.T
     vectors.missing[:, plan.window_columns] = missing.T
     for row, column in enumerate(plan.recency_columns):
-        values, missing = _recency(plan, row, table, starts, ends, told.as_of_ms)
+        values, missing = _recency(plan, row, table, slices, moments.as_of_ms)
         vectors.values[:, column], vectors.missing[:, column] = values, missing
     for column, feature in plan.others:
-        numbers = _number(feature, told)
+        numbers = _number(feature, moments)
         unknown = np.isnan(numbers)
         vectors.values[:, column] = np.where(unknown, feature.default, numbers)
         vectors.missing[:, column] = unknown
@@ -74,6 +73,9 @@ def first_not_before(ts: Ints, starts: Ints, ends: Ints, bounds: Ints) -> Ints:
         return found
     return _bisect(ts, starts, ends, bounds)
 
+
+_NEVER = -(1 << 62)
+"""Before any event, in milliseconds."""
 
 _FEW_PAIRS = 64
 """Up to here one `searchsorted` a pair is cheaper than a binary search over all pairs at once."""
@@ -104,18 +106,26 @@ class _EventTable:
         self.counts = _running(self.chosen)
         self.sums = _running(self.chosen[: plan.summed] * records["value"].astype(np.int64))
         self._items = records["item"]
+        self._is_long = plan.is_long
 
-    def distinct(self, events: int, opened: Ints, ends: Ints) -> Ints:
-        """Return how many different items set `events` has in each slice, int64[pairs]."""
-        counts = self.counts[events]
-        hashes, items = np.unique(self._items[self.chosen[events]], return_inverse=True)
-        first, sizes = counts[opened], counts[ends] - counts[opened]
-        pairs = np.repeat(np.arange(len(ends)), sizes)
+    def distinct(self, sets: list[int], opened: Ints, slices: Slices) -> Ints:
+        """Return how many different items the events of `sets` have from `opened` on, int64[n]."""
+        events = np.flatnonzero(self._any_of(sets))
+        first, end = events.searchsorted(opened), events.searchsorted(slices.ends)
+        sizes = end - first
+        pairs = np.repeat(np.arange(len(slices)), sizes)
         places = np.arange(len(pairs)) + np.repeat(first - (np.cumsum(sizes) - sizes), sizes)
+        long = self._any_of([each for each in sets if self._is_long[each]])
+        seen = long[events[places]] | (events[places] >= slices.recents[pairs])
+        hashes, items = np.unique(self._items[events], return_inverse=True)
         met = items[places]
-        is_item = hashes[met] != 0
-        different = np.unique(pairs[is_item] * len(hashes) + met[is_item])
-        return np.bincount(different // max(len(hashes), 1), minlength=len(ends))
+        told = seen & (hashes[met] != 0)
+        different = np.unique(pairs[told] * len(hashes) + met[told])
+        return np.bincount(different // max(len(hashes), 1), minlength=len(slices))
+
+    def _any_of(self, sets: list[int]) -> Bools:
+        chosen: Bools = np.logical_or.reduce(self.chosen[sets], axis=0)
+        return chosen
 
 
 def _running(values: npt.NDArray[np.bool_] | Ints) -> Ints:
@@ -126,36 +136,53 @@ def _running(values: npt.NDArray[np.bool_] | Ints) -> Ints:
 
 
 def _windows(
-    plan: Plan, table: _EventTable, starts: Ints, ends: Ints, as_of_ms: Ints
+    plan: Plan, table: _EventTable, slices: Slices, as_of_ms: Ints
 ) -> tuple[Numbers, Bools]:
     """Return the window features, float64[windows, pairs], and which are missing."""
-    opened = first_not_before(table.ts, starts, ends, as_of_ms - plan.spans_ms)
-    opened = opened[plan.window_spans]
-    sets = plan.window_sets[:, None]
-    counts = table.counts[sets, ends] - table.counts[sets, opened]
+    opened = first_not_before(table.ts, slices.starts, slices.ends, as_of_ms - plan.spans_ms)
+    sets, ends = plan.part_sets[:, None], slices.ends
+    begins = _visible(plan, sets, opened[plan.part_spans], slices)
+    counts = _of_windows(table.counts[sets, ends] - table.counts[sets, begins], plan.window_begins)
     values: Numbers = counts.astype(np.float64)
-    missing = np.broadcast_to(starts == ends, counts.shape).copy()
+    missing = np.broadcast_to(slices.starts == ends, counts.shape).copy()
     missing[plan.means] = counts[plan.means] == 0
-    for row in plan.distinct:
-        values[row] = table.distinct(int(plan.window_sets[row]), opened[row], ends)
-    sets, opened, counts = sets[plan.valued], opened[plan.valued], counts[plan.valued]
-    totals = (table.sums[sets, ends] - table.sums[sets, opened]) / VALUE_SCALE
-    values[plan.valued] = np.where(plan.is_sum, totals, totals / np.maximum(counts, 1))
+    for row, several in plan.distinct:
+        values[row] = table.distinct(several, opened[plan.window_spans[row]], slices)
+    sets, begins = sets[plan.valued_parts], begins[plan.valued_parts]
+    sums = _of_windows(table.sums[sets, ends] - table.sums[sets, begins], plan.valued_begins)
+    totals = sums / VALUE_SCALE
+    means = totals / np.maximum(counts[plan.valued], 1)
+    values[plan.valued] = np.where(plan.valued_is_sum[:, None], totals, means)
     return np.where(missing, plan.window_defaults, values), missing
 
 
+def _visible(plan: Plan, sets: Ints, opened: Ints, slices: Slices) -> Ints:
+    """Return where the events of each set begin that a pair sees, int64[sets, pairs]."""
+    if slices.recents is slices.starts:
+        return opened
+    return np.where(plan.is_long[sets], opened, np.maximum(opened, slices.recents))
+
+
+def _of_windows(parts: Ints, begins: Ints) -> Ints:
+    """Return the sum of each window's parts, which `begins` tells apart."""
+    return parts if len(parts) == len(begins) else np.add.reduceat(parts, begins, axis=0)
+
+
 def _recency(
-    plan: Plan, row: int, table: _EventTable, starts: Ints, ends: Ints, as_of_ms: Ints
+    plan: Plan, row: int, table: _EventTable, slices: Slices, as_of_ms: Ints
 ) -> tuple[Numbers, Bools]:
     """Return one recency feature, float64[pairs]: the latest event is the last one counted."""
-    default, events = plan.recency_defaults[row], plan.recency_sets[row]
-    times = table.ts[table.chosen[events]]
-    if not len(times):
-        return np.full(len(ends), default), np.ones(len(ends), bool)
-    counts = table.counts[events]
-    last = counts[ends]
-    elapsed = np.maximum(as_of_ms - times[np.maximum(last - 1, 0)], 0) / 1_000
-    missing = (last <= counts[starts]) | (elapsed > default)
+    default = plan.recency_defaults[row]
+    latest = np.full(len(slices), _NEVER)
+    for events in plan.recency_sets[row]:
+        times, counts = table.ts[table.chosen[events]], table.counts[events]
+        begins = slices.starts if plan.is_long[events] else slices.recents
+        last = counts[slices.ends]
+        if len(times):
+            found = np.where(last > counts[begins], times[np.maximum(last - 1, 0)], _NEVER)
+            latest = np.maximum(latest, found)
+    elapsed = np.maximum(as_of_ms - latest, 0) / 1_000
+    missing = (latest == _NEVER) | (elapsed > default)
     return np.where(missing, default, elapsed), missing
 
 

@@ -9,7 +9,8 @@ from itertools import pairwise
 import numpy as np
 
 from features.history import merge_rings, tastes_of
-from features.moments import Moment
+from features.moments import Moment, Moments
+from features.slices import Slices
 from features.vector import feature_vectors
 from models.candidates import padded
 from models.items import Items
@@ -94,7 +95,9 @@ class Batch:
         """Return what is known of the shoppers, float32[b, len(SHOPPER)], how little first."""
         sizes = np.bincount(self._by, minlength=len(self))
         ends = np.cumsum(sizes)
-        told = feature_vectors(self._records, ends - sizes, ends, self._moments(ends, sizes))
+        slices = Slices.whole(ends - sizes, ends)
+        moments = Moments.of(self._moments(ends, sizes))
+        told = feature_vectors(self._records, slices, moments)
         missing = told.missing[:, OF_THE_SHOPPER].sum(axis=1)
         self.missing = missing.tolist()
         return np.column_stack((missing.astype(np.float32), told.values))

@@ -29,11 +29,12 @@ def reference_profile(parts: Parts, log: EventLog, at_ms: int) -> dict[str, Any]
     """
     users = np.unique(np.linspace(0, max(len(log.user_ids) - 1, 0), SHOPPERS).astype(int))
     users = users[: len(log.user_ids)]
-    known = known_at(log, users.tolist(), [moment_at(log, user, at_ms) for user in users.tolist()])
+    moments = [moment_at(log, user, at_ms) for user in users.tolist()]
+    known = known_at(log, users, moments)
     model = Model(parts)
     requests = [
         RankRequest(log.user_ids[users[pair]], known.of(pair), NO_RECORDS, moment, K)
-        for pair, moment in enumerate(known.moments)
+        for pair, moment in enumerate(moments)
     ]
     return {
         "shoppers": len(users),

@@ -26,12 +26,11 @@ def requests_of(window: Window) -> Iterator[list[RankRequest]]:
     users = window.users.tolist()
     for start in range(0, len(users), _BATCH):
         batch = users[start : start + _BATCH]
-        states = known_at(
-            window.past, batch, [moment_at(window.past, user, window.cut_ms) for user in batch]
-        )
+        moments = [moment_at(window.past, user, window.cut_ms) for user in batch]
+        states = known_at(window.past, batch, moments)
         yield [
             RankRequest(window.past.user_ids[user], states.of(pair), NO_RECORDS, moment, K, ANY)
-            for pair, (user, moment) in enumerate(zip(batch, states.moments, strict=True))
+            for pair, (user, moment) in enumerate(zip(batch, moments, strict=True))
         ]
 
 

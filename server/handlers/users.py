@@ -14,8 +14,9 @@ from features.declared import FEATURE_NAMES
 from features.errors import StoreError
 from features.events import TYPE_CODES, VALUE_SCALE, Records, type_codes
 from features.history import merge_rings
-from features.moments import Moment
+from features.moments import Moment, Moments
 from features.online import ShopperQuery, ShopperState
+from features.slices import Slices
 from features.vector import feature_vectors
 from models.model import Model
 from models.request import RankRequest
@@ -79,8 +80,8 @@ def _segment(user_id: str, state: ShopperState, model: Model) -> str:
 
 def _features(records: Records, state: ShopperState) -> dict[str, float | None]:
     moment = Moment(int(time.time() * 1_000), None, None, state.profile)
-    start, end = np.zeros(1, np.int64), np.full(1, len(records), np.int64)
-    told = feature_vectors(records, start, end, (moment,))
+    slices = Slices.whole(np.zeros(1, np.int64), np.full(1, len(records)))
+    told = feature_vectors(records, slices, Moments.of([moment]))
     values = zip(FEATURE_NAMES, told.values[0].tolist(), told.missing[0].tolist(), strict=True)
     return {name: None if missing else value for name, value, missing in values}
 

@@ -14,6 +14,7 @@ from features.feature import Aggregation, Entity, Feature, FeatureView, OnDemand
 from features.feature_set import DefinitionError, FeatureSet, load
 from features.moments import Moment, Moments
 from features.on_demand import hour, month
+from features.slices import Slices
 from features.vector import feature_vectors
 
 CLICKS = Window("clicks", Aggregation.COUNT, (EventType.CLICK,), 60, "Clicks.")
@@ -172,7 +173,8 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     records = np.empty(
         0, np.dtype([("ts", "<i8"), ("item", "<u8"), ("value", "<i4"), ("tag", "<u4")])
     )
-    vectors = feature_vectors(records, none, none, [Moment(90 * 60_000)], told.features)
+    moments = Moments.of([Moment(90 * 60_000)])
+    vectors = feature_vectors(records, Slices.whole(none, none), moments, told.features)
     assert vectors.values[0, -1] == 60
 
 

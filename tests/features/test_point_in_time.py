@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from features.archive import events_table
 from features.declared import FEATURES
-from features.eventlog import EventLog
+from features.eventlog import EventLog, rings
 from features.events import Event, EventType, Records
 from features.history import HISTORY_CAP, RECENT_CAP, merge_rings
-from features.moments import Moment
+from features.moments import Moment, Moments
 from features.offline import OfflineStore
 from features.online import ShopperQuery
 from features.point_in_time import known_at
+from features.slices import Slices
 from features.stream_entries import Entry
 from features.valkey_store import ValkeyStore
 from features.vector import feature_vectors
@@ -82,6 +83,34 @@ def test_the_join_equals_plain_python(pairs: list[tuple[list[Row], Moment]]) -> 
     ] == expected
 
 
+@given(st.lists(ROWS, min_size=1, max_size=3), st.lists(st.tuples(st.integers(0, 2), MOMENTS)))
+def test_the_join_is_what_rings_would_hold(
+    shoppers: list[list[Row]], asked: list[tuple[int, Moment]]
+) -> None:
+    """Every pair sees, to the bit, what is left of its shopper's past in rings of any length."""
+    log = log_of(*map(as_records, shoppers))
+    users = [number % len(shoppers) for number, _ in asked]
+    moments = [moment for _, moment in asked]
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("eventlog", "point_in_time"):
+            patch.setattr(f"features.{module}.RECENT_CAP", 3)
+            patch.setattr(f"features.{module}.HISTORY_CAP", 4)
+        told = known_at(log, users, moments)
+        pasts = [
+            log.of(user)[log.of(user)["ts"] < moment.as_of_ms]
+            for user, moment in zip(users, moments, strict=True)
+        ]
+        online = [merge_rings([rings(past)])[0] for past in pasts]
+
+    vectors = told.vectors()
+    for pair, (moment, seen) in enumerate(zip(moments, online, strict=True)):
+        assert told.of(pair).tolist() == seen.tolist()
+        whole = Slices.whole(np.zeros(1, np.int64), np.array([len(seen)]))
+        alone = feature_vectors(seen, whole, Moments.of([moment]))
+        assert vectors.values[pair].tobytes() == alone.values.tobytes()
+        assert vectors.missing[pair].tobytes() == alone.missing.tobytes()
+
+
 def test_no_moments_are_allowed() -> None:
     """Nobody at no moment is an empty join."""
     told = known_at(log_of(as_records([])), [], [])
@@ -93,7 +122,7 @@ def test_an_event_at_the_moment_itself_is_the_future() -> None:
     """What has the very stamp of the moment is not known yet, a millisecond earlier is."""
     log = log_of(as_records([(NOW_MS - 1, 1, 0, 1), (NOW_MS, 1, 0, 1), (NOW_MS + 1, 1, 0, 1)]))
 
-    ends = [len(known_at(log, [0], [Moment(NOW_MS + at)]).records) for at in (-1, 0, 1, 2)]
+    ends = [len(known_at(log, [0], [Moment(NOW_MS + at)]).of(0)) for at in (-1, 0, 1, 2)]
 
     assert ends == [0, 1, 2, 3]
 
@@ -132,7 +161,8 @@ async def test_online_and_offline_vectors_are_the_same_bits(
     joined = known_at(log, [0], [moment])
 
     online, _ = merge_rings([(read.state.recent, read.state.history)])
-    served = feature_vectors(online, np.zeros(1, np.int64), np.array([len(online)]), [moment])
+    seen = Slices.whole(np.zeros(1, np.int64), np.array([len(online)]))
+    served = feature_vectors(online, seen, Moments.of([moment]))
     assert online.tolist() == joined.of(0).tolist()
     assert served.values.tobytes() == joined.vectors().values.tobytes()
     assert served.missing.tobytes() == joined.vectors().missing.tobytes()

@@ -1,6 +1,7 @@
 """The feature vector: one pair or many, the same bits, and what plain Python says."""
 
 import gc
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from features.declared import FEATURE_NAMES, FEATURES
 from features.eventlog import NO_RECORDS
 from features.events import EventType, Records
 from features.feature import Aggregation, Feature, OnDemand, Recency, Window
-from features.moments import Ints, Moment
+from features.moments import Moment, Moments
 from features.on_demand import hour
+from features.slices import Slices
 from features.vector import FeatureVectors, feature_vectors, first_not_before
 from tests.support.behaviour import (
     DAY_MS,
@@ -28,14 +30,29 @@ from tests.support.behaviour import (
 PAIRS = st.lists(st.tuples(ROWS, MOMENTS), min_size=1, max_size=6)
 
 
-def laid_out(pairs: list[tuple[list[Row], Moment]]) -> tuple[Records, Ints, Ints, list[Moment]]:
+def laid_out(pairs: list[tuple[list[Row], Moment]]) -> tuple[Records, Slices, list[Moment]]:
     """Return all pairs' events one after the other, cut at each pair's moment."""
     parts = [as_records(rows) for rows, _ in pairs]
     lengths = np.array([len(part) for part in parts], np.int64)
     starts = np.cumsum(lengths) - lengths
     cut = np.array([len(before(rows, moment.as_of_ms)) for rows, moment in pairs], np.int64)
     ends = starts + cut
-    return np.concatenate(parts), starts, ends, [moment for _, moment in pairs]
+    return np.concatenate(parts), Slices.whole(starts, ends), [moment for _, moment in pairs]
+
+
+def vectors(
+    records: Records,
+    slices: Slices,
+    moments: list[Moment],
+    features: Sequence[Feature] = FEATURES,
+) -> FeatureVectors:
+    """Return the features of pairs."""
+    return feature_vectors(records, slices, Moments.of(moments), features)
+
+
+def first(count: int, pairs: int = 1) -> Slices:
+    """Return the slices of pairs who all see the first so many events."""
+    return Slices.whole(np.zeros(pairs, np.int64), np.full(pairs, count))
 
 
 def pairs_of(told: FeatureVectors, row: int) -> list[tuple[float, bool]]:
@@ -46,7 +63,7 @@ def pairs_of(told: FeatureVectors, row: int) -> list[tuple[float, bool]]:
 @given(PAIRS)
 def test_vectors_are_what_plain_python_says(pairs: list[tuple[list[Row], Moment]]) -> None:
     """Every feature of every pair equals the sum over its own events, bit for bit."""
-    told = feature_vectors(*laid_out(pairs))
+    told = vectors(*laid_out(pairs))
 
     assert told.values.dtype == np.float32
     for row, (rows, moment) in enumerate(pairs):
@@ -62,17 +79,13 @@ def test_a_batch_equals_its_pairs_bitwise(
     pairs: list[tuple[list[Row], Moment]], times: int
 ) -> None:
     """A pair has the same bits alone, among others, and in a batch large enough to bisect."""
-    records, starts, ends, moments = laid_out(pairs)
+    records, slices, moments = laid_out(pairs)
     alone = [
-        feature_vectors(
-            as_records(before(rows, moment.as_of_ms)),
-            np.zeros(1, np.int64),
-            np.array([len(before(rows, moment.as_of_ms))]),
-            [moment],
-        )
-        for rows, moment in pairs
+        vectors(as_records(past), first(len(past)), [moment])
+        for past, moment in ((before(rows, moment.as_of_ms), moment) for rows, moment in pairs)
     ]
-    many = feature_vectors(records, np.tile(starts, times), np.tile(ends, times), moments * times)
+    tiled = Slices.whole(np.tile(slices.starts, times), np.tile(slices.ends, times))
+    many = vectors(records, tiled, moments * times)
 
     for column in range(2):  # values, and what is missing
         expected = np.concatenate([each[column] for each in alone] * times)
@@ -82,7 +95,8 @@ def test_a_batch_equals_its_pairs_bitwise(
 @given(PAIRS)
 def test_both_searches_find_the_same(pairs: list[tuple[list[Row], Moment]]) -> None:
     """The search for a few pairs and the one for many agree on every bound."""
-    records, starts, ends, moments = laid_out(pairs)
+    records, slices, moments = laid_out(pairs)
+    starts, ends = slices.starts, slices.ends
     bounds = np.array([[each.as_of_ms - age for each in moments] for age in (0, DAY_MS, 10**15)])
     times = 65
 
@@ -96,12 +110,10 @@ def test_both_searches_find_the_same(pairs: list[tuple[list[Row], Moment]]) -> N
 
 def test_nobody_and_nothing() -> None:
     """No pairs make no rows; a shopper without events has the defaults."""
-    none = np.zeros(0, np.int64)
-    one = np.zeros(1, np.int64)
     moment = Moment(NOW_MS)
 
-    assert feature_vectors(NO_RECORDS, none, none, []).values.shape == (0, len(FEATURES))
-    told = feature_vectors(NO_RECORDS, one, one, [moment])
+    assert vectors(NO_RECORDS, first(0, 0), []).values.shape == (0, len(FEATURES))
+    told = vectors(NO_RECORDS, first(0), [moment])
     assert pairs_of(told, 0) == reference([], moment, FEATURES)
 
 
@@ -123,13 +135,7 @@ def test_any_list_of_features_is_computed(pairs: int) -> None:
     ]
     moment = Moment(NOW_MS)
     for features in lists:
-        told = feature_vectors(
-            as_records(rows),
-            np.zeros(pairs, np.int64),
-            np.full(pairs, len(rows)),
-            [moment] * pairs,
-            features,
-        )
+        told = vectors(as_records(rows), first(len(rows), pairs), [moment] * pairs, features)
         expected = reference(rows, moment, features)
         assert [pairs_of(told, row) for row in range(pairs)] == [expected] * pairs
 
@@ -137,13 +143,12 @@ def test_any_list_of_features_is_computed(pairs: int) -> None:
 def test_one_pair_leaves_no_garbage() -> None:
     """The hot path makes no reference cycle for the collector to find."""
     records = as_records([(NOW_MS - n, 1, 1, 1) for n in range(9, 0, -1)])
-    start, end = np.zeros(1, np.int64), np.array([9])
-    feature_vectors(records, start, end, [Moment(NOW_MS)])
+    vectors(records, first(9), [Moment(NOW_MS)])
     gc.collect()
     gc.disable()
     try:
         for _ in range(20):
-            feature_vectors(records, start, end, [Moment(NOW_MS)])
+            vectors(records, first(9), [Moment(NOW_MS)])
         assert gc.collect() == 0
     finally:
         gc.enable()
