@@ -12,6 +12,10 @@ VERBS = {
     "simulate": ("features.simulate:simulate_command", "Make the demo wine shop."),
     "show": ("features.show:show_command", "Show what is stored."),
     "shoppers": ("features.shoppers:shoppers_command", "List who is most active."),
+    "training-set": (
+        "features.training_set_command:training_set_command",
+        "Join labels with features as they were known.",
+    ),
     "tidy": ("features.show:tidy_command", "Merge small files, drop what no version needs."),
     "materialize": ("features.materialize:materialize_command", "Bring the store online."),
     "consume": ("features.consumer:consume_command", "Carry online events into the store."),

@@ -23,12 +23,12 @@ def event_log(events: pl.DataFrame, users: pl.DataFrame) -> EventLog:
     Shoppers are sorted by id, their events by (stamp, tag): the order the online store keeps.
     """
     if not len(events):
-        return EventLog((), np.zeros(1, np.int64), NO_RECORDS, dict(_profiles(users)))
+        return EventLog((), np.zeros(1, np.int64), NO_RECORDS, dict(profiles(users)))
     user_ids = events["user_id"].unique().sort()
     ordered = _numbers(events, user_ids).sort("user", "ts", "tag")
     counts = np.bincount(ordered["user"].to_numpy(), minlength=len(user_ids))
     offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)))
-    return EventLog(tuple(user_ids), offsets, _records(ordered), dict(_profiles(users)))
+    return EventLog(tuple(user_ids), offsets, _records(ordered), dict(profiles(users)))
 
 
 def _numbers(events: pl.DataFrame, user_ids: pl.Series) -> pl.DataFrame:
@@ -66,7 +66,8 @@ def _records(ordered: pl.DataFrame) -> Records:
     return records
 
 
-def _profiles(users: pl.DataFrame) -> Iterator[tuple[str, Mapping[str, object]]]:
+def profiles(users: pl.DataFrame) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Yield what rows of the users table say of each shopper, by user id."""
     for user_id, country, attributes in users.select("user_id", "country", "attributes").rows():
         known = {} if country is None else {"country": country}
         yield user_id, known | _attributes(attributes)

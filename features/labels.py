@@ -1,0 +1,128 @@
+"""Labels: the rows of a training set as they are given, who each is about and when.
+
+FILE (CSV, Parquet, zip!member) or a query of the tables ─ every row checked ─ Labels
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from features import parsing
+from features.errors import InputError
+from features.events import CONTROL, LATEST_S
+from features.ids import MAX_ID_LENGTH
+from features.mapping import Column
+from features.offline import OfflineStore
+from features.sources import read_batches
+from features.tables import SCHEMAS
+
+USER_ID = "user_id"
+MOST_TOLD = 20
+_QUERY = re.compile(r"\s*(select|with)\b", re.IGNORECASE)
+_MOMENT = "moment"
+_LONGEST = f"{MAX_ID_LENGTH} characters"
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """`rows` as they were given; row i is about `rows[USER_ID][i]` as known at `as_of_ms[i]`."""
+
+    rows: pl.DataFrame
+    as_of_ms: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.rows)
+
+
+def read_labels(store: OfflineStore, source: str, as_of: str) -> Labels:
+    """Return the labels in the file `source`, or those that the query `source` finds.
+
+    Raises `InputError` naming what cannot be used, up to `MOST_TOLD` rows of it.
+    """
+    is_query = _QUERY.match(source) is not None
+    numbers, rows = _queried(store, source) if is_query else _read(source)
+    name = "the query" if is_query else source
+    if not len(rows):
+        raise InputError(f"--labels: {name}: no rows")
+    for column in (USER_ID, as_of):
+        _check_column(name, column, rows.columns)
+    dtype = rows.schema[as_of]
+    told = rows.with_columns(
+        pl.col(USER_ID).cast(pl.String),
+        parsing.moment(as_of, dtype, Column()).alias(f"{_MOMENT} of {as_of}"),
+    )
+    mistakes = list(_mistakes(told, as_of, dtype, numbers))
+    if mistakes:
+        more = "" if len(mistakes) <= MOST_TOLD else f"\nand {len(mistakes) - MOST_TOLD} more"
+        lines = (f"--labels: {name}: {line}" for line in mistakes[:MOST_TOLD])
+        raise InputError("\n".join(lines) + more)
+    moments = told[f"{_MOMENT} of {as_of}"].dt.epoch("ms").to_numpy()
+    return Labels(told.select(rows.columns), moments.astype(np.int64))
+
+
+def _queried(store: OfflineStore, query: str) -> tuple[npt.NDArray[np.int64], pl.DataFrame]:
+    tables = {name: store.scan(name) for name in SCHEMAS}
+    try:
+        rows = pl.SQLContext(tables, eager=False).execute(query).collect(engine="streaming")
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"--labels: the query cannot be run: {reason:.300}") from error
+    return np.arange(1, len(rows) + 1), rows
+
+
+def _read(source: str) -> tuple[npt.NDArray[np.int64], pl.DataFrame]:
+    numbers, frames = [], []
+    for batch in read_batches(source):
+        if batch.bad:
+            first = batch.bad[0]
+            raise InputError(f"--labels: {source}: row {first.row}: {first.why}")
+        numbers.append(batch.rows)
+        frames.append(batch.frame)
+    rows = pl.concat(frames, how="vertical_relaxed")
+    kept = {USER_ID: rows[USER_ID]} if USER_ID in rows.columns else {}
+    recognised = {name: parsing.recognised(rows[name], None) for name in _texts(rows) - kept.keys()}
+    return np.concatenate(numbers), rows.with_columns(**recognised)
+
+
+def _texts(rows: pl.DataFrame) -> set[str]:
+    return {name for name, dtype in rows.schema.items() if dtype == pl.String}
+
+
+def _check_column(name: str, column: str, known: list[str]) -> None:
+    if column not in known:
+        near = get_close_matches(column, known, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        told = ", ".join(known)[:300]
+        raise InputError(f"--labels: {name}: there is no column {column!r}; it has {told}{hint}")
+
+
+def _mistakes(
+    rows: pl.DataFrame, as_of: str, dtype: pl.DataType, numbers: npt.NDArray[np.int64]
+) -> Iterator[str]:
+    since = parsing.seconds(as_of, dtype, Column())
+    user, moment = pl.col(USER_ID), pl.col(f"{_MOMENT} of {as_of}")
+    rules = (
+        (USER_ID, user.is_null() | (user == ""), "expected a shopper's id"),
+        (USER_ID, user.str.len_chars() > MAX_ID_LENGTH, f"expected at most {_LONGEST}"),
+        (USER_ID, user.str.contains(CONTROL.pattern), "expected no control characters"),
+        (
+            as_of,
+            since.is_between(1e11, LATEST_S * 1e3),
+            "looks like milliseconds, not seconds",
+        ),
+        (as_of, moment.is_null(), "expected seconds since 1970 or ISO 8601"),
+        (as_of, ~moment.dt.epoch("us").is_between(0, LATEST_S * 1e6), "expected 1970 to 2100"),
+    )
+    told: set[int] = set()
+    for column, broken, why in rules:
+        where = rows.select(broken.fill_null(value=False).arg_true()).to_series().to_list()
+        for row in where:
+            if row not in told:
+                told.add(row)
+                yield f"row {numbers[row]}: {column}: {why}, got {rows[column][row]!r:.60}"

@@ -1,0 +1,220 @@
+"""Training sets: labels joined with every feature, as it was known at each row's moment.
+
+    labels, a chunk at a time ─ their shoppers, a part at a time
+                                   └─ events of these ─ sorted ─ joined ─ features ─ rows in place
+
+Memory holds one chunk of labels and the events of one part of its shoppers; the tables may be
+larger than it. The features are those that serving computes, by the same function.
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from pyarrow import parquet
+
+from features import assemble
+from features.declared import FEATURE_SET
+from features.errors import InputError
+from features.events import RECORD, TYPE_CODES, VALUE_SCALE, Records
+from features.feature import Dtype
+from features.history import RECENT_TYPES
+from features.ids import stable_hashes
+from features.labels import USER_ID, Labels
+from features.moments import Moments
+from features.offline import OfflineStore
+from features.point_in_time import joined
+from features.progress import progress
+from features.vector import FeatureVectors
+
+CHUNK = 1_000_000
+"""Rows of labels at a time."""
+
+PART_EVENTS = 16_000_000
+"""Events at a time, about: some 100 bytes of memory each."""
+
+AT_ONCE = 100_000
+"""Pairs whose features are computed together."""
+
+MASK = "__missing"
+"""Behind a feature's name: whether it has its default because nothing was known."""
+
+_TYPES = {Dtype.FLOAT: pl.Float32, Dtype.INT: pl.Int32, Dtype.BOOL: pl.Boolean}
+_KEPT = {str(kind): TYPE_CODES[kind] for kind in RECENT_TYPES}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """What was written."""
+
+    rows: int
+    strangers: int
+    """Rows of shoppers of whom nothing was known at their moment."""
+
+    version: str
+
+
+def write_training_set(
+    store: OfflineStore, labels: Labels, path: Path, *, mask: bool = False
+) -> TrainingSet:
+    """Write `labels` with every feature into the Parquet file `path`, in their order.
+
+    With `mask` each feature has a column more that tells whether it was missing. The file is
+    there whole or not at all. Raises `InputError` where a label has a feature's name.
+    """
+    added = [*FEATURE_SET.names, *(f"{name}{MASK}" for name in FEATURE_SET.names if mask)]
+    if taken := sorted(set(added) & set(labels.rows.columns)):
+        raise InputError(f"--labels: column {taken[0]!r}: a feature has that name; rename it")
+    version = store.version()
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    strangers = 0
+    try:
+        with progress("joining", len(labels)) as bar:
+            writer = None
+            for frame, unknown in _frames(store, labels, mask=mask):
+                table = frame.to_arrow().replace_schema_metadata(_about(version))
+                writer = writer or parquet.ParquetWriter(scratch, table.schema)
+                writer.write_table(table)
+                strangers += unknown
+                bar.advance(len(frame))
+            if writer is not None:
+                writer.close()
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+    return TrainingSet(len(labels), strangers, version)
+
+
+def _about(version: str) -> dict[str, str]:
+    told = {"features": FEATURE_SET.schema_hash, "dataset": version}
+    return {"cuvee": json.dumps(told)}
+
+
+def _frames(
+    store: OfflineStore, labels: Labels, *, mask: bool
+) -> Iterator[tuple[pl.DataFrame, int]]:
+    """Yield the rows of the set, and how many of each piece are of strangers."""
+    parts = max(math.ceil(store.count("events") / PART_EVENTS), 1)
+    for start in range(0, len(labels), CHUNK):
+        rows = labels.rows.slice(start, CHUNK)
+        as_of_ms = labels.as_of_ms[start : start + CHUNK]
+        vectors, unknown = _vectors(store, rows, as_of_ms, parts)
+        yield rows.with_columns(_columns(vectors, mask=mask)), unknown
+
+
+def _vectors(
+    store: OfflineStore,
+    rows: pl.DataFrame,
+    as_of_ms: npt.NDArray[np.int64],
+    parts: int,
+) -> tuple[FeatureVectors, int]:
+    """Return the features of `rows`, and how many of these are of strangers."""
+    shape = len(rows), len(FEATURE_SET.names)
+    told, unknown = FeatureVectors(np.empty(shape, np.float32), np.empty(shape, bool)), 0
+    part_of = (rows[USER_ID].hash() % parts).to_numpy()
+    for part in range(parts):
+        places = np.flatnonzero(part_of == part)
+        users = rows[USER_ID].gather(places)
+        shoppers = users.unique().sort()
+        numbers = users.cast(pl.Enum(shoppers)).to_physical().to_numpy().astype(np.int64)
+        records, offsets = _events_of(store, shoppers)
+        profiles = _profiles(store, shoppers)
+        # Pairs of one shopper, in order of time, look at events that lie close together.
+        order = np.lexsort((as_of_ms[places], numbers))
+        for begin in range(0, len(order), AT_ONCE):
+            some = order[begin : begin + AT_ONCE]
+            moments = _moments(rows, places[some], as_of_ms, [profiles[u] for u in numbers[some]])
+            pairs = joined(records, offsets, numbers[some], moments)
+            vectors = pairs.vectors(FEATURE_SET.features)
+            told.values[places[some]], told.missing[places[some]] = vectors
+            unknown += int((pairs.slices.starts == pairs.slices.ends).sum())
+    return told, unknown
+
+
+def _moments(
+    rows: pl.DataFrame,
+    places: npt.NDArray[np.int64],
+    as_of_ms: npt.NDArray[np.int64],
+    profiles: list[Mapping[str, object] | None],
+) -> Moments:
+    """Return the moments of some rows; a column `country` or `latitude` tells where each was."""
+
+    def told(name: str) -> list[object]:
+        if name not in rows.columns:
+            return [None] * len(places)
+        values: list[object] = rows[name].gather(places).to_list()
+        return values
+
+    return Moments(as_of_ms[places], told("country"), told("latitude"), profiles)  # type: ignore[arg-type]
+
+
+def _columns(vectors: FeatureVectors, *, mask: bool) -> list[pl.Series]:
+    values = [
+        pl.Series(feature.name, vectors.values[:, column]).cast(_TYPES[feature.dtype])
+        for column, feature in enumerate(FEATURE_SET.features)
+    ]
+    if not mask:
+        return values
+    names = FEATURE_SET.names
+    missing = (pl.Series(f"{name}{MASK}", vectors.missing[:, n]) for n, name in enumerate(names))
+    return [*values, *missing]
+
+
+def _profiles(store: OfflineStore, shoppers: pl.Series) -> list[Mapping[str, object] | None]:
+    """Return what is known of each shopper beside events: the tables tell what is known now."""
+    users = store.scan("users").filter(pl.col(USER_ID).is_in(shoppers.implode())).collect()
+    known = dict(assemble.profiles(users))
+    return [known.get(user_id) for user_id in shoppers]
+
+
+def _events_of(store: OfflineStore, shoppers: pl.Series) -> tuple[Records, npt.NDArray[np.int64]]:
+    """Return the events of `shoppers` that are kept, and where each shopper's begin.
+
+    Sorted by (shopper, stamp, tag). Items are numbered by a hash of their own: here they are only
+    told apart.
+    """
+    users = pl.LazyFrame({USER_ID: shoppers}).with_row_index("user")
+    events = (
+        store.scan("events")
+        .filter(pl.col("type").is_in(list(_KEPT)))
+        .join(users, on=USER_ID)
+        .select(
+            "user",
+            "event_id",
+            ts=pl.col("arrived_at").dt.epoch("ms"),
+            item=pl.when(pl.col("item_id").is_not_null()).then(pl.col("item_id").hash()),
+            value=pl.col("value").fill_null(0.0) * VALUE_SCALE,
+            code=pl.col("type").replace_strict(_KEPT, return_dtype=pl.UInt32),
+        )
+        .sort("user", "ts")
+        .collect(engine="streaming")
+    )
+    records = np.empty(len(events), RECORD)
+    records["ts"] = events["ts"].to_numpy()
+    records["item"] = events["item"].fill_null(0).to_numpy()
+    records["value"] = np.rint(events["value"].to_numpy())
+    records["tag"] = events["code"].to_numpy()
+    user = events["user"].to_numpy().astype(np.int64)
+    _order_ties(records, user, events["event_id"])
+    return records, user.searchsorted(np.arange(len(shoppers) + 1))
+
+
+def _order_ties(records: Records, user: npt.NDArray[np.int64], ids: pl.Series) -> None:
+    """Bring events of one shopper and stamp into the order of their tags, as rings have them."""
+    if not len(records):
+        return
+    ts = records["ts"]
+    same = (ts[1:] == ts[:-1]) & (user[1:] == user[:-1])
+    tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
+    if not len(tied):
+        return
+    hashes = stable_hashes(ids.gather(tied).to_list())
+    some = records[tied]
+    some["tag"] |= ((hashes & 0xFFFFFFF) << 4).astype(np.uint32)
+    records[tied] = some[np.lexsort((some["tag"], some["ts"], user[tied]))]

@@ -1,0 +1,43 @@
+"""`python -m features training-set`: labels in, the same rows with every feature out."""
+
+from pathlib import Path
+
+import click
+
+from features.declared import FEATURE_SET
+from features.errors import InputError
+from features.home import home_directory
+from features.labels import read_labels
+from features.offline import OfflineStore
+from features.training_set import write_training_set
+
+
+@click.command("training-set")
+@click.option("--labels", required=True, help="FILE, or a QUERY (select …) of the tables.")
+@click.option("--as-of", required=True, help="The column that says when each row was true.")
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A Parquet file."
+)
+@click.option("--mask", is_flag=True, help="A column more for each feature: was it missing?")
+def training_set_command(labels: str, as_of: str, out: Path, mask: bool) -> None:
+    r"""Join labels with every feature as it was known of each row's shopper at its moment.
+
+    Labels have a column user_id, one with the moment (seconds since 1970, or ISO 8601; UTC where
+    no zone is told) and any others, which are kept. They are a CSV or Parquet file, or what a
+    query of the tables events, items and users finds:
+
+    \b
+      --labels "select user_id, timestamp as at, value as paid
+                from events where type = 'purchase'" --as-of at
+
+    A row sees what had arrived before its moment and was still kept online then. Columns named
+    country and latitude tell where its request came from.
+    """
+    if not out.parent.is_dir():
+        raise InputError(f"--out: there is no directory {out.parent}")
+    store = OfflineStore(home_directory())
+    told = write_training_set(store, read_labels(store, labels, as_of), out, mask=mask)
+    click.echo(
+        f"{out}: {told.rows} rows, {told.strangers} of them of shoppers nobody knew then; "
+        f"{len(FEATURE_SET.names)} features of schema {FEATURE_SET.schema_hash}, {told.version}"
+    )
