@@ -32,7 +32,7 @@ _TYPE_NAMES = {code: kind.value for kind, code in TYPE_CODES.items()}
 
 @admin
 async def show(request: web.Request) -> Response:
-    """Return profile, events and features of the shopper, as the next answer would see them."""
+    """Return profile, events and features of the shopper, as an answer would see them now."""
     user_id = parse_path_id(request.match_info, "user_id")
     async with _reachable():
         (read,) = await request.app[keys.STORE].read([ShopperQuery(user_id, "")])
@@ -61,13 +61,15 @@ async def _reachable() -> AsyncIterator[None]:
 
 def _told(user_id: str, state: ShopperState, model: Model | None) -> dict[str, Any]:
     records, _ = merge_rings([(state.recent, state.history)])
+    moment = Moment(int(time.time() * 1_000), None, None, state.profile)
     return {
         "user_id": user_id,
         "known": state.known,
         "revision": state.revision.hex() or None,
         "profile": dict(state.profile),
         "segment": model and _segment(user_id, state, model),
-        "features": _features(records, state),
+        "as_of": moment.as_of_ms / 1_000,
+        "features": _features(records, moment),
         "events": _events(records, model),
     }
 
@@ -78,8 +80,7 @@ def _segment(user_id: str, state: ShopperState, model: Model) -> str:
     return model.segment_names[int(model.batch([request]).segments[0])]
 
 
-def _features(records: Records, state: ShopperState) -> dict[str, float | None]:
-    moment = Moment(int(time.time() * 1_000), None, None, state.profile)
+def _features(records: Records, moment: Moment) -> dict[str, float | None]:
     slices = Slices.whole(np.zeros(1, np.int64), np.full(1, len(records)))
     told = feature_vectors(records, slices, Moments.of([moment]))
     values = zip(FEATURE_NAMES, told.values[0].tolist(), told.missing[0].tolist(), strict=True)
