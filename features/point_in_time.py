@@ -48,14 +48,17 @@ def known_at(log: EventLog, users: Sequence[int] | Ints, moments: Sequence[Momen
     return joined(log.records, log.offsets, np.array(users, np.int64), Moments.of(moments))
 
 
-def joined(records: Records, offsets: Ints, users: Ints, moments: Moments) -> PointInTime:
-    """Return what was known of `users` int64[n] at `moments`.
+def joined(
+    records: Records, offsets: Ints, users: Ints, moments: Moments, until_ms: Ints | None = None
+) -> PointInTime:
+    """Return what was known of `users` int64[n] at `moments`, or `until_ms` int64[n] if given.
 
     Shopper number u has `records[offsets[u]:offsets[u + 1]]`, sorted by (stamp, tag).
     """
+    until_ms = moments.as_of_ms if until_ms is None else until_ms
     first, behind = offsets[users], offsets[users + 1]
     ts: Ints = np.ascontiguousarray(records["ts"])
-    ends = first_not_before(ts, first, behind, moments.as_of_ms[None])[0]
+    ends = first_not_before(ts, first, behind, until_ms[None])[0]
     recents = _latest(_is(records, _SHORT), first, ends, RECENT_CAP)
     starts = np.minimum(_latest(_is(records, _LONG), first, ends, HISTORY_CAP), recents)
     return PointInTime(records, Slices(starts, recents, ends), moments)

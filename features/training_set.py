@@ -123,8 +123,8 @@ def _vectors(
         users = rows[USER_ID].gather(places)
         shoppers = users.unique().sort()
         numbers = users.cast(pl.Enum(shoppers)).to_physical().to_numpy().astype(np.int64)
-        records, offsets = _events_of(store, shoppers)
-        profiles = _profiles(store, shoppers)
+        records, offsets = events_of(store, shoppers)
+        profiles = profiles_of(store, shoppers)
         # Pairs of one shopper, in order of time, look at events that lie close together.
         order = np.lexsort((as_of_ms[places], numbers))
         for begin in range(0, len(order), AT_ONCE):
@@ -166,14 +166,14 @@ def _columns(vectors: FeatureVectors, *, mask: bool) -> list[pl.Series]:
     return [*values, *missing]
 
 
-def _profiles(store: OfflineStore, shoppers: pl.Series) -> list[Mapping[str, object] | None]:
+def profiles_of(store: OfflineStore, shoppers: pl.Series) -> list[Mapping[str, object] | None]:
     """Return what is known of each shopper beside events: the tables tell what is known now."""
     users = store.scan("users").filter(pl.col(USER_ID).is_in(shoppers.implode())).collect()
     known = dict(assemble.profiles(users))
     return [known.get(user_id) for user_id in shoppers]
 
 
-def _events_of(store: OfflineStore, shoppers: pl.Series) -> tuple[Records, npt.NDArray[np.int64]]:
+def events_of(store: OfflineStore, shoppers: pl.Series) -> tuple[Records, npt.NDArray[np.int64]]:
     """Return the events of `shoppers` that are kept, and where each shopper's begin.
 
     Sorted by (shopper, stamp, tag). Items are numbered by a hash of their own: here they are only

@@ -5,19 +5,27 @@ numpy takes as long for forty shoppers as for one, as long as they stand in one 
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from features.history import merge_rings, tastes_of
 from features.moments import Moment, Moments
 from features.slices import Slices
-from features.vector import feature_vectors
+from features.vector import FeatureVectors, feature_vectors
 from models.candidates import padded
 from models.items import Items
 from models.parts import Floats, Rows
 from models.ranker_features import OF_THE_SHOPPER
 from models.request import Filters, Hashes, RankRequest
 from models.segment_table import SegmentTable
+
+
+class Used(NamedTuple):
+    """What a ranker was told of the shoppers of a batch, and for which moments."""
+
+    moments: Sequence[Moment]
+    features: FeatureVectors
 
 
 class Batch:
@@ -44,6 +52,9 @@ class Batch:
         self.met, self.liked = self.items[:, :longest], self.grades[:, :longest]
         self.missing: list[int] = []
         """How many features of each shopper are not known, once `vectors` were asked for."""
+
+        self.used: Used | None = None
+        """The features of the shoppers and their moments, once `vectors` were asked for."""
 
         liked = segments.of_histories(by, rows, grades, len(requests))
         self.segments = _segments(requests, segments, liked)
@@ -96,8 +107,9 @@ class Batch:
         sizes = np.bincount(self._by, minlength=len(self))
         ends = np.cumsum(sizes)
         slices = Slices.whole(ends - sizes, ends)
-        moments = Moments.of(self._moments(ends, sizes))
-        told = feature_vectors(self._records, slices, moments)
+        moments = self._moments(ends, sizes)
+        told = feature_vectors(self._records, slices, Moments.of(moments))
+        self.used = Used(moments, told)
         missing = told.missing[:, OF_THE_SHOPPER].sum(axis=1)
         self.missing = missing.tolist()
         return np.column_stack((missing.astype(np.float32), told.values))

@@ -6,7 +6,7 @@ memory (one worker) or in files that all workers share. The table is in docs/met
 
 import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -179,6 +179,13 @@ class Metrics:
                 registry=registry,
             )
         )
+        self._skew = Gauge(
+            "cuvee_feature_skew_ratio",
+            "Share of served values of a feature that differ from what the tables say.",
+            ("feature",),
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
         self._lag = Histogram(
             "cuvee_event_loop_lag_seconds",
             "How much later than asked the event loop woke a timer.",
@@ -257,6 +264,11 @@ class Metrics:
     def missing_features(self, counts: Iterable[int]) -> None:
         """Record how many features of each ranked shopper were not known."""
         self._missing.values += counts
+
+    def feature_skew(self, ratios: Mapping[str, float]) -> None:
+        """Set how often each feature differs from what the tables say."""
+        for feature, ratio in ratios.items():
+            self._skew.labels(feature).set(ratio)
 
     def loop_lag(self, seconds: float) -> None:
         """Record how late the event loop woke a timer; negative counts as on time."""

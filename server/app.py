@@ -11,6 +11,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from features.online import NullStore, OnlineStore
+from features.served import SKEW_REPORT
 from features.valkey_store import ValkeyStore
 from models.registry import Registry
 from monitoring.metrics import Metrics
@@ -29,8 +30,10 @@ from server.loop_lag import watch_loop_lag
 from server.reader import Reader
 from server.recommender import Recommender
 from server.routes import add_routes
+from server.served_log import ServedLog
 from server.serving import Serving
 from server.settings import Settings
+from server.skew_report import follow_skew
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +61,9 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
     app[keys.SERVING] = Serving(app)
     app[keys.STORE] = store or _store(settings)
     add_routes(app)
-    app.cleanup_ctx.extend((_monitor_closed, _store_closed, _recommender, _model, _loop_watched))
+    app.cleanup_ctx.extend(
+        (_monitor_closed, _store_closed, _recommender, _model, _loop_watched, _skew_followed)
+    )
     return app
 
 
@@ -90,7 +95,8 @@ async def _store_closed(app: web.Application) -> AsyncIterator[None]:
 async def _recommender(app: web.Application) -> AsyncIterator[None]:
     settings, metrics, store = app[keys.SETTINGS], app[keys.METRICS], app[keys.STORE]
     reader = Reader(store, Breaker(time.monotonic), metrics, settings.feature_timeout_s)
-    inference = Inference(Breaker(time.monotonic, threshold=2), metrics)
+    served = ServedLog(settings.home, settings.feature_log_share, metrics.log_dropped)
+    inference = Inference(Breaker(time.monotonic, threshold=2), metrics, served.note)
     background = Background(metrics)
     gate = Gate(settings.max_inflight, settings.deadline_s * TARGET)
     app[keys.RECOMMENDER] = Recommender(
@@ -105,10 +111,12 @@ async def _recommender(app: web.Application) -> AsyncIterator[None]:
         cache_ttl_s=settings.cache_ttl_s,
     )
     app[keys.RECOMMEND] = Recommend(app[keys.RECOMMENDER], metrics, settings.deadline_s)
+    served.start()
     yield
     await reader.close()
     await inference.close()
     await background.close()
+    await asyncio.to_thread(served.stop)
 
 
 async def _model(app: web.Application) -> AsyncIterator[None]:
@@ -122,6 +130,11 @@ async def _model(app: web.Application) -> AsyncIterator[None]:
 
 async def _loop_watched(app: web.Application) -> AsyncIterator[None]:
     async with _running(watch_loop_lag(app[keys.METRICS])):
+        yield
+
+
+async def _skew_followed(app: web.Application) -> AsyncIterator[None]:
+    async with _running(follow_skew(app[keys.SETTINGS].home / SKEW_REPORT, app[keys.METRICS])):
         yield
 
 

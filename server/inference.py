@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, thread_time
 from weakref import WeakKeyDictionary
 
+from models.batch import Batch
 from models.model import Model
 from models.request import Ranking, RankRequest
 from monitoring.labels import Stage
@@ -45,10 +46,16 @@ _Outcome = Ranking | Exception
 class Inference:
     """Ranks for shoppers, sharing runs between those that came together."""
 
-    def __init__(self, breaker: Breaker, metrics: Metrics) -> None:
-        """Start no thread before one is needed; `breaker` counts runs that were late."""
+    def __init__(
+        self, breaker: Breaker, metrics: Metrics, on_ranked: Callable[[Batch], None]
+    ) -> None:
+        """Start no thread before one is needed; `breaker` counts runs that were late.
+
+        `on_ranked` hears of every batch, in the thread that ranked it.
+        """
         self._breaker = breaker
         self._metrics = metrics
+        self._on_ranked = on_ranked
         self._thread = ThreadPoolExecutor(1, "inference")
         self._trials: WeakKeyDictionary[Model, int] = WeakKeyDictionary()
         """Of each model, its runs without a stall since the last one."""
@@ -128,4 +135,5 @@ class Inference:
         self._metrics.stage(Stage.FEATURES, prepared - started, len(requests))
         self._metrics.stage(Stage.RANK, monotonic() - prepared, len(requests))
         self._metrics.missing_features(batch.missing)
+        self._on_ranked(batch)
         return rankings

@@ -44,6 +44,7 @@ class Settings:
     drain_s: float = 5.0
     log_level: str = "INFO"
     access_log_share: float = 0.01
+    feature_log_share: float = 0.01
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -149,6 +150,9 @@ VARIABLES: Mapping[str, Variable] = {
     "log_level": Variable("CUVEE_LOG_LEVEL", _level, f"one of {', '.join(LOG_LEVELS)}"),
     "access_log_share": Variable(
         "CUVEE_ACCESS_LOG_SHARE", _number(0, 1), "a share from 0 (none) to 1 (all)"
+    ),
+    "feature_log_share": Variable(
+        "CUVEE_FEATURE_LOG_SHARE", _number(0, 1), "a share from 0 (none) to 1 (all)"
     ),
 }
 """Each field of `Settings`, and where it comes from."""

@@ -27,6 +27,10 @@ from tests.support.asking import result_of
 from tests.support.bundles import small_parts, whole_towers
 
 
+def no_one(_: Batch) -> None:
+    """Hear of nothing."""
+
+
 def exact_parts(items: int = 30) -> Parts:
     """Return parts whose scores are the same to the bit, whoever else is ranked with."""
     return small_parts(items, towers=whole_towers(items))
@@ -47,7 +51,7 @@ def asked(row: int, moment: Moment | None = None) -> RankRequest:
 
 async def told(model: Model, *requests: RankRequest) -> list[Ranking | BaseException]:
     """Return what becomes of requests of one turn."""
-    ranks = Inference(Breaker(monotonic), Metrics(CollectorRegistry()))
+    ranks = Inference(Breaker(monotonic), Metrics(CollectorRegistry()), no_one)
     later = monotonic() + 30
     outcomes = await asyncio.gather(
         *(result_of(ranks.rank, model, each, later) for each in requests), return_exceptions=True
@@ -102,7 +106,7 @@ async def test_one_request_that_is_wrong_spoils_no_other(where: str) -> None:
 async def test_two_models_at_once(where: str) -> None:
     """While models are swapped each request is ranked by its own."""
     one, two = Model(exact_parts()), Model(exact_parts(12))
-    ranks = Inference(Breaker(monotonic), Metrics(CollectorRegistry()))
+    ranks = Inference(Breaker(monotonic), Metrics(CollectorRegistry()), no_one)
     later = monotonic() + 30
     pairs = [(one, asked(1)), (two, asked(2)), (one, asked(3)), (two, asked(4))]
     outcomes = await asyncio.gather(*(result_of(ranks.rank, *pair, later) for pair in pairs))
@@ -129,7 +133,7 @@ async def test_a_model_that_stalls_leaves_the_loop(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(model, "rank", watched)
     monkeypatch.setattr(inference, "TRIAL_RUNS", 3)
-    ranks = Inference(Breaker(monotonic), Metrics(CollectorRegistry()))
+    ranks = Inference(Breaker(monotonic), Metrics(CollectorRegistry()), no_one)
     for turn in range(10):
         busy_s = inference.STALL_S if turn == 5 else 0.0
         await result_of(ranks.rank, model, asked(1), monotonic() + 30)
@@ -143,7 +147,7 @@ async def test_a_late_model_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -
     now = 0.0
     monkeypatch.setattr(inference, "LATE_S", 0.0)
     breaker = Breaker(lambda: now, threshold=2, cooldown_s=0.5)
-    ranks = Inference(breaker, Metrics(CollectorRegistry()))
+    ranks = Inference(breaker, Metrics(CollectorRegistry()), no_one)
     for _ in range(2):
         await result_of(ranks.rank, model, asked(1), monotonic() + 30)
     with pytest.raises(TimeoutError):

@@ -1,0 +1,116 @@
+"""The features that models really used: a sample of them, written beside the answers.
+
+batch ─ some of its shoppers ─ bounded queue ─ a thread ─ CUVEE_HOME/served
+
+What there is no room for, or what the disk refuses, is dropped and counted: no answer waits.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import Empty, Full, Queue
+from random import random
+from threading import Thread
+
+from features.declared import FEATURE_SET
+from features.served import Served, append
+from models.batch import Batch, Used
+
+log = logging.getLogger(__name__)
+
+MOST_A_SECOND = 10
+"""Shoppers noted by one process; a line is some 400 bytes."""
+
+QUEUE_LENGTH = 1_000
+
+
+class ServedLog:
+    """Notes a `share` of the shoppers that were ranked for, from any thread."""
+
+    def __init__(
+        self,
+        home: Path,
+        share: float,
+        on_drop: Callable[[int], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Write below `home`; call `on_drop` with the number of shoppers that are lost."""
+        self._home = home
+        self._share = share
+        self._on_drop = on_drop
+        self._clock = clock
+        self._second = 0.0
+        self._noted = 0
+        self._queue: Queue[Served | None] = Queue(QUEUE_LENGTH)
+        self._thread = Thread(target=self._write, name="served-log", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 2.0) -> None:
+        """Write what is queued, for as long as `timeout_s` seconds."""
+        if self._thread.is_alive():
+            try:
+                self._queue.put(None, timeout=timeout_s)
+            except Full:
+                return
+            self._thread.join(timeout_s)
+
+    def note(self, batch: Batch) -> None:
+        """Note some of the shoppers of a batch, if its model used their features."""
+        used = batch.used
+        if used is None or not self._share:
+            return
+        for row in range(len(batch)):
+            if random() < self._share and self._has_room():  # noqa: S311 - no secret
+                try:
+                    self._queue.put_nowait(self._served(batch, used, row))
+                except Full:
+                    self._on_drop(1)
+
+    def _served(self, batch: Batch, used: Used, row: int) -> Served:
+        moment, features = used.moments[row], used.features
+        told = zip(features.values[row].tolist(), features.missing[row].tolist(), strict=True)
+        return Served(
+            batch.requests[row].user_id,
+            int(self._clock() * 1_000),
+            moment.as_of_ms,
+            moment.country,
+            moment.latitude,
+            FEATURE_SET.schema_hash,
+            [None if unknown else value for value, unknown in told],
+        )
+
+    def _has_room(self) -> bool:
+        second = self._clock() // 1
+        if second != self._second:
+            self._second, self._noted = second, 0
+        self._noted += 1
+        return self._noted <= MOST_A_SECOND
+
+    def _write(self) -> None:
+        while (first := self._queue.get()) is not None:
+            served, ended = [first], False
+            for each in self._queued():
+                if each is None:
+                    ended = True
+                    break
+                served.append(each)
+            try:
+                append(self._home, str(os.getpid()), served)
+            except OSError as error:
+                log.warning("served features are not logged: %s", error)
+                self._on_drop(len(served))
+            if ended:
+                return
+
+    def _queued(self) -> Iterator[Served | None]:
+        """Yield what else is in the queue now."""
+        while True:
+            try:
+                yield self._queue.get_nowait()
+            except Empty:
+                return
