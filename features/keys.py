@@ -18,6 +18,7 @@ DEAD_LETTERS = b"{events}:dead"
 """Entries that no consumer could use, with the reason."""
 
 MATERIALIZED = b"{events}:materialized"
+MATERIALIZING = b"{events}:materializing"
 """The offline version that was loaded last."""
 
 SEEN_WINDOW_S = 6 * 3_600

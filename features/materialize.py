@@ -1,8 +1,9 @@
 """`python -m features materialize`: bring what the offline store knows of shoppers online.
 
     version the same as last time? ─ yes ─ done
-    every shopper's events ─ rings ─ merged into the rings online, newest first
-    every shopper's record ─ profile
+    shoppers in the order of their ids, a part of the events at a time
+        records  ─ profiles
+        events   ─ rings, merged into the rings online, newest first ─ how far ─ not too fast
 
 Rings are merged, never overwritten: an event that only the online store has stays, one that
 both have counts once, and each ring keeps the latest up to its cap. Whoever was forgotten of
@@ -10,28 +11,35 @@ late stays forgotten. So it may run beside a service under load, and as often as
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from features import keys
 from features.errors import InputError
-from features.eventlog import EventLog
 from features.events import Records
 from features.history import HISTORY_CAP, RECENT_CAP
 from features.home import home_directory
-from features.offline import OfflineStore
-from features.progress import track
+from features.offline import OfflineStore, Part
+from features.progress import Bar, progress
 from features.store_url import store_url
 from features.valkey_client import translated
 from features.valkey_store import ValkeyStore
 from features.values import VERSION
 
-_PROFILES = 1_000
+AT_ONCE = 50
+"""Shoppers of one command: the store answers nobody else meanwhile, for a millisecond or two."""
+
+RATE = 2_000.0
+"""Shoppers a second: a tenth of what the store can do, so that whoever asks it hardly waits."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,67 +53,126 @@ class Materialized:
     was_there: bool = False
 
 
-async def materialize(
-    online: ValkeyStore, offline: OfflineStore, *, force: bool = False
-) -> Materialized:
-    """Bring all shoppers online; do nothing where this version is, unless `force`.
+class _Pace:
+    """Keeps to `rate` a second on the whole; 0 for as fast as it goes."""
 
-    Raises `InputError` where there are no shoppers, `StoreError` where a store fails; what was
-    done until then stays, and the next run does the rest.
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._due = time.monotonic()
+
+    async def wait(self, count: int) -> None:
+        if self._rate:
+            now = time.monotonic()
+            self._due = max(self._due, now - 1) + count / self._rate
+            await asyncio.sleep(max(self._due - now, 0))
+
+
+async def materialize(
+    online: ValkeyStore,
+    offline: OfflineStore,
+    *,
+    force: bool = False,
+    since_ms: int | None = None,
+    rate: float = RATE,
+) -> Materialized:
+    """Bring shoppers online, all or those with events `since_ms`, at most `rate` a second.
+
+    Does nothing where this version is online, unless `force`. A run that was stopped is gone on
+    with by the next of the same version. Raises `InputError` where there are no shoppers,
+    `StoreError` where a store fails.
     """
     version = offline.version()  # first: what is added meanwhile is for the next run
-    mark = f"{version} layout {VERSION} caps {RECENT_CAP} {HISTORY_CAP}".encode()
-    if not force and await _mark(online) == mark:
+    mark = f"{version} layout {VERSION} caps {RECENT_CAP} {HISTORY_CAP}"
+    if since_ms is not None:
+        mark += f" since {since_ms}"
+    if not force and since_ms is None and await _get(online, keys.MATERIALIZED) == mark:
         return Materialized(0, 0, 0, version, was_there=True)
-    log = offline.event_log()
-    if not log.user_ids and not log.profiles:
+    done, _, behind = (await _get(online, keys.MATERIALIZING)).partition("\0")
+    parts = offline.parts(behind if done == mark and not force else None, since_ms)
+    if not parts and not behind:
         raise InputError("there are no shoppers: run `ingest` or `simulate` first")
-    places = await online.apply(track(_shoppers(log), "shoppers", len(log.user_ids)))
-    profiles = 0
-    for some in track(list(_parts(log.profiles)), "profiles"):
-        profiles += await online.put_profiles(some)
+    told = await _bring(online, offline, parts, mark, rate)
     async with translated():
-        await online.client.set(keys.MATERIALIZED, mark)
-    return Materialized(len(log.user_ids), places, profiles, version)
+        if since_ms is None:
+            await online.client.set(keys.MATERIALIZED, mark)
+        await online.client.delete(keys.MATERIALIZING)
+    return Materialized(*told, version)
 
 
-async def _mark(online: ValkeyStore) -> Any:  # noqa: ANN401 (bytes or None; the stubs say more)
+async def _bring(
+    online: ValkeyStore, offline: OfflineStore, parts: list[Part], mark: str, rate: float
+) -> tuple[int, int, int]:
+    """Return how many shoppers there were, and how many places and profiles are new."""
+    shoppers, places, profiles, pace = 0, 0, 0, _Pace(rate)
+    with progress("shoppers", sum(part.shoppers for part in parts)) as bar:
+        for part in parts:
+            log = offline.event_log(part=part)
+            for records in _chunks(log.profiles.items()):
+                profiles += await online.put_profiles(dict(records))
+                await pace.wait(len(records))
+            for users in _chunks(enumerate(log.user_ids)):
+                rings = [(user_id, log.of(number)) for number, user_id in users]
+                places += await _apply(online, rings, mark, bar)
+                await pace.wait(len(users))
+            shoppers += len(log.user_ids)
+    return shoppers, places, profiles
+
+
+async def _apply(online: ValkeyStore, rings: list[tuple[str, Records]], mark: str, bar: Bar) -> int:
+    """Enter the events of some shoppers, note how far that is, and return what was new."""
+    places = await online.apply(rings)
     async with translated():
-        mark: Any = await online.client.get(keys.MATERIALIZED)
-        return mark
+        await online.client.set(keys.MATERIALIZING, f"{mark}\0{rings[-1][0]}")
+    bar.advance(len(rings))
+    return places
 
 
-def _shoppers(log: EventLog) -> Iterator[tuple[str, Records]]:
-    for number, user_id in enumerate(log.user_ids):
-        yield user_id, log.of(number)
+async def _get(online: ValkeyStore, key: bytes) -> str:
+    async with translated():
+        value: Any = await online.client.get(key)
+        return "" if value is None else value.decode("utf-8", "replace")
 
 
-def _parts(profiles: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Mapping[str, Any]]]:
-    told = iter(profiles.items())
-    while part := dict(islice(told, _PROFILES)):
-        yield part
+def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    told = iter(items)
+    while chunk := list(islice(told, AT_ONCE)):
+        yield chunk
 
 
-async def _materialize_at(url: str, home: Path, *, force: bool) -> Materialized:
+async def _materialize_at(url: str, home: Path, options: Mapping[str, Any]) -> Materialized:
     online = ValkeyStore(url)
     try:
-        return await materialize(online, OfflineStore(home), force=force)
+        return await materialize(online, OfflineStore(home), **options)
     finally:
         await online.close()
 
 
 @click.command("materialize")
 @click.option("--force", is_flag=True, help="Even where this version of the data is online.")
-def materialize_command(force: bool) -> None:
+@click.option(
+    "--since",
+    type=click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S")),
+    help="Only shoppers of whom an event arrived since (UTC).",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0),
+    default=RATE,
+    show_default=True,
+    help="Shoppers a second; 0: as fast as it goes.",
+)
+def materialize_command(force: bool, since: datetime | None, rate: float) -> None:
     """Bring every shopper's latest events and record online, for the service to read.
 
     What is online already is merged with: newer events stay. The same data a second time takes
-    no time. The store is that of CUVEE_REDIS_URL, or the embedded Valkey under CUVEE_HOME,
-    which is started for as long as needed if none runs.
+    no time; a run that was stopped is gone on with. The store is that of CUVEE_REDIS_URL, or the
+    embedded Valkey under CUVEE_HOME, which is started for as long as needed if none runs.
     """
     home = home_directory()
+    since_ms = None if since is None else round(since.replace(tzinfo=UTC).timestamp() * 1_000)
+    options = {"force": force, "since_ms": since_ms, "rate": rate}
     with store_url(home) as url:
-        told = asyncio.run(_materialize_at(url, home, force=force))
+        told = asyncio.run(_materialize_at(url, home, options))
     if told.was_there:
         click.echo(f"online already: {told.version}")
         return

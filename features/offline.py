@@ -10,6 +10,7 @@ them new; readers never wait.
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -28,11 +29,31 @@ from features.known_ids import KnownIds, id_hashes
 from features.online import Appended
 from features.tables import SCHEMAS
 
+PART_EVENTS = 16_000_000
+"""Events of shoppers that are read at a time, about: some 100 bytes of memory each."""
+
 RETENTION = timedelta(days=7)
 """How long `tidy` leaves files that only older versions use."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOG_COLUMNS = ("event_id", "type", "user_id", "item_id", "arrived_at", "value")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Shoppers with ids behind `begin` and up to `end`, None for no bound; about how many."""
+
+    begin: str | None
+    end: str | None
+    shoppers: int
+    since_ms: int | None = None
+    """Only those of whom an event arrived since."""
+
+    def of(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """Return those rows that are about the part's shoppers."""
+        if self.begin is not None:
+            rows = rows.filter(pl.col("user_id") > self.begin)
+        return rows if self.end is None else rows.filter(pl.col("user_id") <= self.end)
 
 
 class OfflineStore:
@@ -81,14 +102,51 @@ class OfflineStore:
                 return as_frame(SCHEMAS[table].empty_table()).lazy()
             return pl.scan_delta(delta)
 
-    def event_log(self, until_ms: int | None = None) -> EventLog:
-        """Return all events that arrived before `until_ms` (all if None), sorted for training."""
-        events = self.scan("events").select(_LOG_COLUMNS)
+    def event_log(self, until_ms: int | None = None, part: "Part | None" = None) -> EventLog:
+        """Return all events that arrived before `until_ms` (all if None), sorted for training.
+
+        Of `part` only, if one is given: those of its shoppers, and what is known of them.
+        """
+        events, users = self.scan("events").select(_LOG_COLUMNS), self.scan("users")
         if until_ms is not None:
-            until = _EPOCH + timedelta(milliseconds=until_ms)
-            events = events.filter(pl.col("arrived_at") < until)
+            events = events.filter(pl.col("arrived_at") < _moment(until_ms))
+        if part is not None:
+            events, users = part.of(events), part.of(users)
+            if part.since_ms is not None:
+                late = events.filter(pl.col("arrived_at") >= _moment(part.since_ms))
+                whose = late.select("user_id").unique()
+                events, users = (each.join(whose, "user_id", "semi") for each in (events, users))
         with _translated():
-            return assemble.event_log(events.collect(), self.scan("users").collect())
+            return assemble.event_log(events.collect(), users.collect())
+
+    def parts(self, behind: str | None = None, since_ms: int | None = None) -> "list[Part]":
+        """Return the shoppers in the order of their ids, in parts of some `PART_EVENTS` events.
+
+        All of them, or those whose id stands `behind` one, of whom an event arrived `since_ms`.
+        """
+        events = self.scan("events").select("user_id", "arrived_at")
+        users = self.scan("users").select("user_id")
+        if behind is not None:
+            events, users = (each.filter(pl.col("user_id") > behind) for each in (events, users))
+        late = pl.lit(value=True)
+        if since_ms is not None:
+            late = (pl.col("arrived_at") >= _moment(since_ms)).any()
+        with _translated():
+            sizes = events.group_by("user_id").agg(pl.len(), late.alias("late"))
+            told = sizes.filter("late").sort("user_id").collect()
+            alone = since_ms is None and not len(told) and len(users.head(1).collect())
+        if not len(told):
+            return [Part(behind, None, 0)] if alone else []
+        number = (told["len"].cum_sum() - told["len"]) // PART_EVENTS
+        ends = told.group_by(number.alias("part"), maintain_order=True).agg(
+            pl.col("user_id").last(), pl.len()
+        )
+        last_ids, counts = ends["user_id"].to_list(), ends["len"].to_list()
+        begins = [behind, *last_ids[:-1]]
+        return [
+            Part(begin, end, count, since_ms)
+            for begin, end, count in zip(begins, [*last_ids[:-1], None], counts, strict=True)
+        ]
 
     def catalogue(self) -> Catalogue:
         """Return all items."""
@@ -128,7 +186,7 @@ class OfflineStore:
         whose = f"user_id = '{user_id.replace(chr(39), chr(39) * 2)}'"
         which = whose
         if until_ms is not None:
-            until = _EPOCH + timedelta(milliseconds=until_ms)
+            until = _moment(until_ms)
             which += f" AND arrived_at <= '{until:%Y-%m-%dT%H:%M:%S.%fZ}'"
         deleted = 0
         with self._writing():
@@ -196,6 +254,10 @@ class OfflineStore:
             merged = pl.concat((kept, changed), how="vertical_relaxed").sort(key)
             self._write(table, Source(stream(merged.to_arrow())), "overwrite")
             return len(changed)
+
+
+def _moment(stamp_ms: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=stamp_ms)
 
 
 @contextmanager

@@ -28,16 +28,13 @@ from features.history import RECENT_TYPES
 from features.ids import stable_hashes
 from features.labels import USER_ID, Labels
 from features.moments import Moments
-from features.offline import OfflineStore
+from features.offline import PART_EVENTS, OfflineStore
 from features.point_in_time import joined
 from features.progress import progress
 from features.vector import FeatureVectors
 
 CHUNK = 1_000_000
 """Rows of labels at a time."""
-
-PART_EVENTS = 16_000_000
-"""Events at a time, about: some 100 bytes of memory each."""
 
 AT_ONCE = 100_000
 """Pairs whose features are computed together."""

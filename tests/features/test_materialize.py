@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ from features import keys
 from features.__main__ import cli
 from features.archive import events_table
 from features.embedded import EmbeddedValkey
-from features.errors import InputError
+from features.errors import InputError, StoreError
 from features.eventlog import rings
 from features.events import RECORD, Event, EventType, pack_event
 from features.history import HISTORY_CAP, RECENT_CAP
@@ -157,6 +158,78 @@ async def test_an_interrupted_run_is_done_again(
     told = await materialize(online_store, offline)
 
     assert (told.was_there, told.places) == (False, 1)
+
+
+@pytest.mark.parametrize("part_events", [7, 10**6])
+async def test_a_run_that_was_stopped_is_gone_on_with(
+    online_store: ValkeyStore,
+    offline: OfflineStore,
+    monkeypatch: pytest.MonkeyPatch,
+    part_events: int,
+) -> None:
+    """The next one begins behind the last shoppers that were brought, and brings the others."""
+    monkeypatch.setattr("features.offline.PART_EVENTS", part_events)
+    monkeypatch.setattr("features.materialize.AT_ONCE", 10)
+    keep(offline, [click_at(n, f"u{n:02}") for n in range(1, 50)])
+    offline.put_users(users(("u00", "FR", None), ("u30", "IT", None), ("u99", "DE", None)))
+    real, calls = online_store.apply, 0
+
+    async def failing(shoppers: Any) -> int:
+        nonlocal calls
+        calls += 1
+        if calls > 3:
+            raise StoreError("away")
+        return await real(shoppers)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(online_store, "apply", failing)
+        with pytest.raises(StoreError):
+            await materialize(online_store, offline)
+    brought = [n for n in range(1, 50) if (await state_of(online_store, f"u{n:02}")).known]
+    assert 10 < len(brought) < 40
+
+    told = await materialize(online_store, offline)
+
+    assert told.shoppers == 49 - 3 * min(part_events, 10)
+    assert all([(await state_of(online_store, f"u{n:02}")).known for n in range(1, 50)])
+    for user_id, country in (("u00", "FR"), ("u30", "IT"), ("u99", "DE")):
+        assert (await state_of(online_store, user_id)).profile == {"country": country}
+    assert (await materialize(online_store, offline)).was_there
+
+
+async def test_what_changed_since_is_brought(
+    online_store: ValkeyStore, offline: OfflineStore
+) -> None:
+    """Shoppers of whom an event arrived since, with all of their events; it marks nothing."""
+    keep(offline, [click_at(10, "old"), click_at(11, "new"), click_at(500, "new")])
+
+    told = await materialize(online_store, offline, since_ms=500)
+
+    assert (told.shoppers, told.was_there) == (1, False)
+    assert (await state_of(online_store, "new")).recent["ts"].tolist() == [11, 500]
+    assert not (await state_of(online_store, "old")).known
+    assert (await materialize(online_store, offline)).shoppers == 2
+    with pytest.raises(InputError, match="no shoppers"):
+        await materialize(online_store, offline, since_ms=501)
+
+
+async def test_no_more_than_so_many_a_second(
+    online_store: ValkeyStore, offline: OfflineStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits as long as its rate asks, and not at all without one."""
+    waits: list[float] = []
+
+    async def note(seconds: float) -> None:
+        waits.append(seconds)
+
+    keep(offline, [click_at(n, f"u{n}") for n in range(1, 202)])
+    monkeypatch.setattr("features.materialize.asyncio.sleep", note)
+    monkeypatch.setattr("features.materialize.time.monotonic", lambda: 100.0)
+    await materialize(online_store, offline, rate=10.0)
+    assert waits == pytest.approx([5.0, 10.0, 15.0, 20.0, 20.1])
+    waits.clear()
+    await materialize(online_store, offline, rate=0, force=True)
+    assert waits == []
 
 
 async def test_an_empty_store_is_told(online_store: ValkeyStore, offline: OfflineStore) -> None:
