@@ -3,7 +3,9 @@
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -395,18 +397,46 @@ async def test_cancelled_reads_never_mix_up_shoppers(
         await store.close()
 
 
+SLOTS = ((0, 5_460), (5_461, 10_922), (10_923, 16_383))
+
+
 @pytest.fixture
-async def cluster_store(tmp_path: Path, unused_tcp_port: int) -> AsyncIterator[ValkeyStore]:
-    """Return a store over a real cluster of one node."""
-    options = {"port": str(unused_tcp_port), "bind": "127.0.0.1", "cluster-enabled": "yes"}
-    options["cluster-port"] = str(unused_tcp_port + 1 if unused_tcp_port < 65_535 else 20_001)
-    with EmbeddedValkey(tmp_path, options) as server, Redis.from_url(server.url) as client:
-        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
-        while b"cluster_state:ok" not in client.execute_command("CLUSTER", "INFO"):
-            await asyncio.sleep(0.01)
-        store = ValkeyStore(f"redis+cluster://127.0.0.1:{unused_tcp_port}")
-        yield store
-        await store.close()
+def nodes(
+    tmp_path: Path, unused_tcp_port_factory: Callable[[], int]
+) -> Iterator[list[EmbeddedValkey]]:
+    """Return three real servers that form a cluster, each with a third of the slots."""
+    with ExitStack() as stack:
+        servers, clients, ports = [], [], []
+        for number in range(len(SLOTS)):
+            port, bus = unused_tcp_port_factory(), unused_tcp_port_factory()
+            options = {"port": f"{port}", "bind": "127.0.0.1", "cluster-enabled": "yes"}
+            options |= {"cluster-port": f"{bus}", "cluster-node-timeout": "2000"}
+            server = EmbeddedValkey(tmp_path / f"node{number}", options)
+            servers.append(stack.enter_context(server))
+            clients.append(stack.enter_context(Redis.from_url(server.url)))
+            ports.append((port, bus))
+        for client, (first, last) in zip(clients, SLOTS, strict=True):
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
+            client.execute_command("CLUSTER", "MEET", "127.0.0.1", *ports[0])
+        while not all(_agrees(client) for client in clients):
+            time.sleep(0.05)
+        yield servers
+
+
+def _agrees(client: Any) -> bool:
+    """Tell whether a node knows all others, and who has which slots."""
+    told = client.execute_command("CLUSTER", "INFO")
+    return b"cluster_state:ok" in told and b"cluster_known_nodes:3" in told
+
+
+@pytest.fixture
+async def cluster_store(nodes: list[EmbeddedValkey]) -> AsyncIterator[ValkeyStore]:
+    """Return a store over the cluster; it is told of one node."""
+    with Redis.from_url(nodes[0].url) as client:
+        port = client.config_get("port")["port"]
+    store = ValkeyStore(f"redis+cluster://127.0.0.1:{port}")
+    yield store
+    await store.close()
 
 
 async def test_a_cluster_takes_every_call(cluster_store: ValkeyStore) -> None:
@@ -425,6 +455,33 @@ async def test_a_cluster_takes_every_call(cluster_store: ValkeyStore) -> None:
     assert [read.state.known for read in reads] == [True, False] + [True] * 18
     assert await cluster_store.forgotten(users[:3]) == {users[1]: pytest.approx(1.7e12, rel=1)}
     await cluster_store.ping()
+
+
+async def test_shoppers_of_a_cluster_lie_on_all_nodes(
+    cluster_store: ValkeyStore, nodes: list[EmbeddedValkey]
+) -> None:
+    """A third each, about, and all keys of one shopper on one node."""
+    users = [f"u{n}" for n in range(90)]
+    await cluster_store.append([event(f"e{n}", user) for n, user in enumerate(users)])
+    counts = []
+    for node in nodes:
+        with Redis.from_url(node.url) as client:
+            counts.append(len(client.keys("{u:*}:r")))
+    assert sum(counts) == 90
+    assert min(counts) > 15
+    reads = await cluster_store.read([ShopperQuery(user, "b") for user in users])
+    assert all(read.state.known for read in reads)
+
+
+async def test_a_node_that_is_gone_is_the_stores_error(
+    cluster_store: ValkeyStore, nodes: list[EmbeddedValkey]
+) -> None:
+    """Nobody's read hangs, and no other error leaves the store."""
+    users = [f"u{n}" for n in range(30)]
+    await cluster_store.append([event(f"e{n}", user) for n, user in enumerate(users)])
+    nodes[2].stop()
+    with pytest.raises(StoreError):
+        await cluster_store.read([ShopperQuery(user, "b") for user in users])
 
 
 def test_rings_are_wider_than_the_caps_of_the_script() -> None:
