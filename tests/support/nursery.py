@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -54,7 +55,8 @@ class Nursery:
     def kill(self, pid: int) -> None:
         """End one, wherever it is."""
         self._living.discard(pid)
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # one that began while the store was away has ended
+            os.kill(pid, signal.SIGKILL)
 
 
 def main() -> None:
