@@ -186,6 +186,13 @@ class Metrics:
             multiprocess_mode="livemax",
             registry=registry,
         )
+        self._behind = Gauge(
+            "cuvee_events_behind",
+            "Events in the stream that a group of consumers has yet to finish.",
+            ("group",),
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
         self._lag = Histogram(
             "cuvee_event_loop_lag_seconds",
             "How much later than asked the event loop woke a timer.",
@@ -269,6 +276,11 @@ class Metrics:
         """Set how often each feature differs from what the tables say."""
         for feature, ratio in ratios.items():
             self._skew.labels(feature).set(ratio)
+
+    def events_behind(self, counts: Mapping[str, int]) -> None:
+        """Set how many events each group of consumers has yet to finish."""
+        for group, count in counts.items():
+            self._behind.labels(group).set(count)
 
     def loop_lag(self, seconds: float) -> None:
         """Record how late the event loop woke a timer; negative counts as on time."""

@@ -23,6 +23,7 @@ from server.background import Background
 from server.body import MAX_EVENTS_BODY
 from server.breaker import Breaker
 from server.current_model import CurrentModel
+from server.event_lag import watch_event_lag
 from server.handlers.recommendations import Recommend
 from server.inference import Inference
 from server.last_known import LastKnown
@@ -62,7 +63,10 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
     app[keys.STORE] = store or _store(settings)
     add_routes(app)
     app.cleanup_ctx.extend(
-        (_monitor_closed, _store_closed, _recommender, _model, _loop_watched, _skew_followed)
+        (
+            *(_monitor_closed, _store_closed, _recommender, _model),
+            *(_loop_watched, _event_lag_watched, _skew_followed),
+        )
     )
     return app
 
@@ -130,6 +134,15 @@ async def _model(app: web.Application) -> AsyncIterator[None]:
 
 async def _loop_watched(app: web.Application) -> AsyncIterator[None]:
     async with _running(watch_loop_lag(app[keys.METRICS])):
+        yield
+
+
+async def _event_lag_watched(app: web.Application) -> AsyncIterator[None]:
+    store = app[keys.STORE]
+    if not isinstance(store, ValkeyStore):
+        yield
+        return
+    async with _running(watch_event_lag(store, app[keys.METRICS])):
         yield
 
 

@@ -514,6 +514,22 @@ class Process:
         return self.log.read_text()
 
 
+@pytest.mark.usefixtures("valkey_raw")
+async def test_how_far_groups_are_behind(valkey: EmbeddedValkey) -> None:
+    """What is in hand counts, and what nobody has read; nothing is nothing."""
+    store = ValkeyStore(valkey.url)
+    assert await store.behind() == {}
+    await store.append(many(30))
+    stream = EventStream(store.client, Group.OFFLINE, "one")
+    await stream.join()
+    assert await store.behind() == {"offline": 30, "online": 30}
+    delivery = await stream.read(10, 10)
+    assert (await store.behind())["offline"] == 30
+    await stream.acknowledge(delivery)
+    assert await store.behind() == {"offline": 20, "online": 30}
+    await store.close()
+
+
 async def test_killed_between_write_and_acknowledgement(
     valkey: EmbeddedValkey, tmp_path: Path, valkey_raw: Any
 ) -> None:

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
-from features.errors import StoreFullError
+from features.errors import StoreError, StoreFullError
+from features.event_stream import EventStream, Group
 from features.online import NullStore
+from features.valkey_store import ValkeyStore
+from server import keys
 from tests.support.service import ADMIN, Client, Start, ask, event, send
 
 
@@ -83,3 +86,28 @@ async def test_a_shopper_is_shown_and_forgotten(service: Client) -> None:
     assert (await service.delete(path, headers=ADMIN)).status == 204
     assert not (await (await service.get(path, headers=ADMIN)).json())["known"]
     assert (await ask(service, "u/1 ü"))["reason"] == "unknown_user"
+
+
+async def test_how_far_consumers_are_behind_is_shown(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gauge for each group, once there is a stream; a store that does not answer changes none."""
+    monkeypatch.setattr("server.event_lag.LOOK_S", 0.05)
+    service = await start()
+    store = service.app[keys.STORE]
+    assert isinstance(store, ValkeyStore)
+    await EventStream(store.client, Group.OFFLINE, "one").join()
+    await send(service, event("u", "a"))
+    told = ""
+    async with asyncio.timeout(10):
+        while 'cuvee_events_behind{group="offline"} 1.0' not in told:
+            told = await (await service.get("/metrics")).text()
+    assert 'cuvee_events_behind{group="online"} 1.0' in told
+
+    async def broken() -> dict[str, int]:
+        raise StoreError("away")
+
+    monkeypatch.setattr(ValkeyStore, "behind", lambda _: broken())
+    await asyncio.sleep(0.2)
+    told = await (await service.get("/metrics")).text()
+    assert 'cuvee_events_behind{group="offline"} 1.0' in told
