@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.events import RECORD, TYPE_CODES, VALUE_SCALE, EventType, Records, type_codes
+from features.grouping import Hashes, Ints, grouped
 
 RECENT_CAP = 200
 """Latest events kept of any type but impressions (ring `recent`)."""
@@ -47,13 +48,6 @@ _MARKS[TYPE_CODES[EventType.NOT_INTERESTED]] |= _REFUSED
 _BASKET = np.zeros(16, bool)
 _BASKET[[TYPE_CODES[EventType.ADD_TO_CART], TYPE_CODES[EventType.REMOVE_FROM_CART]]] = True
 _NEVER = np.iinfo(np.int64).max
-
-_HASH_BITS = 48
-_ONE_KEY = 1 << (64 - _HASH_BITS)
-"""Shoppers whose number fits beside so much of a hash."""
-
-Ints = npt.NDArray[np.int64]
-Hashes = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +94,7 @@ def tastes_of(records: Records, shoppers: Ints, limit: int = GRADED_ITEMS) -> Ta
     grades = _grades(codes, records)
     if not len(items):
         return Tastes(shoppers, items, grades, shoppers, items)
-    order, first = _grouped(items, shoppers)
+    order, first = grouped(items, shoppers)
     codes, grades, one_each = codes.take(order), grades.take(order), order.take(first)
     items, by = items.take(one_each), shoppers.take(one_each)
     marks = np.bitwise_or.reduceat(_MARKS.take(codes), first)
@@ -140,30 +134,6 @@ def merge_rings(rings: Sequence[tuple[Records, Records]]) -> tuple[Records, Ints
         tags = records["tag"]
         kept[tied] = tags[tied] < tags[begins][shoppers[tied]]
     return (records, shoppers) if kept.all() else (records[kept], shoppers[kept])
-
-
-def _grouped(items: Hashes, shoppers: Ints) -> tuple[Ints, Ints]:
-    """Return an order in which each shopper's same items stand together, and where each begins.
-
-    One key is sorted five times as quickly as two. Three quarters of a hash make one with the
-    shopper; where these are not enough to tell items or shoppers apart, it takes two after all.
-    """
-    if shoppers[-1] < _ONE_KEY:
-        keys = (shoppers << _HASH_BITS).view(np.uint64) | items >> np.uint64(64 - _HASH_BITS)
-        order = keys.argsort()
-        begins = _begins(keys.take(order))
-        if not (_begins(items.take(order)) > begins).any():
-            return order, begins.nonzero()[0]
-    order = np.lexsort((items, shoppers))
-    begins = _begins(items.take(order)) | _begins(shoppers.take(order))
-    return order, begins.nonzero()[0]
-
-
-def _begins(grouped: Hashes | Ints) -> npt.NDArray[np.bool_]:
-    """Return whether another value stands before each, bool[n]."""
-    begins = np.ones(len(grouped), bool)
-    np.not_equal(grouped[1:], grouped[:-1], out=begins[1:])
-    return begins
 
 
 def _latest(told: Ints, by: Ints, limit: int) -> Ints:

@@ -26,6 +26,11 @@ class Slices:
         """Return the slices of pairs who see all events of any type between two places."""
         return cls(starts, starts, ends)
 
+    @property
+    def are_whole(self) -> bool:
+        """Tell whether all types are seen from the same places on."""
+        return self.recents is self.starts
+
     def __len__(self) -> int:
         """Return how many pairs there are."""
         return len(self.ends)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from features.declared import FEATURES
 from features.events import VALUE_SCALE, Records, type_codes
 from features.feature import Feature, OnDemand, Profile
+from features.grouping import grouped
 from features.moments import Ints, Moments
 from features.plan import Plan, plan_for
 from features.slices import Slices
@@ -115,13 +116,16 @@ class _EventTable:
         sizes = end - first
         pairs = np.repeat(np.arange(len(slices)), sizes)
         places = np.arange(len(pairs)) + np.repeat(first - (np.cumsum(sizes) - sizes), sizes)
-        long = self._any_of([each for each in sets if self._is_long[each]])
-        seen = long[events[places]] | (events[places] >= slices.recents[pairs])
-        hashes, items = np.unique(self._items[events], return_inverse=True)
-        met = items[places]
-        told = seen & (hashes[met] != 0)
-        different = np.unique(pairs[told] * len(hashes) + met[told])
-        return np.bincount(different // max(len(hashes), 1), minlength=len(slices))
+        items = self._items[events].take(places)
+        told = items != 0
+        if not slices.are_whole:
+            long = self._any_of([each for each in sets if self._is_long[each]])
+            told &= long[events[places]] | (events[places] >= slices.recents[pairs])
+        items, pairs = items[told], pairs[told]
+        if not len(items):
+            return np.zeros(len(slices), np.int64)
+        order, first = grouped(items, pairs)
+        return np.bincount(pairs.take(order.take(first)), minlength=len(slices))
 
     def _any_of(self, sets: list[int]) -> Bools:
         chosen: Bools = np.logical_or.reduce(self.chosen[sets], axis=0)
@@ -158,7 +162,7 @@ def _windows(
 
 def _visible(plan: Plan, sets: Ints, opened: Ints, slices: Slices) -> Ints:
     """Return where the events of each set begin that a pair sees, int64[sets, pairs]."""
-    if slices.recents is slices.starts:
+    if slices.are_whole:
         return opened
     return np.where(plan.is_long[sets], opened, np.maximum(opened, slices.recents))
 
