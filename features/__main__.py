@@ -16,6 +16,7 @@ VERBS = {
         "features.training_set_command:training_set_command",
         "Join labels with features as they were known.",
     ),
+    "dataset": ("features.dataset_commands:dataset_command", "Make, compare and trace datasets."),
     "skew": ("features.skew_command:skew_command", "Compare what was served with the tables."),
     "tidy": ("features.show:tidy_command", "Merge small files, drop what no version needs."),
     "materialize": ("features.materialize:materialize_command", "Bring the store online."),

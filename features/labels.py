@@ -4,7 +4,7 @@ FILE (CSV, Parquet, zip!member) or a query of the tables â”€ every row checked â
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -22,6 +22,9 @@ from features.sources import read_batches
 from features.tables import SCHEMAS
 
 USER_ID = "user_id"
+MASK = "__missing"
+"""Behind a feature's name: whether it has its default because nothing was known."""
+
 MOST_TOLD = 20
 _QUERY = re.compile(r"\s*(select|with)\b", re.IGNORECASE)
 _MOMENT = "moment"
@@ -39,15 +42,25 @@ class Labels:
         """Return how many there are."""
         return len(self.rows)
 
+    def without(self, features: Collection[str]) -> "Labels":
+        """Return them without columns that such features were joined in."""
+        joined = {*features, *(f"{name}{MASK}" for name in features)}
+        return Labels(self.rows.drop(joined & set(self.rows.columns)), self.as_of_ms)
+
+
+def is_query(source: str) -> bool:
+    """Tell whether labels are asked of the tables, and stand in no file."""
+    return _QUERY.match(source) is not None
+
 
 def read_labels(store: OfflineStore, source: str, as_of: str) -> Labels:
     """Return the labels in the file `source`, or those that the query `source` finds.
 
     Raises `InputError` naming what cannot be used, up to `MOST_TOLD` rows of it.
     """
-    is_query = _QUERY.match(source) is not None
-    numbers, rows = _queried(store, source) if is_query else _read(source)
-    name = "the query" if is_query else source
+    asked = is_query(source)
+    numbers, rows = _queried(store, source) if asked else _read(source)
+    name = "the query" if asked else source
     if not len(rows):
         raise InputError(f"--labels: {name}: no rows")
     for column in (USER_ID, as_of):

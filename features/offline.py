@@ -8,7 +8,8 @@ them new; readers never wait.
 """
 
 import fcntl
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,7 @@ from deltalake.exceptions import DeltaError
 from features import assemble
 from features.batches import Batches, Fresh, Source, as_frame, conformed, stream
 from features.catalogue import Catalogue
-from features.errors import StoreError
+from features.errors import InputError, StoreError
 from features.eventlog import EventLog
 from features.known_ids import KnownIds, id_hashes
 from features.online import Appended
@@ -35,6 +36,7 @@ PART_EVENTS = 16_000_000
 RETENTION = timedelta(days=7)
 """How long `tidy` leaves files that only older versions use."""
 
+_VERSION = re.compile(r"(\w+)@(-|\d+)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOG_COLUMNS = ("event_id", "type", "user_id", "item_id", "arrived_at", "value")
 
@@ -59,9 +61,14 @@ class Part:
 class OfflineStore:
     """The three tables of one home. Raises `StoreError` where they cannot be read or written."""
 
-    def __init__(self, home: Path) -> None:
-        """Use the tables below `home`; nothing is created before the first write."""
+    def __init__(self, home: Path, versions: Mapping[str, int | None] | None = None) -> None:
+        """Use the tables below `home`; nothing is created before the first write.
+
+        With `versions` read each table as it was then, None for not at all.
+        """
+        self._home = home
         self._root = home / "offline"
+        self._versions = versions
         self._known = KnownIds()
         self._known_files: frozenset[str] = frozenset()
 
@@ -177,6 +184,27 @@ class OfflineStore:
                 for name, table in tables.items()
             )
 
+    def at(self, version: str) -> "OfflineStore":
+        """Return the store as it was when `version` told this; only to read from.
+
+        Raises `InputError` where `version` is none.
+        """
+        told = dict(_VERSION.findall(version))
+        if told.keys() != SCHEMAS.keys():
+            raise InputError(f"version: expected events@N,items@N,users@N, got {version!r:.80}")
+        numbers = {name: None if told[name] == "-" else int(told[name]) for name in SCHEMAS}
+        return OfflineStore(self._home, numbers)
+
+    def files(self) -> "list[tuple[str, int, list[tuple[str, int]]]]":
+        """Return of each table that is there its name, version, and files with their sizes."""
+        with _translated():
+            tables = {name: self._delta(name) for name in SCHEMAS}
+            return [
+                (name, table.version(), _files_of(table))
+                for name, table in tables.items()
+                if table is not None
+            ]
+
     def forget(self, user_id: str, until_ms: int | None = None) -> int:
         """Delete the shopper's events and record, and return how many rows that were.
 
@@ -211,7 +239,12 @@ class OfflineStore:
 
     def _delta(self, table: str) -> DeltaTable | None:
         path = self._root / table
-        return DeltaTable(path) if (path / "_delta_log").is_dir() else None
+        if not (path / "_delta_log").is_dir():
+            return None
+        if self._versions is None:
+            return DeltaTable(path)
+        version = self._versions[table]
+        return None if version is None else DeltaTable(path, version=version)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -254,6 +287,11 @@ class OfflineStore:
             merged = pl.concat((kept, changed), how="vertical_relaxed").sort(key)
             self._write(table, Source(stream(merged.to_arrow())), "overwrite")
             return len(changed)
+
+
+def _files_of(table: DeltaTable) -> list[tuple[str, int]]:
+    added = pl.DataFrame(pa.table(table.get_add_actions(flatten=True)))
+    return [(str(path), int(size)) for path, size in added.select("path", "size_bytes").rows()]
 
 
 def _moment(stamp_ms: int) -> datetime:

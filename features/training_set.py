@@ -24,9 +24,10 @@ from features.declared import FEATURE_SET
 from features.errors import InputError
 from features.events import RECORD, TYPE_CODES, VALUE_SCALE, Records
 from features.feature import Dtype
+from features.grouping import ONE_KEY
 from features.history import RECENT_TYPES
 from features.ids import stable_hashes
-from features.labels import USER_ID, Labels
+from features.labels import MASK, USER_ID, Labels
 from features.moments import Moments
 from features.offline import PART_EVENTS, OfflineStore
 from features.point_in_time import joined
@@ -36,11 +37,8 @@ from features.vector import FeatureVectors
 CHUNK = 1_000_000
 """Rows of labels at a time."""
 
-AT_ONCE = 100_000
+AT_ONCE = ONE_KEY
 """Pairs whose features are computed together."""
-
-MASK = "__missing"
-"""Behind a feature's name: whether it has its default because nothing was known."""
 
 _TYPES = {Dtype.FLOAT: pl.Float32, Dtype.INT: pl.Int32, Dtype.BOOL: pl.Boolean}
 _KEPT = {str(kind): TYPE_CODES[kind] for kind in RECENT_TYPES}

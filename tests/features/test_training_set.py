@@ -19,12 +19,12 @@ from features.archive import events_table
 from features.declared import FEATURE_NAMES, FEATURE_SET
 from features.eventlog import NO_RECORDS, EventLog
 from features.events import Event, EventType
-from features.labels import MOST_TOLD, Labels, read_labels
+from features.labels import MASK, MOST_TOLD, Labels, read_labels
 from features.moments import Moment
 from features.offline import OfflineStore
 from features.point_in_time import joined, known_at
 from features.stream_entries import Entry
-from features.training_set import MASK, write_training_set
+from features.training_set import write_training_set
 from tests.support.behaviour import NOW_MS
 
 KINDS = list(EventType)

@@ -1,0 +1,153 @@
+"""One version of a dataset: what it is made of, how, what is in it, and whether it is still that.
+
+NAME@3 ─ data.parquet, and dataset.json: declaration, sources, schema, statistics, checksum
+"""
+
+import json
+import math
+import re
+from dataclasses import asdict, dataclass
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import Any, Self
+
+import polars as pl
+
+from features.errors import InputError
+
+DATA, MANIFEST = "data.parquet", "dataset.json"
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_REFERENCE = re.compile(r"(?P<name>[^@]+)(?:@(?P<version>\d{1,9}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A dataset by name, and its version; None for the latest."""
+
+    name: str
+    version: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return what NAME or NAME@VERSION names; raise `InputError`."""
+        told = _REFERENCE.fullmatch(text)
+        if told is None or not _NAME.fullmatch(told["name"]):
+            expected = "NAME or NAME@VERSION, a name of lower case letters, digits, _ and -"
+            raise InputError(f"dataset: expected {expected}, got {text!r:.80}")
+        return cls(told["name"], None if told["version"] is None else int(told["version"]))
+
+    def __str__(self) -> str:
+        """Return it as it is written."""
+        return self.name if self.version is None else f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What a dataset is to be: labels, joined with every feature as of a column of theirs.
+
+    `labels` is a file, a query of the tables, or another dataset (NAME@VERSION).
+    """
+
+    labels: str
+    as_of: str
+    mask: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a dataset was made of: a table, a file, or another dataset; `checksum` is of its bytes.
+
+    `version` is that of a table or a dataset, None for a file.
+    """
+
+    kind: str
+    name: str
+    version: int | None
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A version as it is described beside its data."""
+
+    name: str
+    version: int
+    created: str
+    declaration: Declaration
+    features: str
+    """The schema hash of the features that were joined."""
+
+    tables: str
+    """The versions of the tables it was made of, as `OfflineStore.version` tells them."""
+
+    sources: tuple[Source, ...]
+    transformations: tuple[str, ...]
+    schema: dict[str, str]
+    statistics: dict[str, dict[str, float | int | None]]
+    rows: int
+    size: int
+    checksum: str
+
+    @property
+    def reference(self) -> Reference:
+        """Return its name and version."""
+        return Reference(self.name, self.version)
+
+    def to_json(self) -> str:
+        """Return it as JSON."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return what `to_json` wrote; raise `ValueError`."""
+        told: dict[str, Any] = json.loads(text)
+        try:
+            told["declaration"] = Declaration(**told["declaration"])
+            told["sources"] = tuple(Source(**each) for each in told["sources"])
+            told["transformations"] = tuple(told["transformations"])
+            return cls(**told)
+        except (KeyError, TypeError) as error:
+            raise ValueError(str(error)) from None
+
+
+def checksum_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def checksum_of_files(files: list[tuple[str, int]]) -> str:
+    """Return the SHA-256 of the names and sizes of files that never change, in hex."""
+    return sha256(json.dumps(sorted(files)).encode()).hexdigest()
+
+
+def described(path: Path) -> tuple[dict[str, str], dict[str, dict[str, float | int | None]], int]:
+    """Return types and statistics of the columns of a Parquet file, and its rows."""
+    frame = pl.scan_parquet(path)
+    schema = {name: str(dtype) for name, dtype in frame.collect_schema().items()}
+    asked: list[pl.Expr] = [pl.len().alias("rows")]
+    for name, dtype in frame.collect_schema().items():
+        column = pl.col(name)
+        asked.append(column.null_count().alias(f"{name} nulls"))
+        asked.append(column.n_unique().alias(f"{name} distinct"))
+        if dtype.is_numeric() or dtype == pl.Boolean:
+            number = column.cast(pl.Float64)
+            asked += [
+                number.min().alias(f"{name} min"),
+                number.max().alias(f"{name} max"),
+                number.mean().alias(f"{name} mean"),
+                number.std().alias(f"{name} std"),
+            ]
+    (told,) = frame.select(asked).collect(engine="streaming").rows(named=True)
+    rows = told.pop("rows")
+    statistics: dict[str, dict[str, float | int | None]] = {name: {} for name in schema}
+    for key, value in told.items():
+        name, _, what = key.rpartition(" ")
+        statistics[name][what] = _finite(value)
+    return schema, statistics, rows
+
+
+def _finite(value: float | None) -> float | int | None:
+    if isinstance(value, float):
+        return round(value, 9) if math.isfinite(value) else None
+    return value

@@ -1,0 +1,123 @@
+"""`python -m features dataset`: make versions of datasets, look at them, compare and trace them."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from features import lineage
+from features.dataset import Dataset, Declaration, Reference
+from features.datasets import Datasets
+from features.home import home_directory
+
+
+@click.group("dataset", context_settings={"help_option_names": ["-h", "--help"]})
+def dataset_command() -> None:
+    """Training sets with a version: made once, never changed, and traced to what they are of.
+
+    A dataset is named NAME, or NAME@VERSION for one of its versions.
+    """
+
+
+@dataset_command.command("create")
+@click.argument("name")
+@click.option("--labels", required=True, help="FILE, QUERY of the tables, or NAME@VERSION.")
+@click.option("--as-of", required=True, help="The column that says when each row was true.")
+@click.option("--mask", is_flag=True, help="A column more for each feature: was it missing?")
+def create_command(name: str, labels: str, as_of: str, mask: bool) -> None:
+    """Make the next version of NAME: labels joined with every feature as it was known."""
+    told = _datasets().create(name, Declaration(labels, as_of, mask))
+    click.echo(f"{told.reference}: {told.rows} rows, {len(told.schema)} columns, {told.checksum}")
+
+
+@dataset_command.command("list")
+def list_command() -> None:
+    """List all datasets with their versions."""
+    datasets = _datasets()
+    for name in datasets.names():
+        for version in datasets.versions(name):
+            told = datasets.get(Reference(name, version))
+            click.echo(f"{told.reference}  {told.created}  {told.rows} rows  {told.tables}")
+
+
+@dataset_command.command("show")
+@click.argument("dataset")
+def show_command(dataset: str) -> None:
+    """Tell all that is known of a version, as JSON, and where its data lie."""
+    datasets = _datasets()
+    told = datasets.get(Reference.parse(dataset))
+    click.echo(json.dumps(asdict(told) | {"path": str(datasets.path(told.reference))}, indent=2))
+
+
+@dataset_command.command("diff")
+@click.argument("one")
+@click.argument("other")
+def diff_command(one: str, other: str) -> None:
+    """Tell in what two versions differ: declaration, sources, schema, statistics."""
+    datasets = _datasets()
+    for line in differences(*(datasets.get(Reference.parse(each)) for each in (one, other))):
+        click.echo(line)
+
+
+@dataset_command.command("lineage")
+@click.argument("dataset")
+@click.option(
+    "--svg", type=click.Path(dir_okay=False, path_type=Path), help="Draw it into this file."
+)
+def lineage_command(dataset: str, svg: Path | None) -> None:
+    """Tell what a version is made of, however far back, as events in the OpenLineage model."""
+    told = list(_datasets().lineage(Reference.parse(dataset)))
+    if svg is not None:
+        svg.write_text(lineage.picture(told), encoding="utf-8")
+    click.echo(json.dumps(lineage.events(told), indent=2))
+
+
+@dataset_command.command("verify")
+@click.argument("dataset")
+def verify_command(dataset: str) -> None:
+    """Make a version anew, of the tables as they were, and compare the checksums.
+
+    Ends with 1 where they differ. Earlier versions of tables can be read for a week
+    (`python -m features tidy`).
+    """
+    told, checksum = _datasets().rebuilt(Reference.parse(dataset))
+    same = checksum == told.checksum
+    click.echo(f"{told.reference}: {'the same' if same else f'differs: {checksum}'}")
+    sys.exit(not same)
+
+
+def differences(one: Dataset, other: Dataset) -> Iterator[str]:
+    """Yield a line for each thing in which two versions differ."""
+    yield f"{one.reference} → {other.reference}"
+    for name in ("declaration", "features", "tables", "rows", "checksum"):
+        yield from _difference(name, getattr(one, name), getattr(other, name))
+    yield from _differences("source", _sources(one), _sources(other))
+    yield from _differences("column", one.schema, other.schema)
+    for name in one.statistics.keys() & other.statistics.keys():
+        yield from _differences(name, one.statistics[name], other.statistics[name])
+
+
+def _sources(dataset: Dataset) -> dict[str, str]:
+    return {f"{each.kind} {each.name}": each.checksum for each in dataset.sources}
+
+
+def _differences(what: str, one: dict[str, Any], other: dict[str, Any]) -> Iterator[str]:
+    for name in sorted(one.keys() | other.keys()):
+        yield from _difference(f"{what} {name}", one.get(name), other.get(name))
+
+
+def _difference(what: str, one: object, other: object) -> Iterator[str]:
+    if one != other:
+        yield f"  {what}: {_told(one)} → {_told(other)}"
+
+
+def _told(value: object) -> str:
+    return "-" if value is None else str(value)
+
+
+def _datasets() -> Datasets:
+    return Datasets(home_directory())

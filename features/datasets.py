@@ -1,0 +1,164 @@
+"""The datasets of a home: made once, never changed, and made again to see that they are the same.
+
+CUVEE_HOME/datasets/NAME/VERSION/{data.parquet, dataset.json}
+"""
+
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from features.dataset import (
+    DATA,
+    MANIFEST,
+    Dataset,
+    Declaration,
+    Reference,
+    Source,
+    checksum_of,
+    checksum_of_files,
+    described,
+)
+from features.declared import FEATURE_SET
+from features.errors import InputError
+from features.labels import Labels, is_query, read_labels
+from features.offline import OfflineStore
+from features.training_set import write_training_set
+
+TRANSFORMATIONS = ("labels", "point-in-time join", "features")
+
+
+class Datasets:
+    """The datasets below `home`, made of its tables."""
+
+    def __init__(self, home: Path) -> None:
+        """Use what is there; nothing is created before the first dataset."""
+        self._root = home / "datasets"
+        self._store = OfflineStore(home)
+
+    def names(self) -> list[str]:
+        """Return the names of all datasets."""
+        return sorted(path.name for path in self._root.glob("*") if self.versions(path.name))
+
+    def versions(self, name: str) -> list[int]:
+        """Return the versions of a dataset, in order."""
+        paths = (self._root / name).glob(f"*/{MANIFEST}")
+        return sorted(int(path.parent.name) for path in paths if path.parent.name.isdigit())
+
+    def get(self, reference: Reference) -> Dataset:
+        """Return a dataset; raise `InputError` where there is none, or it cannot be read."""
+        versions = self.versions(reference.name)
+        if not versions:
+            known = ", ".join(self.names()) or "none"
+            raise InputError(f"dataset: there is no {reference.name!r:.80}; there are: {known}")
+        version = versions[-1] if reference.version is None else reference.version
+        if version not in versions:
+            told = ", ".join(map(str, versions))
+            raise InputError(f"dataset: {reference.name} has no version {version}, it has {told}")
+        path = self._folder(Reference(reference.name, version)) / MANIFEST
+        try:
+            return Dataset.from_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"dataset: {path}: {error}") from error
+
+    def path(self, reference: Reference) -> Path:
+        """Return where the data of a version lie."""
+        return self._folder(self.get(reference).reference) / DATA
+
+    def create(self, name: str, declaration: Declaration) -> Dataset:
+        """Make the next version of `name`; it is there whole or not at all.
+
+        Raises `InputError` for labels that cannot be used.
+        """
+        Reference.parse(name)
+        parent = self._root / name
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=parent, prefix=".") as scratch:
+            version = (self.versions(name) or [0])[-1] + 1
+            told = self._made(name, version, declaration, self._store, Path(scratch))
+            (Path(scratch) / MANIFEST).write_text(told.to_json(), encoding="utf-8")
+            Path(scratch).chmod(0o755)  # a temporary one is for nobody else
+            Path(scratch).rename(self._folder(told.reference))
+        return told
+
+    def rebuilt(self, reference: Reference) -> tuple[Dataset, str]:
+        """Return a version, and the checksum of the same made anew of the same sources.
+
+        Raises `InputError` where a source is not what it was, or the features are others.
+        """
+        told = self.get(reference)
+        if told.features != FEATURE_SET.schema_hash:
+            raise InputError(
+                f"dataset: {told.reference} has features of schema {told.features}, "
+                f"this program computes {FEATURE_SET.schema_hash}"
+            )
+        store = self._store.at(told.tables)
+        with tempfile.TemporaryDirectory() as scratch:
+            again = self._made(told.name, told.version, told.declaration, store, Path(scratch))
+        for before, now in zip(told.sources, again.sources, strict=True):
+            if before != now:
+                raise InputError(f"dataset: {told.reference}: {before.name} is not what it was")
+        return told, again.checksum
+
+    def lineage(self, reference: Reference) -> Iterator[Dataset]:
+        """Yield a version, and all that it is made of, however far back, each once."""
+        waiting, met = [reference], set[str]()
+        while waiting:
+            told = self.get(waiting.pop(0))
+            if str(told.reference) not in met:
+                met.add(str(told.reference))
+                yield told
+                waiting += [
+                    Reference(source.name, source.version)
+                    for source in told.sources
+                    if source.kind == "dataset"
+                ]
+
+    def _made(
+        self, name: str, version: int, declaration: Declaration, store: OfflineStore, folder: Path
+    ) -> Dataset:
+        """Write the data of a version into `folder`, and return its description."""
+        labels, source = self._labels(declaration, store)
+        path = folder / DATA
+        write_training_set(store, labels, path, mask=declaration.mask)
+        schema, statistics, rows = described(path)
+        return Dataset(
+            name,
+            version,
+            datetime.now(UTC).isoformat(timespec="seconds"),
+            declaration,
+            FEATURE_SET.schema_hash,
+            store.version(),
+            (*source, *_tables(store)),
+            TRANSFORMATIONS,
+            schema,
+            statistics,
+            rows,
+            path.stat().st_size,
+            checksum_of(path),
+        )
+
+    def _labels(
+        self, declaration: Declaration, store: OfflineStore
+    ) -> tuple[Labels, tuple[Source, ...]]:
+        """Return the labels of a declaration, and where they come from, if not from the tables."""
+        told = declaration.labels
+        if is_query(told):
+            return read_labels(store, told, declaration.as_of), ()
+        if "@" in told and not Path(told).exists():
+            dataset = self.get(Reference.parse(told))
+            path = self._folder(dataset.reference) / DATA
+            source = Source("dataset", dataset.name, dataset.version, checksum_of(path))
+            labels = read_labels(store, str(path), declaration.as_of)
+            return labels.without(FEATURE_SET.names), (source,)
+        labels = read_labels(store, told, declaration.as_of)
+        file = Path(told.partition("!")[0])
+        return labels, (Source("file", told, None, checksum_of(file)),)
+
+    def _folder(self, reference: Reference) -> Path:
+        return self._root / reference.name / str(reference.version)
+
+
+def _tables(store: OfflineStore) -> Iterator[Source]:
+    for table, version, files in store.files():
+        yield Source("table", table, version, checksum_of_files(files))

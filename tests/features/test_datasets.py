@@ -1,0 +1,208 @@
+"""Datasets: versions that never change, that are made again to the byte, and that say what of."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+
+from features.__main__ import cli
+from features.archive import events_table
+from features.dataset import DATA, MANIFEST, Declaration, Reference
+from features.datasets import Datasets
+from features.declared import FEATURE_NAMES, FEATURE_SET
+from features.errors import InputError
+from features.events import Event, EventType
+from features.offline import OfflineStore
+from features.stream_entries import Entry
+
+NOW_MS = 1_760_000_000_000
+QUERY = "select user_id, arrived_at as at, value as paid from events where type = 'purchase'"
+PURCHASES = Declaration(QUERY, "at")
+
+
+def purchases(first: int, count: int) -> list[Entry]:
+    """Return purchases of three shoppers, a minute apart."""
+    return [
+        Entry(
+            b"0-1",
+            NOW_MS + number * 60_000,
+            Event(f"e{number}", EventType.PURCHASE, f"u{number % 3}", 1.0, f"i{number}", 2.5),
+        )
+        for number in range(first, first + count)
+    ]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> OfflineStore:
+    """Return a store of thirty purchases."""
+    told = OfflineStore(tmp_path)
+    told.append_events(events_table(purchases(0, 30)))
+    return told
+
+
+@pytest.fixture
+def datasets(tmp_path: Path, store: OfflineStore) -> Datasets:
+    """Return the datasets of that store's home."""
+    assert store.count("events") == 30
+    return Datasets(tmp_path)
+
+
+def run(home: Path, *words: str) -> Result:
+    """Run `python -m features dataset` in a home."""
+    return CliRunner().invoke(cli, ["dataset", *words], env={"CUVEE_HOME": str(home)})
+
+
+def test_a_dataset_says_what_it_is(datasets: Datasets) -> None:
+    """Declaration, sources with checksums, schema, statistics, and where it lies."""
+    told = datasets.create("paid", PURCHASES)
+    assert (told.name, told.version, told.rows) == ("paid", 1, 30)
+    assert told.features == FEATURE_SET.schema_hash
+    assert told.tables == "events@0,items@-,users@-"
+    (source,) = told.sources
+    assert (source.kind, source.name, source.version) == ("table", "events", 0)
+    assert list(told.schema) == ["user_id", "at", "paid", *FEATURE_NAMES]
+    assert told.statistics["paid"] == {
+        "nulls": 0, "distinct": 1, "min": 2.5, "max": 2.5, "mean": 2.5, "std": 0.0
+    }  # fmt: skip
+    assert told.statistics["user_id"] == {"nulls": 0, "distinct": 3}
+    assert len(pl.read_parquet(datasets.path(Reference("paid")))) == 30
+    assert datasets.get(Reference("paid", 1)) == told
+
+
+def test_versions_stay_as_they_are(datasets: Datasets, store: OfflineStore) -> None:
+    """New events make the next one another; the one before is the same, and can be made again."""
+    first = datasets.create("paid", PURCHASES)
+    store.append_events(events_table(purchases(30, 5)))
+    second = datasets.create("paid", PURCHASES)
+    assert (second.version, second.rows) == (2, 35)
+    assert datasets.versions("paid") == [1, 2]
+    assert datasets.get(Reference("paid")) == second
+    for told in (first, second):
+        assert datasets.rebuilt(told.reference) == (told, told.checksum)
+
+
+def test_the_same_declaration_builds_the_same_bytes(datasets: Datasets) -> None:
+    """Of the same tables, whatever it is called."""
+    one, other = datasets.create("one", PURCHASES), datasets.create("other", PURCHASES)
+    assert one.checksum == other.checksum
+    assert one.statistics == other.statistics
+
+
+def test_a_dataset_of_a_file_knows_the_file(datasets: Datasets, tmp_path: Path) -> None:
+    """A file that was changed is no source to make it again of."""
+    path = tmp_path / "labels.csv"
+    path.write_text(f"user_id,at\nu1,{NOW_MS // 1_000 + 600}\n")
+    told = datasets.create("file", Declaration(str(path), "at", mask=True))
+    assert [each.kind for each in told.sources] == ["file", "table"]
+    assert "avg_rating__missing" in told.schema
+    assert datasets.rebuilt(told.reference) == (told, told.checksum)
+    path.write_text(f"user_id,at\nu2,{NOW_MS // 1_000}\n")
+    with pytest.raises(InputError, match=r"labels\.csv is not what it was"):
+        datasets.rebuilt(told.reference)
+
+
+def test_other_features_cannot_be_made_again(
+    datasets: Datasets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program must compute what it did."""
+    told = datasets.create("paid", PURCHASES)
+    monkeypatch.setattr("features.datasets.FEATURE_SET", type(FEATURE_SET)(()))
+    with pytest.raises(InputError, match=r"features of schema"):
+        datasets.rebuilt(told.reference)
+
+
+def test_lineage_goes_all_the_way_back(datasets: Datasets, tmp_path: Path) -> None:
+    """A dataset of a dataset of tables: each once, as OpenLineage events and as a picture."""
+    first = datasets.create("paid", PURCHASES)
+    second = datasets.create("again", Declaration("paid@1", "at"))
+    assert second.schema == first.schema
+    assert list(datasets.lineage(Reference("again"))) == [second, first]
+
+    told = run(tmp_path, "lineage", "again", "--svg", str(tmp_path / "lineage.svg"))
+    events = json.loads(told.stdout)
+    assert [each["outputs"][0]["name"] for each in events] == ["dataset again", "dataset paid"]
+    inputs = {each["name"]: each["facets"]["version"] for each in events[0]["inputs"]}
+    assert inputs["dataset paid"]["datasetVersion"] == "1"
+    assert events[0]["outputs"][0]["outputFacets"]["outputStatistics"]["rowCount"] == 30
+    fields = events[1]["outputs"][0]["facets"]["schema"]["fields"]
+    assert {"name": "user_id", "type": "String"} in fields
+    required = {"eventType", "eventTime", "run", "job", "producer", "schemaURL"}
+    assert all(required <= each.keys() for each in events)
+
+    drawn = ET.parse(tmp_path / "lineage.svg").getroot()
+    titles = [each.text for each in drawn.iter("{http://www.w3.org/2000/svg}title")]
+    assert sorted(map(str, titles)) == ["dataset again@1", "dataset paid@1", "table events@0"]
+    assert len(list(drawn.iter("{http://www.w3.org/2000/svg}path"))) == 3
+
+
+def test_the_commands(datasets: Datasets, store: OfflineStore, tmp_path: Path) -> None:
+    """Create, list, show, diff, verify: as a user would."""
+    told = run(tmp_path, "create", "paid", "--labels", QUERY, "--as-of", "at")
+    assert told.stdout.startswith("paid@1: 30 rows, 24 columns, "), told.output
+    store.append_events(events_table(purchases(30, 5)))
+    assert run(tmp_path, "create", "paid", "--labels", QUERY, "--as-of", "at").exit_code == 0
+    listed = run(tmp_path, "list").stdout.splitlines()
+    assert [line.split()[0] for line in listed] == ["paid@1", "paid@2"]
+    shown = json.loads(run(tmp_path, "show", "paid@1").stdout)
+    assert (shown["rows"], shown["path"]) == (30, str(datasets.path(Reference("paid", 1))))
+    lines = run(tmp_path, "diff", "paid@1", "paid@2").stdout.splitlines()
+    assert lines[0] == "paid@1 → paid@2"
+    assert "  rows: 30 → 35" in lines
+    assert "  tables: events@0,items@-,users@- → events@1,items@-,users@-" in lines
+    assert any(line.startswith("  source table events: ") for line in lines)
+    assert run(tmp_path, "verify", "paid@1").stdout == "paid@1: the same\n"
+
+
+def test_data_that_were_changed_are_found(datasets: Datasets, tmp_path: Path) -> None:
+    """What is made anew has another checksum than the description says."""
+    told = datasets.create("paid", PURCHASES)
+    path = datasets.path(told.reference).with_name(MANIFEST)
+    path.write_text(path.read_text().replace(told.checksum, "0" * 64))
+    done = run(tmp_path, "verify", "paid")
+    assert done.exit_code == 1
+    assert done.stdout == f"paid@1: differs: {told.checksum}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["show", "nothing"], "dataset: there is no 'nothing'; there are: paid"),
+        (["show", "paid@7"], "dataset: paid has no version 7, it has 1"),
+        (["show", "../x"], "dataset: expected NAME or NAME@VERSION"),
+        (["create", "A b", "--labels", QUERY, "--as-of", "at"], "dataset: expected NAME"),
+        (["create", "x", "--labels", "nope@1", "--as-of", "at"], "there is no 'nope'"),
+        (["create", "x", "--labels", "select 1", "--as-of", "at"], "no column 'user_id'"),
+    ],
+)
+def test_what_cannot_be_is_told(
+    datasets: Datasets, tmp_path: Path, words: list[str], expected: str
+) -> None:
+    """In a line; nothing is left of it."""
+    datasets.create("paid", PURCHASES)
+    told = run(tmp_path, *words)
+    assert told.exit_code == 2
+    assert expected in told.stderr
+    assert datasets.names() == ["paid"]
+    left = {path.name for path in (tmp_path / "datasets").rglob("*") if path.is_file()}
+    assert left == {DATA, MANIFEST}
+
+
+def test_a_description_that_cannot_be_read_is_told(datasets: Datasets, tmp_path: Path) -> None:
+    """With its path."""
+    told = datasets.create("paid", PURCHASES)
+    path = datasets.path(told.reference).with_name(MANIFEST)
+    path.write_text("{}")
+    assert str(path) in run(tmp_path, "show", "paid").stderr
+
+
+def test_a_store_at_a_version_is_as_it_was(store: OfflineStore) -> None:
+    """And only a version is one."""
+    store.append_events(events_table(purchases(30, 5)))
+    assert store.at("events@0,items@-,users@-").count("events") == 30
+    assert store.at("events@1,items@-,users@-").count("events") == 35
+    for version in ("", "events@0", "events@x,items@-,users@-"):
+        with pytest.raises(InputError, match="expected events@N"):
+            store.at(version)
