@@ -68,7 +68,7 @@ growth: .venv/.dev ## Measure catalogues of a thousand items to a million, and o
 faults: .venv/.dev ## Break one thing at a time under load, show what shoppers saw (ARGS="--only killed")
 	$(PY) -m loadtests.faults $(ARGS)
 
-soak: .venv/.dev ## Load the service for an hour with promotions; does memory grow? (ARGS="--minutes 10")
+soak: .venv/.dev ## Load the service for an hour with promotions; does memory grow? (ARGS="--minutes 90")
 	$(PY) -m loadtests.soak $(ARGS)
 
 peers: .venv-peers/.made ## Install the servers that `make bench` then measures beside ours

@@ -38,7 +38,7 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 )
 @click.option(
     "--warm-up-minutes",
-    default=5.0,
+    default=30.0,
     show_default=True,
     type=click.FloatRange(min=0),
     help="Of each process, which are not judged; its first step never is.",
