@@ -30,7 +30,7 @@ from features.ids import stable_hashes
 from features.labels import MASK, USER_ID, Labels
 from features.moments import Moments
 from features.offline import PART_EVENTS, OfflineStore
-from features.point_in_time import joined
+from features.point_in_time import PointInTime, joined
 from features.progress import progress
 from features.vector import FeatureVectors
 
@@ -125,11 +125,24 @@ def _vectors(
         for begin in range(0, len(order), AT_ONCE):
             some = order[begin : begin + AT_ONCE]
             moments = _moments(rows, places[some], as_of_ms, [profiles[u] for u in numbers[some]])
-            pairs = joined(records, offsets, numbers[some], moments)
+            pairs = _joined(records, offsets, numbers[some], moments)
             vectors = pairs.vectors(FEATURE_SET.features)
             told.values[places[some]], told.missing[places[some]] = vectors
             unknown += int((pairs.slices.starts == pairs.slices.ends).sum())
     return told, unknown
+
+
+def _joined(
+    records: Records,
+    offsets: npt.NDArray[np.int64],
+    users: npt.NDArray[np.int64],
+    moments: Moments,
+) -> PointInTime:
+    """Return what was known of ascending `users`, from the events of those and no others."""
+    first, last = int(users[0]), int(users[-1])
+    begin, end = offsets[first], offsets[last + 1]
+    own = offsets[first : last + 2] - begin
+    return joined(records[begin:end], own, users - first, moments)
 
 
 def _moments(
