@@ -55,9 +55,10 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a dataset was made of: a table, a file, or another dataset; `checksum` is of its bytes.
+    """What a dataset was made of: a table, a file, or another dataset.
 
-    `version` is that of a table or a dataset, None for a file.
+    `version` is that of a table or a dataset, None for a file; `checksum` is of the bytes, of a
+    table of the names and sizes of its files, which never change.
     """
 
     kind: str

@@ -70,12 +70,15 @@ class Datasets:
 
         Raises `InputError` for labels that cannot be used.
         """
-        Reference.parse(name)
+        if Reference.parse(name).version is not None:
+            raise InputError(f"dataset: expected NAME, without a version, got {name!r:.80}")
+        store = self._store.at(self._store.version())  # what arrives meanwhile is the next one's
+        self._labels(declaration, store)  # nothing is left of what cannot be
         parent = self._root / name
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=parent, prefix=".") as scratch:
             version = (self.versions(name) or [0])[-1] + 1
-            told = self._made(name, version, declaration, self._store, Path(scratch))
+            told = self._made(name, version, declaration, store, Path(scratch))
             (Path(scratch) / MANIFEST).write_text(told.to_json(), encoding="utf-8")
             Path(scratch).chmod(0o755)  # a temporary one is for nobody else
             Path(scratch).rename(self._folder(told.reference))
@@ -84,7 +87,8 @@ class Datasets:
     def rebuilt(self, reference: Reference) -> tuple[Dataset, str]:
         """Return a version, and the checksum of the same made anew of the same sources.
 
-        Raises `InputError` where a source is not what it was, or the features are others.
+        That of its data, where these are not what was made. Raises `InputError` where a source is
+        not what it was, or the features are others.
         """
         told = self.get(reference)
         if told.features != FEATURE_SET.schema_hash:
@@ -92,6 +96,8 @@ class Datasets:
                 f"dataset: {told.reference} has features of schema {told.features}, "
                 f"this program computes {FEATURE_SET.schema_hash}"
             )
+        if (changed := checksum_of(self._folder(told.reference) / DATA)) != told.checksum:
+            return told, changed
         store = self._store.at(told.tables)
         with tempfile.TemporaryDirectory() as scratch:
             again = self._made(told.name, told.version, told.declaration, store, Path(scratch))
@@ -149,6 +155,8 @@ class Datasets:
             dataset = self.get(Reference.parse(told))
             path = self._folder(dataset.reference) / DATA
             source = Source("dataset", dataset.name, dataset.version, checksum_of(path))
+            if source.checksum != dataset.checksum:
+                raise InputError(f"dataset: the data of {dataset.reference} were changed: {path}")
             labels = read_labels(store, str(path), declaration.as_of)
             return labels.without(FEATURE_SET.names), (source,)
         labels = read_labels(store, told, declaration.as_of)

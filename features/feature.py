@@ -8,8 +8,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from features.events import EventType
@@ -17,6 +17,8 @@ from features.moments import Moments
 
 HOUR_S = 3_600
 DAY_S = 86_400
+LONGEST_S = 399 * DAY_S
+"""A shopper who did nothing for so long is forgotten online: no feature may look further."""
 
 
 class Aggregation(StrEnum):
@@ -65,7 +67,9 @@ class Window(_Declared):
     description: str
 
     def __post_init__(self) -> None:
-        """Make a number of events, or of items, a whole one."""
+        """Take words for what they name, and make a number of events, or of items, a whole one."""
+        if self.aggregation in set(Aggregation):
+            object.__setattr__(self, "aggregation", Aggregation(self.aggregation))
         if self.aggregation in _COUNTS:
             object.__setattr__(self, "dtype", Dtype.INT)
 
@@ -89,10 +93,10 @@ class Profile(_Declared):
 
 @dataclass(frozen=True, slots=True)
 class OnDemand(_Declared):
-    """What is computed from the request itself; `compute` returns float64[n], NaN for unknown."""
+    """What is computed from the request itself; `compute` returns n numbers, NaN for unknown."""
 
     name: str
-    compute: Callable[[Moments], npt.NDArray[np.float64]]
+    compute: Callable[[Moments], npt.NDArray[Any]]
     description: str
 
 

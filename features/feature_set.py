@@ -14,17 +14,21 @@ import re
 import runpy
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
+from types import FunctionType
 from typing import cast
+
+import numpy as np
 
 from features.errors import InputError
 from features.feature import (
-    DAY_S,
+    LONGEST_S,
     Aggregation,
+    Dtype,
     Entity,
     Feature,
     FeatureView,
@@ -34,12 +38,11 @@ from features.feature import (
     Window,
 )
 from features.history import GRADED_ITEMS, HISTORY_CAP, RECENT_CAP, RECENT_TYPES
-
-LONGEST_S = 399 * DAY_S
-"""A shopper who did nothing for so long is forgotten online: no feature may look further."""
+from features.moments import Moment, Moments
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_ABOUT = frozenset(("description", "owner", "low", "high", "dtype"))
+_PLAIN = (int, float, str, bytes, bool, tuple, frozenset, type(None))
+_ABOUT = frozenset(("description", "owner"))
 """What is said of a feature that changes none of its values."""
 
 
@@ -114,21 +117,29 @@ def _decisive(feature: Feature) -> dict[str, object]:
     for field in fields(feature):
         value = getattr(feature, field.name)
         if field.name not in _ABOUT:
-            told[field.name] = _code(value) if callable(value) else value
+            told[field.name] = _code(value) if isinstance(value, FunctionType) else value
     return told
 
 
-def _code(function: Callable[..., object]) -> str:
-    """Return the code of a function, however it is laid out and whatever is said about it."""
-    source = textwrap.dedent(inspect.getsource(function))
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:  # a piece of a statement, as lambdas are
-        return source
+def _code(function: FunctionType, met: frozenset[FunctionType] = frozenset()) -> list[str]:
+    """Return the code of a function and of all that it is made of, however these are laid out.
+
+    That is what it calls by a name of its module or holds from where it was made, and the plain
+    values it finds there.
+    """
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and ast.get_docstring(node):
             node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
+    told = [ast.unparse(tree)]
+    used = inspect.getclosurevars(function)
+    for name, value in sorted({**used.globals, **used.nonlocals}.items()):
+        if isinstance(value, FunctionType):
+            if value not in met:
+                told += [name, *_code(value, met | {function})]
+        elif isinstance(value, _PLAIN):
+            told += [name, repr(value)]
+    return told
 
 
 def _mistakes(views: object) -> Iterator[str]:
@@ -166,6 +177,8 @@ def _mistakes_of_view(view: FeatureView) -> Iterator[str]:
 def _mistakes_of(feature: Feature, view: FeatureView) -> Iterator[str]:
     if not _NAME.fullmatch(str(feature.name)):
         yield "expected a name of lower case letters, digits and _, at most 63"
+    if feature.dtype not in set(Dtype):
+        yield f"dtype: expected one of {', '.join(Dtype)}; got {feature.dtype!r:.40}"
     if not feature.description:
         yield "description: expected a sentence"
     bounds = (feature.low, feature.default, feature.high)
@@ -180,6 +193,9 @@ def _mistakes_of(feature: Feature, view: FeatureView) -> Iterator[str]:
 
 
 def _mistakes_of_events(feature: Window | Recency, view: FeatureView) -> Iterator[str]:
+    if not isinstance(feature.types, tuple):
+        yield f"types: expected a tuple of event types, got {feature.types!r:.80}"
+        return
     forgotten = [str(each) for each in feature.types if each not in RECENT_TYPES]
     if not feature.types or forgotten:
         known = ", ".join(sorted(RECENT_TYPES))
@@ -198,13 +214,19 @@ def _mistakes_of_events(feature: Window | Recency, view: FeatureView) -> Iterato
 
 
 def _mistakes_of_function(feature: OnDemand) -> Iterator[str]:
-    if not callable(feature.compute):
-        yield f"compute: expected a function of moments, got {feature.compute!r:.80}"
+    if not isinstance(feature.compute, FunctionType) or feature.compute.__name__ == "<lambda>":
+        expected = "a function that was written with def: the hash of the features is made of it"
+        yield f"compute: expected {expected}; got {feature.compute!r:.80}"
         return
-    try:
-        inspect.getsource(feature.compute)
-    except (OSError, TypeError):
-        yield "compute: expected a function with its source: the hash of the features is made of it"
+    for count in (0, 2):
+        moments = Moments.of([Moment(1_760_000_000_000)] * count)
+        try:
+            told = np.asarray(feature.compute(moments), np.float64)
+        except Exception as error:  # noqa: BLE001 - whatever it does
+            yield f"compute: of {count} moments: {type(error).__name__}: {error}"
+        else:
+            if told.shape != (count,):
+                yield f"compute: expected {count} numbers for as many moments, got {told.shape}"
 
 
 def _is_whole(value: object) -> bool:

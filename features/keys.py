@@ -18,8 +18,10 @@ DEAD_LETTERS = b"{events}:dead"
 """Entries that no consumer could use, with the reason."""
 
 MATERIALIZED = b"{events}:materialized"
-MATERIALIZING = b"{events}:materializing"
 """The offline version that was loaded last."""
+
+MATERIALIZING = b"{events}:materializing"
+"""The one that is being loaded, and how far."""
 
 SEEN_WINDOW_S = 6 * 3_600
 """Event ids are remembered for one to two of these windows."""

@@ -26,7 +26,8 @@ MASK = "__missing"
 """Behind a feature's name: whether it has its default because nothing was known."""
 
 MOST_TOLD = 20
-_QUERY = re.compile(r"\s*(select|with)\b", re.IGNORECASE)
+_QUERY = re.compile(r"\s*(select|with)\s", re.IGNORECASE)
+_ORDERED = re.compile(r"\border\s+by\b", re.IGNORECASE)
 _MOMENT = "moment"
 _LONGEST = f"{MAX_ID_LENGTH} characters"
 
@@ -66,10 +67,14 @@ def read_labels(store: OfflineStore, source: str, as_of: str) -> Labels:
     for column in (USER_ID, as_of):
         _check_column(name, column, rows.columns)
     dtype = rows.schema[as_of]
-    told = rows.with_columns(
-        pl.col(USER_ID).cast(pl.String),
-        parsing.moment(as_of, dtype, Column()).alias(f"{_MOMENT} of {as_of}"),
-    )
+    try:
+        told = rows.with_columns(
+            pl.col(USER_ID).cast(pl.String),
+            parsing.moment(as_of, dtype, Column()).alias(f"{_MOMENT} of {as_of}"),
+        )
+    except pl.exceptions.PolarsError:
+        types = f"{USER_ID} of {rows.schema[USER_ID]} and {as_of} of {dtype}"
+        raise InputError(f"--labels: {name}: expected ids and moments, got {types}") from None
     mistakes = list(_mistakes(told, as_of, dtype, numbers))
     if mistakes:
         more = "" if len(mistakes) <= MOST_TOLD else f"\nand {len(mistakes) - MOST_TOLD} more"
@@ -83,6 +88,8 @@ def _queried(store: OfflineStore, query: str) -> tuple[npt.NDArray[np.int64], pl
     tables = {name: store.scan(name) for name in SCHEMAS}
     try:
         rows = pl.SQLContext(tables, eager=False).execute(query).collect(engine="streaming")
+        if not _ORDERED.search(query):  # the same query gives the same rows in the same order
+            rows = rows.sort(by=pl.exclude(pl.List, pl.Struct, pl.Object), maintain_order=True)
     except pl.exceptions.PolarsError as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"--labels: the query cannot be run: {reason:.300}") from error
@@ -98,13 +105,21 @@ def _read(source: str) -> tuple[npt.NDArray[np.int64], pl.DataFrame]:
         numbers.append(batch.rows)
         frames.append(batch.frame)
     rows = pl.concat(frames, how="vertical_relaxed")
-    kept = {USER_ID: rows[USER_ID]} if USER_ID in rows.columns else {}
-    recognised = {name: parsing.recognised(rows[name], None) for name in _texts(rows) - kept.keys()}
-    return np.concatenate(numbers), rows.with_columns(**recognised)
+    if not source.endswith((".parquet", ".pq")):
+        rows = rows.with_columns(_typed(rows[name]) for name in rows.columns if name != USER_ID)
+    return np.concatenate(numbers), rows
 
 
-def _texts(rows: pl.DataFrame) -> set[str]:
-    return {name for name, dtype in rows.schema.items() if dtype == pl.String}
+def _typed(texts: pl.Series) -> pl.Series:
+    """Return texts as whole numbers, numbers, or true and false where every one of them is one."""
+    lowered = texts.str.to_lowercase()
+    if texts.count() and lowered.drop_nulls().is_in(["true", "false"]).all():
+        return lowered == "true"
+    for dtype in (pl.Int64, pl.Float64):
+        told = texts.cast(dtype, strict=False)
+        if texts.count() and told.null_count() == texts.null_count():
+            return told
+    return texts
 
 
 def _check_column(name: str, column: str, known: list[str]) -> None:

@@ -8,7 +8,7 @@ from uuid import NAMESPACE_URL, uuid5
 from features.dataset import Dataset, Source
 
 NAMESPACE = "cuvee"
-PRODUCER = "https://github.com/OpenLineage/OpenLineage/blob/main/spec"
+PRODUCER = "urn:cuvee:features"
 _SPEC = "https://openlineage.io/spec"
 _WIDE, _HIGH, _GAP_X, _GAP_Y = 220, 44, 90, 18
 
@@ -26,7 +26,10 @@ def _event(dataset: Dataset) -> dict[str, Any]:
         "eventType": "COMPLETE",
         "eventTime": dataset.created,
         "run": {"runId": str(uuid5(NAMESPACE_URL, f"{dataset.reference} {dataset.checksum}"))},
-        "job": {"namespace": NAMESPACE, "name": f"dataset {dataset.name}"},
+        "job": {
+            "namespace": NAMESPACE,
+            "name": f"dataset {dataset.name}: {', '.join(dataset.transformations)}",
+        },
         "inputs": [_input(source) for source in dataset.sources],
         "outputs": [_output(dataset)],
         "producer": PRODUCER,

@@ -109,6 +109,11 @@ class OfflineStore:
                 return as_frame(SCHEMAS[table].empty_table()).lazy()
             return pl.scan_delta(delta)
 
+    def collect(self, rows: pl.LazyFrame) -> pl.DataFrame:
+        """Return rows of a scan; raise `StoreError` where files of it are gone."""
+        with _translated():
+            return rows.collect(engine="streaming")
+
     def event_log(self, until_ms: int | None = None, part: "Part | None" = None) -> EventLog:
         """Return all events that arrived before `until_ms` (all if None), sorted for training.
 

@@ -40,7 +40,7 @@ CHUNK = 1_000_000
 AT_ONCE = ONE_KEY
 """Pairs whose features are computed together."""
 
-_TYPES = {Dtype.FLOAT: pl.Float32, Dtype.INT: pl.Int32, Dtype.BOOL: pl.Boolean}
+_TYPES = {Dtype.FLOAT: pl.Float32, Dtype.INT: pl.Int64, Dtype.BOOL: pl.Boolean}
 _KEPT = {str(kind): TYPE_CODES[kind] for kind in RECENT_TYPES}
 
 
@@ -151,7 +151,7 @@ def _moments(
     as_of_ms: npt.NDArray[np.int64],
     profiles: list[Mapping[str, object] | None],
 ) -> Moments:
-    """Return the moments of some rows; a column `country` or `latitude` tells where each was."""
+    """Return the moments of some rows; a column `country` or `lat` tells where each was."""
 
     def told(name: str) -> list[object]:
         if name not in rows.columns:
@@ -159,7 +159,7 @@ def _moments(
         values: list[object] = rows[name].gather(places).to_list()
         return values
 
-    return Moments(as_of_ms[places], told("country"), told("latitude"), profiles)  # type: ignore[arg-type]
+    return Moments(as_of_ms[places], told("country"), told("lat"), profiles)  # type: ignore[arg-type]
 
 
 def _columns(vectors: FeatureVectors, *, mask: bool) -> list[pl.Series]:
@@ -176,7 +176,7 @@ def _columns(vectors: FeatureVectors, *, mask: bool) -> list[pl.Series]:
 
 def profiles_of(store: OfflineStore, shoppers: pl.Series) -> list[Mapping[str, object] | None]:
     """Return what is known of each shopper beside events: the tables tell what is known now."""
-    users = store.scan("users").filter(pl.col(USER_ID).is_in(shoppers.implode())).collect()
+    users = store.collect(store.scan("users").filter(pl.col(USER_ID).is_in(shoppers.implode())))
     known = dict(assemble.profiles(users))
     return [known.get(user_id) for user_id in shoppers]
 
@@ -188,7 +188,7 @@ def events_of(store: OfflineStore, shoppers: pl.Series) -> tuple[Records, npt.ND
     told apart.
     """
     users = pl.LazyFrame({USER_ID: shoppers}).with_row_index("user")
-    events = (
+    events = store.collect(
         store.scan("events")
         .filter(pl.col("type").is_in(list(_KEPT)))
         .join(users, on=USER_ID)
@@ -201,7 +201,6 @@ def events_of(store: OfflineStore, shoppers: pl.Series) -> tuple[Records, npt.ND
             code=pl.col("type").replace_strict(_KEPT, return_dtype=pl.UInt32),
         )
         .sort("user", "ts")
-        .collect(engine="streaming")
     )
     records = np.empty(len(events), RECORD)
     records["ts"] = events["ts"].to_numpy()

@@ -31,11 +31,12 @@ def training_set_command(labels: str, as_of: str, out: Path, mask: bool) -> None
                 from events where type = 'purchase'" --as-of at
 
     A row sees what had arrived before its moment and was still kept online then. Columns named
-    country and latitude tell where its request came from.
+    country and lat tell where its request came from.
     """
     if not out.parent.is_dir():
         raise InputError(f"--out: there is no directory {out.parent}")
     store = OfflineStore(home_directory())
+    store = store.at(store.version())  # what arrives meanwhile is not in it
     told = write_training_set(store, read_labels(store, labels, as_of), out, mask=mask)
     click.echo(
         f"{out}: {told.rows} rows, {told.strangers} of them of shoppers nobody knew then; "

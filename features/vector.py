@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from features.declared import FEATURES
 from features.events import VALUE_SCALE, Records, type_codes
-from features.feature import Feature, OnDemand, Profile
+from features.feature import LONGEST_S, Dtype, Feature, OnDemand, Profile
 from features.grouping import grouped
 from features.moments import Ints, Moments
 from features.plan import Plan, plan_for
@@ -148,7 +148,7 @@ def _windows(
     begins = _visible(plan, sets, opened[plan.part_spans], slices)
     counts = _of_windows(table.counts[sets, ends] - table.counts[sets, begins], plan.window_begins)
     values: Numbers = counts.astype(np.float64)
-    missing = np.broadcast_to(slices.starts == ends, counts.shape).copy()
+    missing = np.broadcast_to(_nobody(table, slices, as_of_ms), counts.shape).copy()
     missing[plan.means] = counts[plan.means] == 0
     for row, several in plan.distinct:
         values[row] = table.distinct(several, opened[plan.window_spans[row]], slices)
@@ -158,6 +158,15 @@ def _windows(
     means = totals / np.maximum(counts[plan.valued], 1)
     values[plan.valued] = np.where(plan.valued_is_sum[:, None], totals, means)
     return np.where(missing, plan.window_defaults, values), missing
+
+
+def _nobody(table: _EventTable, slices: Slices, as_of_ms: Ints) -> Bools:
+    """Return of whom nothing is known: who did nothing, or nothing for as long as is kept."""
+    if not len(table.ts):
+        return np.ones(len(slices), bool)
+    idle_ms = as_of_ms - table.ts[np.maximum(slices.ends - 1, 0)]
+    nobody: Bools = (slices.starts == slices.ends) | (idle_ms > LONGEST_S * 1_000)
+    return nobody
 
 
 def _visible(plan: Plan, sets: Ints, opened: Ints, slices: Slices) -> Ints:
@@ -191,8 +200,17 @@ def _recency(
 
 
 def _number(feature: Profile | OnDemand, moments: Moments) -> Numbers:
-    """Return what a request, or the shopper's record, says of each pair; NaN where nothing."""
+    """Return what a request, or the shopper's record, says of each pair; NaN where nothing.
+
+    What is not of the declared type, or not within the declared range, is not believed.
+    """
     if isinstance(feature, OnDemand):
-        return feature.compute(moments)
-    told = [(profile or {}).get(feature.name) for profile in moments.profiles]
-    return np.array([each if isinstance(each, int | float) else np.nan for each in told], float)
+        numbers = np.asarray(feature.compute(moments), np.float64)
+    else:
+        told = [(profile or {}).get(feature.name) for profile in moments.profiles]
+        plain = [each if isinstance(each, int | float) else np.nan for each in told]
+        numbers = np.array(plain, np.float64)
+    believed = (numbers >= feature.low) & (numbers <= feature.high)
+    if feature.dtype is not Dtype.FLOAT:
+        believed &= numbers == np.floor(numbers)
+    return np.where(believed, numbers, np.nan)

@@ -62,3 +62,6 @@ class Verbs(click.Group):
         except FeaturesError as error:
             click.echo(f"error: {error}", err=True)
             raise SystemExit(2) from None
+        except OSError as error:
+            click.echo(f"error: {error.filename or ''}: {error.strerror or error}", err=True)
+            raise SystemExit(2) from None

@@ -186,6 +186,8 @@ class Metrics:
             multiprocess_mode="livemax",
             registry=registry,
         )
+        self._skewed: set[str] = set()
+        self._groups: set[str] = set()
         self._behind = Gauge(
             "cuvee_events_behind",
             "Events in the stream that a group of consumers has yet to finish.",
@@ -274,13 +276,11 @@ class Metrics:
 
     def feature_skew(self, ratios: Mapping[str, float]) -> None:
         """Set how often each feature differs from what the tables say."""
-        for feature, ratio in ratios.items():
-            self._skew.labels(feature).set(ratio)
+        _set_all(self._skew, self._skewed, ratios)
 
     def events_behind(self, counts: Mapping[str, int]) -> None:
         """Set how many events each group of consumers has yet to finish."""
-        for group, count in counts.items():
-            self._behind.labels(group).set(count)
+        _set_all(self._behind, self._groups, counts)
 
     def loop_lag(self, seconds: float) -> None:
         """Record how late the event loop woke a timer; negative counts as on time."""
@@ -302,3 +302,13 @@ class Metrics:
         if version is not None:
             self._model.labels(version).set(1)
         self._version = version
+
+
+def _set_all(gauge: Gauge, known: set[str], values: Mapping[str, float]) -> None:
+    """Set each label's value, and 0 where there is none any more; `known` are all there ever were.
+
+    A child that is removed goes on being told by the files that several workers share.
+    """
+    known.update(values)
+    for label in known:
+        gauge.labels(label).set(values.get(label, 0))

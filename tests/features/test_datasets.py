@@ -1,6 +1,7 @@
 """Datasets: versions that never change, that are made again to the byte, and that say what of."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -166,12 +167,45 @@ def test_data_that_were_changed_are_found(datasets: Datasets, tmp_path: Path) ->
     assert done.stdout == f"paid@1: differs: {told.checksum}\n"
 
 
+def test_data_that_were_written_over_are_found(datasets: Datasets, tmp_path: Path) -> None:
+    """Whether they are verified, or another dataset is to be made of them."""
+    told = datasets.create("paid", PURCHASES)
+    frame = pl.read_parquet(datasets.path(told.reference))
+    frame.head(3).write_parquet(datasets.path(told.reference))
+    done = run(tmp_path, "verify", "paid")
+    assert (done.exit_code, done.stdout.partition(":")[0]) == (1, "paid@1")
+    with pytest.raises(InputError, match="the data of paid@1 were changed"):
+        datasets.create("more", Declaration("paid@1", "at"))
+
+
+def test_a_query_without_an_order_builds_the_same_bytes(datasets: Datasets) -> None:
+    """However its rows come out of the tables."""
+    query = "select user_id, max(arrived_at) as at, count(*) as n from events group by user_id"
+    told = datasets.create("counted", Declaration(query, "at"))
+    for _ in range(3):
+        assert datasets.rebuilt(told.reference) == (told, told.checksum)
+
+
+def test_sources_that_are_gone_are_told(
+    datasets: Datasets, store: OfflineStore, tmp_path: Path
+) -> None:
+    """After the files of an earlier version were removed it cannot be made again."""
+    told = datasets.create("paid", PURCHASES)
+    store.append_events(events_table(purchases(30, 5)))
+    store.tidy(timedelta(0))
+    done = run(tmp_path, "verify", str(told.reference))
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
         (["show", "nothing"], "dataset: there is no 'nothing'; there are: paid"),
         (["show", "paid@7"], "dataset: paid has no version 7, it has 1"),
         (["show", "../x"], "dataset: expected NAME or NAME@VERSION"),
+        (["create", "paid@3", "--labels", QUERY, "--as-of", "at"], "expected NAME, without"),
         (["create", "A b", "--labels", QUERY, "--as-of", "at"], "dataset: expected NAME"),
         (["create", "x", "--labels", "nope@1", "--as-of", "at"], "there is no 'nope'"),
         (["create", "x", "--labels", "select 1", "--as-of", "at"], "no column 'user_id'"),

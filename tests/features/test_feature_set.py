@@ -90,7 +90,10 @@ def test_views_that_cannot_be_are_told(views: Any, expected: str) -> None:
             "default: expected at most 3600",
         ),
         (changed(OnDemand("o", hour, "Of nothing."), compute=3), "compute: expected a function"),
-        (OnDemand("o", NO_SOURCE, "Sine."), "compute: expected a function with its source"),
+        (
+            OnDemand("o", NO_SOURCE, "Sine."),
+            "a function that was written with def",
+        ),
     ],
 )
 def test_features_that_cannot_be_are_told(feature: Any, expected: str) -> None:
@@ -99,6 +102,38 @@ def test_features_that_cannot_be_are_told(feature: Any, expected: str) -> None:
         FeatureSet.of((view(feature),))
     assert expected in str(refused.value)
     assert str(refused.value).startswith(f"view v: {feature.name}: ")
+
+
+def _raises(moments: Moments) -> Any:
+    return 1 / len(moments) if len(moments) else 1 / 0
+
+
+def _too_many(_: Moments) -> Any:
+    return np.zeros(7)
+
+
+@pytest.mark.parametrize(
+    ("feature", "expected"),
+    [
+        (OnDemand("o", lambda moments: moments.as_of_ms, "Lambda."), "written with def"),
+        (OnDemand("o", _raises, "Raises."), "compute: of 0 moments: ZeroDivisionError"),
+        (OnDemand("o", _too_many, "Seven."), "expected 2 numbers for as many moments, got (7,)"),
+        (changed(CLICKS, types={EventType.CLICK}), "types: expected a tuple of event types"),
+        (changed(OnDemand("o", hour, "Hour."), dtype="integer"), "dtype: expected one of float"),
+    ],
+)
+def test_what_would_fail_later_is_told_now(feature: Any, expected: str) -> None:
+    """Functions are tried; words must be those that are known."""
+    with pytest.raises(DefinitionError) as refused:
+        FeatureSet.of((view(feature),))
+    assert expected in str(refused.value)
+
+
+def test_words_are_taken_for_what_they_name() -> None:
+    """A sum is a sum, however it is written."""
+    told = changed(CLICKS, aggregation="distinct")
+    assert told == replace(CLICKS, aggregation=Aggregation.DISTINCT)
+    assert FeatureSet.of((view(told),)).features == (told,)
 
 
 def test_all_mistakes_are_told_at_once() -> None:
@@ -153,6 +188,36 @@ def test_how_a_function_is_laid_out_changes_nothing(tmp_path: Path) -> None:
     assert load(plain).schema_hash == load(other).schema_hash
     other.write_text(OWN.replace("60_000", "60_001"))
     assert load(plain).schema_hash != load(other).schema_hash
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("SCALE = 2.0", "SCALE = 3.0"), ("x * SCALE", "x * SCALE + 1"), ("made(4)", "made(5)")],
+    ids=["constant", "helper", "closure"],
+)
+def test_what_a_function_uses_changes_the_hash(tmp_path: Path, before: str, after: str) -> None:
+    """Values and functions of its module, and what it was made with."""
+    text = """
+from features.definitions import SHOPPER
+from features.feature import FeatureView, OnDemand
+
+SCALE = 2.0
+
+def helper(x):
+    return x * SCALE
+
+def made(size):
+    def compute(moments):
+        return helper(moments.as_of_ms % size)
+    return compute
+
+VIEWS = (FeatureView("v", SHOPPER, (OnDemand("o", made(4), "O."),), 60, "us", "Ours."),)
+"""
+    one, other = tmp_path / "one.py", tmp_path / "other.py"
+    one.write_text(text)
+    other.write_text(text.replace(before, after))
+    assert before in text
+    assert load(one).schema_hash != load(other).schema_hash
 
 
 def test_the_caps_are_part_of_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:

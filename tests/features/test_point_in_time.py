@@ -111,6 +111,15 @@ def test_the_join_is_what_rings_would_hold(
         assert vectors.missing[pair].tobytes() == alone.missing.tobytes()
 
 
+@pytest.mark.parametrize(("days", "seen"), [(398, 2), (400, 0)])
+def test_who_is_idle_for_too_long_is_forgotten(days: int, seen: int) -> None:
+    """As by the online store; an impression since then is not kept, and changes nothing."""
+    idle = NOW_MS - days * DAY_MS
+    rows = [(idle - 9, 1, 1, 1), (idle, 1, 1, 1), (NOW_MS - 5, 1, 0, 0)]
+    told = known_at(log_of(as_records(rows)), [0], [Moment(NOW_MS)])
+    assert len(told.of(0)) == seen
+
+
 def test_no_moments_are_allowed() -> None:
     """Nobody at no moment is an empty join."""
     told = known_at(log_of(as_records([])), [], [])

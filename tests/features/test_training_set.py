@@ -152,7 +152,7 @@ def test_labels_may_be_a_query(tmp_path: Path) -> None:
     frame = pl.read_parquet(out)
     assert f"{out}: {len(frame)} rows" in told.stdout
     assert frame.columns == ["user_id", "at", "paid", *FEATURE_NAMES]
-    assert frame.schema["recent_click_count"] == pl.Int32
+    assert frame.schema["recent_click_count"] == pl.Int64
     assert frame.schema["recent_spend"] == pl.Float32
     assert frame.schema["is_weekend"] == pl.Boolean
     about = json.loads(parquet.read_schema(out).metadata[b"cuvee"])
@@ -181,6 +181,45 @@ def test_labels_may_be_a_file(tmp_path: Path, suffix: str) -> None:
     assert frame["label"].to_list() == [1.5, 2.0, 0.0]
     assert frame["hour"].to_list() == [when.hour, (when.hour + 1) % 24, when.hour]
     assert frame["age"].to_list() == [41, 0, 0]
+
+
+@pytest.mark.usefixtures("store")
+def test_labels_of_a_file_are_kept_as_they_are(tmp_path: Path) -> None:
+    """Whole numbers stay whole, true stays true, and text with numbers in it stays text."""
+    path, out = tmp_path / "labels.csv", tmp_path / "set.parquet"
+    path.write_text(
+        "user_id,at,order_id,liked,lat,note\n"
+        f"u1,{NOW_MS // 1_000},9007199254740993,true,48.5,7\nu2,{NOW_MS // 1_000},2,FALSE,,x\n"
+    )
+    told = run(tmp_path, "--labels", str(path), "--as-of", "at", "--out", str(out))
+    assert told.exit_code == 0, told.output
+    frame = pl.read_parquet(out)
+    assert frame["order_id"].to_list() == [9_007_199_254_740_993, 2]
+    assert frame["liked"].to_list() == [True, False]
+    assert frame["note"].to_list() == ["7", "x"]
+    assert frame["latitude"].to_list() == [48.5, 0.0]
+
+
+@pytest.mark.usefixtures("store")
+def test_labels_of_other_types_are_told(tmp_path: Path) -> None:
+    """Lists are no ids, and a time of day is no moment."""
+    path = tmp_path / "labels.parquet"
+    pl.DataFrame({"user_id": [["u1"]], "at": [1.0]}).write_parquet(path)
+    told = run(tmp_path, "--labels", str(path), "--as-of", "at", "--out", str(tmp_path / "o"))
+    assert told.exit_code == 2
+    assert "expected ids and moments, got user_id of List(String)" in told.stderr
+
+
+def test_a_place_that_cannot_be_written_is_told(store: OfflineStore, tmp_path: Path) -> None:
+    """A directory, for example."""
+    assert store.count("events")
+    (tmp_path / "set").mkdir()
+    query = "select user_id, arrived_at as at from events"
+    out = tmp_path / "set" / ("x" * 300)
+    told = run(tmp_path, "--labels", query, "--as-of", "at", "--out", str(out))
+    assert told.exit_code == 2
+    assert "Traceback" not in told.stderr
+    assert "name too long" in told.stderr.lower()
 
 
 TIMES = {

@@ -140,6 +140,26 @@ def test_any_list_of_features_is_computed(pairs: int) -> None:
         assert [pairs_of(told, row) for row in range(pairs)] == [expected] * pairs
 
 
+@pytest.mark.parametrize(("days", "known"), [(398, True), (400, False)])
+def test_nothing_is_known_of_who_is_idle_for_too_long(days: int, known: bool) -> None:
+    """What the online store would have forgotten is not known anywhere."""
+    records = as_records([(NOW_MS - days * DAY_MS, 1, 1, 1)])
+    told = vectors(records, first(1), [Moment(NOW_MS)])
+    assert told.missing[0, FEATURE_NAMES.index("recent_click_count")] == (not known)
+
+
+@pytest.mark.parametrize(
+    ("age", "opt_in"), [(-1, 0.5), (131, 2), (30.5, -1), (float("nan"), "yes"), (3e9, None)]
+)
+def test_what_cannot_be_is_not_believed(age: object, opt_in: object) -> None:
+    """Numbers out of the declared range or type are missing, as those that are not there."""
+    moment = Moment(NOW_MS, latitude=4_800.0, profile={"age": age, "marketing_opt_in": opt_in})
+    told = vectors(NO_RECORDS, first(0), [moment])
+    for name in ("age", "marketing_opt_in", "latitude"):
+        column = FEATURE_NAMES.index(name)
+        assert (told.values[0, column], told.missing[0, column]) == (0, True)
+
+
 def test_one_pair_leaves_no_garbage() -> None:
     """The hot path makes no reference cycle for the collector to find."""
     records = as_records([(NOW_MS - n, 1, 1, 1) for n in range(9, 0, -1)])

@@ -147,6 +147,18 @@ def test_small_methods(metrics: Metrics, registry: CollectorRegistry) -> None:
     assert value("cuvee_event_loop_lag_seconds_sum") == 0
 
 
+def test_what_is_told_no_more_is_none(metrics: Metrics, registry: CollectorRegistry) -> None:
+    """A feature or a group that is gone does not keep its last value for ever."""
+    metrics.feature_skew({"a": 0.5, "b": 0.25})
+    metrics.feature_skew({"b": 0.125})
+    metrics.events_behind({"offline": 7})
+    metrics.events_behind({})
+    value = registry.get_sample_value
+    assert value("cuvee_feature_skew_ratio", {"feature": "a"}) == 0
+    assert value("cuvee_feature_skew_ratio", {"feature": "b"}) == 0.125
+    assert value("cuvee_events_behind", {"group": "offline"}) == 0
+
+
 @pytest.mark.usefixtures("metrics")
 def test_one_worker_shows_its_process(registry: CollectorRegistry) -> None:
     """Memory, processor time and garbage collections are there for a single worker."""
