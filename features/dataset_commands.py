@@ -38,6 +38,8 @@ def create_command(name: str, labels: str, as_of: str, mask: bool) -> None:
 def list_command() -> None:
     """List all datasets with their versions."""
     datasets = _datasets()
+    if not datasets.names():
+        click.echo("there are no datasets yet: `dataset create` makes one")
     for name in datasets.names():
         for version in datasets.versions(name):
             told = datasets.get(Reference(name, version))

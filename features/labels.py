@@ -147,10 +147,10 @@ def _mistakes(
         (as_of, moment.is_null(), "expected seconds since 1970 or ISO 8601"),
         (as_of, ~moment.dt.epoch("us").is_between(0, LATEST_S * 1e6), "expected 1970 to 2100"),
     )
-    told: set[int] = set()
+    told: dict[int, str] = {}
     for column, broken, why in rules:
         where = rows.select(broken.fill_null(value=False).arg_true()).to_series().to_list()
         for row in where:
-            if row not in told:
-                told.add(row)
-                yield f"row {numbers[row]}: {column}: {why}, got {rows[column][row]!r:.60}"
+            got = f"{column}: {why}, got {rows[column][row]!r:.60}"
+            told.setdefault(row, f"row {numbers[row]}: {got}")
+    yield from (told[row] for row in sorted(told))

@@ -89,7 +89,7 @@ async def materialize(
         return Materialized(0, 0, 0, version, was_there=True)
     done, _, behind = (await _get(online, keys.MATERIALIZING)).partition("\0")
     parts = offline.parts(behind if done == mark and not force else None, since_ms)
-    if not parts and not behind and since_ms is None:
+    if not parts and not behind and since_ms is None and not offline.count("items"):
         raise InputError("there are no shoppers: run `ingest` or `simulate` first")
     told = await _bring(online, offline, parts, mark, rate)
     async with translated():

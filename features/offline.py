@@ -36,6 +36,7 @@ PART_EVENTS = 16_000_000
 RETENTION = timedelta(days=7)
 """How long `tidy` leaves files that only older versions use."""
 
+_OF_URLS = frozenset("%[]")
 _VERSION = re.compile(r"(\w+)@(-|\d+)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOG_COLUMNS = ("event_id", "type", "user_id", "item_id", "arrived_at", "value")
@@ -66,11 +67,15 @@ class OfflineStore:
 
         With `versions` read each table as it was then, None for not at all.
         """
+        if _OF_URLS.intersection(str(home.absolute())):  # delta-rs takes them for parts of one
+            raise InputError(
+                f"CUVEE_HOME: expected a path without %, [ and ], got {home.absolute()}"
+            )
         self._home = home
         self._root = home / "offline"
         self._versions = versions
         self._known = KnownIds()
-        self._known_files: frozenset[str] = frozenset()
+        self._known_files: frozenset[Path] = frozenset()
 
     def append_events(self, batches: Batches) -> Appended:
         """Add the events that are new, in one commit; those whose id is known change nothing.
@@ -105,9 +110,10 @@ class OfflineStore:
         """Return the rows of `events`, `items` or `users` as a lazy frame, for any question."""
         with _translated():
             delta = self._delta(table)
-            if delta is None:
+            paths = [] if delta is None else self._paths(table, delta)
+            if not paths:
                 return as_frame(SCHEMAS[table].empty_table()).lazy()
-            return pl.scan_delta(delta)
+            return pl.scan_parquet(paths, glob=False)
 
     def collect(self, rows: pl.LazyFrame) -> pl.DataFrame:
         """Return rows of a scan; raise `StoreError` where files of it are gone."""
@@ -251,6 +257,10 @@ class OfflineStore:
         version = self._versions[table]
         return None if version is None else DeltaTable(path, version=version)
 
+    def _paths(self, table: str, delta: DeltaTable) -> list[Path]:
+        """Return the files of a table; delta-rs tells them as urls, polars wants paths."""
+        return [self._root / table / name for name, _ in _files_of(delta)]
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
         with _translated():
@@ -261,7 +271,7 @@ class OfflineStore:
 
     def _learn_ids(self) -> None:
         table = self._delta("events")
-        files = frozenset(() if table is None else table.file_uris())
+        files = frozenset(() if table is None else self._paths("events", table))
         if not self._known_files <= files:  # rows were deleted, or files merged: begin anew
             self._known, self._known_files = KnownIds(), frozenset()
         for file in sorted(files - self._known_files):

@@ -37,6 +37,8 @@ def lines(told: Skew) -> list[str]:
     """Return the report: what differs first."""
     others = f", {told.other_schema} of other declarations" if told.other_schema else ""
     head = f"{told.rows} served vectors compared{others}"
+    if not told.rows:
+        head += ": features are logged where a model with a ranker serves (CUVEE_FEATURE_LOG_SHARE)"
     ratios = sorted(told.ratios.items(), key=lambda each: -each[1])
     width = max(map(len, told.ratios), default=0)
     return [head, *(f"{name:<{width}}  {ratio:7.2%}{_about(told, name)}" for name, ratio in ratios)]

@@ -20,15 +20,13 @@ from features.training_set import write_training_set
 )
 @click.option("--mask", is_flag=True, help="A column more for each feature: was it missing?")
 def training_set_command(labels: str, as_of: str, out: Path, mask: bool) -> None:
-    r"""Join labels with every feature as it was known of each row's shopper at its moment.
+    """Join labels with every feature as it was known of each row's shopper at its moment.
 
     Labels have a column user_id, one with the moment (seconds since 1970, or ISO 8601; UTC where
     no zone is told) and any others, which are kept. They are a CSV or Parquet file, or what a
     query of the tables events, items and users finds:
 
-    \b
-      --labels "select user_id, timestamp as at, value as paid
-                from events where type = 'purchase'" --as-of at
+    --labels "select user_id, arrived_at as at from events where type = 'purchase'" --as-of at
 
     A row sees what had arrived before its moment and was still kept online then. Columns named
     country and lat tell where its request came from.

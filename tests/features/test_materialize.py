@@ -23,7 +23,7 @@ from features.offline import OfflineStore
 from features.online import ShopperQuery, ShopperState
 from features.simulate import World, simulate
 from features.stream_entries import Entry
-from features.tables import USERS
+from features.tables import ITEMS, USERS
 from features.valkey_store import ValkeyStore
 
 
@@ -235,6 +235,13 @@ async def test_an_empty_store_is_told(online_store: ValkeyStore, offline: Offlin
     """Where nothing was ever taken in, the user is told what to do first."""
     with pytest.raises(InputError, match="ingest"):
         await materialize(online_store, offline)
+
+
+async def test_items_alone_are_no_mistake(online_store: ValkeyStore, offline: OfflineStore) -> None:
+    """A shop that opens has no shoppers yet."""
+    item = {"item_id": "i1", "category": "Red", "price": 1.0, "in_stock": True}
+    offline.put_items(pa.Table.from_pylist([item], ITEMS))
+    assert (await materialize(online_store, offline)).shoppers == 0
 
 
 def run(home: Path, *options: str, url: str | None = None) -> Result:

@@ -250,3 +250,21 @@ def test_a_broken_table_is_a_store_error(store: OfflineStore, tmp_path: Path) ->
 
     with pytest.raises(StoreError, match="offline store"):
         store.append_events(events({"event_id": "a"}))
+
+
+@pytest.mark.parametrize("name", ["a b", "été", "x#y", "q?r", "y*z"])
+def test_a_home_may_be_called_anything(tmp_path: Path, name: str) -> None:
+    """Written, read, added to, and read as it was."""
+    store = OfflineStore(tmp_path / name)
+    store.append_events(events({"event_id": "e1"}, {"event_id": "e2"}))
+    assert store.append_events(events({"event_id": "e2"}, {"event_id": "e3"})).duplicates == 1
+    assert store.scan("events").collect().height == 3
+    assert store.at("events@0,items@-,users@-").count("events") == 2
+    assert len(store.event_log().records) == 3
+
+
+@pytest.mark.parametrize("name", ["p%20q", "[z]"])
+def test_a_home_that_cannot_be_is_told(tmp_path: Path, name: str) -> None:
+    """The library that writes the tables takes it for something else."""
+    with pytest.raises(InputError, match="expected a path without %"):
+        OfflineStore(tmp_path / name)

@@ -144,4 +144,5 @@ def test_files_are_kept_for_a_week(store: OfflineStore, tmp_path: Path) -> None:
 def test_nothing_is_compared_where_nothing_was_served(tmp_path: Path) -> None:
     """No folder is no mistake."""
     told = run(tmp_path)
-    assert (told.exit_code, told.stdout) == (0, "0 served vectors compared\n")
+    assert told.exit_code == 0
+    assert told.stdout.startswith("0 served vectors compared: features are logged where")
