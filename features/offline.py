@@ -68,9 +68,7 @@ class OfflineStore:
         With `versions` read each table as it was then, None for not at all.
         """
         if _OF_URLS.intersection(str(home.absolute())):  # delta-rs takes them for parts of one
-            raise InputError(
-                f"CUVEE_HOME: expected a path without %, [ and ], got {home.absolute()}"
-            )
+            raise InputError(f"CUVEE_HOME: expected a path without %, [, ], got {home.absolute()}")
         self._home = home
         self._root = home / "offline"
         self._versions = versions
