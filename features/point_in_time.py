@@ -13,7 +13,7 @@ import numpy as np
 from features.declared import FEATURES
 from features.eventlog import EventLog
 from features.events import TYPE_CODES, Records, type_codes
-from features.feature import LONGEST_S, Feature
+from features.feature import Feature
 from features.history import HISTORY_CAP, HISTORY_TYPES, RECENT_CAP, RECENT_TYPES
 from features.moments import Moment, Moments
 from features.slices import Ints, Slices
@@ -60,10 +60,8 @@ def joined(
     ts: Ints = np.ascontiguousarray(records["ts"])
     ends = first_not_before(ts, first, behind, until_ms[None])[0]
     kept = _is(records, _SHORT)
-    if len(ts):  # who did nothing for so long is forgotten online
-        last = _latest(kept, first, ends, 1)
-        idle_ms = moments.as_of_ms - ts[np.minimum(last, len(ts) - 1)]
-        first = np.where((last < ends) & (idle_ms > LONGEST_S * 1_000), ends, first)
+    last = _latest(kept, first, ends, 1)
+    ends = np.where(last < ends, last + 1, first)  # the last event is one that is kept
     recents = _latest(kept, first, ends, RECENT_CAP)
     starts = np.minimum(_latest(_is(records, _LONG), first, ends, HISTORY_CAP), recents)
     return PointInTime(records, Slices(starts, recents, ends), moments)

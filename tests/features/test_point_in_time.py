@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.archive import events_table
-from features.declared import FEATURES
+from features.declared import FEATURE_NAMES, FEATURES
 from features.eventlog import EventLog, rings
 from features.events import Event, EventType, Records
 from features.history import HISTORY_CAP, RECENT_CAP, merge_rings
@@ -111,13 +111,14 @@ def test_the_join_is_what_rings_would_hold(
         assert vectors.missing[pair].tobytes() == alone.missing.tobytes()
 
 
-@pytest.mark.parametrize(("days", "seen"), [(398, 2), (400, 0)])
-def test_who_is_idle_for_too_long_is_forgotten(days: int, seen: int) -> None:
+@pytest.mark.parametrize(("days", "missing"), [(398, False), (400, True)])
+def test_of_who_is_idle_for_too_long_nothing_is_known(days: int, missing: bool) -> None:
     """As by the online store; an impression since then is not kept, and changes nothing."""
     idle = NOW_MS - days * DAY_MS
     rows = [(idle - 9, 1, 1, 1), (idle, 1, 1, 1), (NOW_MS - 5, 1, 0, 0)]
     told = known_at(log_of(as_records(rows)), [0], [Moment(NOW_MS)])
-    assert len(told.of(0)) == seen
+    assert len(told.of(0)) == 2
+    assert told.vectors().missing[0, FEATURE_NAMES.index("clicks_last_hour")] == missing
 
 
 def test_no_moments_are_allowed() -> None:

@@ -81,7 +81,7 @@ def reference(
 def _value(feature: Feature, rows: Sequence[Row], moment: Moment) -> float | None:
     match feature:
         case Window():
-            return _window(feature, rows, moment) if rows else None
+            return _window(feature, rows, moment) if _is_known(rows, moment) else None
         case Recency():
             times = [ts for ts, _, _, code in rows if KINDS[code] in feature.types]
             elapsed = (moment.as_of_ms - max(times)) / 1000 if times else feature.default + 1
@@ -91,6 +91,11 @@ def _value(feature: Feature, rows: Sequence[Row], moment: Moment) -> float | Non
         case Profile():
             told = (moment.profile or {}).get(feature.name)
             return float(told) if isinstance(told, int | float) else None
+
+
+def _is_known(rows: Sequence[Row], moment: Moment) -> bool:
+    """Tell whether the shopper did anything of late: what is older the online store forgets."""
+    return bool(rows) and moment.as_of_ms - rows[-1][0] <= 399 * DAY_MS
 
 
 def _window(feature: Window, rows: Sequence[Row], moment: Moment) -> float | None:
