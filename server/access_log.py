@@ -12,6 +12,7 @@ from time import monotonic
 from monitoring.labels import Route
 from monitoring.metrics import SLOW_REQUEST_S
 from server.answer import Answer
+from server.ration import Ration
 
 log = logging.getLogger(__name__)
 
@@ -27,16 +28,14 @@ class AccessLog:
     def __init__(self, share: float, clock: Callable[[], float] = monotonic) -> None:
         """Count lines by `clock`, in seconds."""
         self._share = share
-        self._clock = clock
-        self._second = 0.0
-        self._lines = 0
+        self._ration = Ration(MOST_A_SECOND, clock)
 
     def note(
         self, route: Route, status: int, seconds: float, request_id: str, answer: Answer | None
     ) -> None:
         """Log one answered request, if it is one to log."""
         chosen = random() < self._share  # noqa: S311 - no secret
-        if (chosen or status >= _FAILED or seconds > SLOW_REQUEST_S) and self._has_room():
+        if (chosen or status >= _FAILED or seconds > SLOW_REQUEST_S) and self._ration.allow():
             told: dict[str, object] = {
                 "route": route,
                 "status": status,
@@ -46,10 +45,3 @@ class AccessLog:
             if answer is not None:
                 told |= {"source": answer.source, "reason": answer.reason}
             log.info("%s %d in %.1f ms", route, status, told["ms"], extra={"fields": told})
-
-    def _has_room(self) -> bool:
-        second = self._clock() // 1
-        if second != self._second:
-            self._second, self._lines = second, 0
-        self._lines += 1
-        return self._lines <= MOST_A_SECOND

@@ -17,6 +17,7 @@ from threading import Thread
 from features.declared import FEATURE_SET
 from features.served import Served, append
 from models.batch import Batch, Used
+from server.ration import Ration
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +42,7 @@ class ServedLog:
         self._share = share
         self._on_drop = on_drop
         self._clock = clock
-        self._second = 0.0
-        self._noted = 0
+        self._ration = Ration(MOST_A_SECOND, clock)
         self._queue: Queue[Served | None] = Queue(QUEUE_LENGTH)
         self._thread = Thread(target=self._write, name="served-log", daemon=True)
 
@@ -65,7 +65,7 @@ class ServedLog:
         if used is None or not self._share:
             return
         for row in range(len(batch)):
-            if random() < self._share and self._has_room():  # noqa: S311 - no secret
+            if random() < self._share and self._ration.allow():  # noqa: S311 - no secret
                 try:
                     self._queue.put_nowait(self._served(batch, used, row))
                 except Full:
@@ -83,13 +83,6 @@ class ServedLog:
             FEATURE_SET.schema_hash,
             [None if unknown else value for value, unknown in told],
         )
-
-    def _has_room(self) -> bool:
-        second = self._clock() // 1
-        if second != self._second:
-            self._second, self._noted = second, 0
-        self._noted += 1
-        return self._noted <= MOST_A_SECOND
 
     def _write(self) -> None:
         while (first := self._queue.get()) is not None:
