@@ -133,6 +133,25 @@ class EventStream:
             return (await script.run(self._client, [one]))[0]
 
 
+async def behind(client: Client) -> dict[str, int]:
+    """Return how many entries of the stream each group of consumers has yet to finish.
+
+    Raises `StoreError`.
+    """
+    async with translated():
+        if not await client.exists(keys.STREAM):
+            return {}
+        length = await client.xlen(keys.STREAM)
+        groups: Any = await client.xinfo_groups(keys.STREAM)
+        return {each["name"].decode(): _unfinished(each, length) for each in groups}
+
+
+def _unfinished(group: Mapping[str, Any], length: int) -> int:
+    """Return what a group has in hand and has not read; all there is where that is unknown."""
+    lag = group.get("lag")
+    return min(int(group["pending"]) + (length if lag is None else int(lag)), length)
+
+
 def _delivery(told: Sequence[tuple[bytes, Mapping[bytes, bytes] | None]]) -> Delivery:
     entries, dead, size = [], [], 0
     for entry_id, held in told:

@@ -193,15 +193,6 @@ class ValkeyStore:
                 if stamp is not None
             }
 
-    async def behind(self) -> dict[str, int]:
-        """Return how many entries of the stream each group of consumers has yet to finish."""
-        async with translated():
-            if not await self._writes.exists(keys.STREAM):
-                return {}
-            length = await self._writes.xlen(keys.STREAM)
-            groups: Any = await self._writes.xinfo_groups(keys.STREAM)
-            return {each["name"].decode(): _unfinished(each, length) for each in groups}
-
     async def ping(self) -> None:
         """Return if the store answers."""
         async with translated():
@@ -289,12 +280,6 @@ async def _fetch_by_slot(client: RedisCluster, queries: Sequence[ShopperQuery]) 
     for query in queries:
         pipeline.execute_command("MGET", *keys.read_keys(query.user_id, query.bucket))
     return list(await pipeline.execute())
-
-
-def _unfinished(group: Mapping[str, Any], length: int) -> int:
-    """Return what a group has in hand and has not read; all there is where that is unknown."""
-    lag = group.get("lag")
-    return min(int(group["pending"]) + (length if lag is None else int(lag)), length)
 
 
 def _decode(

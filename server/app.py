@@ -142,7 +142,7 @@ async def _event_lag_watched(app: web.Application) -> AsyncIterator[None]:
     if not isinstance(store, ValkeyStore):
         yield
         return
-    async with _running(watch_event_lag(store, app[keys.METRICS])):
+    async with _running(watch_event_lag(store.client, app[keys.METRICS])):
         yield
 
 

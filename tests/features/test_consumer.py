@@ -28,6 +28,7 @@ from features.event_stream import (
     Delivery,
     EventStream,
     Group,
+    behind,
 )
 from features.events import RECORD, Event, EventType, pack_event
 from features.offline import OfflineStore
@@ -518,15 +519,15 @@ class Process:
 async def test_how_far_groups_are_behind(valkey: EmbeddedValkey) -> None:
     """What is in hand counts, and what nobody has read; nothing is nothing."""
     store = ValkeyStore(valkey.url)
-    assert await store.behind() == {}
+    assert await behind(store.client) == {}
     await store.append(many(30))
     stream = EventStream(store.client, Group.OFFLINE, "one")
     await stream.join()
-    assert await store.behind() == {"offline": 30, "online": 30}
+    assert await behind(store.client) == {"offline": 30, "online": 30}
     delivery = await stream.read(10, 10)
-    assert (await store.behind())["offline"] == 30
+    assert (await behind(store.client))["offline"] == 30
     await stream.acknowledge(delivery)
-    assert await store.behind() == {"offline": 20, "online": 30}
+    assert await behind(store.client) == {"offline": 20, "online": 30}
     await store.close()
 
 

@@ -104,10 +104,10 @@ async def test_how_far_consumers_are_behind_is_shown(
             told = await (await service.get("/metrics")).text()
     assert 'cuvee_events_behind{group="online"} 1.0' in told
 
-    async def broken() -> dict[str, int]:
+    async def broken(_: object) -> dict[str, int]:
         raise StoreError("away")
 
-    monkeypatch.setattr(ValkeyStore, "behind", lambda _: broken())
+    monkeypatch.setattr("server.event_lag.behind", broken)
     await asyncio.sleep(0.2)
     told = await (await service.get("/metrics")).text()
     assert 'cuvee_events_behind{group="offline"} 1.0' in told
