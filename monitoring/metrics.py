@@ -86,6 +86,7 @@ class Metrics:
         self._make_request_metrics()
         self._make_outcome_metrics()
         self._make_state_metrics()
+        self._make_data_metrics()
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ and registry is not REGISTRY:
             ProcessCollector(registry=registry)
             registry.register(GC_COLLECTOR)
@@ -171,6 +172,15 @@ class Metrics:
             buckets=BATCH_BUCKETS,
             registry=registry,
         )
+        self._lag = Histogram(
+            "cuvee_event_loop_lag_seconds",
+            "How much later than asked the event loop woke a timer.",
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+
+    def _make_data_metrics(self) -> None:
+        registry = self._registry
         self._missing = Observations(
             Histogram(
                 "cuvee_missing_features",
@@ -193,12 +203,6 @@ class Metrics:
             "Events in the stream that a group of consumers has yet to finish.",
             ("group",),
             multiprocess_mode="livemax",
-            registry=registry,
-        )
-        self._lag = Histogram(
-            "cuvee_event_loop_lag_seconds",
-            "How much later than asked the event loop woke a timer.",
-            buckets=LATENCY_BUCKETS_S,
             registry=registry,
         )
 
