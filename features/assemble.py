@@ -10,7 +10,7 @@ import polars as pl
 
 from features.catalogue import Catalogue
 from features.eventlog import NO_RECORDS, EventLog
-from features.events import RECORD, TYPE_CODES, VALUE_SCALE, Records
+from features.events import RECORD, TYPE_CODES, VALUE_SCALE, Records, id_bits
 from features.ids import stable_hashes
 
 _SLICE = 1_000_000
@@ -40,7 +40,7 @@ def _numbers(events: pl.DataFrame, user_ids: pl.Series) -> pl.DataFrame:
         code=pl.col("type").replace_strict(codes, return_dtype=pl.UInt32),
     )
     value = np.rint(events["value"].fill_null(0.0).to_numpy() * VALUE_SCALE).astype(np.int32)
-    tags = (_id_hashes(events["event_id"]) & 0xFFFFFFF).astype(np.uint32) << 4
+    tags = id_bits(_id_hashes(events["event_id"]))
     return plain.select("user", "ts").with_columns(
         item=_item_hashes(events["item_id"]),
         value=pl.Series(value),

@@ -73,12 +73,12 @@ class Datasets:
         if Reference.parse(name).version is not None:
             raise InputError(f"dataset: expected NAME, without a version, got {name!r:.80}")
         store = self._store.at(self._store.version())  # what arrives meanwhile is the next one's
-        self._labels(declaration, store)  # nothing is left of what cannot be
+        labels = self._labels(declaration, store)  # first: nothing is left of what cannot be
         parent = self._root / name
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=parent, prefix=".") as scratch:
             version = (self.versions(name) or [0])[-1] + 1
-            told = self._made(name, version, declaration, store, Path(scratch))
+            told = _made(name, version, declaration, labels, store, Path(scratch))
             (Path(scratch) / MANIFEST).write_text(told.to_json(), encoding="utf-8")
             Path(scratch).chmod(0o755)  # a temporary one is for nobody else
             Path(scratch).rename(self._folder(told.reference))
@@ -100,7 +100,8 @@ class Datasets:
             return told, changed
         store = self._store.at(told.tables)
         with tempfile.TemporaryDirectory() as scratch:
-            again = self._made(told.name, told.version, told.declaration, store, Path(scratch))
+            labels = self._labels(told.declaration, store)
+            again = _made(told.name, told.version, told.declaration, labels, store, Path(scratch))
         for before, now in zip(told.sources, again.sources, strict=True):
             if before != now:
                 raise InputError(f"dataset: {told.reference}: {before.name} is not what it was")
@@ -119,30 +120,6 @@ class Datasets:
                     for source in told.sources
                     if source.kind == "dataset"
                 ]
-
-    def _made(
-        self, name: str, version: int, declaration: Declaration, store: OfflineStore, folder: Path
-    ) -> Dataset:
-        """Write the data of a version into `folder`, and return its description."""
-        labels, source = self._labels(declaration, store)
-        path = folder / DATA
-        write_training_set(store, labels, path, mask=declaration.mask)
-        schema, statistics, rows = described(path)
-        return Dataset(
-            name,
-            version,
-            datetime.now(UTC).isoformat(timespec="seconds"),
-            declaration,
-            FEATURE_SET.schema_hash,
-            store.version(),
-            (*source, *_tables(store)),
-            TRANSFORMATIONS,
-            schema,
-            statistics,
-            rows,
-            path.stat().st_size,
-            checksum_of(path),
-        )
 
     def _labels(
         self, declaration: Declaration, store: OfflineStore
@@ -165,6 +142,36 @@ class Datasets:
 
     def _folder(self, reference: Reference) -> Path:
         return self._root / reference.name / str(reference.version)
+
+
+def _made(
+    name: str,
+    version: int,
+    declaration: Declaration,
+    labels: tuple[Labels, tuple[Source, ...]],
+    store: OfflineStore,
+    folder: Path,
+) -> Dataset:
+    """Write the data of a version into `folder`, and return its description."""
+    rows, source = labels
+    path = folder / DATA
+    write_training_set(store, rows, path, mask=declaration.mask)
+    schema, statistics, count = described(path)
+    return Dataset(
+        name,
+        version,
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        declaration,
+        FEATURE_SET.schema_hash,
+        store.version(),
+        (*source, *_tables(store)),
+        TRANSFORMATIONS,
+        schema,
+        statistics,
+        count,
+        path.stat().st_size,
+        checksum_of(path),
+    )
 
 
 def _tables(store: OfflineStore) -> Iterator[Source]:

@@ -161,6 +161,11 @@ def event_tag(event_id: str, kind: EventType) -> int:
     return (stable_hash(event_id) & 0xFFFFFFF) << 4 | TYPE_CODES[kind]
 
 
+def id_bits(id_hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint32]:
+    """Return what tags hold of event ids with these hashes, uint32[n]; the type's bits are 0."""
+    return ((id_hashes & np.uint64(0xFFFFFFF)) << np.uint64(4)).astype(np.uint32)
+
+
 def pack_event(event: Event, arrived_ms: int) -> bytes:
     """Return the 24-byte record of `event`, stamped `arrived_ms`."""
     item = 0 if event.item_id is None else stable_hash(event.item_id)

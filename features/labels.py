@@ -16,12 +16,12 @@ from features import parsing
 from features.errors import InputError
 from features.events import CONTROL, LATEST_S
 from features.ids import MAX_ID_LENGTH
+from features.kept_events import USER_ID
 from features.mapping import Column
 from features.offline import OfflineStore
 from features.sources import read_batches
 from features.tables import SCHEMAS
 
-USER_ID = "user_id"
 MASK = "__missing"
 """Behind a feature's name: whether it has its default because nothing was known."""
 

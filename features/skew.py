@@ -16,12 +16,11 @@ import numpy.typing as npt
 import polars as pl
 
 from features.declared import FEATURE_SET
-from features.labels import USER_ID
+from features.kept_events import USER_ID, events_of, numbered, profiles_of
 from features.moments import Moments
 from features.offline import OfflineStore
 from features.point_in_time import joined
 from features.served import SKEW_REPORT, Served
-from features.training_set import events_of, profiles_of
 from features.vector import FeatureVectors
 
 
@@ -73,8 +72,7 @@ def write_report(home: Path, told: Skew) -> Path:
 
 def _computed(store: OfflineStore, rows: Sequence[Served]) -> FeatureVectors:
     users = pl.Series(USER_ID, [each.user_id for each in rows])
-    shoppers = users.unique().sort()
-    numbers = users.cast(pl.Enum(shoppers)).to_physical().to_numpy().astype(np.int64)
+    shoppers, numbers = numbered(users)
     records, offsets = events_of(store, shoppers)
     profiles = profiles_of(store, shoppers)
     moments = Moments(

@@ -19,15 +19,13 @@ import numpy.typing as npt
 import polars as pl
 from pyarrow import parquet
 
-from features import assemble
 from features.declared import FEATURE_SET
 from features.errors import InputError
-from features.events import RECORD, TYPE_CODES, VALUE_SCALE, Records
+from features.events import Records
 from features.feature import Dtype
 from features.grouping import ONE_KEY
-from features.history import RECENT_TYPES
-from features.ids import stable_hashes
-from features.labels import MASK, USER_ID, Labels
+from features.kept_events import USER_ID, events_of, numbered, profiles_of
+from features.labels import MASK, Labels
 from features.moments import Moments
 from features.offline import PART_EVENTS, OfflineStore
 from features.point_in_time import PointInTime, joined
@@ -41,7 +39,6 @@ AT_ONCE = ONE_KEY
 """Pairs whose features are computed together."""
 
 _TYPES = {Dtype.FLOAT: pl.Float32, Dtype.INT: pl.Int64, Dtype.BOOL: pl.Boolean}
-_KEPT = {str(kind): TYPE_CODES[kind] for kind in RECENT_TYPES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +113,7 @@ def _vectors(
     for part in range(parts):
         places = np.flatnonzero(part_of == part)
         users = rows[USER_ID].gather(places)
-        shoppers = users.unique().sort()
-        numbers = users.cast(pl.Enum(shoppers)).to_physical().to_numpy().astype(np.int64)
+        shoppers, numbers = numbered(users)
         records, offsets = events_of(store, shoppers)
         profiles = profiles_of(store, shoppers)
         # Pairs of one shopper, in order of time, look at events that lie close together.
@@ -172,56 +168,3 @@ def _columns(vectors: FeatureVectors, *, mask: bool) -> list[pl.Series]:
     names = FEATURE_SET.names
     missing = (pl.Series(f"{name}{MASK}", vectors.missing[:, n]) for n, name in enumerate(names))
     return [*values, *missing]
-
-
-def profiles_of(store: OfflineStore, shoppers: pl.Series) -> list[Mapping[str, object] | None]:
-    """Return what is known of each shopper beside events: the tables tell what is known now."""
-    users = store.collect(store.scan("users").filter(pl.col(USER_ID).is_in(shoppers.implode())))
-    known = dict(assemble.profiles(users))
-    return [known.get(user_id) for user_id in shoppers]
-
-
-def events_of(store: OfflineStore, shoppers: pl.Series) -> tuple[Records, npt.NDArray[np.int64]]:
-    """Return the events of `shoppers` that are kept, and where each shopper's begin.
-
-    Sorted by (shopper, stamp, tag). Items are numbered by a hash of their own: here they are only
-    told apart.
-    """
-    users = pl.LazyFrame({USER_ID: shoppers}).with_row_index("user")
-    events = store.collect(
-        store.scan("events")
-        .filter(pl.col("type").is_in(list(_KEPT)))
-        .join(users, on=USER_ID)
-        .select(
-            "user",
-            "event_id",
-            ts=pl.col("arrived_at").dt.epoch("ms"),
-            item=pl.when(pl.col("item_id").is_not_null()).then(pl.col("item_id").hash()),
-            value=pl.col("value").fill_null(0.0) * VALUE_SCALE,
-            code=pl.col("type").replace_strict(_KEPT, return_dtype=pl.UInt32),
-        )
-        .sort("user", "ts")
-    )
-    records = np.empty(len(events), RECORD)
-    records["ts"] = events["ts"].to_numpy()
-    records["item"] = events["item"].fill_null(0).to_numpy()
-    records["value"] = np.rint(events["value"].to_numpy())
-    records["tag"] = events["code"].to_numpy()
-    user = events["user"].to_numpy().astype(np.int64)
-    _order_ties(records, user, events["event_id"])
-    return records, user.searchsorted(np.arange(len(shoppers) + 1))
-
-
-def _order_ties(records: Records, user: npt.NDArray[np.int64], ids: pl.Series) -> None:
-    """Bring events of one shopper and stamp into the order of their tags, as rings have them."""
-    if not len(records):
-        return
-    ts = records["ts"]
-    same = (ts[1:] == ts[:-1]) & (user[1:] == user[:-1])
-    tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
-    if not len(tied):
-        return
-    hashes = stable_hashes(ids.gather(tied).to_list())
-    some = records[tied]
-    some["tag"] |= ((hashes & 0xFFFFFFF) << 4).astype(np.uint32)
-    records[tied] = some[np.lexsort((some["tag"], some["ts"], user[tied]))]

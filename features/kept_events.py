@@ -1,0 +1,75 @@
+"""What the tables hold of some shoppers, as arrays: events that are kept online, and profiles."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from features import assemble
+from features.events import RECORD, TYPE_CODES, VALUE_SCALE, Records, id_bits
+from features.history import RECENT_TYPES
+from features.ids import stable_hashes
+from features.offline import OfflineStore
+
+USER_ID = "user_id"
+_KEPT = {str(kind): TYPE_CODES[kind] for kind in RECENT_TYPES}
+
+
+def numbered(users: pl.Series) -> tuple[pl.Series, npt.NDArray[np.int64]]:
+    """Return the different shoppers among `users` in order, and the number of each, int64[n]."""
+    shoppers = users.unique().sort()
+    return shoppers, users.cast(pl.Enum(shoppers)).to_physical().to_numpy().astype(np.int64)
+
+
+def profiles_of(store: OfflineStore, shoppers: pl.Series) -> list[Mapping[str, object] | None]:
+    """Return what is known of each shopper beside events: the tables tell what is known now."""
+    users = store.collect(store.scan("users").filter(pl.col(USER_ID).is_in(shoppers.implode())))
+    known = dict(assemble.profiles(users))
+    return [known.get(user_id) for user_id in shoppers]
+
+
+def events_of(store: OfflineStore, shoppers: pl.Series) -> tuple[Records, npt.NDArray[np.int64]]:
+    """Return the events of `shoppers` that are kept, and where each shopper's begin.
+
+    Sorted by (shopper, stamp, tag). Items are numbered by a hash of their own: here they are only
+    told apart.
+    """
+    users = pl.LazyFrame({USER_ID: shoppers}).with_row_index("user")
+    events = store.collect(
+        store.scan("events")
+        .filter(pl.col("type").is_in(list(_KEPT)))
+        .join(users, on=USER_ID)
+        .select(
+            "user",
+            "event_id",
+            ts=pl.col("arrived_at").dt.epoch("ms"),
+            item=pl.when(pl.col("item_id").is_not_null()).then(pl.col("item_id").hash()),
+            value=pl.col("value").fill_null(0.0) * VALUE_SCALE,
+            code=pl.col("type").replace_strict(_KEPT, return_dtype=pl.UInt32),
+        )
+        .sort("user", "ts")
+    )
+    records = np.empty(len(events), RECORD)
+    records["ts"] = events["ts"].to_numpy()
+    records["item"] = events["item"].fill_null(0).to_numpy()
+    records["value"] = np.rint(events["value"].to_numpy())
+    records["tag"] = events["code"].to_numpy()
+    user = events["user"].to_numpy().astype(np.int64)
+    _order_ties(records, user, events["event_id"])
+    return records, user.searchsorted(np.arange(len(shoppers) + 1))
+
+
+def _order_ties(records: Records, user: npt.NDArray[np.int64], ids: pl.Series) -> None:
+    """Bring events of one shopper and stamp into the order of their tags, as rings have them."""
+    if not len(records):
+        return
+    ts = records["ts"]
+    same = (ts[1:] == ts[:-1]) & (user[1:] == user[:-1])
+    tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
+    if not len(tied):
+        return
+    hashes = stable_hashes(ids.gather(tied).to_list())
+    some = records[tied]
+    some["tag"] |= id_bits(hashes)
+    records[tied] = some[np.lexsort((some["tag"], some["ts"], user[tied]))]
