@@ -15,9 +15,10 @@ from features import parsing
 from features.errors import InputError
 from features.events import CONTROL, LATEST_S, VALUE_SCALE, EventType
 from features.ids import MAX_ID_LENGTH
-from features.mapping import REQUIRED, TARGETS, Column, Kind, TableMapping, unknown
+from features.mapping import REQUIRED, TARGETS, Column, Kind, TableMapping
 from features.refusals import Refusal
 from features.sources import Batch
+from features.yaml_fields import unknown
 
 ATTRIBUTE = "attribute:"
 """What stands before an attribute's name in a conformed frame."""

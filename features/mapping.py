@@ -15,15 +15,19 @@ events:
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-import yaml
-
 from features.errors import FieldError, InputError
+from features.yaml_fields import (
+    as_choice,
+    as_mapping,
+    parse_yaml,
+    read_text,
+    refuse_unknown,
+    unknown,
+)
 
 TARGETS = {
     "items": ("item_id", "category", "price", "in_stock"),
@@ -48,9 +52,6 @@ REQUIRED = {
     "users": ("user_id",),
 }
 """What must be mapped. Without `event_id`, ids are derived from the event itself."""
-
-
-Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class Listing(StrEnum):
@@ -109,19 +110,13 @@ FileMapping = dict[str, TableMapping]
 
 def load_mapping(path: Path) -> FileMapping:
     """Return the mapping in a YAML file, or raise `InputError` naming what is wrong in it."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    return parse_mapping(raw, str(path))
+    return parse_mapping(parse_yaml(read_text(path), str(path)), str(path))
 
 
 def parse_mapping(raw: object, name: str = "mapping") -> FileMapping:
     """Return the mapping declared by `raw`; `name` stands before every field in errors."""
-    tables = _mapping(raw, name)
-    _refuse_unknown(tables, TARGETS, name)
+    tables = as_mapping(raw, name)
+    refuse_unknown(tables, TARGETS, name)
     return {table: _table(table, body, f"{name}: {table}") for table, body in tables.items()}
 
 
@@ -141,19 +136,11 @@ def override(mapping: FileMapping, flags: Collection[str]) -> FileMapping:
     return merged
 
 
-def unknown(name: str, known: Collection[str]) -> str:
-    """Return the sentence that refuses `name` and suggests the nearest of `known`."""
-    lowered = {each.casefold(): each for each in known}
-    near = get_close_matches(name.casefold(), lowered, n=1)
-    hint = f"did you mean {lowered[near[0]]!r}?" if near else f"there are {', '.join(known)}"
-    return f"there is no {name!r}; {hint}"
-
-
 def _table(table: str, raw: object, where: str) -> TableMapping:
-    body = _mapping(raw, where)
-    _refuse_unknown(body, TableMapping.__dataclass_fields__, where)
-    columns = _mapping(body.get("columns", {}), f"{where}.columns")
-    _refuse_unknown(columns, TARGETS[table], f"{where}.columns")
+    body = as_mapping(raw, where)
+    refuse_unknown(body, TableMapping.__dataclass_fields__, where)
+    columns = as_mapping(body.get("columns", {}), f"{where}.columns")
+    refuse_unknown(columns, TARGETS[table], f"{where}.columns")
     return TableMapping(
         file=_text(body.get("file"), f"{where}.file"),
         columns={k: _column(v, f"{where}.columns.{k}") for k, v in columns.items()},
@@ -167,14 +154,16 @@ def _attributes(raw: object, where: str) -> dict[str, Column] | None:
     if raw is None:
         return None
     named = {str(name): str(name) for name in raw} if isinstance(raw, list) else raw
-    return {name: _column(each, f"{where}.{name}") for name, each in _mapping(named, where).items()}
+    return {
+        name: _column(each, f"{where}.{name}") for name, each in as_mapping(named, where).items()
+    }
 
 
 def _column(raw: object, where: str) -> Column:
     if isinstance(raw, str | int):
         return Column(column=str(raw))
-    body = _mapping(raw, where)
-    _refuse_unknown(body, Column.__dataclass_fields__, where)
+    body = as_mapping(raw, where)
+    refuse_unknown(body, Column.__dataclass_fields__, where)
     if ("column" in body) == ("value" in body):
         raise FieldError(where, "expected either a column or a constant value")
     return Column(
@@ -182,22 +171,10 @@ def _column(raw: object, where: str) -> Column:
         value=_text(body.get("value"), f"{where}.value"),
         format=_text(body.get("format"), f"{where}.format"),
         zone=_zone(body.get("zone", "UTC"), f"{where}.zone"),
-        unit=_choice(Unit, body.get("unit", "s"), f"{where}.unit") or Unit.S,
-        list=_choice(Listing, body.get("list"), f"{where}.list"),
-        kind=_choice(Kind, body.get("kind"), f"{where}.kind"),
+        unit=as_choice(Unit, body.get("unit", "s"), f"{where}.unit"),
+        list=as_choice(Listing, body["list"], f"{where}.list") if body.get("list") else None,
+        kind=as_choice(Kind, body["kind"], f"{where}.kind") if body.get("kind") else None,
     )
-
-
-def _mapping(raw: object, where: str) -> dict[str, Any]:
-    if not isinstance(raw, dict):
-        raise FieldError(where, f"expected a mapping, got {raw!r:.40}")
-    return {str(name): value for name, value in raw.items()}
-
-
-def _refuse_unknown(given: Collection[str], known: Collection[str], where: str) -> None:
-    for name in given:
-        if name not in known:
-            raise FieldError(where, unknown(name, known))
 
 
 def _text(raw: object, where: str) -> str | None:
@@ -218,12 +195,3 @@ def _zone(raw: object, where: str) -> str:
     except (KeyError, ValueError, OSError):
         raise FieldError(where, f"expected a time zone, say Europe/Paris; got {raw!r}") from None
     return str(raw)
-
-
-def _choice(choices: type[Choice], raw: object, where: str) -> Choice | None:
-    if raw is None:
-        return None
-    try:
-        return choices(str(raw))
-    except ValueError:
-        raise FieldError(where, f"expected one of {', '.join(choices)}; got {raw!r}") from None

@@ -1,8 +1,9 @@
 """Rows that were not taken: which, where, and why, up to a limit."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from features.aligned import aligned
 from features.errors import InputError
 
 
@@ -55,19 +56,9 @@ _TITLES = ("file", "row", "column", "value", "why")
 
 def as_text(refusals: Iterable[Refusal]) -> str:
     """Return the refusals as an aligned table."""
-    lines = [_TITLES, *(_cells(refusal) for refusal in refusals)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_TITLES))]
-    return "\n".join(_aligned(line, widths) for line in lines)
+    return aligned([_TITLES, *map(_cells, refusals)])
 
 
 def _cells(refusal: Refusal) -> tuple[str, ...]:
     value = refusal.value if len(refusal.value) <= 40 else f"{refusal.value[:39]}…"
     return (refusal.file, str(refusal.row), refusal.column, repr(value), refusal.why)
-
-
-def _aligned(cells: Iterable[str], widths: Iterable[int]) -> str:
-    def padded() -> Iterator[str]:
-        for cell, width in zip(cells, widths, strict=True):
-            yield cell.ljust(width)
-
-    return "  ".join(padded()).rstrip()

@@ -1,0 +1,67 @@
+"""What is declared in YAML, field by field; each mistake names the field and what was expected."""
+
+from collections.abc import Collection
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from features.errors import FieldError, InputError
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file, or raise `InputError`."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+
+
+def parse_yaml(text: str, name: str) -> object:
+    """Return what a YAML text says, or raise `InputError`."""
+    try:
+        told: object = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
+    return told
+
+
+def as_mapping(raw: object, where: str) -> dict[str, Any]:
+    """Return `raw` if it is a mapping."""
+    if not isinstance(raw, dict):
+        raise FieldError(where, f"expected a mapping, got {raw!r:.40}")
+    return {str(name): value for name, value in raw.items()}
+
+
+def as_list(raw: object, where: str) -> list[Any]:
+    """Return `raw` if it is a list."""
+    if not isinstance(raw, list):
+        raise FieldError(where, f"expected a list, got {raw!r:.40}")
+    return raw
+
+
+def as_choice(choices: type[Choice], raw: object, where: str) -> Choice:
+    """Return the one of `choices` that `raw` names."""
+    try:
+        return choices(str(raw))
+    except ValueError:
+        raise FieldError(where, f"expected one of {', '.join(choices)}; got {raw!r:.40}") from None
+
+
+def refuse_unknown(given: Collection[str], known: Collection[str], where: str) -> None:
+    """Raise where one of the names given is not known."""
+    for name in given:
+        if name not in known:
+            raise FieldError(where, unknown(name, known))
+
+
+def unknown(name: str, known: Collection[str]) -> str:
+    """Return the sentence that refuses `name` and suggests the nearest of `known`."""
+    lowered = {each.casefold(): each for each in known}
+    near = get_close_matches(name.casefold(), lowered, n=1)
+    hint = f"did you mean {lowered[near[0]]!r}?" if near else f"there are {', '.join(known)}"
+    return f"there is no {name!r}; {hint}"
