@@ -10,6 +10,7 @@ VERBS = {
     "validate": ("features.feature_commands:validate_command", "Check a file of your own."),
     "ingest": ("features.ingest_command:ingest_command", "Take your own files in."),
     "simulate": ("features.simulate:simulate_command", "Make the demo wine shop."),
+    "quality": ("features.quality.commands:quality_command", "Check data, decide on bad ones."),
     "show": ("features.show:show_command", "Show what is stored."),
     "shoppers": ("features.shoppers:shoppers_command", "List who is most active."),
     "training-set": (

@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 
 from features.offline import OfflineStore
+from features.quality.quarantine import Quarantine
 from features.stream_entries import Entry
 from features.tables import EVENTS
 from features.valkey_store import ValkeyStore
@@ -28,10 +29,16 @@ TIDY_EVERY = 500
 class Archive:
     """Writes entries into the `offline` store; raises `StoreError` where it cannot."""
 
-    def __init__(self, online: ValkeyStore, offline: OfflineStore) -> None:
-        """Write to `offline`; `online` knows who was forgotten of late."""
+    def __init__(
+        self, online: ValkeyStore, offline: OfflineStore, quarantine: Quarantine | None = None
+    ) -> None:
+        """Write to `offline`; `online` knows who was forgotten of late.
+
+        Who is forgotten is forgotten in `quarantine` too.
+        """
         self._online = online
         self._offline = offline
+        self._quarantine = quarantine
         self._commits = 0
 
     async def take(self, entries: Sequence[Entry]) -> None:
@@ -50,6 +57,8 @@ class Archive:
     def _write(self, forgotten: dict[str, int], entries: Sequence[Entry]) -> None:
         for user_id, stamp in forgotten.items():
             self._offline.forget(user_id, stamp)
+            if self._quarantine is not None:
+                self._quarantine.forget(user_id)
         if not entries:
             return
         appended = self._offline.append_events(events_table(entries))

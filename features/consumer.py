@@ -191,11 +191,12 @@ def _sink(group: Group, store: ValkeyStore, home: Path) -> Sink:
     try:  # the serving image has no tables, and the online group needs none
         from features.archive import Archive  # noqa: PLC0415
         from features.offline import OfflineStore  # noqa: PLC0415
+        from features.quality.quarantine import Quarantine  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise InputError(
             f"--group offline needs {error.name}: pip install 'cuvee[train]'"
         ) from error
-    return Archive(store, OfflineStore(home))
+    return Archive(store, OfflineStore(home), Quarantine(home))
 
 
 @click.command("consume")

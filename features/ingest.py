@@ -1,10 +1,10 @@
 """Taking the user's files in: all rows checked and staged first, then written, one commit a table.
 
-    file ─ batches ─ conform ─┬─ good: staged beside the tables ─┐
-                              └─ refused: named, up to a limit   └─ items, users, events: commit
+    file ─ batches ─ conform ─┬─ good: staged beside the tables ─ judged ─┬─ commit
+                              └─ refused: named, up to a limit           └─ quarantine
 
-Until every row of every file has been seen nothing is written. The commits come in an order
-that a repetition completes: items, users, events; the same files again change nothing.
+Until every row of every file has been seen nothing is written; the same files again change
+nothing. A batch that breaks the rules of data quality is held back whole.
 """
 
 import tempfile
@@ -13,19 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
-from pyarrow import parquet
 
 from features.conform import ATTRIBUTE, Conformer
 from features.errors import InputError, StoreError
 from features.mapping import Column, TableMapping
 from features.offline import OfflineStore
-from features.online import Appended
 from features.parsing import recognised
 from features.progress import progress
+from features.quality.admission import Admission
 from features.refusals import Refusal, Refusals
 from features.sources import read_batches
-from features.tables import EVENTS, SCHEMAS
+from features.staged import Committed, StagedBatch
+from features.tables import SCHEMAS
 
 FILE_ENDINGS = (".csv", ".csv.gz", ".parquet", ".zip")
 """What a table's file in a data directory may end with."""
@@ -41,37 +40,33 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What came of it: items and shoppers that are new or changed, events, refused rows."""
+    """What came of it: what is new in the tables, and the rows that were refused."""
 
-    items: int
-    users: int
-    events: Appended
+    committed: Committed
     refused: tuple[Refusal, ...]
 
 
-def ingest(home: Path, inputs: Mapping[str, Input], *, max_refused: int = 100) -> Ingested:
+def ingest(
+    home: Path, inputs: Mapping[str, Input], admission: Admission, *, max_refused: int = 100
+) -> Ingested:
     """Take in the files of `inputs` (by table: items, events, users).
 
-    Raises `InputError` where a file cannot be used, and `TooManyRefusedError` where more than
-    `max_refused` rows break the rules; in both cases nothing has been written.
+    Raises `InputError` where a file cannot be used, `TooManyRefusedError` where more than
+    `max_refused` rows break the rules of a row, and `QuarantinedError` where all together break
+    those of the batch; in each case nothing has been written to the tables.
     """
-    store = OfflineStore(home)
     refusals = Refusals(max_refused)
     items = _whole("items", inputs, refusals)
     users = _whole("users", inputs, refusals)
     with _staging(home) as folder:
-        staged = Path(folder) / "events.parquet"
+        batch = StagedBatch(Path(folder))
+        batch.stage("items", [items] if len(items) else [])
+        batch.stage("users", [users] if len(users) else [])
         if "events" in inputs:
-            known = pl.concat((store.item_ids(), items["item_id"].cast(pl.String))).unique()
-            _stage_events(inputs["events"], known, staged, refusals)
-        return Ingested(
-            items=store.put_items(items.to_arrow()) if len(items) else 0,
-            users=store.put_users(users.to_arrow()) if len(users) else 0,
-            events=store.append_events(_staged_batches(staged))
-            if staged.exists()
-            else Appended(0, 0),
-            refused=refusals.all(),
-        )
+            ids = OfflineStore(home).item_ids(), items["item_id"].cast(pl.String)
+            batch.stage("events", _events(inputs["events"], pl.concat(ids).unique(), refusals))
+        source = ", ".join(each.file for each in inputs.values())
+        return Ingested(admission.batch(batch, source), refusals.all())
 
 
 def find_inputs(
@@ -176,15 +171,8 @@ def _no_text(name: str) -> pl.Expr:
     return pl.lit(None, pl.String).alias(name)
 
 
-def _stage_events(source: Input, items: pl.Series, path: Path, refusals: Refusals) -> None:
+def _events(source: Input, items: pl.Series, refusals: Refusals) -> Iterator[pl.DataFrame]:
     conformer = Conformer("events", source.file, source.mapping, items)
-    with parquet.ParquetWriter(path, EVENTS) as writer:
-        for rows in _good_rows(conformer, source, refusals):
-            whole = _with_json(rows, "context", source.mapping, infer=False)
-            stamped = whole.with_columns(arrived_at=pl.col("timestamp"))
-            writer.write_table(stamped.select(EVENTS.names).to_arrow().cast(EVENTS))
-
-
-def _staged_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    with parquet.ParquetFile(path) as file:
-        yield from file.iter_batches(batch_size=100_000)
+    for rows in _good_rows(conformer, source, refusals):
+        whole = _with_json(rows, "context", source.mapping, infer=False)
+        yield whole.with_columns(arrived_at=pl.col("timestamp"))

@@ -8,6 +8,8 @@ from features.home import home_directory
 from features.ingest import Ingested, find_inputs, ingest
 from features.mapping import load_mapping, override
 from features.offline import OfflineStore
+from features.quality.admission import Admission
+from features.quality.rules import rules_in_force
 from features.refusals import TooManyRefusedError, as_text
 
 
@@ -52,7 +54,8 @@ def ingest_command(
 
     Every row is checked before anything is written. Rows that break a rule are listed with
     their number, column and value, and the others are written, unless there are more of them
-    than --max-errors. The same files a second time change nothing. See docs/data.md.
+    than --max-errors. A batch that breaks a rule of data quality as a whole is held back, with a
+    report. The same files a second time change nothing. See docs/data.md and docs/quality.md.
     """
     if mapping is None and data is not None and (data / "mapping.yaml").is_file():
         mapping = data / "mapping.yaml"
@@ -62,7 +65,8 @@ def ingest_command(
     inputs = find_inputs(folder, declared, {k: v for k, v in named.items() if v is not None})
     home = home_directory()
     try:
-        result = ingest(home, inputs, max_refused=max_errors)
+        admission = Admission(home, rules_in_force())
+        result = ingest(home, inputs, admission, max_refused=max_errors)
     except TooManyRefusedError as error:
         click.echo(as_text(error.refusals), err=True)
         raise
@@ -73,9 +77,10 @@ def _report(result: Ingested, version: str) -> None:
     if result.refused:
         click.echo(as_text(result.refused), err=True)
         click.echo(f"{len(result.refused)} rows refused (above), the others taken", err=True)
+    told = result.committed
     click.echo(
-        f"events    {result.events.accepted} new, {result.events.duplicates} known already\n"
-        f"items     {result.items} new or changed\n"
-        f"users     {result.users} new or changed\n"
+        f"events    {told.events.accepted} new, {told.events.duplicates} known already\n"
+        f"items     {told.items} new or changed\n"
+        f"users     {told.users} new or changed\n"
         f"version   {version}"
     )

@@ -1,6 +1,7 @@
 """`python -m features materialize`: bring what the offline store knows of shoppers online.
 
     version the same as last time? ─ yes ─ done
+    as good as the rules of data quality ask? ─ no ─ held back
     shoppers in the order of their ids, a part of the events at a time
         records  ─ profiles
         events   ─ rings, merged into the rings online, newest first ─ how far ─ not too fast
@@ -28,6 +29,8 @@ from features.history import HISTORY_CAP, RECENT_CAP
 from features.home import home_directory
 from features.offline import OfflineStore, Part
 from features.progress import Bar, progress
+from features.quality.admission import Admission
+from features.quality.rules import rules_in_force
 from features.store_url import store_url
 from features.valkey_client import translated
 from features.valkey_store import ValkeyStore
@@ -71,6 +74,7 @@ async def materialize(
     online: ValkeyStore,
     offline: OfflineStore,
     *,
+    admission: Admission | None = None,
     force: bool = False,
     since_ms: int | None = None,
     rate: float = RATE,
@@ -79,7 +83,7 @@ async def materialize(
 
     Does nothing where this version is online, unless `force`. A run that was stopped is gone on
     with by the next of the same version. Raises `InputError` where there are no shoppers,
-    `StoreError` where a store fails.
+    `QuarantinedError` where `admission` holds the tables back, `StoreError` where a store fails.
     """
     version = offline.version()  # first: what is added meanwhile is for the next run
     mark = f"{version} layout {VERSION} caps {RECENT_CAP} {HISTORY_CAP}"
@@ -91,6 +95,8 @@ async def materialize(
     parts = offline.parts(behind if done == mark and not force else None, since_ms)
     if not parts and not behind and since_ms is None and not offline.count("items"):
         raise InputError("there are no shoppers: run `ingest` or `simulate` first")
+    if admission is not None:
+        admission.tables(version)
     told = await _bring(online, offline, parts, mark, rate)
     async with translated():
         if since_ms is None:
@@ -170,7 +176,8 @@ def materialize_command(force: bool, since: datetime | None, rate: float) -> Non
     """
     home = home_directory()
     since_ms = None if since is None else round(since.replace(tzinfo=UTC).timestamp() * 1_000)
-    options = {"force": force, "since_ms": since_ms, "rate": rate}
+    admission = Admission(home, rules_in_force())
+    options = {"admission": admission, "force": force, "since_ms": since_ms, "rate": rate}
     with store_url(home) as url:
         told = asyncio.run(_materialize_at(url, home, options))
     if told.was_there:

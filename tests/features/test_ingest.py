@@ -16,6 +16,8 @@ from features.events import Event, EventType, event_tag
 from features.ingest import Ingested, find_inputs, ingest
 from features.mapping import parse_mapping
 from features.offline import OfflineStore
+from features.quality.admission import Admission
+from features.quality.rules import rules_in_force
 from features.refusals import Refusal, TooManyRefusedError
 
 ITEMS = "item_id,category,price,in_stock,grape,abv\ni1,Red,9.5,true,Merlot,13\ni2,White,,,,12.5\n"
@@ -39,7 +41,8 @@ def take(
 ) -> Ingested:
     """Ingest a directory."""
     inputs = find_inputs(data, parse_mapping(mapping or {}), {})
-    return ingest(home, inputs, max_refused=limit)
+    admission = Admission(home, rules_in_force())
+    return ingest(home, inputs, admission, max_refused=limit)
 
 
 def refused(data: Path, home: Path, *rows: str) -> list[tuple[int, str, str, str]]:
@@ -52,7 +55,7 @@ def test_a_directory_is_taken_in_by_its_own_names(data: Path, tmp_path: Path) ->
     """Schema columns need no mapping; other columns of items become attributes."""
     result = take(data, tmp_path)
 
-    assert (result.items, result.events.accepted, result.refused) == (2, 2, ())
+    assert (result.committed.items, result.committed.events.accepted, result.refused) == (2, 2, ())
     store = OfflineStore(tmp_path)
     catalogue = store.catalogue()
     assert catalogue.in_stock.tolist() == [True, True]
@@ -72,7 +75,7 @@ def test_the_same_files_twice_change_nothing(data: Path, tmp_path: Path) -> None
     (data / "users.csv").write_text("user_id,country,age\nu1,FR,41\n")
     take(data, tmp_path)
     before = OfflineStore(tmp_path).version()
-    again = take(data, tmp_path)
+    again = take(data, tmp_path).committed
 
     assert (again.items, again.users, again.events.accepted, again.events.duplicates) == (
         0,
@@ -90,10 +93,10 @@ def test_events_without_ids_get_stable_ones(data: Path, tmp_path: Path) -> None:
     rows = ["click,u1,i1,1760000000,", "click,u1,i1,1760000001,", "purchase,u1,i1,1760000000,3"]
     header = HEADER.removeprefix("event_id,")
     (data / "events.csv").write_text(header + "\n".join(rows))
-    assert take(data, tmp_path).events.accepted == 3
+    assert take(data, tmp_path).committed.events.accepted == 3
 
     (data / "events.csv").write_text(header + "\n".join([*reversed(rows), rows[0]]))
-    again = take(data, tmp_path).events
+    again = take(data, tmp_path).committed.events
     assert (again.accepted, again.duplicates) == (0, 4)
     ids = OfflineStore(tmp_path).scan("events").collect()["event_id"].to_list()
     assert len(set(ids)) == len(ids) == 3
@@ -314,7 +317,7 @@ def test_events_may_come_after_the_catalogue(data: Path, tmp_path: Path) -> None
 
     result = take(data, tmp_path)
 
-    assert result.events.accepted == 1
+    assert result.committed.events.accepted == 1
     assert result.refused == (
         Refusal(str(data / "events.csv"), 3, "item_id", "i3", "no such item"),
     )

@@ -1,0 +1,86 @@
+"""`python -m features quality`: check the tables, look at what is held back, decide on it."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from features.home import home_directory
+from features.quality.admission import Admission
+from features.quality.quarantine import Quarantine
+from features.quality.report import as_text
+from features.quality.rules import rules_in_force
+
+
+@click.group("quality", context_settings={"help_option_names": ["-h", "--help"]})
+def quality_command() -> None:
+    """Rules of what good data are like: for files that come in, and tables that go online.
+
+    The rules are those of the file that CUVEE_QUALITY names, or the default ones.
+    """
+
+
+@quality_command.command("rules")
+def rules_command() -> None:
+    """Print the rules in force: a start for a file of your own."""
+    click.echo(rules_in_force().source, nl=False)
+
+
+@quality_command.command("check")
+@click.option(
+    "--rules",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A YAML file, instead of CUVEE_QUALITY.",
+)
+@click.option(
+    "--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report into it."
+)
+def check_command(rules: Path | None, html: Path | None) -> None:
+    """Check the tables as they are now, by the rules for what is brought online.
+
+    Ends with 1 where a rule is broken. The baseline stays as it is.
+    """
+    told = Admission(home_directory(), rules_in_force(rules)).judged_tables()
+    if html is not None:
+        html.write_text(told.html(), encoding="utf-8")
+    click.echo(as_text(told.report.findings))
+    click.echo(f"{len(told.report.violations)} of {len(told.report.findings)} violated")
+    sys.exit(bool(told.report.violations))
+
+
+@quality_command.command("list")
+def list_command() -> None:
+    """List what is held back."""
+    held = Quarantine(home_directory()).all()
+    if not held:
+        click.echo("nothing is held back")
+    for each in held:
+        about = f"{len(each.report.violations)} violations"
+        click.echo(f"{each.id}  {each.report.created}  {about}  {each.report.source}")
+
+
+@quality_command.command("show")
+@click.argument("held_id", metavar="ID")
+def show_command(held_id: str) -> None:
+    """Show why something is held back."""
+    held = Quarantine(home_directory()).get(held_id)
+    click.echo(as_text(held.report.findings))
+    click.echo(f"the report: {held.page}")
+
+
+@quality_command.command("release")
+@click.argument("held_id", metavar="ID")
+def release_command(held_id: str) -> None:
+    """Take what is held back for good: later data are compared with it."""
+    home = home_directory()
+    Admission(home, rules_in_force()).release(Quarantine(home).get(held_id))
+    click.echo(f"{held_id}: released")
+
+
+@quality_command.command("discard")
+@click.argument("held_id", metavar="ID")
+def discard_command(held_id: str) -> None:
+    """Throw away what is held back."""
+    quarantine = Quarantine(home_directory())
+    quarantine.discard(quarantine.get(held_id))
+    click.echo(f"{held_id}: discarded")

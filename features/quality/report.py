@@ -1,0 +1,91 @@
+"""What checks found: for people as a table of text or HTML, for programs as JSON."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from html import escape
+from typing import Any, Self
+
+from features.aligned import aligned
+from features.quality.rules import Gate, Kind
+
+_WEB_FONTS = re.compile(r"@import url\([^)]*\);?")
+_TITLES = ("rows", "rule", "column", "expected", "found", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was expected of some rows; `passed` is None where it could not be judged."""
+
+    rows: str
+    rule: Kind
+    column: str
+    expected: str
+    passed: bool | None
+    found: str
+
+    def __str__(self) -> str:
+        """Return it as a sentence."""
+        column = f".{self.column}" if self.column else ""
+        return f"{self.rows}{column}: {self.rule}: expected {self.expected}: {self.found}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of one batch or one version of the tables at a gate."""
+
+    gate: Gate
+    source: str
+    """What was checked: the files of a batch, or the versions of the tables."""
+
+    created: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def violations(self) -> list[Finding]:
+        """Return what was not as expected."""
+        return [each for each in self.findings if each.passed is False]
+
+    def to_json(self) -> str:
+        """Return it as JSON."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Return what `to_json` wrote; raise `ValueError`."""
+        told: dict[str, Any] = json.loads(text)
+        try:
+            findings = tuple(
+                Finding(**{**each, "rule": Kind(each["rule"])}) for each in told["findings"]
+            )
+            return cls(Gate(told["gate"]), told["source"], told["created"], findings)
+        except (KeyError, TypeError) as error:
+            raise ValueError(str(error)) from None
+
+
+def as_text(findings: Iterable[Finding]) -> str:
+    """Return findings as an aligned table."""
+    return aligned([_TITLES, *map(_cells, findings)])
+
+
+def _cells(finding: Finding) -> tuple[str, ...]:
+    verdict = {True: "ok", False: "VIOLATED", None: "not judged"}[finding.passed]
+    told = finding.column, finding.expected, finding.found
+    return finding.rows, finding.rule, *told, verdict
+
+
+def as_html(report: Report, tables: Iterable[str]) -> str:
+    """Return a page with the violations first, and pointblank's table of each part's steps."""
+    title = escape(f"Data quality: {report.source}")
+    violations = "\n".join(f"<li>{escape(str(each))}</li>" for each in report.violations)
+    return "\n".join(_page(title, report, violations or "<li>none</li>", tables))
+
+
+def _page(title: str, report: Report, violations: str, tables: Iterable[str]) -> Iterator[str]:
+    yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+    yield '<body style="font-family: sans-serif; margin: 2em">'
+    yield f"<h1>{title}</h1><p>{escape(report.gate)}, {escape(report.created)}</p>"
+    yield f"<h2>Violations</h2><ul>{violations}</ul>"
+    yield from (_WEB_FONTS.sub("", each) for each in tables)
+    yield "</body></html>"

@@ -1,0 +1,76 @@
+"""A batch on its way in: rows that passed one by one, staged as Parquet beside the tables.
+
+The commits come in an order that a repetition completes: items, users, events.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+from pyarrow import parquet
+
+from features.offline import OfflineStore
+from features.online import Appended
+from features.tables import SCHEMAS
+
+BATCH_ROWS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a batch brought: items and shoppers that are new or changed, and events."""
+
+    items: int
+    users: int
+    events: Appended
+
+
+class StagedBatch:
+    """The rows of a batch by table, one Parquet file each in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use what is staged in `folder`."""
+        self.folder = folder
+
+    def stage(self, table: str, frames: Iterable[pl.DataFrame]) -> None:
+        """Write rows with the columns of `table`; no file is there if there are none."""
+        schema = SCHEMAS[table]
+        writer = None
+        for frame in frames:
+            writer = writer or parquet.ParquetWriter(self._path(table), schema)
+            writer.write_table(frame.select(schema.names).to_arrow().cast(schema))
+        if writer is not None:
+            writer.close()
+
+    def tables(self) -> dict[str, pl.LazyFrame]:
+        """Return the rows of each table that has some."""
+        paths = {table: self._path(table) for table in SCHEMAS}
+        return {t: pl.scan_parquet(path, glob=False) for t, path in paths.items() if path.exists()}
+
+    def commit(self, store: OfflineStore) -> Committed:
+        """Write everything into the tables; what is there already changes nothing."""
+        items, users, events = (self._path(table) for table in ("items", "users", "events"))
+        return Committed(
+            store.put_items(parquet.read_table(items)) if items.exists() else 0,
+            store.put_users(parquet.read_table(users)) if users.exists() else 0,
+            store.append_events(_batches(events)) if events.exists() else Appended(0, 0),
+        )
+
+    def forget(self, user_id: str) -> None:
+        """Drop a shopper's rows."""
+        for table, rows in self.tables().items():
+            if "user_id" in SCHEMAS[table].names:
+                kept = rows.filter(pl.col("user_id") != user_id)
+                scratch = self._path(table).with_suffix(".forgetting")
+                kept.sink_parquet(scratch)
+                scratch.replace(self._path(table))
+
+    def _path(self, table: str) -> Path:
+        return self.folder / f"{table}.parquet"
+
+
+def _batches(path: Path) -> Iterator[pa.RecordBatch]:
+    with parquet.ParquetFile(path) as file:
+        yield from file.iter_batches(batch_size=BATCH_ROWS)

@@ -1,0 +1,230 @@
+"""Bad batches and bad tables are held back whole, and somebody decides."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from features.__main__ import cli
+from features.archive import Archive
+from features.embedded import EmbeddedValkey
+from features.offline import OfflineStore
+from features.quality.quarantine import Quarantine
+from features.simulate import World, simulate
+from features.stream_entries import Entry
+from features.valkey_store import ValkeyStore
+
+ITEMS = 150
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Return a home with nothing in it."""
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def run(home: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return what runs a verb in `home`."""
+    monkeypatch.delenv("CUVEE_QUALITY", raising=False)
+    runner = CliRunner(env={"CUVEE_HOME": str(home)})
+    return lambda *arguments: runner.invoke(cli, [str(each) for each in arguments])
+
+
+def batch(folder: Path, *, price: float = 10.0, first: int = 0) -> Path:
+    """Write items that cost about `price`, and as many ratings."""
+    folder.mkdir(exist_ok=True)
+    rows = range(ITEMS)
+    items = (f"i{n},Red,{price * (1 + n % 10 / 10):.2f}" for n in rows)
+    (folder / "items.csv").write_text("\n".join(["item_id,category,price", *items]) + "\n")
+    events = (f"e{first + n},rating,u{n % 9},i{n},{1_700_000_000 + n},4" for n in rows)
+    header = "event_id,type,user_id,item_id,timestamp,value"
+    (folder / "events.csv").write_text("\n".join([header, *events]) + "\n")
+    return folder
+
+
+def held(run: Run) -> list[str]:
+    """Return the ids of what is held back."""
+    lines = run("quality", "list").stdout.splitlines()
+    return [] if lines == ["nothing is held back"] else [line.split()[0] for line in lines]
+
+
+def test_a_batch_in_cents_is_held_back_whole(run: Run, home: Path, tmp_path: Path) -> None:
+    """Prices a hundredfold: nothing is written, the report says why, and the baseline stays."""
+    assert run("ingest", "--data", batch(tmp_path / "a")).exit_code == 0
+    version = OfflineStore(home).version()
+    baseline = (home / "quality" / "baselines.json").read_text()
+
+    result = run("ingest", "--data", batch(tmp_path / "b", price=1_000.0, first=1_000))
+
+    assert result.exit_code == 2
+    (held_id,) = held(run)
+    assert result.stderr.startswith(f"error: held back as {held_id}: 2 of ")
+    assert "items.price: statistics: expected a mean of at most" in result.stderr
+    assert OfflineStore(home).version() == version
+    assert (home / "quality" / "baselines.json").read_text() == baseline
+    assert not list((home / "offline").glob(".staged-*"))
+    told = json.loads((home / "quarantine" / held_id / "report.json").read_text())
+    assert [each["column"] for each in told["findings"] if each["passed"] is False] == ["price"] * 2
+    page = (home / "quarantine" / held_id / "report.html").read_text()
+    assert "<h2>Violations</h2><ul><li>items.price: statistics: expected a mean" in page
+    assert "fonts.googleapis" not in page
+    assert "VIOLATED" in run("quality", "show", held_id).stdout
+
+
+def test_a_released_batch_is_written_and_moves_the_baseline(
+    run: Run, home: Path, tmp_path: Path
+) -> None:
+    """Somebody knows better: the next batch like it passes."""
+    run("ingest", "--data", batch(tmp_path / "a"))
+    dear = batch(tmp_path / "b", price=1_000.0, first=1_000)
+    run("ingest", "--data", dear)
+    (held_id,) = held(run)
+
+    result = run("quality", "release", held_id)
+
+    assert (result.exit_code, result.stdout) == (0, f"{held_id}: released\n")
+    assert held(run) == []
+    assert OfflineStore(home).catalogue().price[0] == 1_000.0
+    assert OfflineStore(home).count("events") == 2 * ITEMS
+    again = run("ingest", "--data", dear)
+    assert "events    0 new, 150 known already\nitems     0 new" in again.stdout
+
+
+def test_a_discarded_batch_is_gone(run: Run, home: Path, tmp_path: Path) -> None:
+    """Rows and report; what was asked for twice is there no more."""
+    run("ingest", "--data", batch(tmp_path / "a"))
+    run("ingest", "--data", batch(tmp_path / "b", price=1_000.0))
+    (held_id,) = held(run)
+
+    assert run("quality", "discard", held_id).exit_code == 0
+
+    assert list((home / "quarantine").iterdir()) == []
+    result = run("quality", "release", held_id)
+    assert result.exit_code == 2
+    expected = f"quarantine: there is no '{held_id}'; held back is: nothing"
+    assert result.stderr == f"error: {expected}\n"
+
+
+def test_two_batches_of_one_second_are_held_back_both(run: Run, tmp_path: Path) -> None:
+    """Each has an id of its own."""
+    run("ingest", "--data", batch(tmp_path / "a"))
+    dear = batch(tmp_path / "b", price=1_000.0)
+    for _ in range(3):
+        run("ingest", "--data", dear)
+
+    assert len(set(held(run))) == 3
+
+
+def test_few_rows_move_no_baseline(run: Run, home: Path, tmp_path: Path) -> None:
+    """A correction of one item leaves what the catalogue was like."""
+    run("ingest", "--data", batch(tmp_path / "a"))
+    baseline = (home / "quality" / "baselines.json").read_text()
+    one = tmp_path / "one.csv"
+    one.write_text("item_id,category,price\ni1,Red,9000\n")
+
+    assert run("ingest", "--items", one).exit_code == 0
+    assert (home / "quality" / "baselines.json").read_text() == baseline
+
+
+def test_tables_that_are_not_good_are_not_brought_online(
+    run: Run, home: Path, tmp_path: Path
+) -> None:
+    """The same version is held back once, and once released it passes."""
+    run("ingest", "--data", batch(tmp_path / "a"))
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("users: []\nevents: [{rule: row_count, min: 1000, at: [materialize]}]\n")
+    with pytest.MonkeyPatch.context() as patch, EmbeddedValkey(home / "valkey") as store:
+        patch.setenv("CUVEE_QUALITY", str(rules))
+        patch.setenv("CUVEE_REDIS_URL", store.url)
+        results = [run("materialize") for _ in range(2)]
+
+        assert [each.exit_code for each in results] == [2, 2]
+        assert "events: row_count: expected at least 1,000 rows, of 150" in results[0].stderr
+        (held_id,) = held(run)
+        assert run("quality", "release", held_id).exit_code == 0
+        assert run("materialize").stdout.startswith("9 shoppers online")
+
+        run("ingest", "--data", batch(tmp_path / "b", first=1_000))
+        assert run("materialize").exit_code == 2  # another version, that nobody vouched for
+
+
+def test_the_tables_are_checked_from_the_command_line(run: Run, home: Path, tmp_path: Path) -> None:
+    """It ends with 1 where a rule is broken, and writes the page where it is asked to."""
+    simulate(OfflineStore(home), World(3_000, 1, datetime(2026, 1, 1, tzinfo=UTC)))
+    rules, page = tmp_path / "rules.yaml", tmp_path / "report.html"
+    rules.write_text("events: [{rule: freshness, columns: [timestamp], max_age: 1h}]\n")
+
+    good = run("quality", "check")
+    bad = run("quality", "check", "--rules", rules, "--html", page)
+
+    assert good.exit_code == 0
+    assert good.stdout.splitlines()[-1].startswith("0 of ")
+    assert bad.exit_code == 1
+    assert bad.stdout.splitlines()[-1] == "1 of 1 violated"
+    assert "pb_tbl" in page.read_text()
+    assert not (home / "quality").exists()
+
+
+def test_the_rules_in_force_can_be_printed_and_used(run: Run, tmp_path: Path) -> None:
+    """What is printed is a file of rules."""
+    path = tmp_path / "rules.yaml"
+    path.write_text(run("quality", "rules").stdout)
+
+    assert "no data" in run("quality", "check", "--rules", path).stderr
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"ingest": {"items": {"rows": 1}}}', '{"ingest": 3}'])
+def test_baselines_that_cannot_be_read_are_told(
+    run: Run, home: Path, tmp_path: Path, text: str
+) -> None:
+    """One line, with what to do; nothing is written."""
+    (home / "quality").mkdir(parents=True)
+    (home / "quality" / "baselines.json").write_text(text)
+
+    result = run("ingest", "--data", batch(tmp_path / "a"))
+
+    assert result.exit_code == 2
+    assert "remove it to begin anew" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert OfflineStore(home).is_empty()
+
+
+def test_a_report_that_cannot_be_read_is_told(run: Run, home: Path, tmp_path: Path) -> None:
+    """In one line."""
+    run("ingest", "--data", batch(tmp_path / "a"))
+    run("ingest", "--data", batch(tmp_path / "b", price=1_000.0))
+    (held_id,) = held(run)
+    (home / "quarantine" / held_id / "report.json").write_text("{}")
+
+    for verb in (("list",), ("show", held_id), ("release", held_id)):
+        result = run("quality", *verb)
+        assert result.exit_code == 2
+        assert result.stderr.startswith("error: quarantine: ")
+
+
+async def test_the_forgotten_are_forgotten_in_quarantine_too(
+    run: Run, home: Path, tmp_path: Path, online_store: ValkeyStore
+) -> None:
+    """Their rows go from what is held back; the others' stay."""
+    run("ingest", "--data", batch(tmp_path / "a"))
+    run("ingest", "--data", batch(tmp_path / "b", price=1_000.0, first=1_000))
+    quarantine = Quarantine(home)
+    (before,) = quarantine.all()
+    whose = before.batch.tables()["events"].collect()["user_id"].to_list()
+
+    tombstone = Entry(b"0-1", 2_000_000_000_000, forget="u3")
+    await Archive(online_store, OfflineStore(home), quarantine).take([tombstone])
+
+    (after,) = quarantine.all()
+    rest = after.batch.tables()["events"].collect()["user_id"].to_list()
+    assert rest == [each for each in whose if each != "u3"]
+    assert len(after.batch.tables()["items"].collect()) == ITEMS
+    (held_id,) = held(run)
+    run("quality", "release", held_id)
+    assert OfflineStore(home).count("events") == ITEMS + len(rest) - whose.count("u3")
