@@ -72,7 +72,9 @@ class Conformer:
         )
         types = {name.removeprefix(_RAW): dtype for name, dtype in raw.schema.items()}
         parsed = raw.with_columns(
-            _PARSERS.get(target, _attribute)(_RAW + target, types[target], column).alias(target)
+            _PARSERS.get(target, parsing.attribute)(_RAW + target, types[target], column).alias(
+                target
+            )
             for target, column in columns.items()
         )
         rules = [rule for rule in self._rules(columns, types) if rule.target in columns]
@@ -166,10 +168,6 @@ REQUIRED_ROWS = {**REQUIRED, "events": ("event_id", *REQUIRED["events"])}
 Parser = Callable[[str, pl.DataType, Column], pl.Expr]
 
 
-def _attribute(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:  # noqa: ARG001 (Parser)
-    return parsing.attribute(name, column)
-
-
 _PARSERS: dict[str, Parser] = {
     **{
         target: lambda name, _, __: parsing.text(name)
@@ -177,10 +175,14 @@ _PARSERS: dict[str, Parser] = {
         for target in targets
     },
     "timestamp": parsing.moment,
-    "value": lambda name, _, __: parsing.number(name),
-    "price": lambda name, _, __: parsing.number(name),
+    "value": lambda name, dtype, _: parsing.number(name, dtype),
+    "price": lambda name, dtype, _: parsing.number(name, dtype),
     "in_stock": lambda name, _, __: parsing.truth(name),
 }
+
+
+def _parser(target: str) -> Parser:
+    return _PARSERS.get(target, parsing.attribute)
 
 
 def _source(column: Column) -> pl.Expr:

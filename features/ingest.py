@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
+from features.conflicts import conflicts
 from features.conform import ATTRIBUTE, Conformer
 from features.errors import InputError, StoreError
 from features.mapping import Column, TableMapping
@@ -21,7 +22,7 @@ from features.offline import OfflineStore
 from features.parsing import recognised
 from features.progress import progress
 from features.quality.admission import Admission
-from features.refusals import Refusal, Refusals
+from features.refusals import Refusal, Refusals, RefusedError
 from features.sources import read_batches
 from features.staged import Committed, StagedBatch
 from features.tables import SCHEMAS
@@ -51,9 +52,9 @@ def ingest(
 ) -> Ingested:
     """Take in the files of `inputs` (by table: items, events, users).
 
-    Raises `InputError` where a file cannot be used, `TooManyRefusedError` where more than
-    `max_refused` rows break the rules of a row, and `QuarantinedError` where all together break
-    those of the batch; in each case nothing has been written to the tables.
+    Raises `InputError` where a file cannot be used, `RefusedError` where more than `max_refused`
+    rows, or all of a file, break the rules of a row, and `QuarantinedError` where all together
+    break those of the batch; in each case nothing has been written to the tables.
     """
     refusals = Refusals(max_refused)
     items = _whole("items", inputs, refusals)
@@ -65,8 +66,16 @@ def ingest(
         if "events" in inputs:
             ids = OfflineStore(home).item_ids(), items["item_id"].cast(pl.String)
             batch.stage("events", _events(inputs["events"], pl.concat(ids).unique(), refusals))
+            refusals.add(conflicts(batch, OfflineStore(home), inputs["events"].file, refusals.room))
+        _refuse_empty(inputs, batch, refusals)
         source = ", ".join(each.file for each in inputs.values())
         return Ingested(admission.batch(batch, source), refusals.all())
+
+
+def _refuse_empty(inputs: Mapping[str, Input], batch: StagedBatch, refusals: Refusals) -> None:
+    """Raise where a file has no good row at all: that is no matter of some bad rows."""
+    for table in inputs.keys() - batch.tables().keys():
+        raise RefusedError(f"{inputs[table].file}: none of its rows can be taken", refusals.all())
 
 
 def find_inputs(

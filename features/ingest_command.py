@@ -10,7 +10,7 @@ from features.mapping import load_mapping, override
 from features.offline import OfflineStore
 from features.quality.admission import Admission
 from features.quality.rules import rules_in_force
-from features.refusals import TooManyRefusedError, as_text
+from features.refusals import RefusedError, as_text
 
 
 @click.command("ingest")
@@ -67,7 +67,7 @@ def ingest_command(
     try:
         admission = Admission(home, rules_in_force())
         result = ingest(home, inputs, admission, max_refused=max_errors)
-    except TooManyRefusedError as error:
+    except RefusedError as error:
         click.echo(as_text(error.refusals), err=True)
         raise
     _report(result, OfflineStore(home).version())

@@ -32,8 +32,10 @@ def text(name: str) -> pl.Expr:
     return pl.col(name).cast(pl.String)
 
 
-def number(name: str) -> pl.Expr:
-    """Return column `name` as float64."""
+def number(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Return column `name` as float64; true and false are no numbers."""
+    if dtype == pl.Boolean:
+        return pl.lit(None, pl.Float64)
     return pl.col(name).cast(pl.Float64, strict=False)
 
 
@@ -47,7 +49,7 @@ def seconds(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
     """Return column `name` as seconds since 1970, if that is what it holds, else null."""
     if column.format is not None or dtype.is_temporal():
         return pl.lit(None, pl.Float64)
-    return number(name) / _PER_SECOND[column.unit]
+    return number(name, dtype) / _PER_SECOND[column.unit]
 
 
 def moment(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
@@ -95,7 +97,7 @@ def _in_utc(zoned: pl.Expr) -> pl.Expr:
     return zoned.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
 
 
-def attribute(name: str, column: Column) -> pl.Expr:
+def attribute(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
     """Return the attribute in column `name`: a list literal as one text, a number, or as it is."""
     if column.list is not None:
         listing = column.list
@@ -106,7 +108,7 @@ def attribute(name: str, column: Column) -> pl.Expr:
             return_dtype=pl.String,
         )
     if column.kind is Kind.NUMBER:
-        return number(name)
+        return number(name, dtype)
     return text(name) if column.kind is Kind.TEXT else pl.col(name)
 
 

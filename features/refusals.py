@@ -18,12 +18,12 @@ class Refusal:
     why: str
 
 
-class TooManyRefusedError(InputError):
-    """More rows were refused than the caller allows; nothing was written."""
+class RefusedError(InputError):
+    """Too many rows were refused for the rest to be taken; nothing was written."""
 
-    def __init__(self, refusals: tuple[Refusal, ...], limit: int) -> None:
-        """Keep the first `limit` refusals for the report."""
-        super().__init__(f"more than {limit} rows refused: stopped, and nothing was written")
+    def __init__(self, why: str, refusals: tuple[Refusal, ...]) -> None:
+        """Keep the refusals for the report."""
+        super().__init__(f"{why}: stopped, and nothing was written")
         self.refusals = refusals
 
 
@@ -41,10 +41,11 @@ class Refusals:
         return self._limit - len(self._all) + 1
 
     def add(self, refusals: Iterable[Refusal]) -> None:
-        """Take note, or raise `TooManyRefusedError`."""
+        """Take note, or raise `RefusedError`."""
         self._all.extend(refusals)
         if len(self._all) > self._limit:
-            raise TooManyRefusedError(self.all()[: self._limit], self._limit)
+            why = f"more than {self._limit} rows refused"
+            raise RefusedError(why, self.all()[: self._limit])
 
     def all(self) -> tuple[Refusal, ...]:
         """Return them in the order they were met."""

@@ -17,6 +17,9 @@ from features.tables import SCHEMAS
 
 BATCH_ROWS = 100_000
 
+ROW = "row"
+"""A column beside those of the table: where each row stands in its file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Committed:
@@ -35,8 +38,8 @@ class StagedBatch:
         self.folder = folder
 
     def stage(self, table: str, frames: Iterable[pl.DataFrame]) -> None:
-        """Write rows with the columns of `table`; no file is there if there are none."""
-        schema = SCHEMAS[table]
+        """Write rows with the columns of `table` and `ROW`; no file is there if there are none."""
+        schema = SCHEMAS[table].append(pa.field(ROW, pa.int64()))
         writer = None
         for frame in frames:
             writer = writer or parquet.ParquetWriter(self._path(table), schema)

@@ -18,7 +18,7 @@ from features.mapping import parse_mapping
 from features.offline import OfflineStore
 from features.quality.admission import Admission
 from features.quality.rules import rules_in_force
-from features.refusals import Refusal, TooManyRefusedError
+from features.refusals import Refusal, RefusedError
 
 ITEMS = "item_id,category,price,in_stock,grape,abv\ni1,Red,9.5,true,Merlot,13\ni2,White,,,,12.5\n"
 HEADER = "event_id,type,user_id,item_id,timestamp,value\n"
@@ -48,7 +48,11 @@ def take(
 def refused(data: Path, home: Path, *rows: str) -> list[tuple[int, str, str, str]]:
     """Return what is refused of these event rows."""
     (data / "events.csv").write_text(HEADER + "\n".join(rows) + "\n")
-    return [(each.row, each.column, each.value, each.why) for each in take(data, home).refused]
+    try:
+        told = take(data, home).refused
+    except RefusedError as error:
+        told = error.refusals
+    return [(each.row, each.column, each.value, each.why) for each in told]
 
 
 def test_a_directory_is_taken_in_by_its_own_names(data: Path, tmp_path: Path) -> None:
@@ -155,7 +159,7 @@ def test_too_many_bad_rows_write_nothing(data: Path, tmp_path: Path) -> None:
     bad = "x,klick,u1,i1,1760000000,\n"
     (data / "events.csv").write_text(f"{HEADER}a,click,u1,i1,1760000000,\n{bad * 3}")
 
-    with pytest.raises(TooManyRefusedError) as caught:
+    with pytest.raises(RefusedError) as caught:
         take(data, tmp_path, limit=2)
 
     assert [each.row for each in caught.value.refusals] == [3, 4]
@@ -396,3 +400,37 @@ def test_the_event_that_is_taken_is_the_event_that_parses(data: Path, tmp_path: 
     )
     row |= {"timestamp": row["timestamp"].timestamp(), "type": EventType(row["type"])}
     assert Event(**row) == Event("e", EventType.PURCHASE, "u", 1760000000.5, "i1", 19.99, "r", "s")
+
+
+def test_an_id_with_other_content_is_refused(data: Path, tmp_path: Path) -> None:
+    """Whether the first of the id stands in the file or in the tables; repetitions are dropped."""
+    first, other = "e1,click,u1,i1,1760000000,", "e1,click,u2,i1,1760000000,"
+    why = "this id stands for an event that says something else: events never change"
+
+    assert refused(data, tmp_path, first, first, other, "e2,click,u1,i1,1760000000,") == [
+        (4, "event_id", "e1", why)
+    ]
+    assert refused(data, tmp_path, other, "e3,click,u1,i1,1760000000,", first) == [
+        (2, "event_id", "e1", why)
+    ]
+    store = OfflineStore(tmp_path)
+    assert store.count("events") == 3
+    assert store.event_log().user_ids == ("u1",)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"timestamp": [True, False]}, {"value": [True, False], "type": ["rating"] * 2}],
+)
+def test_truths_are_no_numbers(data: Path, tmp_path: Path, columns: dict[str, Any]) -> None:
+    """A Parquet file may hold them where times or stars are expected: no row can be taken."""
+    told = {"type": ["click"] * 2, "user_id": ["u1"] * 2, "item_id": ["i1"] * 2}
+    rows = pl.DataFrame(told | {"timestamp": [1_760_000_000] * 2} | columns)
+    (data / "events.csv").unlink()
+    rows.write_parquet(data / "events.parquet")
+
+    with pytest.raises(RefusedError, match="none of its rows can be taken") as caught:
+        take(data, tmp_path)
+
+    assert [each.column for each in caught.value.refusals] == [next(iter(columns))] * 2
+    assert OfflineStore(tmp_path).is_empty()
