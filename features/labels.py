@@ -112,14 +112,13 @@ def _read(source: str) -> tuple[npt.NDArray[np.int64], pl.DataFrame]:
 
 def _typed(texts: pl.Series) -> pl.Series:
     """Return texts as whole numbers, numbers, or true and false where every one of them is one."""
-    lowered = texts.str.to_lowercase()
-    if texts.count() and lowered.drop_nulls().is_in(["true", "false"]).all():
-        return lowered == "true"
-    for dtype in (pl.Int64, pl.Float64):
-        told = texts.cast(dtype, strict=False)
-        if texts.count() and told.null_count() == texts.null_count():
-            return told
-    return texts
+    numbers = parsing.recognised(texts, None)
+    if numbers.dtype == pl.String:
+        return texts
+    if texts.str.to_lowercase().drop_nulls().is_in(["true", "false"]).all():
+        return numbers == 1
+    whole = texts.cast(pl.Int64, strict=False)
+    return whole if whole.null_count() == texts.null_count() else numbers
 
 
 def _check_column(name: str, column: str, known: list[str]) -> None:

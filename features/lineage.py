@@ -52,7 +52,7 @@ def _output(dataset: Dataset) -> dict[str, Any]:
         "name": f"dataset {dataset.name}",
         "facets": {
             **_version(dataset.version, dataset.checksum),
-            "schema": _facet("1-1-1/SchemaDatasetFacet.json#/$defs/SchemaDatasetFacet")
+            "schema": _facet("1-2-0/SchemaDatasetFacet.json#/$defs/SchemaDatasetFacet")
             | {"fields": fields},
         },
         "outputFacets": {

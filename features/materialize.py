@@ -47,10 +47,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Materialized:
-    """What one run brought online; `places` counts entries of rings that were new."""
+    """What one run brought online; `events` counts those that were new in rings."""
 
     shoppers: int
-    places: int
+    events: int
     profiles: int
     version: str
     was_there: bool = False
@@ -108,8 +108,8 @@ async def materialize(
 async def _bring(
     online: ValkeyStore, offline: OfflineStore, parts: list[Part], mark: str, rate: float
 ) -> tuple[int, int, int]:
-    """Return how many shoppers there were, and how many places and profiles are new."""
-    shoppers, places, profiles, pace = 0, 0, 0, _Pace(rate)
+    """Return how many shoppers there were, and how many events and profiles are new."""
+    shoppers, events, profiles, pace = 0, 0, 0, _Pace(rate)
     with progress("shoppers", sum(part.shoppers for part in parts)) as bar:
         for part in parts:
             log = offline.event_log(part=part)
@@ -118,19 +118,19 @@ async def _bring(
                 await pace.wait(len(records))
             for users in _chunks(enumerate(log.user_ids)):
                 rings = [(user_id, log.of(number)) for number, user_id in users]
-                places += await _apply(online, rings, mark, bar)
+                events += await _apply(online, rings, mark, bar)
                 await pace.wait(len(users))
             shoppers += len(log.user_ids)
-    return shoppers, places, profiles
+    return shoppers, events, profiles
 
 
 async def _apply(online: ValkeyStore, rings: list[tuple[str, Records]], mark: str, bar: Bar) -> int:
     """Enter the events of some shoppers, note how far that is, and return what was new."""
-    places = await online.apply(rings)
+    events = await online.apply(rings)
     async with translated():
         await online.client.set(keys.MATERIALIZING, f"{mark}\0{rings[-1][0]}")
     bar.advance(len(rings))
-    return places
+    return events
 
 
 async def _get(online: ValkeyStore, key: bytes) -> str:
@@ -184,6 +184,6 @@ def materialize_command(force: bool, since: datetime | None, rate: float) -> Non
         click.echo(f"online already: {told.version}")
         return
     click.echo(
-        f"{told.shoppers} shoppers online, {told.places} places in their rings new, "
+        f"{told.shoppers} shoppers online, {told.events} events new in their rings, "
         f"{told.profiles} profiles new or changed: {told.version}"
     )

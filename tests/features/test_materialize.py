@@ -114,7 +114,7 @@ async def test_the_same_version_again_does_nothing(
     later = await materialize(online_store, offline)
 
     assert (first.was_there, again.was_there, forced.was_there) == (False, True, False)
-    assert (first.places, forced.places, later.places) == (38, 0, 2)
+    assert (first.events, forced.events, later.events) == (38, 0, 2)
     assert (await state_of(online_store)).revision != revision
 
 
@@ -157,7 +157,7 @@ async def test_an_interrupted_run_is_done_again(
 
     told = await materialize(online_store, offline)
 
-    assert (told.was_there, told.places) == (False, 1)
+    assert (told.was_there, told.events) == (False, 1)
 
 
 @pytest.mark.parametrize("part_events", [7, 10**6])
@@ -257,11 +257,11 @@ def test_the_command_brings_its_own_server(tmp_path: Path, offline: OfflineStore
     first, second, third = run(tmp_path), run(tmp_path), run(tmp_path, "--force")
 
     assert first.output == (
-        "1 shoppers online, 38 places in their rings new, "
+        "1 shoppers online, 38 events new in their rings, "
         "0 profiles new or changed: events@0,items@-,users@-\n"
     )
     assert second.output.startswith("online already")
-    assert third.output.startswith("1 shoppers online, 0 places")
+    assert third.output.startswith("1 shoppers online, 0 events new")
     assert not EmbeddedValkey(tmp_path).is_alive()
 
 
@@ -274,7 +274,7 @@ def test_the_command_uses_what_runs(
     assert run(tmp_path, url=valkey.url).exit_code == 0
     assert not (tmp_path / "valkey").exists()
     with EmbeddedValkey(tmp_path) as server:
-        assert "38 places" in run(tmp_path).output
+        assert "38 events new" in run(tmp_path).output
         assert server.is_alive()
 
 

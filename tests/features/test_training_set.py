@@ -329,3 +329,22 @@ def test_what_fails_half_way_leaves_what_was_there(
         write_training_set(store, given, path)
     assert path.read_text() == "before"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_labels_with_leading_zeros_stay_texts(store: OfflineStore, tmp_path: Path) -> None:
+    """They are codes; whole numbers, numbers and truths of a CSV get their types."""
+    path = tmp_path / "labels.csv"
+    path.write_text("user_id,at,code,n,x,yes\nu1,1,01234,1,1.5,true\nu2,2,00001,2,2,False\n")
+
+    told = read_labels(store, str(path), "at").rows
+
+    assert told.schema == {
+        "user_id": pl.String,
+        "at": pl.Int64,
+        "code": pl.String,
+        "n": pl.Int64,
+        "x": pl.Float64,
+        "yes": pl.Boolean,
+    }
+    assert told["code"].to_list() == ["01234", "00001"]
+    assert told["yes"].to_list() == [True, False]
