@@ -10,7 +10,7 @@ from features import assemble
 from features.events import RECORD, TYPE_CODES, VALUE_SCALE, Records, id_bits
 from features.history import RECENT_TYPES
 from features.ids import stable_hashes
-from features.offline import OfflineStore
+from features.offline import collected
 
 USER_ID = "user_id"
 _KEPT = {str(kind): TYPE_CODES[kind] for kind in RECENT_TYPES}
@@ -22,23 +22,22 @@ def numbered(users: pl.Series) -> tuple[pl.Series, npt.NDArray[np.int64]]:
     return shoppers, users.cast(pl.Enum(shoppers)).to_physical().to_numpy().astype(np.int64)
 
 
-def profiles_of(store: OfflineStore, shoppers: pl.Series) -> list[Mapping[str, object] | None]:
+def profiles_of(users: pl.LazyFrame, shoppers: pl.Series) -> list[Mapping[str, object] | None]:
     """Return what is known of each shopper beside events: the tables tell what is known now."""
-    users = store.collect(store.scan("users").filter(pl.col(USER_ID).is_in(shoppers.implode())))
-    known = dict(assemble.profiles(users))
+    some = collected(users.filter(pl.col(USER_ID).is_in(shoppers.implode())))
+    known = dict(assemble.profiles(some))
     return [known.get(user_id) for user_id in shoppers]
 
 
-def events_of(store: OfflineStore, shoppers: pl.Series) -> tuple[Records, npt.NDArray[np.int64]]:
-    """Return the events of `shoppers` that are kept, and where each shopper's begin.
+def events_of(events: pl.LazyFrame, shoppers: pl.Series) -> tuple[Records, npt.NDArray[np.int64]]:
+    """Return those of `events` that are of `shoppers` and kept, and where each shopper's begin.
 
     Sorted by (shopper, stamp, tag). Items are numbered by a hash of their own: here they are only
     told apart.
     """
     users = pl.LazyFrame({USER_ID: shoppers}).with_row_index("user")
-    events = store.collect(
-        store.scan("events")
-        .filter(pl.col("type").is_in(list(_KEPT)))
+    some = collected(
+        events.filter(pl.col("type").is_in(list(_KEPT)))
         .join(users, on=USER_ID)
         .select(
             "user",
@@ -50,13 +49,13 @@ def events_of(store: OfflineStore, shoppers: pl.Series) -> tuple[Records, npt.ND
         )
         .sort("user", "ts")
     )
-    records = np.empty(len(events), RECORD)
-    records["ts"] = events["ts"].to_numpy()
-    records["item"] = events["item"].fill_null(0).to_numpy()
-    records["value"] = np.rint(events["value"].to_numpy())
-    records["tag"] = events["code"].to_numpy()
-    user = events["user"].to_numpy().astype(np.int64)
-    _order_ties(records, user, events["event_id"])
+    records = np.empty(len(some), RECORD)
+    records["ts"] = some["ts"].to_numpy()
+    records["item"] = some["item"].fill_null(0).to_numpy()
+    records["value"] = np.rint(some["value"].to_numpy())
+    records["tag"] = some["code"].to_numpy()
+    user = some["user"].to_numpy().astype(np.int64)
+    _order_ties(records, user, some["event_id"])
     return records, user.searchsorted(np.arange(len(shoppers) + 1))
 
 

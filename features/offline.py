@@ -107,16 +107,16 @@ class OfflineStore:
     def scan(self, table: str) -> pl.LazyFrame:
         """Return the rows of `events`, `items` or `users` as a lazy frame, for any question."""
         with _translated():
-            delta = self._delta(table)
-            paths = [] if delta is None else self._paths(table, delta)
+            paths = self.paths(table)
             if not paths:
                 return as_frame(SCHEMAS[table].empty_table()).lazy()
             return pl.scan_parquet(paths, glob=False)
 
-    def collect(self, rows: pl.LazyFrame) -> pl.DataFrame:
-        """Return rows of a scan; raise `StoreError` where files of it are gone."""
+    def paths(self, table: str) -> list[Path]:
+        """Return the Parquet files that hold the rows of `table`."""
         with _translated():
-            return rows.collect(engine="streaming")
+            delta = self._delta(table)
+            return [] if delta is None else self._paths(table, delta)
 
     def event_log(self, until_ms: int | None = None, part: "Part | None" = None) -> EventLog:
         """Return all events that arrived before `until_ms` (all if None), sorted for training.
@@ -300,6 +300,12 @@ class OfflineStore:
             merged = pl.concat((kept, changed), how="vertical_relaxed").sort(key)
             self._write(table, Source(stream(merged.to_arrow())), "overwrite")
             return len(changed)
+
+
+def collected(rows: pl.LazyFrame) -> pl.DataFrame:
+    """Return rows of a scan; raise `StoreError` where files of it are gone."""
+    with _translated():
+        return rows.collect(engine="streaming")
 
 
 def _files_of(table: DeltaTable) -> list[tuple[str, int]]:

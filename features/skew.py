@@ -73,8 +73,8 @@ def write_report(home: Path, told: Skew) -> Path:
 def _computed(store: OfflineStore, rows: Sequence[Served]) -> FeatureVectors:
     users = pl.Series(USER_ID, [each.user_id for each in rows])
     shoppers, numbers = numbered(users)
-    records, offsets = events_of(store, shoppers)
-    profiles = profiles_of(store, shoppers)
+    records, offsets = events_of(store.scan("events"), shoppers)
+    profiles = profiles_of(store.scan("users"), shoppers)
     moments = Moments(
         np.array([each.as_of_ms for each in rows], np.int64),
         [each.country for each in rows],

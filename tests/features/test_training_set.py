@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+import features.local_engine
+import features.training_part
 import features.training_set
 from features.__main__ import cli
 from features.archive import events_table
@@ -101,8 +103,8 @@ def test_every_row_is_as_it_was_known(
 ) -> None:  # fmt: skip
     """In the order of the labels, to the bit, however many are done at a time."""
     monkeypatch.setattr(features.training_set, "CHUNK", chunk)
-    monkeypatch.setattr(features.training_set, "PART_EVENTS", part)
-    monkeypatch.setattr(features.training_set, "AT_ONCE", at_once)
+    monkeypatch.setattr(features.local_engine, "PART_EVENTS", part)
+    monkeypatch.setattr(features.training_part, "AT_ONCE", at_once)
     given = labels(np.random.default_rng(2), 200, 10)
     path = tmp_path / "set.parquet"
 
@@ -324,7 +326,7 @@ def test_what_fails_half_way_leaves_what_was_there(
             raise MemoryError
         return real(*arguments)
 
-    monkeypatch.setattr(features.training_set, "joined", failing)
+    monkeypatch.setattr(features.training_part, "joined", failing)
     with pytest.raises(MemoryError):
         write_training_set(store, given, path)
     assert path.read_text() == "before"

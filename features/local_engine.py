@@ -1,0 +1,28 @@
+"""A training set's features on this machine, a part of its shoppers at a time.
+
+Memory holds one chunk of labels and the events of one part; the tables may be larger than it.
+"""
+
+import math
+from collections.abc import Generator
+
+from features.chunk import Chunk
+from features.kept_events import USER_ID
+from features.labels import Labels
+from features.offline import PART_EVENTS, OfflineStore
+from features.training_part import pairs_of, part_of
+
+
+def local_chunks(store: OfflineStore, labels: Labels, rows: int) -> Generator[Chunk]:
+    """Yield the features of `labels`, some `rows` of them after the other."""
+    pairs = pairs_of(labels)
+    parts = max(math.ceil(store.count("events") / PART_EVENTS), 1)
+    events, users = store.scan("events"), store.scan("users")
+    for start in range(0, len(pairs), rows):
+        some = pairs.slice(start, rows)
+        chunk = Chunk.empty(start, len(some))
+        part = some[USER_ID].hash() % parts
+        for number in range(parts):
+            for block in part_of(some.filter(part == number), events, users):
+                chunk.put(block)
+        yield chunk
