@@ -12,6 +12,8 @@ import click
 from features import lineage
 from features.dataset import Dataset, Declaration, Reference
 from features.datasets import Datasets
+from features.engine import Engine
+from features.engine_options import engine_options
 from features.home import home_directory
 
 
@@ -28,9 +30,10 @@ def dataset_command() -> None:
 @click.option("--labels", required=True, help="FILE, QUERY of the tables, or NAME@VERSION.")
 @click.option("--as-of", required=True, help="The column that says when each row was true.")
 @click.option("--mask", is_flag=True, help="A column more for each feature: was it missing?")
-def create_command(name: str, labels: str, as_of: str, mask: bool) -> None:
+@engine_options
+def create_command(name: str, labels: str, as_of: str, mask: bool, engine: Engine) -> None:
     """Make the next version of NAME: labels joined with every feature as it was known."""
-    told = _datasets().create(name, Declaration(labels, as_of, mask))
+    told = _datasets().create(name, Declaration(labels, as_of, mask), engine)
     click.echo(f"{told.reference}: {told.rows} rows, {len(told.schema)} columns, {told.checksum}")
 
 
@@ -80,13 +83,14 @@ def lineage_command(dataset: str, svg: Path | None) -> None:
 
 @dataset_command.command("verify")
 @click.argument("dataset")
-def verify_command(dataset: str) -> None:
+@engine_options
+def verify_command(dataset: str, engine: Engine) -> None:
     """Make a version anew, of the tables as they were, and compare the checksums.
 
     Ends with 1 where they differ. Earlier versions of tables can be read for a week
     (`python -m features tidy`).
     """
-    told, checksum = _datasets().rebuilt(Reference.parse(dataset))
+    told, checksum = _datasets().rebuilt(Reference.parse(dataset), engine)
     same = checksum == told.checksum
     click.echo(f"{told.reference}: {'the same' if same else f'differs: {checksum}'}")
     sys.exit(not same)

@@ -20,8 +20,10 @@ from features.dataset import (
     described,
 )
 from features.declared import FEATURE_SET
+from features.engine import Engine
 from features.errors import InputError
 from features.labels import Labels, is_query, read_labels
+from features.local_engine import local_chunks
 from features.offline import OfflineStore
 from features.training_set import write_training_set
 
@@ -65,7 +67,7 @@ class Datasets:
         """Return where the data of a version lie."""
         return self._folder(self.get(reference).reference) / DATA
 
-    def create(self, name: str, declaration: Declaration) -> Dataset:
+    def create(self, name: str, declaration: Declaration, engine: Engine = local_chunks) -> Dataset:
         """Make the next version of `name`; it is there whole or not at all.
 
         Raises `InputError` for labels that cannot be used.
@@ -78,13 +80,13 @@ class Datasets:
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=parent, prefix=".") as scratch:
             version = (self.versions(name) or [0])[-1] + 1
-            told = _made(name, version, declaration, labels, store, Path(scratch))
+            told = _made(name, version, declaration, labels, store, Path(scratch), engine)
             (Path(scratch) / MANIFEST).write_text(told.to_json(), encoding="utf-8")
             Path(scratch).chmod(0o755)  # a temporary one is for nobody else
             Path(scratch).rename(self._folder(told.reference))
         return told
 
-    def rebuilt(self, reference: Reference) -> tuple[Dataset, str]:
+    def rebuilt(self, reference: Reference, engine: Engine = local_chunks) -> tuple[Dataset, str]:
         """Return a version, and the checksum of the same made anew of the same sources.
 
         That of its data, where these are not what was made. Raises `InputError` where a source is
@@ -101,7 +103,9 @@ class Datasets:
         store = self._store.at(told.tables)
         with tempfile.TemporaryDirectory() as scratch:
             labels = self._labels(told.declaration, store)
-            again = _made(told.name, told.version, told.declaration, labels, store, Path(scratch))
+            again = _made(
+                told.name, told.version, told.declaration, labels, store, Path(scratch), engine
+            )
         for before, now in zip(told.sources, again.sources, strict=True):
             if before != now:
                 raise InputError(f"dataset: {told.reference}: {before.name} is not what it was")
@@ -151,11 +155,12 @@ def _made(
     labels: tuple[Labels, tuple[Source, ...]],
     store: OfflineStore,
     folder: Path,
+    engine: Engine,
 ) -> Dataset:
     """Write the data of a version into `folder`, and return its description."""
     rows, source = labels
     path = folder / DATA
-    write_training_set(store, rows, path, mask=declaration.mask)
+    write_training_set(store, rows, path, mask=declaration.mask, engine=engine)
     schema, statistics, count = described(path)
     return Dataset(
         name,

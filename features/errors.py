@@ -27,6 +27,10 @@ class StoreError(FeaturesError):
     """The online store did not answer, or answered what cannot be believed."""
 
 
+class EngineError(FeaturesError):
+    """What computes features elsewhere did not start, or failed; the message is one line."""
+
+
 class StoreTimeoutError(StoreError):
     """The online store answered too late."""
 

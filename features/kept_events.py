@@ -13,7 +13,11 @@ from features.ids import stable_hashes
 from features.offline import collected
 
 USER_ID = "user_id"
-_KEPT = {str(kind): TYPE_CODES[kind] for kind in RECENT_TYPES}
+KEPT_TYPES = tuple(map(str, RECENT_TYPES))
+KEPT_COLUMNS = ("event_id", "type", USER_ID, "item_id", "arrived_at", "value")
+"""What is read of an event."""
+
+_CODES = {str(kind): TYPE_CODES[kind] for kind in RECENT_TYPES}
 
 
 def numbered(users: pl.Series) -> tuple[pl.Series, npt.NDArray[np.int64]]:
@@ -37,7 +41,7 @@ def events_of(events: pl.LazyFrame, shoppers: pl.Series) -> tuple[Records, npt.N
     """
     users = pl.LazyFrame({USER_ID: shoppers}).with_row_index("user")
     some = collected(
-        events.filter(pl.col("type").is_in(list(_KEPT)))
+        events.filter(pl.col("type").is_in(KEPT_TYPES))
         .join(users, on=USER_ID)
         .select(
             "user",
@@ -45,7 +49,7 @@ def events_of(events: pl.LazyFrame, shoppers: pl.Series) -> tuple[Records, npt.N
             ts=pl.col("arrived_at").dt.epoch("ms"),
             item=pl.when(pl.col("item_id").is_not_null()).then(pl.col("item_id").hash()),
             value=pl.col("value").fill_null(0.0) * VALUE_SCALE,
-            code=pl.col("type").replace_strict(_KEPT, return_dtype=pl.UInt32),
+            code=pl.col("type").replace_strict(_CODES, return_dtype=pl.UInt32),
         )
         .sort("user", "ts")
     )

@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 
 from features.declared import FEATURE_SET
+from features.engine import Engine
+from features.engine_options import engine_options
 from features.errors import InputError
 from features.home import home_directory
 from features.labels import read_labels
@@ -19,7 +21,8 @@ from features.training_set import write_training_set
     "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A Parquet file."
 )
 @click.option("--mask", is_flag=True, help="A column more for each feature: was it missing?")
-def training_set_command(labels: str, as_of: str, out: Path, mask: bool) -> None:
+@engine_options
+def training_set_command(labels: str, as_of: str, out: Path, mask: bool, engine: Engine) -> None:
     """Join labels with every feature as it was known of each row's shopper at its moment.
 
     Labels have a column user_id, one with the moment (seconds since 1970, or ISO 8601; UTC where
@@ -35,7 +38,8 @@ def training_set_command(labels: str, as_of: str, out: Path, mask: bool) -> None
         raise InputError(f"--out: there is no directory {out.parent}")
     store = OfflineStore(home_directory())
     store = store.at(store.version())  # what arrives meanwhile is not in it
-    told = write_training_set(store, read_labels(store, labels, as_of), out, mask=mask)
+    rows = read_labels(store, labels, as_of)
+    told = write_training_set(store, rows, out, mask=mask, engine=engine)
     click.echo(
         f"{out}: {told.rows} rows, {told.strangers} of them of shoppers nobody knew then; "
         f"{len(FEATURE_SET.names)} features of schema {FEATURE_SET.schema_hash}, {told.version}"

@@ -1,0 +1,141 @@
+"""A training set's features on Apache Spark: its workers compute the parts, by the same function.
+
+    labels ──────────┐
+    events, records ─┴─ by bucket of shoppers ─ cogroup ─ a part each ─ on disk ─ chunk by chunk
+
+The tables' Parquet files are read as they are at a version. This process holds the labels and one
+chunk of features.
+"""
+
+import math
+import re
+from collections.abc import Callable, Generator
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as sql
+
+from features.chunk import Chunk
+from features.declared import FEATURE_NAMES, FEATURE_SET
+from features.errors import EngineError
+from features.kept_events import KEPT_COLUMNS, KEPT_TYPES, USER_ID
+from features.labels import Labels
+from features.offline import OfflineStore
+from features.spark_session import spark_session
+from features.tables import SCHEMAS
+from features.training_part import Block, pairs_of, part_of
+from features.vector import FeatureVectors
+
+BUCKET_ROWS = 1_000_000
+"""Events, and labels, of a bucket, about; a worker's process holds one at a time."""
+
+BUCKETS_PER_CORE = 4
+
+_WIDTH = len(FEATURE_NAMES)
+_PACKED = np.dtype([("values", "<f4", _WIDTH), ("missing", "?", _WIDTH), ("stranger", "?")])
+"""A row's features as they travel."""
+
+_TRAVELS = pa.schema([("row", pa.int64()), ("packed", pa.binary())])
+_OF_GLOBS = re.compile(r"[\\{}\[\]*?]")
+
+
+def spark_chunks(
+    store: OfflineStore, labels: Labels, rows: int, *, master: str | None
+) -> Generator[Chunk]:
+    """Yield the features of `labels`, some `rows` of them after the other.
+
+    Raises `EngineError` where Spark does not start or fails.
+    """
+    pairs = pairs_of(labels)
+    with spark_session(master) as spark:
+        features = _features(spark, store, pairs).persist(StorageLevel.DISK_ONLY)
+        for start in range(0, len(pairs), rows):
+            end = min(start + rows, len(pairs))
+            yield _chunk(features, start, end)
+        features.unpersist()
+
+
+def _features(spark: SparkSession, store: OfflineStore, pairs: pl.DataFrame) -> DataFrame:
+    """Return `row` and packed features of every pair, in no order."""
+    cores = spark.sparkContext.defaultParallelism
+    most = max(store.count("events"), len(pairs))
+    buckets = max(math.ceil(most / BUCKET_ROWS), BUCKETS_PER_CORE * cores)
+    spark.conf.set("spark.sql.shuffle.partitions", buckets)
+    bucket = sql.pmod(sql.xxhash64(USER_ID), sql.lit(buckets)).alias("bucket")
+    asked = spark.createDataFrame(pairs.to_arrow())
+    known = _known(spark, store)
+    sides = (each.select("*", bucket).groupBy("bucket") for each in (asked, known))
+    one, other = sides
+    return one.cogroup(other).applyInArrow(
+        _worker(FEATURE_SET.schema_hash), "row long, packed binary"
+    )
+
+
+def _known(spark: SparkSession, store: OfflineStore) -> DataFrame:
+    """Return events that are kept, and records, one below the other: those have no type."""
+    events = _table(spark, store, "events").select(*KEPT_COLUMNS)
+    kept = events.where(sql.col("type").isin(*KEPT_TYPES))
+    return kept.unionByName(_table(spark, store, "users"), allowMissingColumns=True)
+
+
+def _table(spark: SparkSession, store: OfflineStore, name: str) -> DataFrame:
+    paths = [_OF_GLOBS.sub(r"\\\g<0>", f"file://{p.absolute()}") for p in store.paths(name)]
+    if not paths:
+        return spark.createDataFrame(SCHEMAS[name].empty_table())
+    return spark.read.parquet(*paths)
+
+
+def _worker(schema_hash: str) -> Callable[[pa.Table, pa.Table], pa.Table]:
+    """Return what a worker does: by name, so that it computes by its own features."""
+
+    def part(asked: pa.Table, known: pa.Table) -> pa.Table:
+        return worked(asked, known, schema_hash)
+
+    return part
+
+
+def worked(asked: pa.Table, known: pa.Table, schema_hash: str) -> pa.Table:
+    """Return the packed features of a bucket's pairs, from its shoppers' events and records.
+
+    Raises `EngineError` where this process has features of another schema.
+    """
+    if schema_hash != FEATURE_SET.schema_hash:
+        raise EngineError(
+            f"a worker has features of schema {FEATURE_SET.schema_hash}, not {schema_hash}: it "
+            "needs the same cuvee, and the same file in CUVEE_FEATURES"
+        )
+    pairs, rows = _frame(asked), _frame(known).lazy()
+    events = rows.filter(pl.col("type").is_not_null())
+    users = rows.filter(pl.col("type").is_null())
+    blocks = [_packed(block) for block in part_of(pairs, events, users)]
+    return pa.concat_tables(blocks) if blocks else _TRAVELS.empty_table()
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)  # noqa: S101 (a table is no series)
+    return frame
+
+
+def _packed(block: Block) -> pa.Table:
+    packed = np.empty(len(block.rows), _PACKED)
+    packed["values"], packed["missing"] = block.vectors
+    packed["stranger"] = block.strangers
+    ends = np.arange(len(packed) + 1, dtype=np.int32) * _PACKED.itemsize
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(packed)]
+    column = pa.Array.from_buffers(pa.binary(), len(packed), buffers)
+    return pa.table([pa.array(block.rows), column], _TRAVELS)
+
+
+def _chunk(features: DataFrame, start: int, end: int) -> Chunk:
+    told = features.where(sql.col("row").between(start, end - 1)).toArrow()
+    if len(told) != end - start:
+        raise EngineError(f"--engine spark: {len(told)} of {end - start} rows came back")
+    packed = np.frombuffer(b"".join(told["packed"].to_pylist()), _PACKED)
+    vectors = FeatureVectors(packed["values"], packed["missing"])
+    chunk = Chunk.empty(start, len(told))
+    chunk.put(Block(told["row"].to_numpy(), vectors, packed["stranger"]))
+    return chunk
