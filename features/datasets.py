@@ -76,13 +76,13 @@ class Datasets:
             raise InputError(f"dataset: expected NAME, without a version, got {name!r:.80}")
         store = self._store.at(self._store.version())  # what arrives meanwhile is the next one's
         labels = self._labels(declaration, store)  # first: nothing is left of what cannot be
-        parent = self._root / name
-        parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=parent, prefix=".") as scratch:
+        self._root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._root, prefix=".") as scratch:
             version = (self.versions(name) or [0])[-1] + 1
             told = _made(name, version, declaration, labels, store, Path(scratch), engine)
             (Path(scratch) / MANIFEST).write_text(told.to_json(), encoding="utf-8")
             Path(scratch).chmod(0o755)  # a temporary one is for nobody else
+            self._folder(told.reference).parent.mkdir(exist_ok=True)
             Path(scratch).rename(self._folder(told.reference))
         return told
 

@@ -20,7 +20,8 @@ MAY_IMPORT = {
 """Each room, and the rooms below it."""
 
 SERVER_ONLY = {"aiohttp", "prometheus_client"}
-TRAINING = ("sklearn", "pandas", "polars", "pyarrow", "deltalake", "onnx", "skl2onnx", "scipy")
+SPARK = ("pyspark", "py4j", "pandas")
+TRAINING = ("sklearn", "polars", "pyarrow", "deltalake", "onnx", "skl2onnx", "scipy", *SPARK)
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -53,8 +54,19 @@ def test_lower_rooms_know_no_http_and_no_metrics(room: str) -> None:
 @pytest.mark.parametrize("module", ["server.app", "server.launcher", "server"])
 def test_serving_loads_no_training_library(module: str) -> None:
     """What answers requests neither waits nor pays for what fits models."""
-    told = f"import sys, {module}; print(*(m for m in {TRAINING!r} if m in sys.modules))"
+    assert loaded(module, TRAINING) == []
+
+
+@pytest.mark.parametrize("module", ["features.training_set_command", "features.dataset_commands"])
+def test_training_sets_load_spark_only_where_it_is_asked_for(module: str) -> None:
+    """It takes a second, and need not be installed."""
+    assert loaded(module, SPARK) == []
+
+
+def loaded(module: str, libraries: tuple[str, ...]) -> list[str]:
+    """Return which of `libraries` a process loads that imports `module`."""
+    told = f"import sys, {module}; print(*(m for m in {libraries!r} if m in sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == []
+    return done.stdout.split()

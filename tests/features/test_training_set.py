@@ -20,7 +20,6 @@ from features.__main__ import cli
 from features.archive import events_table
 from features.declared import FEATURE_NAMES, FEATURE_SET
 from features.eventlog import NO_RECORDS, EventLog
-from features.events import Event, EventType
 from features.labels import MASK, MOST_TOLD, Labels, read_labels
 from features.moments import Moment
 from features.offline import OfflineStore
@@ -28,43 +27,9 @@ from features.point_in_time import joined, known_at
 from features.stream_entries import Entry
 from features.training_set import write_training_set
 from tests.support.behaviour import NOW_MS
+from tests.support.labelled import entries, labels
 
-KINDS = list(EventType)
-HOUR_MS = 3_600_000
 NOBODY = EventLog(("nobody",), np.zeros(2, np.int64), NO_RECORDS)
-
-
-def entries(random: np.random.Generator, count: int, users: int, first: int = 0) -> list[Entry]:
-    """Return events of some shoppers in two days before `NOW_MS`, many of one stamp."""
-    stamps = NOW_MS - random.integers(1, 48, count) * HOUR_MS
-    return [
-        Entry(
-            b"0-1",
-            int(stamp),
-            Event(
-                f"e{first + n}",
-                KINDS[int(random.integers(0, len(KINDS)))],
-                f"u{random.integers(0, users)}",
-                stamp / 1_000,
-                item_id=f"i{random.integers(0, 9)}" if random.random() < 0.9 else None,
-                value=round(float(random.random() * 5), 2),
-            ),
-        )
-        for n, stamp in enumerate(stamps)
-    ]
-
-
-def labels(random: np.random.Generator, count: int, users: int) -> Labels:
-    """Return rows about shoppers, some of whom nobody knows, at moments around their events."""
-    as_of_ms = NOW_MS - random.integers(-1, 50, count) * HOUR_MS + random.integers(-1, 2, count)
-    rows = pl.DataFrame(
-        {
-            "user_id": [f"u{n}" for n in random.integers(0, users + 3, count)],
-            "label": random.random(count),
-            "country": [("FR", None, "IT")[n] for n in random.integers(0, 3, count)],
-        }
-    )
-    return Labels(rows, as_of_ms.astype(np.int64))
 
 
 @pytest.fixture
