@@ -52,10 +52,11 @@ def spark_chunks(
     pairs = pairs_of(labels)
     with spark_session(master) as spark:
         features = _features(spark, store, pairs).persist(StorageLevel.DISK_ONLY)
-        for start in range(0, len(pairs), rows):
-            end = min(start + rows, len(pairs))
-            yield _chunk(features, start, end)
-        features.unpersist()
+        try:
+            for start in range(0, len(pairs), rows):
+                yield _chunk(features, start, min(start + rows, len(pairs)))
+        finally:
+            features.unpersist()
 
 
 def _features(spark: SparkSession, store: OfflineStore, pairs: pl.DataFrame) -> DataFrame:
@@ -65,13 +66,12 @@ def _features(spark: SparkSession, store: OfflineStore, pairs: pl.DataFrame) -> 
     buckets = max(math.ceil(most / BUCKET_ROWS), BUCKETS_PER_CORE * cores)
     spark.conf.set("spark.sql.shuffle.partitions", buckets)
     bucket = sql.pmod(sql.xxhash64(USER_ID), sql.lit(buckets)).alias("bucket")
-    asked = spark.createDataFrame(pairs.to_arrow())
+    pieces = [some.to_arrow() for some in pairs.iter_slices(BUCKET_ROWS)]  # texts up to 2 GB each
+    asked = spark.createDataFrame(pa.concat_tables(pieces))
     known = _known(spark, store)
-    sides = (each.select("*", bucket).groupBy("bucket") for each in (asked, known))
-    one, other = sides
-    return one.cogroup(other).applyInArrow(
-        _worker(FEATURE_SET.schema_hash), "row long, packed binary"
-    )
+    sides = [each.select("*", bucket).groupBy("bucket") for each in (asked, known)]
+    worker = _worker(FEATURE_SET.schema_hash)
+    return sides[0].cogroup(sides[1]).applyInArrow(worker, "row long, packed binary")
 
 
 def _known(spark: SparkSession, store: OfflineStore) -> DataFrame:
