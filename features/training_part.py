@@ -69,9 +69,10 @@ def part_of(pairs: pl.DataFrame, events: pl.LazyFrame, users: pl.LazyFrame) -> I
     profiles = profiles_of(users, shoppers)
     # Pairs of one shopper, in order of time, look at events that lie close together.
     order = np.lexsort((pairs["as_of_ms"].to_numpy(), numbers))
+    asked = pairs.drop(USER_ID)
     for begin in range(0, len(order), AT_ONCE):
         places = order[begin : begin + AT_ONCE]
-        some, known = pairs[places], numbers[places]
+        some, known = asked[places], numbers[places]
         told = _joined(records, offsets, known, _moments(some, [profiles[u] for u in known]))
         strangers = told.slices.starts == told.slices.ends
         yield Block(some["row"].to_numpy(), told.vectors(FEATURE_SET.features), strangers)

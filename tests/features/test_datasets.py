@@ -1,6 +1,7 @@
 """Datasets: versions that never change, that are made again to the byte, and that say what of."""
 
 import json
+from collections.abc import Generator
 from datetime import timedelta
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -11,11 +12,13 @@ from click.testing import CliRunner, Result
 
 from features.__main__ import cli
 from features.archive import events_table
+from features.chunk import Chunk
 from features.dataset import DATA, MANIFEST, Declaration, Reference
 from features.datasets import Datasets
 from features.declared import FEATURE_NAMES, FEATURE_SET
-from features.errors import InputError
+from features.errors import EngineError, InputError
 from features.events import Event, EventType
+from features.labels import Labels
 from features.offline import OfflineStore
 from features.stream_entries import Entry
 
@@ -184,6 +187,18 @@ def test_a_query_without_an_order_builds_the_same_bytes(datasets: Datasets) -> N
     told = datasets.create("counted", Declaration(query, "at"))
     for _ in range(3):
         assert datasets.rebuilt(told.reference) == (told, told.checksum)
+
+
+def test_an_engine_that_fails_leaves_nothing(datasets: Datasets, tmp_path: Path) -> None:
+    """No directory that looks like a dataset."""
+
+    def failing(store: OfflineStore, labels: Labels, rows: int) -> Generator[Chunk]:
+        yield from ()
+        raise EngineError(f"{store.version()}: {len(labels)} of {rows}")
+
+    with pytest.raises(EngineError):
+        datasets.create("paid", PURCHASES, failing)
+    assert list((tmp_path / "datasets").iterdir()) == []
 
 
 def test_sources_that_are_gone_are_told(
