@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from features.offline import OfflineStore
+from features.offline import OfflineStore, collected
 from features.refusals import Refusal
 from features.staged import ROW, StagedBatch
 
@@ -26,20 +26,20 @@ def conflicts(batch: StagedBatch, store: OfflineStore, file: str, most: int) -> 
     events = batch.tables().get("events")
     if events is None:
         return []
-    ids, said = _hashed(store, events)
-    known_ids, known_said = _hashed(store, store.scan("events"))
+    ids, said = _hashed(events)
+    known_ids, known_said = _hashed(store.scan("events"))
     first = _first(np.concatenate((known_ids, ids)), np.concatenate((known_said, said)))
     places = np.flatnonzero(first[len(known_ids) :] != said)[:most]
     if not len(places):
         return []
-    rows = events.select(ROW, "event_id").collect()[places]
+    rows = events.select(ROW, "event_id").pipe(collected)[places]
     return [Refusal(file, row, "event_id", value, _AS_TAKEN) for row, value in rows.rows()]
 
 
-def _hashed(store: OfflineStore, events: pl.LazyFrame) -> tuple[Hashes, Hashes]:
+def _hashed(events: pl.LazyFrame) -> tuple[Hashes, Hashes]:
     """Return hashes of the events' ids, and of what they say."""
     asked = events.select(id=pl.col("event_id").hash(), said=pl.struct(_SAID).hash())
-    told = store.collect(asked)
+    told = collected(asked)
     return told["id"].to_numpy(), told["said"].to_numpy()
 
 

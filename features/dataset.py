@@ -6,7 +6,7 @@ NAME@3 ─ data.parquet, and dataset.json: declaration, sources, schema, statist
 import json
 import math
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +14,7 @@ from typing import Any, Self
 import polars as pl
 
 from features.errors import InputError
+from features.labels import is_query
 
 DATA, MANIFEST = "data.parquet", "dataset.json"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
@@ -51,6 +52,18 @@ class Declaration:
     labels: str
     as_of: str
     mask: bool = False
+
+    @property
+    def is_of_a_dataset(self) -> bool:
+        """Tell whether its labels are those of another dataset."""
+        return not is_query(self.labels) and "@" in self.labels and not Path(self.labels).exists()
+
+    def absolute(self) -> Self:
+        """Return it so that it names the same file wherever it is read."""
+        if is_query(self.labels) or self.is_of_a_dataset:
+            return self
+        file, bang, member = self.labels.partition("!")
+        return replace(self, labels=f"{Path(file).absolute()}{bang}{member}")
 
 
 @dataclass(frozen=True, slots=True)

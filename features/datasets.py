@@ -3,8 +3,10 @@
 CUVEE_HOME/datasets/NAME/VERSION/{data.parquet, dataset.json}
 """
 
+import fcntl
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -75,15 +77,22 @@ class Datasets:
         if Reference.parse(name).version is not None:
             raise InputError(f"dataset: expected NAME, without a version, got {name!r:.80}")
         store = self._store.at(self._store.version())  # what arrives meanwhile is the next one's
+        declaration = declaration.absolute()
         labels = self._labels(declaration, store)  # first: nothing is left of what cannot be
         self._root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._root, prefix=".") as scratch:
-            version = (self.versions(name) or [0])[-1] + 1
-            told = _made(name, version, declaration, labels, store, Path(scratch), engine)
-            (Path(scratch) / MANIFEST).write_text(told.to_json(), encoding="utf-8")
-            Path(scratch).chmod(0o755)  # a temporary one is for nobody else
+            told = _made(name, 0, declaration, labels, store, Path(scratch), engine)
+            return self._numbered(told, Path(scratch))
+
+    def _numbered(self, made: Dataset, folder: Path) -> Dataset:
+        """Give what was made in `folder` the next version and its place, whoever else makes one."""
+        with (self._root / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            told = replace(made, version=(self.versions(made.name) or [0])[-1] + 1)
+            (folder / MANIFEST).write_text(told.to_json(), encoding="utf-8")
+            folder.chmod(0o755)  # a temporary one is for nobody else
             self._folder(told.reference).parent.mkdir(exist_ok=True)
-            Path(scratch).rename(self._folder(told.reference))
+            folder.rename(self._folder(told.reference))
         return told
 
     def rebuilt(self, reference: Reference, engine: Engine = local_chunks) -> tuple[Dataset, str]:
@@ -132,7 +141,7 @@ class Datasets:
         told = declaration.labels
         if is_query(told):
             return read_labels(store, told, declaration.as_of), ()
-        if "@" in told and not Path(told).exists():
+        if declaration.is_of_a_dataset:
             dataset = self.get(Reference.parse(told))
             path = self._folder(dataset.reference) / DATA
             source = Source("dataset", dataset.name, dataset.version, checksum_of(path))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -235,7 +236,7 @@ def test_what_cannot_be_is_told(
     assert told.exit_code == 2
     assert expected in told.stderr
     assert datasets.names() == ["paid"]
-    left = {path.name for path in (tmp_path / "datasets").rglob("*") if path.is_file()}
+    left = {path.name for path in (tmp_path / "datasets").rglob("[!.]*") if path.is_file()}
     assert left == {DATA, MANIFEST}
 
 
@@ -255,3 +256,24 @@ def test_a_store_at_a_version_is_as_it_was(store: OfflineStore) -> None:
     for version in ("", "events@0", "events@x,items@-,users@-"):
         with pytest.raises(InputError, match="expected events@N"):
             store.at(version)
+
+
+def test_versions_made_at_once_are_all_there(datasets: Datasets) -> None:
+    """Each gets a number of its own."""
+    with ThreadPoolExecutor(4) as threads:
+        made = list(threads.map(lambda _: datasets.create("paid", PURCHASES), range(8)))
+
+    assert sorted(each.version for each in made) == datasets.versions("paid") == list(range(1, 9))
+    assert len({each.checksum for each in made}) == 1
+
+
+def test_a_file_is_found_again_from_elsewhere(
+    datasets: Datasets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be named as it lies below the present directory."""
+    (tmp_path / "labels.csv").write_text("user_id,at\nu1,1760000300\n")
+    monkeypatch.chdir(tmp_path)
+    told = datasets.create("rows", Declaration("labels.csv", "at"))
+    monkeypatch.chdir("/")
+
+    assert datasets.rebuilt(told.reference)[1] == told.checksum
