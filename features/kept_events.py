@@ -12,11 +12,15 @@ from features.history import RECENT_TYPES
 from features.ids import stable_hashes
 from features.offline import OfflineStore
 
+Ints = npt.NDArray[np.int64]
+
 USER_ID = "user_id"
 _KEPT = {str(kind): TYPE_CODES[kind] for kind in RECENT_TYPES}
+_KEY_BITS = 63
+_LATEST_MS = np.iinfo(np.int64).max
 
 
-def numbered(users: pl.Series) -> tuple[pl.Series, npt.NDArray[np.int64]]:
+def numbered(users: pl.Series) -> tuple[pl.Series, Ints]:
     """Return the different shoppers among `users` in order, and the number of each, int64[n]."""
     shoppers = users.unique().sort()
     return shoppers, users.cast(pl.Enum(shoppers)).to_physical().to_numpy().astype(np.int64)
@@ -29,7 +33,7 @@ def profiles_of(store: OfflineStore, shoppers: pl.Series) -> list[Mapping[str, o
     return [known.get(user_id) for user_id in shoppers]
 
 
-def events_of(store: OfflineStore, shoppers: pl.Series) -> tuple[Records, npt.NDArray[np.int64]]:
+def events_of(store: OfflineStore, shoppers: pl.Series) -> tuple[Records, Ints]:
     """Return the events of `shoppers` that are kept, and where each shopper's begin.
 
     Sorted by (shopper, stamp, tag). Items are numbered by a hash of their own: here they are only
@@ -48,7 +52,6 @@ def events_of(store: OfflineStore, shoppers: pl.Series) -> tuple[Records, npt.ND
             value=pl.col("value").fill_null(0.0) * VALUE_SCALE,
             code=pl.col("type").replace_strict(_KEPT, return_dtype=pl.UInt32),
         )
-        .sort("user", "ts")
     )
     records = np.empty(len(events), RECORD)
     records["ts"] = events["ts"].to_numpy()
@@ -56,12 +59,27 @@ def events_of(store: OfflineStore, shoppers: pl.Series) -> tuple[Records, npt.ND
     records["value"] = np.rint(events["value"].to_numpy())
     records["tag"] = events["code"].to_numpy()
     user = events["user"].to_numpy().astype(np.int64)
-    _order_ties(records, user, events["event_id"])
+    order = _order(user, records["ts"])
+    records, user = records.take(order), user.take(order)
+    _order_ties(records, user, events["event_id"], order)
     return records, user.searchsorted(np.arange(len(shoppers) + 1))
 
 
-def _order_ties(records: Records, user: npt.NDArray[np.int64], ids: pl.Series) -> None:
-    """Bring events of one shopper and stamp into the order of their tags, as rings have them."""
+def _order(user: Ints, ts: Ints) -> Ints:
+    """Return an order by (shopper, stamp): one key is sorted in a third of the time of two."""
+    since = ts - ts.min(initial=_LATEST_MS)
+    bits = int(since.max(initial=0)).bit_length()
+    if int(user.max(initial=0)).bit_length() + bits > _KEY_BITS:
+        return np.lexsort((ts, user))
+    keys: Ints = user << bits | since
+    return keys.argsort()
+
+
+def _order_ties(records: Records, user: Ints, ids: pl.Series, order: Ints) -> None:
+    """Bring events of one shopper and stamp into the order of their tags, as rings have them.
+
+    Event n has the id `ids[order[n]]`.
+    """
     if not len(records):
         return
     ts = records["ts"]
@@ -69,7 +87,7 @@ def _order_ties(records: Records, user: npt.NDArray[np.int64], ids: pl.Series) -
     tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
     if not len(tied):
         return
-    hashes = stable_hashes(ids.gather(tied).to_list())
+    hashes = stable_hashes(ids.gather(order.take(tied)).to_list())
     some = records[tied]
     some["tag"] |= id_bits(hashes)
     records[tied] = some[np.lexsort((some["tag"], some["ts"], user[tied]))]
