@@ -21,15 +21,15 @@ class Totals:
 
     def __init__(
         self,
-        codes: npt.NDArray[np.uint32],
+        codes: Ints,
         members: npt.NDArray[np.bool_],
         most: int,
         values: npt.NDArray[np.int32] | None = None,
     ) -> None:
         """Add up how many events are of each set, or their `values` int32[n] if given.
 
-        `members` bool[sets, 16] tells which type codes are in a set. Places that are asked for are
-        at most `most` events apart.
+        `codes` int64[n] are the events' types, `members` bool[sets, 16] tells which of these are
+        in a set. Places that are asked for are at most `most` events apart.
         """
         # A negative value is told as a large one: then a set has a word of its own.
         high = 1 if values is None else int(values.view(np.uint32).max(initial=0))

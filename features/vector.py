@@ -77,20 +77,28 @@ def first_not_before(ts: Ints, starts: Ints, ends: Ints, bounds: Ints) -> Ints:
 _NEVER = -(1 << 62)
 """Before any event, in milliseconds."""
 
-_FEW_PAIRS = 64
+_FEW_PAIRS = 16
 """Up to here one `searchsorted` a pair is cheaper than a binary search over all pairs at once."""
+
+_IN_CACHE = 1 << 16
+"""Numbers of which a few arrays stay in a core's cache."""
 
 
 def _bisect(ts: Ints, starts: Ints, ends: Ints, bounds: Ints) -> Ints:
-    low = np.broadcast_to(starts, bounds.shape).copy()
-    high = np.broadcast_to(ends, bounds.shape).copy()
-    for _ in range(int((ends - starts).max(initial=0)).bit_length()):
-        middle = (low + high) >> 1
-        searching = low < high
-        before = searching & (ts[np.minimum(middle, len(ts) - 1)] < bounds)
-        low = np.where(before, middle + 1, low)
-        high = np.where(searching & ~before, middle, high)
-    return low
+    """Return the same by a search over all pairs at once, some windows at a time."""
+    found = np.empty(bounds.shape, np.int64)
+    steps = [1 << bit for bit in reversed(range(int((ends - starts).max(initial=0)).bit_length()))]
+    some = max(_IN_CACHE // len(starts), 1)
+    for row in range(0, len(bounds), some):
+        last, bound = found[row : row + some], bounds[row : row + some]
+        last[:] = starts - 1  # the last index known to be before the bound
+        for step in steps:
+            there = last + step
+            before = ts.take(there, mode="clip") < bound
+            before &= there < ends
+            last += before * step
+    found += 1
+    return found
 
 
 class _EventTable:
@@ -98,7 +106,7 @@ class _EventTable:
 
     def __init__(self, records: Records, slices: Slices, plan: Plan) -> None:
         self.ts: Ints = np.ascontiguousarray(records["ts"])
-        self._codes = type_codes(records)
+        self._codes: Ints = type_codes(records).astype(np.int64)  # as what is looked up by them
         most = int((slices.ends - slices.starts).max(initial=0))
         self.counts = Totals(self._codes, plan.members[: plan.counted], most)
         self.sums = Totals(self._codes, plan.members[: plan.summed], most, records["value"])

@@ -21,7 +21,7 @@ def test_differences_are_exact(
     events: list[tuple[int, int]], sets: list[list[bool]], data: st.DataObject
 ) -> None:
     """Counts and sums of every set between any two places, up to the farthest there are."""
-    codes = np.array([code for code, _ in events], np.uint32)
+    codes = np.array([code for code, _ in events], np.int64)
     values = np.array([value for _, value in events], np.int32)
     end = data.draw(st.integers(0, len(events)))
     begin = data.draw(st.integers(0, end))
@@ -42,7 +42,7 @@ def test_differences_are_exact(
 @pytest.mark.parametrize("most", [1, 255, 256, 511, 512, 100_000])
 def test_no_set_runs_into_its_neighbour(most: int) -> None:
     """Every one of them may hold all events."""
-    codes = np.zeros(most, np.uint32)
+    codes = np.zeros(most, np.int64)
     totals = Totals(codes, np.ones((9, 16), bool), most)
     told = totals.between(np.arange(9), np.zeros((9, 1), np.int64), np.array([most]))
     assert told[:, 0].tolist() == [most] * 9
