@@ -15,7 +15,10 @@ from features.offline import OfflineStore
 Ints = npt.NDArray[np.int64]
 
 USER_ID = "user_id"
-_KEPT = {str(kind): TYPE_CODES[kind] for kind in RECENT_TYPES}
+_KEPT = [str(kind) for kind in RECENT_TYPES]
+_TYPES = pl.Enum([str(kind) for kind in TYPE_CODES])
+"""Event types in the order of their codes."""
+
 _KEY_BITS = 63
 _LATEST_MS = np.iinfo(np.int64).max
 
@@ -39,30 +42,30 @@ def events_of(store: OfflineStore, shoppers: pl.Series) -> tuple[Records, Ints]:
     Sorted by (shopper, stamp, tag). Items are numbered by a hash of their own: here they are only
     told apart.
     """
-    users = pl.LazyFrame({USER_ID: shoppers}).with_row_index("user")
+    user = pl.col(USER_ID).cast(pl.Enum(shoppers), strict=False).to_physical()  # null for others
     events = store.collect(
         store.scan("events")
-        .filter(pl.col("type").is_in(list(_KEPT)))
-        .join(users, on=USER_ID)
+        .filter(pl.col("type").is_in(_KEPT))
         .select(
-            "user",
             "event_id",
             ts=pl.col("arrived_at").dt.epoch("ms"),
             item=pl.when(pl.col("item_id").is_not_null()).then(pl.col("item_id").hash()),
             value=pl.col("value").fill_null(0.0) * VALUE_SCALE,
-            code=pl.col("type").replace_strict(_KEPT, return_dtype=pl.UInt32),
+            code=pl.col("type").cast(_TYPES).to_physical(),
+            user=user,
         )
+        .filter(pl.col("user").is_not_null())
     )
     records = np.empty(len(events), RECORD)
     records["ts"] = events["ts"].to_numpy()
     records["item"] = events["item"].fill_null(0).to_numpy()
     records["value"] = np.rint(events["value"].to_numpy())
     records["tag"] = events["code"].to_numpy()
-    user = events["user"].to_numpy().astype(np.int64)
-    order = _order(user, records["ts"])
-    records, user = records.take(order), user.take(order)
-    _order_ties(records, user, events["event_id"], order)
-    return records, user.searchsorted(np.arange(len(shoppers) + 1))
+    users = events["user"].to_numpy().astype(np.int64)
+    order = _order(users, records["ts"])
+    records, users = records.take(order), users.take(order)
+    _order_ties(records, users, events["event_id"], order)
+    return records, users.searchsorted(np.arange(len(shoppers) + 1))
 
 
 def _order(user: Ints, ts: Ints) -> Ints:
