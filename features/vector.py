@@ -74,6 +74,7 @@ def first_not_before(ts: Ints, starts: Ints, ends: Ints, bounds: Ints) -> Ints:
     return _bisect(ts, starts, ends, bounds)
 
 
+_NUMBER = (int, float)
 _NEVER = -(1 << 62)
 """Before any event, in milliseconds."""
 
@@ -220,5 +221,6 @@ def _number(feature: Profile | OnDemand, moments: Moments) -> Numbers:
     """Return what a request, or the shopper's record, says of each pair; NaN where nothing."""
     if isinstance(feature, OnDemand):
         return np.asarray(feature.compute(moments), np.float64)
-    told = [(profile or {}).get(feature.name) for profile in moments.profiles]
-    return np.array([x if isinstance(x, int | float) else np.nan for x in told], np.float64)
+    name = feature.name
+    told = [profile.get(name) if profile else None for profile in moments.profiles]
+    return np.array([x if isinstance(x, _NUMBER) else np.nan for x in told], np.float64)
