@@ -1,11 +1,14 @@
 """The tables of the join: a simulated shop, labels, and values for a peer to read."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
+from features.batches import as_frame
 from features.history import RECENT_CAP
 from features.labels import read_labels
 from features.offline import OfflineStore
@@ -47,9 +50,10 @@ def make_tables(folder: Path, events: int, rows: int, each: int, seed: int = 7) 
     store.replace("items", items_table(wines))
     store.replace("users", user_batches(world))
     shop = Shop.opened(wines, make_kinds(seed), calendar)
-    store.replace("events", event_batches(world, shop))
+    drawn = _Drawn(event_batches(world, shop), events, rows, seed)
+    store.replace("events", iter(drawn))
     tables = Tables(folder / "home", folder / "labels.parquet", rows)
-    _draw(store, events, rows, seed).write_parquet(tables.labels)
+    drawn.labels().write_parquet(tables.labels)
     return tables
 
 
@@ -85,16 +89,35 @@ def clicks(tables: Tables, rows: int) -> pl.DataFrame:
     return counted.filter(pl.col("events") <= RECENT_CAP).select("row", _FEATURE).collect()
 
 
-def _draw(store: OfflineStore, events: int, rows: int, seed: int) -> pl.DataFrame:
-    random = np.random.default_rng(seed)
-    places = np.sort(random.integers(0, events, rows))
-    later_ms = random.integers(1, _WEEK_MS, rows)
-    chosen = pl.LazyFrame({"place": places.astype(np.uint32)})
-    some = store.scan("events").select(KEY, "arrived_at").with_row_index("place")
-    drawn = chosen.join(some, on="place", maintain_order="left").collect(engine="streaming")
-    later = pl.lit(later_ms)
-    return drawn.select(
-        pl.int_range(pl.len()).alias("row"),
-        KEY,
-        (pl.col("arrived_at") + pl.duration(milliseconds=later)).alias(MOMENT),
-    ).sample(fraction=1.0, shuffle=True, seed=seed)
+class _Drawn:
+    """A stream of events, and so many of them, drawn at random as they pass."""
+
+    def __init__(
+        self, batches: Iterator[pa.RecordBatch], events: int, rows: int, seed: int
+    ) -> None:
+        """Draw `rows` of `events`."""
+        self._batches = batches
+        self._random = np.random.default_rng(seed)
+        self._places = np.sort(self._random.integers(0, events, rows))
+        self._some: list[pa.RecordBatch] = []
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """Yield all events."""
+        begin = 0
+        for batch in self._batches:
+            end = begin + batch.num_rows
+            first, last = self._places.searchsorted((begin, end))
+            chosen = pa.array(self._places[first:last] - begin)
+            self._some.append(batch.select([KEY, "arrived_at"]).take(chosen))
+            begin = end
+            yield batch
+
+    def labels(self) -> pl.DataFrame:
+        """Return a label for each that was drawn, up to a week after it, in no order."""
+        drawn = as_frame(pa.Table.from_batches(self._some))
+        later = pl.lit(self._random.integers(1, _WEEK_MS, len(drawn)))
+        return drawn.select(
+            pl.int_range(pl.len()).alias("row"),
+            KEY,
+            (pl.col("arrived_at") + pl.duration(milliseconds=later)).alias(MOMENT),
+        ).sample(fraction=1.0, shuffle=True, seed=1)
