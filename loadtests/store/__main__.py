@@ -56,8 +56,8 @@ class Sizes:
 @click.option(
     "--large-rows", default=1_000_000, show_default=True, help="Labels over 10 M events; 0: none."
 )
-@click.option("--large", is_flag=True, help="Also over 100 M events: minutes, and 15 GB of disk.")
-@click.option("--posted", default=200_000, show_default=True, help="Events posted over HTTP.")
+@click.option("--large", is_flag=True, help="Also over 100 M events: half an hour, 2 GB of disk.")
+@click.option("--posted", default=100_000, show_default=True, help="Events posted over HTTP.")
 @click.option("--batch", multiple=True, default=(1_000, 100), show_default=True, help="In a post.")
 @click.option("--connections", default=8, show_default=True, help="Of who posts.")
 @click.option(
@@ -113,7 +113,8 @@ def _measured(folder: Path, sizes: Sizes, *, large: bool) -> list[Part]:
     if sizes.large_rows:
         millions = [each for each in LARGE if each <= 10 or large]
         parts += [_large(folder, sizes, each) for each in millions]
-    return [*parts, *(_ingest(folder, sizes, each) for each in sizes.batches)]
+    placed = [(batch, alone) for batch in sizes.batches for alone in (False, True)]
+    return [*parts, *(_ingest(folder, sizes, *each) for each in placed)]
 
 
 def _online(folder: Path, sizes: Sizes) -> Part:
@@ -146,14 +147,20 @@ def _large(folder: Path, sizes: Sizes, millions: int) -> Part:
     return Part(f"Join, {millions} M events", note, join_figures(goal, "≤ 8,000"), rounds)
 
 
-def _ingest(folder: Path, sizes: Sizes, batch: int) -> Part:
-    how = Ingest(sizes.posted, batch, sizes.connections)
+def _ingest(folder: Path, sizes: Sizes, batch: int, alone: bool) -> Part:
+    how = Ingest(sizes.posted, batch, sizes.connections, alone)
+    where = (
+        "the service has a core, Valkey, consumers and who posts share the other"
+        if alone
+        else "service, Valkey and consumers share a core"
+    )
     note = (
         f"{how.events:,} events to POST /v1/events, {batch} each, over {how.connections} "
-        "connections; service, Valkey and consumers on one core."
+        f"connections; {where}."
     )
-    rounds = [measure_ingest(folder / f"round-{turn}", how) for turn in range(sizes.repeat)]
-    return Part(f"Ingest, {batch} events a post", note, INGEST, rounds)
+    homes = [folder / f"ingest-{batch}-{alone}-{turn}" for turn in range(sizes.repeat)]
+    title = f"Ingest, {batch} events a post, {'two cores' if alone else 'one core'}"
+    return Part(title, note, INGEST, [measure_ingest(each, how) for each in homes])
 
 
 def _arithmetic(online: Part) -> str:

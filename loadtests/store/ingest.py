@@ -1,6 +1,7 @@
 """Ingest: events posted to the service over HTTP, and how far its consumers lag then."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from features.valkey_store import ValkeyStore
 from loadtests.bench.contender import SERVER_CORE
 from loadtests.bench.generator import connect, post
 from loadtests.bench.measure import OTHERS_CORE, confined, pinned
-from loadtests.bench.process_tree import processor_s
+from loadtests.bench.process_tree import processor_s, tree
 from loadtests.bench.shop import item_ids, promote, shop_parts
 from loadtests.run import LoadTestError, started
 from loadtests.store.figures import CUVEE, Round
@@ -36,20 +37,24 @@ CATCH_UP_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """What is posted: `events` in posts of `batch`, over `connections` that are kept busy."""
+    """What is posted: `events` in posts of `batch`, over `connections` that are kept busy.
+
+    The service has a core: alone, or together with its Valkey and the consumers of events.
+    """
 
     events: int
     batch: int
     connections: int
+    alone: bool
 
 
 def measure_ingest(folder: Path, how: Ingest) -> Round:
     """Return the figures of one run.
 
-    The service, its Valkey and both consumers of events share a core; who posts has the other. One
-    post goes ahead, so that all of them have started.
+    What does not share the service's core shares the other with whoever posts. One post goes
+    ahead, so that all have started.
     """
-    home = folder / f"ingest-{how.batch}"
+    home = folder / "home"
     promote(home, shop_parts(ITEMS))
     warm_up, *posts = _posts(replace(how, events=how.events + how.batch))
     command = (sys.executable, "-m", "server")
@@ -60,6 +65,8 @@ def measure_ingest(folder: Path, how: Ingest) -> Round:
         started(command, variables, log, pinned(SERVER_CORE)) as (port, process),
     ):
         uvloop.run(_sent(home, port, [warm_up], 1))
+        if how.alone:
+            _move_others(process.pid)
         before_s = processor_s(process.pid)
         told = uvloop.run(_sent(home, port, posts, how.connections))
         used_s = processor_s(process.pid) - before_s
@@ -70,6 +77,15 @@ def measure_ingest(folder: Path, how: Ingest) -> Round:
         "lost": abs(stored - how.events),
     }
     return {CUVEE: told}
+
+
+def _move_others(pid: int) -> None:
+    """Take all that `pid` started, but its workers, to the core of this process."""
+    for each in tree(pid):
+        proc = Path(f"/proc/{each}")
+        if b"\0server\0" not in proc.joinpath("cmdline").read_bytes():
+            for thread in proc.joinpath("task").iterdir():
+                os.sched_setaffinity(int(thread.name), os.sched_getaffinity(0))
 
 
 async def _sent(home: Path, port: int, posts: list[bytes], connections: int) -> dict[str, float]:

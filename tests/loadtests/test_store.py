@@ -16,7 +16,8 @@ ABSENT = "Feast is not installed: make feast"
 PARTS = {
     "Online": online_figures(8),
     "Join, 30 events a shopper": join_figures("", ""),
-    "Ingest, 100 events a post": INGEST,
+    "Ingest, 100 events a post, one core": INGEST,
+    "Ingest, 100 events a post, two cores": INGEST,
 }
 MAY_BE_NONE = {"wrong", "lost", "refused", "behind_online", "behind_offline", "caught_up_s"}
 
