@@ -6,6 +6,8 @@ from pathlib import Path
 from loadtests.picture import OTHERS, OWN, picture
 from loadtests.store.figures import CUVEE, Part
 
+_COLOURS = (OWN, OTHERS, "#86807a")
+
 
 def plot(parts: Sequence[Part], path: Path) -> None:
     """Draw a panel for each part that has peers into `path`, in the format that its name says."""
@@ -17,11 +19,11 @@ def plot(parts: Sequence[Part], path: Path) -> None:
             for number, name in enumerate(part.names):
                 values = [part.of(each, name) / part.of(each, CUVEE) for each in figures]
                 places = [row + number * high for row in range(len(figures))]
-                colour = OWN if name == CUVEE else OTHERS
-                bars = axis.barh(places, values, high * 0.9, color=colour, label=name)
+                bars = axis.barh(places, values, high * 0.9, color=_COLOURS[number], label=name)
                 axis.bar_label(bars, fmt="%.1f", padding=3, fontsize=7)
             labels = [each.label.replace(": ", "\n", 1) for each in figures]
-            axis.set_yticks(range(len(figures)), labels, fontsize=7)
+            middle = (len(part.names) - 1) * high / 2
+            axis.set_yticks([row + middle for row in range(len(figures))], labels, fontsize=7)
             axis.set_title(part.title, fontsize=10)
             axis.set(xscale="log", xlabel="× cuvee: longer is dearer")
             axis.margins(x=0.2)
