@@ -16,7 +16,7 @@ endif
 export CUVEE_HOME
 
 .DEFAULT_GOAL := help
-.PHONY: help run ready data train serve test lint format loadtest bench growth faults soak peers show clean
+.PHONY: help run ready data train serve test lint format loadtest bench growth store faults soak peers feast show clean
 
 help: ## List what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench: .venv/.dev ## Measure a request beside bare handlers (ARGS="--seconds 2 -
 growth: .venv/.dev ## Measure catalogues of a thousand items to a million, and one and two workers
 	$(PY) -m loadtests.growth $(ARGS)
 
+store: .venv/.dev ## Measure the feature store, by turns with Feast where `make feast` installed it
+	$(PY) -m loadtests.store $(ARGS)
+
 faults: .venv/.dev ## Break one thing at a time under load, show what shoppers saw (ARGS="--only killed")
 	$(PY) -m loadtests.faults $(ARGS)
 
@@ -73,12 +76,14 @@ soak: .venv/.dev ## Load the service for an hour with promotions; does memory gr
 
 peers: .venv-peers/.made ## Install the servers that `make bench` then measures beside ours
 
+feast: .venv-feast/.made ## Install Feast, which `make store` then measures beside our feature store
+
 show: .venv/.train ## Show what data and models there are
 	$(PY) -m features show
 	$(PY) -m models list
 
 clean: ## Remove the virtual environment and caches, never data
-	rm -rf .venv .venv-peers .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-peers .venv-feast .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 # One virtual environment; each stamp says which extras are in it.
 .venv/.made:
@@ -99,4 +104,10 @@ clean: ## Remove the virtual environment and caches, never data
 .venv-peers/.made: pyproject.toml
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[peers]'
+	@touch $@
+
+# Feast shares nothing with us: neither packages nor what they depend on.
+.venv-feast/.made: loadtests/store/requirements.txt
+	$(PYTHON) -m venv .venv-feast
+	.venv-feast/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@

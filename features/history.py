@@ -47,7 +47,6 @@ _MARKS[[TYPE_CODES[kind] for kind in HISTORY_TYPES]] = _OWNED
 _MARKS[TYPE_CODES[EventType.NOT_INTERESTED]] |= _REFUSED
 _BASKET = np.zeros(16, bool)
 _BASKET[[TYPE_CODES[EventType.ADD_TO_CART], TYPE_CODES[EventType.REMOVE_FROM_CART]]] = True
-_NEVER = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,20 +119,39 @@ def merge_rings(rings: Sequence[tuple[Records, Records]]) -> tuple[Records, Ints
     sizes = np.array([(len(history), len(recent)) for recent, history in rings], np.int64).reshape(
         -1, 2
     )
-    parts = [ring for recent, history in rings for ring in (history, recent)]
-    records = np.frombuffer(b"".join(parts), RECORD)  # type: ignore[arg-type] # arrays are buffers
-    ring = np.repeat(np.arange(sizes.size), sizes.ravel())
-    shoppers = ring >> 1
-    if not len(records) or not sizes[:, 0].any():
-        return records, shoppers
-    begins = np.minimum((np.cumsum(sizes) - sizes.ravel())[1::2], len(records) - 1)
-    ts, is_recent = records["ts"], ring & 1 == 1
-    opened = np.where(sizes[:, 1] > 0, ts[begins], _NEVER)[shoppers]
-    kept = is_recent | (ts < opened)
-    if (tied := ~is_recent & (ts == opened)).any():  # in the order of the rings, by tag
-        tags = records["tag"]
-        kept[tied] = tags[tied] < tags[begins][shoppers[tied]]
-    return (records, shoppers) if kept.all() else (records[kept], shoppers[kept])
+    sizes[:, 0] = _older(rings, sizes)
+    parts = [
+        part
+        for (recent, history), older in zip(rings, sizes[:, 0].tolist(), strict=True)
+        for part in (history[:older], recent)
+    ]
+    return _joined(parts), np.repeat(np.arange(len(rings)), sizes.sum(axis=1))
+
+
+def _joined(parts: Sequence[Records]) -> Records:
+    """Return the events of all parts, in a thirtieth of the time that `np.concatenate` takes."""
+    return np.frombuffer(b"".join(parts), RECORD)  # type: ignore[arg-type] # arrays are buffers
+
+
+def _older(rings: Sequence[tuple[Records, Records]], sizes: Ints) -> Ints:
+    """Return how many events of each long ring stand before the first of the short one, int64[n].
+
+    `sizes` int64[n, 2] are those of the long and of the short rings.
+    """
+    both = np.flatnonzero(sizes.all(axis=1))
+    if not len(both):
+        return sizes[:, 0]
+    some = [rings[row] for row in both.tolist()]
+    history = _joined([each for _, each in some])
+    opened = _joined([each[:1] for each, _ in some])
+    by = np.repeat(np.arange(len(both)), sizes[both, 0])
+    ts, first = history["ts"], opened["ts"].take(by)
+    older = ts < first
+    if (tied := ts == first).any():  # in the order of the rings, by tag
+        older[tied] = history["tag"][tied] < opened["tag"].take(by[tied])
+    told = sizes[:, 0].copy()
+    told[both] = np.bincount(by, older, len(both))
+    return told
 
 
 def _latest(told: Ints, by: Ints, limit: int) -> Ints:

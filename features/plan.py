@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from features.declared import FEATURES
 from features.events import TYPE_CODES, EventType
-from features.feature import Aggregation, Feature, Recency, Window
+from features.feature import Aggregation, Dtype, Feature, OnDemand, Profile, Recency, Window
 from features.history import HISTORY_TYPES
 
 Types = tuple[EventType, ...]
@@ -21,10 +21,10 @@ _OF_VALUES = frozenset((Aggregation.SUM, Aggregation.MEAN))
 
 
 class Plan:
-    """Sets, windows and recencies of `features`; `others` are those that need no event.
+    """Sets, windows and recencies of `features`, and the others, which need no event.
 
     members         bool[sets, 16], which type codes are in a set; the first `summed` sets
-                    are those whose values are summed
+                    are those whose values are summed, the first `counted` those of windows
     is_long         bool[sets], whether its types are kept long
     spans_ms        int64[spans, 1], the distinct window lengths
     part_*          per part of a window: its set, its span
@@ -34,7 +34,10 @@ class Plan:
                     and whether each is a sum
     means           the windows that are means
     distinct        the windows that count different items, and the sets of each
-    recency_*       per recency feature: its column, its sets, its default
+    recency_*       per recency feature: its column, its default, the type codes that it is about
+                    as bool[16], and the same in parts, those that are kept long told apart
+    others, other_* the features that need no event; of each its column, its default, its range,
+                    and whether its numbers are whole
     """
 
     def __init__(self, features: Sequence[Feature]) -> None:
@@ -42,16 +45,16 @@ class Plan:
         told = list(enumerate(features))
         windows = [(column, each) for column, each in told if isinstance(each, Window)]
         recencies = [(column, each) for column, each in told if isinstance(each, Recency)]
-        self.others = [(at, each) for at, each in told if not isinstance(each, Window | Recency)]
         summed = [part for _, w in windows if w.aggregation in _OF_VALUES for part in _parts(w)]
         counted = [part for _, window in windows for part in _parts(window)]
-        counted += [part for _, recency in recencies for part in _parts(recency)]
-        self._sets = list(dict.fromkeys((*summed, *counted)))
-        self.summed = len(set(summed))
+        timed = [part for _, recency in recencies for part in _parts(recency)]
+        self._sets = list(dict.fromkeys((*summed, *counted, *timed)))
+        self.summed, self.counted = len(set(summed)), len(set(counted))
         self.members = _members(self._sets)
         self.is_long = np.array([kinds[0] in HISTORY_TYPES for kinds in self._sets], bool)
         self._plan_windows(windows)
         self._plan_recencies(recencies)
+        self._plan_others([(at, each) for at, each in told if isinstance(each, Profile | OnDemand)])
 
     def _plan_windows(self, windows: list[tuple[int, Window]]) -> None:
         spans = sorted({window.seconds for _, window in windows})
@@ -81,9 +84,21 @@ class Plan:
     def _plan_recencies(self, recencies: list[tuple[int, Recency]]) -> None:
         self.recency_columns = _integers(column for column, _ in recencies)
         self.recency_defaults = [recency.default for _, recency in recencies]
-        self.recency_sets = [
-            [self._sets.index(kinds) for kinds in _parts(recency)] for _, recency in recencies
+        sets = [[self._sets.index(kinds) for kinds in _parts(each)] for _, each in recencies]
+        members: list[npt.NDArray[np.bool_]] = list(self.members)
+        self.recency_parts = [[(bool(self.is_long[n]), members[n]) for n in some] for some in sets]
+        self.recency_members: list[npt.NDArray[np.bool_]] = [
+            np.logical_or.reduce(self.members[some], axis=0) for some in sets
         ]
+
+    def _plan_others(self, others: list[tuple[int, Profile | OnDemand]]) -> None:
+        self.others = [each for _, each in others]
+        self.other_columns = _integers(column for column, _ in others)
+        self.other_defaults = _numbers(each.default for each in self.others)
+        self.other_lows = _numbers(each.low for each in self.others)
+        self.other_highs = _numbers(each.high for each in self.others)
+        kinds = [each.dtype is not Dtype.FLOAT for each in self.others]
+        self.other_is_whole = np.array(kinds, bool)[:, None]
 
 
 def plan_for(features: Sequence[Feature]) -> Plan:
@@ -103,6 +118,11 @@ def _members(sets: Sequence[Types]) -> npt.NDArray[np.bool_]:
     for row, types in enumerate(sets):
         members[row, [TYPE_CODES[kind] for kind in types]] = True
     return members
+
+
+def _numbers(values: Iterable[float]) -> npt.NDArray[np.float64]:
+    """Return `values` as a column, a row each."""
+    return np.fromiter(values, np.float64)[:, None]
 
 
 def _integers(values: Iterable[int]) -> npt.NDArray[np.int64]:

@@ -27,7 +27,6 @@ DEFAULT_UNTIL = datetime(2026, 11, 1, tzinfo=UTC)
 DAYS = 420
 """How long the shop has been open: a year, and a season to learn from before it."""
 
-_EVENTS_A_SHOPPER = 90
 _CHUNK = 512
 _DEVICE_SHARE = (0.55, 0.38, 0.07)
 
@@ -39,11 +38,12 @@ class World:
     events: int
     seed: int
     until: datetime
+    events_a_shopper: int = 90
 
     @property
     def buyers(self) -> int:
         """How many shoppers have events."""
-        return max(self.events // _EVENTS_A_SHOPPER, 8)
+        return max(self.events // self.events_a_shopper, 8)
 
     @property
     def shoppers(self) -> int:

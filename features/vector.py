@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from features.declared import FEATURES
 from features.events import VALUE_SCALE, Records, type_codes
-from features.feature import LONGEST_S, Dtype, Feature, OnDemand, Profile
+from features.feature import LONGEST_S, Feature, OnDemand, Profile
 from features.grouping import grouped
 from features.moments import Ints, Moments
 from features.plan import Plan, plan_for
 from features.slices import Slices
+from features.totals import Totals
 
 Numbers = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -45,7 +46,7 @@ def feature_vectors(
     there, so no pair sees its own future.
     """
     plan = plan_for(features)
-    table = _EventTable(records, plan)
+    table = _EventTable(records, slices, plan)
     shape = len(moments), len(features)
     vectors = FeatureVectors(np.empty(shape, np.float32), np.empty(shape, bool))
     values, missing = _windows(plan, table, slices, moments.as_of_ms)
@@ -54,11 +55,9 @@ def feature_vectors(
     for row, column in enumerate(plan.recency_columns):
         values, missing = _recency(plan, row, table, slices, moments.as_of_ms)
         vectors.values[:, column], vectors.missing[:, column] = values, missing
-    for column, feature in plan.others:
-        numbers = _number(feature, moments)
-        unknown = np.isnan(numbers)
-        vectors.values[:, column] = np.where(unknown, feature.default, numbers)
-        vectors.missing[:, column] = unknown
+    values, missing = _others(plan, moments)
+    vectors.values[:, plan.other_columns] = values.T
+    vectors.missing[:, plan.other_columns] = missing.T
     return vectors
 
 
@@ -75,39 +74,45 @@ def first_not_before(ts: Ints, starts: Ints, ends: Ints, bounds: Ints) -> Ints:
     return _bisect(ts, starts, ends, bounds)
 
 
+_NUMBER = (int, float)
 _NEVER = -(1 << 62)
 """Before any event, in milliseconds."""
 
-_FEW_PAIRS = 64
+_FEW_PAIRS = 16
 """Up to here one `searchsorted` a pair is cheaper than a binary search over all pairs at once."""
+
+_IN_CACHE = 1 << 16
+"""Numbers of which a few arrays stay in a core's cache."""
 
 
 def _bisect(ts: Ints, starts: Ints, ends: Ints, bounds: Ints) -> Ints:
-    low = np.broadcast_to(starts, bounds.shape).copy()
-    high = np.broadcast_to(ends, bounds.shape).copy()
-    for _ in range(int((ends - starts).max(initial=0)).bit_length()):
-        middle = (low + high) >> 1
-        searching = low < high
-        before = searching & (ts[np.minimum(middle, len(ts) - 1)] < bounds)
-        low = np.where(before, middle + 1, low)
-        high = np.where(searching & ~before, middle, high)
-    return low
+    """Return the same by a search over all pairs at once, some windows at a time."""
+    found = np.empty(bounds.shape, np.int64)
+    steps = [1 << bit for bit in reversed(range(int((ends - starts).max(initial=0)).bit_length()))]
+    some = max(_IN_CACHE // len(starts), 1)
+    for row in range(0, len(bounds), some):
+        last, bound = found[row : row + some], bounds[row : row + some]
+        last[:] = starts - 1  # the last index known to be before the bound
+        for step in steps:
+            there = last + step
+            before = ts.take(there, mode="clip") < bound
+            before &= there < ends
+            last += before * step
+    found += 1
+    return found
 
 
 class _EventTable:
-    """Running totals over an event array, a row for each set of event types in the plan.
+    """An array of events, and running totals of the sets that windows are about."""
 
-    `counts[r, i]` is how many of the first i events are of set r, `sums[r, i]` the sum of
-    their values.
-    """
-
-    def __init__(self, records: Records, plan: Plan) -> None:
+    def __init__(self, records: Records, slices: Slices, plan: Plan) -> None:
         self.ts: Ints = np.ascontiguousarray(records["ts"])
-        self.chosen = plan.members.take(type_codes(records), axis=1)
-        self.counts = _running(self.chosen)
-        self.sums = _running(self.chosen[: plan.summed] * records["value"].astype(np.int64))
+        self._codes: Ints = type_codes(records).astype(np.int64)  # as what is looked up by them
+        most = int((slices.ends - slices.starts).max(initial=0))
+        self.counts = Totals(self._codes, plan.members[: plan.counted], most)
+        self.sums = Totals(self._codes, plan.members[: plan.summed], most, records["value"])
         self._items = records["item"]
-        self._is_long = plan.is_long
+        self._members, self._is_long = plan.members, plan.is_long
 
     def distinct(self, sets: list[int], opened: Ints, slices: Slices) -> Ints:
         """Return how many different items the events of `sets` have from `opened` on, int64[n]."""
@@ -127,16 +132,17 @@ class _EventTable:
         order, first = grouped(items, pairs)
         return np.bincount(pairs.take(order.take(first)), minlength=len(slices))
 
+    def latest(self, member: Bools, begins: Ints, ends: Ints) -> Ints:
+        """Return when the last event of type codes `member` was, int64[n]; `_NEVER` for none."""
+        places = np.flatnonzero(member.take(self._codes))
+        if not len(places):
+            return np.full(len(ends), _NEVER)
+        last = places.take(places.searchsorted(ends) - 1)  # the very last where there is none
+        return np.where((last >= begins) & (last < ends), self.ts.take(last), _NEVER)
+
     def _any_of(self, sets: list[int]) -> Bools:
-        chosen: Bools = np.logical_or.reduce(self.chosen[sets], axis=0)
+        chosen: Bools = self._members[sets].any(axis=0).take(self._codes)
         return chosen
-
-
-def _running(values: npt.NDArray[np.bool_] | Ints) -> Ints:
-    totals = np.empty((len(values), values.shape[1] + 1), np.int64)
-    totals[:, 0] = 0
-    np.cumsum(values, axis=1, out=totals[:, 1:])
-    return totals
 
 
 def _windows(
@@ -144,16 +150,16 @@ def _windows(
 ) -> tuple[Numbers, Bools]:
     """Return the window features, float64[windows, pairs], and which are missing."""
     opened = first_not_before(table.ts, slices.starts, slices.ends, as_of_ms - plan.spans_ms)
-    sets, ends = plan.part_sets[:, None], slices.ends
+    sets, ends = plan.part_sets, slices.ends
     begins = _visible(plan, sets, opened[plan.part_spans], slices)
-    counts = _of_windows(table.counts[sets, ends] - table.counts[sets, begins], plan.window_begins)
+    counts = _of_windows(table.counts.between(sets, begins, ends), plan.window_begins)
     values: Numbers = counts.astype(np.float64)
     missing = np.broadcast_to(_nobody(table, slices, as_of_ms), counts.shape).copy()
     missing[plan.means] = counts[plan.means] == 0
     for row, several in plan.distinct:
         values[row] = table.distinct(several, opened[plan.window_spans[row]], slices)
     sets, begins = sets[plan.valued_parts], begins[plan.valued_parts]
-    sums = _of_windows(table.sums[sets, ends] - table.sums[sets, begins], plan.valued_begins)
+    sums = _of_windows(table.sums.between(sets, begins, ends), plan.valued_begins)
     totals = sums / VALUE_SCALE
     means = totals / np.maximum(counts[plan.valued], 1)
     values[plan.valued] = np.where(plan.valued_is_sum[:, None], totals, means)
@@ -173,7 +179,7 @@ def _visible(plan: Plan, sets: Ints, opened: Ints, slices: Slices) -> Ints:
     """Return where the events of each set begin that a pair sees, int64[sets, pairs]."""
     if slices.are_whole:
         return opened
-    return np.where(plan.is_long[sets], opened, np.maximum(opened, slices.recents))
+    return np.where(plan.is_long[sets, None], opened, np.maximum(opened, slices.recents))
 
 
 def _of_windows(parts: Ints, begins: Ints) -> Ints:
@@ -184,33 +190,37 @@ def _of_windows(parts: Ints, begins: Ints) -> Ints:
 def _recency(
     plan: Plan, row: int, table: _EventTable, slices: Slices, as_of_ms: Ints
 ) -> tuple[Numbers, Bools]:
-    """Return one recency feature, float64[pairs]: the latest event is the last one counted."""
+    """Return one recency feature, float64[pairs], and where it is missing."""
     default = plan.recency_defaults[row]
-    latest = np.full(len(slices), _NEVER)
-    for events in plan.recency_sets[row]:
-        times, counts = table.ts[table.chosen[events]], table.counts[events]
-        begins = slices.starts if plan.is_long[events] else slices.recents
-        last = counts[slices.ends]
-        if len(times):
-            found = np.where(last > counts[begins], times[np.maximum(last - 1, 0)], _NEVER)
-            latest = np.maximum(latest, found)
+    if slices.are_whole:
+        latest = table.latest(plan.recency_members[row], slices.starts, slices.ends)
+    else:
+        latest = np.full(len(slices), _NEVER)
+        for is_long, member in plan.recency_parts[row]:
+            begins = slices.starts if is_long else slices.recents
+            latest = np.maximum(latest, table.latest(member, begins, slices.ends))
     elapsed = np.maximum(as_of_ms - latest, 0) / 1_000
     missing = (latest == _NEVER) | (elapsed > default)
     return np.where(missing, default, elapsed), missing
 
 
-def _number(feature: Profile | OnDemand, moments: Moments) -> Numbers:
-    """Return what a request, or the shopper's record, says of each pair; NaN where nothing.
+def _others(plan: Plan, moments: Moments) -> tuple[Numbers, Bools]:
+    """Return what requests, or shoppers' records, say, float64[others, pairs], and what is missing.
 
     What is not of the declared type, or not within the declared range, is not believed.
     """
+    numbers = np.empty((len(plan.others), len(moments)), np.float64)
+    for row, feature in enumerate(plan.others):
+        numbers[row] = _number(feature, moments)
+    believed = (numbers >= plan.other_lows) & (numbers <= plan.other_highs)
+    believed &= (numbers == np.floor(numbers)) | ~plan.other_is_whole
+    return np.where(believed, numbers, plan.other_defaults), ~believed
+
+
+def _number(feature: Profile | OnDemand, moments: Moments) -> Numbers:
+    """Return what a request, or the shopper's record, says of each pair; NaN where nothing."""
     if isinstance(feature, OnDemand):
-        numbers = np.asarray(feature.compute(moments), np.float64)
-    else:
-        told = [(profile or {}).get(feature.name) for profile in moments.profiles]
-        plain = [each if isinstance(each, int | float) else np.nan for each in told]
-        numbers = np.array(plain, np.float64)
-    believed = (numbers >= feature.low) & (numbers <= feature.high)
-    if feature.dtype is not Dtype.FLOAT:
-        believed &= numbers == np.floor(numbers)
-    return np.where(believed, numbers, np.nan)
+        return np.asarray(feature.compute(moments), np.float64)
+    name = feature.name
+    told = [profile.get(name) if profile else None for profile in moments.profiles]
+    return np.array([x if isinstance(x, _NUMBER) else np.nan for x in told], np.float64)

@@ -12,6 +12,7 @@ import random
 import sys
 from collections import deque
 from collections.abc import Callable, Container, Iterable
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from time import perf_counter, time
@@ -20,6 +21,7 @@ from typing import NamedTuple, cast
 import click
 import uvloop
 
+from features.futures import settle
 from loadtests.bench.alarm import Alarm
 
 MOST_CONNECTIONS = 512
@@ -63,6 +65,12 @@ class Connection(asyncio.Protocol):
         """Send a request; `answered` gets the whole answer, or nothing if the connection ends."""
         self._answered = answered
         self._transport.write(request)
+
+    async def ask(self, request: bytes) -> bytes:
+        """Send a request and return the whole answer, or nothing if the connection ends."""
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.send(request, partial(settle, answer))
+        return await answer
 
     def data_received(self, data: bytes) -> None:
         """Hand the answer on once it is whole."""
@@ -158,7 +166,7 @@ class OpenLoop:
     async def open(self, connections: int) -> None:
         """Connect so often beforehand, as who keeps a pool: connecting is part of no latency."""
         for _ in range(connections):
-            connection = await _connect(self._port)
+            connection = await connect(self._port)
             self._opened.add(connection)
             self._free.append(connection)
 
@@ -205,7 +213,7 @@ class OpenLoop:
 
     async def _send_on_new(self, asked: "_Asked") -> None:
         try:
-            connection = await _connect(self._port)
+            connection = await connect(self._port)
         except OSError:
             self._ended(asked, b"", refused=True)
             return
@@ -239,7 +247,8 @@ class _Asked(NamedTuple):
     late_s: float
 
 
-async def _connect(port: int) -> Connection:
+async def connect(port: int) -> Connection:
+    """Return a new connection to a port of this machine."""
     _, connection = await asyncio.get_running_loop().create_connection(
         Connection, "127.0.0.1", port
     )
@@ -262,7 +271,8 @@ def _nothing(_: bytes) -> None:
     pass
 
 
-def _request(path: str, body: str) -> bytes:
+def post(path: str, body: str) -> bytes:
+    """Return a POST of the JSON text `body`, as it goes over the wire."""
     content = body.encode()
     return (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -290,7 +300,7 @@ def main(
     answers: Path | None,
 ) -> None:
     """Send requests to 127.0.0.1:PORT and print what came of them as JSON."""
-    requests = [_request(path, body) for body in bodies.read_text().splitlines()]
+    requests = [post(path, body) for body in bodies.read_text().splitlines()]
     tally = Tally(expect.encode())
     gc.disable()  # to walk all that was answered takes a tenth of a second
     loop = OpenLoop(port, requests, tally)

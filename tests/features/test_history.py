@@ -1,5 +1,7 @@
 """What events say of items: grades, refusals, and what must not be shown."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -195,3 +197,36 @@ def test_rings_are_merged_without_doubles() -> None:
     assert merged.tolist() == events.tolist() * 4
     assert shoppers.tolist() == np.repeat([0, 2, 3, 4], len(events)).tolist()
     assert [len(each) for each in merge_rings([])] == [0, 0]
+
+
+@given(st.lists(st.tuples(ROWS, st.integers(0, 40), st.integers(0, 40)), max_size=5))
+def test_merged_rings_are_what_plain_python_makes_of_them(
+    shoppers: list[tuple[list[Row], int, int]],
+) -> None:
+    """Of the long ring what stands before the short one's first event, by stamp and then tag."""
+    rings = []
+    for rows, recent, history in shoppers:
+        records = as_records(rows)
+        records = records[np.lexsort((records["tag"], records["ts"]))]
+        rings.append((records[len(records) - recent :], records[max(0, len(records) - history) :]))
+    expected = [
+        (number, *event)
+        for number, (recent, history) in enumerate(rings)
+        for event in (
+            *(
+                old
+                for old in history.tolist()
+                if not len(recent) or _place(old) < _place(recent[0])
+            ),
+            *recent.tolist(),
+        )
+    ]
+
+    merged, by = merge_rings(rings)
+
+    assert [(n, *event) for n, event in zip(by.tolist(), merged.tolist(), strict=True)] == expected
+
+
+def _place(event: Sequence[int]) -> tuple[int, int]:
+    """Return stamp and tag."""
+    return int(event[0]), int(event[3])

@@ -1,0 +1,1 @@
+"""The feature store beside Feast: online, training sets, ingest, memory."""
