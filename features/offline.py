@@ -309,7 +309,7 @@ def collected(rows: pl.LazyFrame) -> pl.DataFrame:
 
 
 def _files_of(table: DeltaTable) -> list[tuple[str, int]]:
-    added = pl.DataFrame(pa.table(table.get_add_actions(flatten=True)))
+    added = pl.DataFrame(table.get_add_actions(flatten=True))
     return [(str(path), int(size)) for path, size in added.select("path", "size_bytes").rows()]
 
 
