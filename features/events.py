@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ class EventType(StrEnum):
     SESSION = "session"
 
 
+CODE_MASK = 0xF
 TYPE_CODES = {kind: code for code, kind in enumerate(EventType)}
 """The 4-bit code of each event type; part of the stored format, append only."""
 
@@ -43,6 +45,8 @@ VALUE_SCALE = 100
 
 RECORD = np.dtype([("ts", "<i8"), ("item", "<u8"), ("value", "<i4"), ("tag", "<u4")])
 """One event of one shopper as it is stored."""
+
+_PACKED = Struct("<qQiI")
 
 Records = npt.NDArray[np.void]
 """A one-dimensional array of `RECORD`."""
@@ -74,32 +78,40 @@ class Event:
 
 
 _FIELDS = frozenset(Event.__dataclass_fields__)
+_TYPES = {str(kind): kind for kind in EventType}
 
 
 def parse_event(raw: object, *, field: str = "event") -> Event:
     """Return the `Event` in `raw`, or raise `FieldError` naming the field below `field`."""
     if not isinstance(raw, dict):
         raise FieldError(field, f"expected an object, got {type(raw).__name__}")
-    unknown = sorted(set(raw) - _FIELDS)
-    if unknown:
-        raise FieldError(f"{field}.{unknown[0]}", "unknown field")
-    kind = _parse_type(raw.get("type"), f"{field}.type")
-    item_id = _optional_id(raw.get("item_id"), f"{field}.item_id")
+    try:
+        return _parsed(raw)
+    except FieldError as error:
+        raise FieldError(f"{field}.{error.field}", error.message) from None
+
+
+def _parsed(raw: Mapping[str, Any]) -> Event:
+    told = raw.get
+    if not _FIELDS.issuperset(raw):
+        raise FieldError(min(set(raw) - _FIELDS), "unknown field")
+    kind = _parse_type(told("type"))
+    item_id = _optional_id(told("item_id"), "item_id")
     if item_id is None and kind in _NEEDS_ITEM:
-        raise FieldError(f"{field}.item_id", f"required for a {kind} event")
-    context = raw.get("context")
+        raise FieldError("item_id", f"required for a {kind} event")
+    context = told("context")
     if context is not None and not isinstance(context, dict):
-        raise FieldError(f"{field}.context", f"expected an object, got {type(context).__name__}")
+        raise FieldError("context", f"expected an object, got {type(context).__name__}")
     return Event(
-        event_id=parse_id(raw.get("event_id"), f"{field}.event_id"),
-        type=kind,
-        user_id=parse_id(raw.get("user_id"), f"{field}.user_id"),
-        timestamp=parse_timestamp(raw.get("timestamp"), f"{field}.timestamp"),
-        item_id=item_id,
-        value=_parse_value(raw.get("value"), kind, f"{field}.value"),
-        recommendation_id=_optional_id(raw.get("recommendation_id"), f"{field}.recommendation_id"),
-        session_id=_optional_id(raw.get("session_id"), f"{field}.session_id"),
-        context=context,
+        parse_id(told("event_id"), "event_id"),
+        kind,
+        parse_id(told("user_id"), "user_id"),
+        parse_timestamp(told("timestamp"), "timestamp"),
+        item_id,
+        _parse_value(told("value"), kind, "value"),
+        _optional_id(told("recommendation_id"), "recommendation_id"),
+        _optional_id(told("session_id"), "session_id"),
+        context,
     )
 
 
@@ -131,13 +143,11 @@ def parse_timestamp(raw: object, field: str) -> float:
     return float(raw)
 
 
-def _parse_type(raw: object, field: str) -> EventType:
-    try:
-        return EventType(raw)  # type: ignore[arg-type]
-    except ValueError:
-        raise FieldError(
-            field, f"expected one of {', '.join(EventType)}; got {raw!r:.40}"
-        ) from None
+def _parse_type(raw: object) -> EventType:
+    kind = _TYPES.get(raw) if isinstance(raw, str) else None
+    if kind is None:
+        raise FieldError("type", f"expected one of {', '.join(EventType)}; got {raw!r:.40}")
+    return kind
 
 
 def _optional_id(raw: object, field: str) -> str | None:
@@ -171,9 +181,9 @@ def pack_event(event: Event, arrived_ms: int) -> bytes:
     item = 0 if event.item_id is None else stable_hash(event.item_id)
     value = 0 if event.value is None else round(event.value * VALUE_SCALE)
     tag = event_tag(event.event_id, event.type)
-    return np.array([(arrived_ms, item, value, tag)], RECORD).tobytes()
+    return _PACKED.pack(arrived_ms, item, value, tag)
 
 
 def type_codes(records: Records) -> npt.NDArray[np.uint32]:
     """Return the type code of each record."""
-    return records["tag"] & np.uint32(0xF)
+    return records["tag"] & np.uint32(CODE_MASK)

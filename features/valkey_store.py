@@ -236,8 +236,9 @@ class ValkeyStore:
         recent, history = rings(_in_order(records))
         if not len(recent) and not len(history):
             return None
+        prefix = keys.shopper_prefix(user_id)
         return call(
-            (keys.recent_key(user_id), keys.history_key(user_id), keys.forgotten_key(user_id)),
+            (prefix + b"r", prefix + b"h", prefix + b"f"),
             _LAYOUT,
             _owner(user_id),
             self._ring_ttl_s,
