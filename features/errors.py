@@ -4,9 +4,14 @@
 store's, and the serving path answers it from the ladder.
 """
 
+from typing import ClassVar
+
 
 class FeaturesError(Exception):
     """Base of every error this room raises on purpose."""
+
+    exit_code: ClassVar[int] = 2
+    """What a command ends with that raised it."""
 
 
 class InputError(FeaturesError):

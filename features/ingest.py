@@ -7,8 +7,10 @@ Until every row of every file has been seen nothing is written; the same files a
 nothing. A batch that breaks the rules of data quality is held back whole.
 """
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import polars as pl
 from features.conflicts import conflicts
 from features.conform import ATTRIBUTE, Conformer
 from features.errors import InputError, StoreError
+from features.lock import locked
 from features.mapping import Column, TableMapping
 from features.offline import OfflineStore
 from features.parsing import recognised
@@ -27,6 +30,7 @@ from features.sources import read_batches
 from features.staged import Committed, StagedBatch
 from features.tables import SCHEMAS
 
+_STAGED = ".staged-"
 FILE_ENDINGS = (".csv", ".csv.gz", ".parquet", ".zip")
 """What a table's file in a data directory may end with."""
 
@@ -60,7 +64,7 @@ def ingest(
     items = _whole("items", inputs, refusals)
     users = _whole("users", inputs, refusals)
     with _staging(home) as folder:
-        batch = StagedBatch(Path(folder))
+        batch = StagedBatch(folder)
         batch.stage("items", [items] if len(items) else [])
         batch.stage("users", [users] if len(users) else [])
         if "events" in inputs:
@@ -69,7 +73,7 @@ def ingest(
             refusals.add(conflicts(batch, OfflineStore(home), inputs["events"].file, refusals.room))
         _refuse_empty(inputs, batch, refusals)
         source = ", ".join(each.file for each in inputs.values())
-        return Ingested(admission.batch(batch, source), refusals.all())
+        return Ingested(admission.batch(batch, source, refusals.all()), refusals.all())
 
 
 def _refuse_empty(inputs: Mapping[str, Input], batch: StagedBatch, refusals: Refusals) -> None:
@@ -117,10 +121,16 @@ def _lying_in(folder: Path, table: str) -> str | None:
     return present[0] if present else None
 
 
-def _staging(home: Path) -> tempfile.TemporaryDirectory[str]:
+@contextmanager
+def _staging(home: Path) -> Iterator[Path]:
+    """Give a folder for a batch, one at a time: what lies there was left by who was killed."""
+    root = home / "offline"
     try:
-        (home / "offline").mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryDirectory(prefix=".staged-", dir=home / "offline")
+        with locked(root, ".ingest.lock"):
+            for left in root.glob(f"{_STAGED}*"):
+                shutil.rmtree(left)
+            with tempfile.TemporaryDirectory(prefix=_STAGED, dir=root) as folder:
+                yield Path(folder)
     except OSError as error:
         raise StoreError(f"offline store: {home}: {error.strerror}") from error
 

@@ -9,8 +9,9 @@ from features.ingest import Ingested, find_inputs, ingest
 from features.mapping import load_mapping, override
 from features.offline import OfflineStore
 from features.quality.admission import Admission
+from features.quality.quarantine import QuarantinedError
 from features.quality.rules import rules_in_force
-from features.refusals import RefusedError, as_text
+from features.refusals import Refusal, RefusedError, as_text
 
 
 @click.command("ingest")
@@ -70,13 +71,14 @@ def ingest_command(
     except RefusedError as error:
         click.echo(as_text(error.refusals), err=True)
         raise
+    except QuarantinedError as error:
+        _tell_refused(error.held.report.refused, "and not among what is held back")
+        raise
     _report(result, OfflineStore(home).version())
 
 
 def _report(result: Ingested, version: str) -> None:
-    if result.refused:
-        click.echo(as_text(result.refused), err=True)
-        click.echo(f"{len(result.refused)} rows refused (above), the others taken", err=True)
+    _tell_refused(result.refused, "the others taken")
     told = result.committed
     click.echo(
         f"events    {told.events.accepted} new, {told.events.duplicates} known already\n"
@@ -84,3 +86,9 @@ def _report(result: Ingested, version: str) -> None:
         f"users     {told.users} new or changed\n"
         f"version   {version}"
     )
+
+
+def _tell_refused(refused: tuple[Refusal, ...], rest: str) -> None:
+    if refused:
+        click.echo(as_text(refused), err=True)
+        click.echo(f"{len(refused)} rows refused (above), {rest}", err=True)

@@ -91,12 +91,13 @@ async def materialize(
         mark += f" since {since_ms}"
     if not force and since_ms is None and await _get(online, keys.MATERIALIZED) == mark:
         return Materialized(0, 0, 0, version, was_there=True)
+    if admission is not None:
+        admission.tables(version)
+    offline = offline.at(version)
     done, _, behind = (await _get(online, keys.MATERIALIZING)).partition("\0")
     parts = offline.parts(behind if done == mark and not force else None, since_ms)
     if not parts and not behind and since_ms is None and not offline.count("items"):
         raise InputError("there are no shoppers: run `ingest` or `simulate` first")
-    if admission is not None:
-        admission.tables(version)
     told = await _bring(online, offline, parts, mark, rate)
     async with translated():
         if since_ms is None:

@@ -5,12 +5,14 @@ The commits come in an order that a repetition completes: items, users, events.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import file_digest, sha256
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 from pyarrow import parquet
 
+from features.errors import InputError
 from features.offline import OfflineStore
 from features.online import Appended
 from features.tables import SCHEMAS
@@ -53,22 +55,46 @@ class StagedBatch:
         return {t: pl.scan_parquet(path, glob=False) for t, path in paths.items() if path.exists()}
 
     def commit(self, store: OfflineStore) -> Committed:
-        """Write everything into the tables; what is there already changes nothing."""
-        items, users, events = (self._path(table) for table in ("items", "users", "events"))
+        """Write everything into the tables; what is there already changes nothing.
+
+        Raises `InputError` where a file of it cannot be read.
+        """
+        events = self._path("events")
         return Committed(
-            store.put_items(parquet.read_table(items)) if items.exists() else 0,
-            store.put_users(parquet.read_table(users)) if users.exists() else 0,
+            store.put_items(self._read("items")) if self._path("items").exists() else 0,
+            store.put_users(self._read("users")) if self._path("users").exists() else 0,
             store.append_events(_batches(events)) if events.exists() else Appended(0, 0),
         )
 
+    def _read(self, table: str) -> pa.Table:
+        try:
+            return parquet.read_table(self._path(table))
+        except pa.ArrowException as error:
+            raise InputError(f"{self._path(table)}: {str(error).partition(chr(10))[0]}") from error
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all rows, in hex: the same files give the same."""
+        told = sha256()
+        for table in self.tables():
+            told.update(table.encode())
+            with self._path(table).open("rb") as file:
+                told.update(file_digest(file, "sha256").digest())
+        return told.hexdigest()
+
     def forget(self, user_id: str) -> None:
-        """Drop a shopper's rows."""
-        for table, rows in self.tables().items():
-            if "user_id" in SCHEMAS[table].names:
-                kept = rows.filter(pl.col("user_id") != user_id)
-                scratch = self._path(table).with_suffix(".forgetting")
-                kept.sink_parquet(scratch)
-                scratch.replace(self._path(table))
+        """Drop a shopper's rows; of a file that cannot be read all, since nobody could use it."""
+        whose = pl.col("user_id") == user_id
+        for table in SCHEMAS:
+            path = self._path(table)
+            if "user_id" not in SCHEMAS[table].names or not path.exists():
+                continue
+            rows, scratch = pl.scan_parquet(path, glob=False), path.with_suffix(".forgetting")
+            try:
+                if len(rows.filter(whose).head(1).collect()):
+                    rows.filter(~whose).sink_parquet(scratch)
+                    scratch.replace(path)
+            except pl.exceptions.PolarsError:
+                path.unlink()
 
     def _path(self, table: str) -> Path:
         return self.folder / f"{table}.parquet"

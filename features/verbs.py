@@ -61,7 +61,8 @@ class Verbs(click.Group):
             return super().invoke(ctx)
         except FeaturesError as error:
             click.echo(f"error: {error}", err=True)
-            raise SystemExit(2) from None
+            raise SystemExit(error.exit_code) from None
         except OSError as error:
-            click.echo(f"error: {error.filename or ''}: {error.strerror or error}", err=True)
+            where = f"{error.filename}: " if error.filename else ""
+            click.echo(f"error: {where}{error.strerror or error}", err=True)
             raise SystemExit(2) from None

@@ -1,4 +1,4 @@
-"""The baseline of each gate: what the last good data were like, in one file of the home."""
+"""What the gates remember, in a file of the home: the last good data, what was vouched for."""
 
 import json
 import os
@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import InputError
+from features.lock import locked
 from features.quality.profile import Profile
 from features.quality.rules import Gate
 
-_VOUCHED = "vouched"
+_BASELINES, _VOUCHED, _RELEASED = "baselines", "vouched", "released"
 
 
 class Baselines:
-    """The baselines below `home`: by gate, and by what rows they are of."""
+    """The memory of the gates below `home`: by gate, and by what rows it is of."""
 
     def __init__(self, home: Path) -> None:
         """Use what is there; nothing is created before the first good data."""
@@ -25,26 +26,47 @@ class Baselines:
     def of(self, gate: Gate) -> dict[str, Profile]:
         """Return the baselines of a gate; raise `InputError` where the file cannot be read."""
         with _explained(self._path):
-            told = self._read().get(gate, {})
+            told = self._read().get(_BASELINES, {}).get(gate, {})
             return {name: Profile.from_json(each) for name, each in told.items()}
 
     def move(self, gate: Gate, profiles: Mapping[str, Profile]) -> None:
         """Make `profiles` the baselines of their rows; those of others stay."""
-        with _explained(self._path):
-            told = self._read()
-            of_gate = told.setdefault(gate, {})
+        with self._changed() as told:
+            of_gate = told.setdefault(_BASELINES, {}).setdefault(gate, {})
             of_gate.update({name: asdict(profile) for name, profile in profiles.items()})
-            self._write(told)
 
-    def vouched(self) -> str:
-        """Return what was vouched for last, or nothing."""
+    def vouched(self) -> dict[str, int]:
+        """Return how many rows of the tables may be otherwise than expected, by expectation."""
         with _explained(self._path):
-            return str(self._read().get(_VOUCHED, ""))
+            return {str(key): int(most) for key, most in self._read().get(_VOUCHED, {}).items()}
 
-    def vouch(self, source: str) -> None:
-        """Note that somebody vouches for `source`."""
+    def vouch(self, most: Mapping[str, int]) -> None:
+        """Allow the tables so many rows that are otherwise, and no others."""
+        with self._changed() as told:
+            told[_VOUCHED] = dict(most)
+
+    def was_released(self, digest: str) -> bool:
+        """Tell whether somebody let in a batch of these bytes."""
         with _explained(self._path):
-            self._write({**self._read(), _VOUCHED: source})
+            return digest in self._read().get(_RELEASED, ())
+
+    def release(self, digest: str) -> None:
+        """Note that somebody lets in a batch of these bytes."""
+        with self._changed() as told:
+            told.setdefault(_RELEASED, []).append(digest)
+
+    def forget(self) -> None:
+        """Begin anew: the data were replaced by others."""
+        self._path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _changed(self) -> Iterator[dict[str, Any]]:
+        with _explained(self._path), locked(self._path.parent):
+            told = self._read()
+            yield told
+            scratch = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+            scratch.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+            scratch.replace(self._path)
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -52,12 +74,6 @@ class Baselines:
         except FileNotFoundError:
             return {}
         return told
-
-    def _write(self, told: dict[str, Any]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        scratch.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-        scratch.replace(self._path)
 
 
 @contextmanager

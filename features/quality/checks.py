@@ -21,6 +21,8 @@ from features.quality.report import Finding
 from features.quality.rules import FREE_FORM, Kind, Rule
 from features.quality.steps import AS_NUMBER, HASH, Step, columns_of, days, steps_of
 
+_WHOLE = r"^(-?\d+)\.0$"
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:
@@ -63,7 +65,12 @@ def _part(rule: Rule) -> str:
 
 
 def _filters(rule: Rule) -> list[pl.Expr]:
-    return [pl.col(name).cast(pl.String).is_in(told) for name, told in rule.where.items()]
+    return [_as_text(pl.col(name)).is_in(told) for name, told in rule.where.items()]
+
+
+def _as_text(value: pl.Expr) -> pl.Expr:
+    """Return values as rules name them: a number that is whole without its point."""
+    return value.cast(pl.String).str.replace(_WHOLE, "$1")
 
 
 def _prepared(table: str, rows: pl.LazyFrame, rules: Sequence[Rule]) -> pl.LazyFrame:
@@ -85,7 +92,8 @@ def _prepared(table: str, rows: pl.LazyFrame, rules: Sequence[Rule]) -> pl.LazyF
 
 def _free_form(name: str, free: str) -> pl.Expr:
     path = name.removeprefix(free).replace("'", "\\'")
-    return pl.col(free.rstrip(".")).str.json_path_match(f"$['{path}']").alias(name)
+    told = pl.col(free.rstrip(".")).str.json_path_match(f"$['{path}']")
+    return _as_text(told).alias(name)
 
 
 def _checked(
@@ -118,13 +126,14 @@ def _finding(name: str, rule: Rule, step: Step, told: Any) -> Finding:  # noqa: 
     if step.why_not:
         return Finding(name, rule.kind, step.column, step.expected, None, step.why_not)
     if told.n == 0:
-        return Finding(name, rule.kind, step.column, step.expected, True, "no rows")
+        passed = None if rule.where else True
+        return Finding(name, rule.kind, step.column, step.expected, passed, "no rows")
     if told.eval_error:
-        return Finding(name, rule.kind, step.column, step.expected, False, "could not be checked")
+        told_so = "could not be checked"
+        return Finding(name, rule.kind, step.column, step.expected, False, told_so, failed=1)
     failed = int(told.n_failed or 0)
-    return Finding(
-        name, rule.kind, step.column, step.expected, failed <= step.allowed, _got(step, told)
-    )
+    passed, found = failed <= step.allowed, _got(step, told)
+    return Finding(name, rule.kind, step.column, step.expected, passed, found, failed)
 
 
 def _got(step: Step, told: Any) -> str:  # noqa: ANN401

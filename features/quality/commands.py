@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from features import refusals
 from features.home import home_directory
 from features.quality.admission import Admission
 from features.quality.quarantine import Quarantine
@@ -65,6 +66,8 @@ def show_command(held_id: str) -> None:
     """Show why something is held back."""
     held = Quarantine(home_directory()).get(held_id)
     click.echo(as_text(held.report.findings))
+    if held.report.refused:
+        click.echo(refusals.as_text(held.report.refused))
     click.echo(f"the report: {held.page}")
 
 
@@ -72,8 +75,7 @@ def show_command(held_id: str) -> None:
 @click.argument("held_id", metavar="ID")
 def release_command(held_id: str) -> None:
     """Take what is held back for good: later data are compared with it."""
-    home = home_directory()
-    Admission(home, rules_in_force()).release(Quarantine(home).get(held_id))
+    Admission(home_directory(), rules_in_force()).release(held_id)
     click.echo(f"{held_id}: released")
 
 
@@ -81,6 +83,5 @@ def release_command(held_id: str) -> None:
 @click.argument("held_id", metavar="ID")
 def discard_command(held_id: str) -> None:
     """Throw away what is held back."""
-    quarantine = Quarantine(home_directory())
-    quarantine.discard(quarantine.get(held_id))
-    click.echo(f"{held_id}: discarded")
+    with Quarantine(home_directory()).taken(held_id):
+        click.echo(f"{held_id}: discarded")

@@ -1,7 +1,7 @@
 """The gate: rows are judged by the rules and the baseline, and only good ones move it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,9 +10,11 @@ import polars as pl
 from features.progress import progress
 from features.quality.baselines import Baselines
 from features.quality.checks import Checked, check
-from features.quality.report import Report, as_html
+from features.quality.profile import Profile
+from features.quality.report import Finding, Report, as_html
 from features.quality.rules import Gate, Rules
 from features.quality.steps import FEWEST
+from features.refusals import Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,35 +37,53 @@ class QualityGate:
         self._rules = rules
         self._baselines = Baselines(home)
 
-    def judge(self, gate: Gate, source: str, tables: Mapping[str, pl.LazyFrame]) -> Judgement:
-        """Return what the rules say of `tables`; `source` names where these are from."""
+    def judge(
+        self,
+        gate: Gate,
+        source: str,
+        tables: Mapping[str, pl.LazyFrame],
+        refused: tuple[Refusal, ...] = (),
+    ) -> Judgement:
+        """Return what the rules say of `tables`; `source` names where these are from.
+
+        `refused` are rows of that source that are not in them.
+        """
         baselines = self._baselines.of(gate)
         checked: list[Checked] = []
         with progress("checking", len(tables)) as bar:
             for table, rows in tables.items():
                 checked += check(table, rows, self._rules.of(table, gate), baselines)
                 bar.advance()
-        findings = tuple(finding for each in checked for finding in each.findings)
-        report = Report(gate, source, datetime.now(UTC).isoformat(timespec="seconds"), findings)
-        return Judgement(report, tuple(checked))
+        findings = (finding for each in checked for finding in each.findings)
+        told = tuple(findings if gate is Gate.INGEST else self._excused(findings))
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        return Judgement(Report(gate, source, created, told, refused), tuple(checked))
 
-    @property
-    def vouched(self) -> str:
-        """What somebody vouched for last, whatever the rules say of it."""
-        return self._baselines.vouched()
+    def _excused(self, findings: Iterable[Finding]) -> Iterator[Finding]:
+        """Yield findings about the tables; what was vouched for, and is no worse, may be so."""
+        vouched = self._baselines.vouched()
+        for each in findings:
+            excused = each.passed is False and each.failed <= vouched.get(each.key, 0)
+            yield replace(each, vouched=True) if excused else each
 
-    def accept(self, judgement: Judgement, *, vouched: bool = False) -> None:
+    def accept(self, judgement: Judgement) -> None:
         """Take these data for good: later ones are compared with them.
 
-        Rows that are too few to say much replace no baseline that is there.
+        Rows that are too few to say much replace no baseline, but tell how many they are where
+        there is none. What was vouched for and is as expected now needs nobody's word any more.
         """
-        gate = judgement.report.gate
+        gate, findings = judgement.report.gate, judgement.report.findings
         known = self._baselines.of(gate)
         profiles = {
-            each.name: each.profile
+            each.name: each.profile if each.profile.rows >= FEWEST else Profile(each.profile.rows)
             for each in judgement.checked
-            if each.profile.rows >= FEWEST or (each.profile.rows and each.name not in known)
+            if each.profile.rows >= FEWEST or each.name not in known
         }
         self._baselines.move(gate, profiles)
-        if vouched:
-            self._baselines.vouch(judgement.report.source)
+        if gate is Gate.MATERIALIZE and self._baselines.vouched():
+            self._baselines.vouch({each.key: each.failed for each in findings if each.vouched})
+
+    def vouch(self, judgement: Judgement) -> None:
+        """Let the tables be as they are, until they get worse."""
+        findings = judgement.report.findings
+        self._baselines.vouch({each.key: each.failed for each in findings if each.passed is False})

@@ -1,21 +1,26 @@
 """Data that broke rules, kept apart until somebody decides: below `CUVEE_HOME/quarantine`.
 
-ID/ ─ report.json, report.html; of a batch of files also its rows, as Parquet
+ID/ ─ report.json, report.html; of a batch of files also its rows, as Parquet, and their digest
 """
 
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import blake2b
+from itertools import count
 from pathlib import Path
 
-from features.errors import InputError
-from features.quality.report import Report
+from features.errors import InputError, StoreError
+from features.lock import locked
+from features.quality.report import Finding, Report
 from features.quality.rules import Gate
 from features.staged import StagedBatch
 
-REPORT, PAGE = "report.json", "report.html"
+REPORT, PAGE, DIGEST = "report.json", "report.html", "digest"
+TABLES = str(Gate.MATERIALIZE)
+"""The id of what is held back of the tables: there is one such version at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +36,21 @@ class Held:
         """Return where the report is as HTML."""
         return self.batch.folder / PAGE
 
+    @property
+    def digest(self) -> str:
+        """Return that of the rows as they came."""
+        return (self.batch.folder / DIGEST).read_text(encoding="utf-8")
+
 
 class QuarantinedError(InputError):
     """Data that broke rules are held back."""
 
+    exit_code = 3
+
     def __init__(self, held: Held) -> None:
         """Tell what was broken, and what one can do."""
-        violations = held.report.violations
-        lines = "\n".join(f"  {each}" for each in violations)
         super().__init__(
-            f"held back as {held.id}: {len(violations)} of {len(held.report.findings)} "
-            f"expectations are not met\n{lines}\n"
+            f"held back as {held.id}: {_told(held.report.violations)}\n"
             f"the report: {held.page}\n"
             f"take it all the same, or throw it away: "
             f"python -m features quality release|discard {held.id}"
@@ -50,58 +59,120 @@ class QuarantinedError(InputError):
 
 
 class Quarantine:
-    """What is held back of one home."""
+    """What is held back of one home. One process at a time changes it."""
 
     def __init__(self, home: Path) -> None:
         """Use what is there; nothing is created before the first violation."""
         self._root = home / "quarantine"
 
-    def hold(self, report: Report, page: str, batch: StagedBatch | None = None) -> Held:
+    def hold(
+        self,
+        report: Report,
+        page: Callable[[], str],
+        batch: StagedBatch | None = None,
+        digest: str = "",
+    ) -> Held:
         """Keep a report and its page, and with a batch its rows too: its folder moves here whole.
 
-        The same version of the tables is held once, however often it is judged.
+        A batch that is held back already, and tables, are held once. Raises `InputError`, which
+        tells what was broken all the same, where nothing can be kept.
         """
-        self._root.mkdir(parents=True, exist_ok=True)
+        try:
+            with locked(self._root):
+                if digest and (known := self._with(digest)):
+                    return known
+                return self._kept(report, page(), batch, digest)
+        except OSError as error:
+            told = _told(report.violations)
+            reason = f"{error.filename or self._root}: {error.strerror or error}"
+            raise InputError(f"{told}\nnothing was written; not held back: {reason}") from error
+
+    def _kept(self, report: Report, page: str, batch: StagedBatch | None, digest: str) -> Held:
         with tempfile.TemporaryDirectory(dir=self._root, prefix=".") as scratch:
             folder = Path(scratch) if batch is None else batch.folder
+            (folder / DIGEST).write_text(digest, encoding="utf-8")
             (folder / REPORT).write_text(report.to_json(), encoding="utf-8")
             (folder / PAGE).write_text(page, encoding="utf-8")
             folder.chmod(0o755)  # a temporary one is for nobody else
-            name = self._name(report)
-            if batch is None:
-                shutil.rmtree(self._root / name, ignore_errors=True)
+            name = self._free_name(report)
+            if (self._root / name).exists():
+                self._remove(self._root / name)
             folder.rename(self._root / name)
         return self.get(name)
 
     def all(self) -> list[Held]:
         """Return what is held back, in the order of the ids."""
-        return [self.get(path.parent.name) for path in sorted(self._root.glob(f"[!.]*/{REPORT}"))]
+        return [self._read(name) for name in self._names()]
 
     def get(self, held_id: str) -> Held:
         """Return what is held back as `held_id`; raise `InputError` where there is none."""
-        folder = self._root / held_id
-        known = [path.parent.name for path in sorted(self._root.glob(f"[!.]*/{REPORT}"))]
+        known = self._names()
         if held_id not in known:
             told = ", ".join(known) or "nothing"
             raise InputError(f"quarantine: there is no {held_id!r:.80}; held back is: {told}")
-        try:
-            report = Report.from_json((folder / REPORT).read_bytes())
-        except ValueError as error:
-            raise InputError(f"quarantine: {folder / REPORT}: {error}") from error
-        return Held(held_id, report, StagedBatch(folder))
+        return self._read(held_id)
 
-    def discard(self, held: Held) -> None:
-        """Throw away what is held back."""
-        shutil.rmtree(held.batch.folder)
+    @contextmanager
+    def taken(self, held_id: str) -> Iterator[Held]:
+        """Give what is held back to whoever decides on it; once that is done it is gone."""
+        self.get(held_id)
+        with locked(self._root):
+            held = self.get(held_id)
+            yield held
+            self._remove(held.batch.folder)
+
+    def drop_tables(self) -> None:
+        """Hold no version of the tables back any more: a later one is good."""
+        if (self._root / TABLES).exists():
+            with locked(self._root):
+                self._remove(self._root / TABLES)
 
     def forget(self, user_id: str) -> None:
-        """Drop a shopper's rows from all that is held back."""
-        for held in self.all():
-            held.batch.forget(user_id)
+        """Drop a shopper's rows from all that is held back, or being thrown away.
 
-    def _name(self, report: Report) -> str:
+        Raises `StoreError` where that cannot be done now.
+        """
+        if not self._root.exists():
+            return
+        try:
+            with locked(self._root):
+                for folder in self._root.iterdir():
+                    if folder.is_dir():
+                        StagedBatch(folder).forget(user_id)
+        except OSError as error:
+            raise StoreError(f"quarantine: {error}") from error
+
+    def _names(self) -> list[str]:
+        return sorted(path.parent.name for path in self._root.glob(f"[!.]*/{REPORT}"))
+
+    def _read(self, held_id: str) -> Held:
+        path = self._root / held_id / REPORT
+        try:
+            return Held(held_id, Report.from_json(path.read_bytes()), StagedBatch(path.parent))
+        except (OSError, ValueError) as error:
+            raise InputError(f"quarantine: {path}: {error}") from error
+
+    def _with(self, digest: str) -> Held | None:
+        for name in self._names():
+            path = self._root / name / DIGEST
+            if path.exists() and path.read_text(encoding="utf-8") == digest:
+                return self._read(name)
+        return None
+
+    def _free_name(self, report: Report) -> str:
         if report.gate is Gate.MATERIALIZE:
-            return f"{report.gate}-{blake2b(report.source.encode(), digest_size=4).hexdigest()}"
+            return TABLES
         stamp = datetime.fromisoformat(report.created).strftime("%Y%m%dT%H%M%S")
-        taken = len(list(self._root.glob(f"{report.gate}-{stamp}*")))
-        return f"{report.gate}-{stamp}" + (f"-{taken + 1}" if taken else "")
+        names = (f"{report.gate}-{stamp}" + (f"-{n}" if n > 1 else "") for n in count(1))
+        return next(name for name in names if not (self._root / name).exists())
+
+    def _remove(self, folder: Path) -> None:
+        """Throw a folder away; if that is interrupted it is held back no more."""
+        going = Path(tempfile.mkdtemp(dir=self._root, prefix=".discarded-"))
+        folder.rename(going / folder.name)
+        shutil.rmtree(going)
+
+
+def _told(violations: list[Finding]) -> str:
+    lines = "".join(f"\n  {each}" for each in violations)
+    return f"{len(violations)} expectations are not met{lines}"

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any, Self
 
+from features import refusals
 from features.aligned import aligned
 from features.quality.rules import Gate, Kind
+from features.refusals import Refusal
 
 _WEB_FONTS = re.compile(r"@import url\([^)]*\);?")
 _TITLES = ("rows", "rule", "column", "expected", "found", "")
@@ -16,7 +18,11 @@ _TITLES = ("rows", "rule", "column", "expected", "found", "")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was expected of some rows; `passed` is None where it could not be judged."""
+    """One thing that was expected of some rows; `passed` is None where it could not be judged.
+
+    `failed` counts the rows that are otherwise, 1 for what is about all of them together. What is
+    `vouched` for is not as expected, and somebody said that it may be so.
+    """
 
     rows: str
     rule: Kind
@@ -24,6 +30,13 @@ class Finding:
     expected: str
     passed: bool | None
     found: str
+    failed: int = 0
+    vouched: bool = False
+
+    @property
+    def key(self) -> str:
+        """Return what it is about."""
+        return f"{self.rows} {self.rule} {self.column}"
 
     def __str__(self) -> str:
         """Return it as a sentence."""
@@ -41,11 +54,13 @@ class Report:
 
     created: str
     findings: tuple[Finding, ...]
+    refused: tuple[Refusal, ...] = ()
+    """Rows of the files that were refused by themselves, and are not in the batch."""
 
     @property
     def violations(self) -> list[Finding]:
-        """Return what was not as expected."""
-        return [each for each in self.findings if each.passed is False]
+        """Return what was not as expected, and nobody vouched for."""
+        return [each for each in self.findings if each.passed is False and not each.vouched]
 
     def to_json(self) -> str:
         """Return it as JSON."""
@@ -59,7 +74,8 @@ class Report:
             findings = tuple(
                 Finding(**{**each, "rule": Kind(each["rule"])}) for each in told["findings"]
             )
-            return cls(Gate(told["gate"]), told["source"], told["created"], findings)
+            refused = tuple(Refusal(**each) for each in told["refused"])
+            return cls(Gate(told["gate"]), told["source"], told["created"], findings, refused)
         except (KeyError, TypeError) as error:
             raise ValueError(str(error)) from None
 
@@ -71,6 +87,7 @@ def as_text(findings: Iterable[Finding]) -> str:
 
 def _cells(finding: Finding) -> tuple[str, ...]:
     verdict = {True: "ok", False: "VIOLATED", None: "not judged"}[finding.passed]
+    verdict = "vouched for" if finding.vouched else verdict
     told = finding.column, finding.expected, finding.found
     return finding.rows, finding.rule, *told, verdict
 
@@ -87,5 +104,7 @@ def _page(title: str, report: Report, violations: str, tables: Iterable[str]) ->
     yield '<body style="font-family: sans-serif; margin: 2em">'
     yield f"<h1>{title}</h1><p>{escape(report.gate)}, {escape(report.created)}</p>"
     yield f"<h2>Violations</h2><ul>{violations}</ul>"
+    if report.refused:
+        yield f"<h2>Refused rows</h2><pre>{escape(refusals.as_text(report.refused))}</pre>"
     yield from (_WEB_FONTS.sub("", each) for each in tables)
     yield "</body></html>"

@@ -11,6 +11,7 @@ events:
 `CUVEE_QUALITY` names a file of one's own; without it the rules of `default.yaml` are in force.
 """
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from features.errors import FieldError
+from features.errors import FieldError, InputError
 from features.tables import SCHEMAS
 from features.yaml_fields import (
     as_choice,
@@ -109,7 +110,7 @@ def rules_in_force(path: Path | None = None) -> Rules:
 
 def parse_rules(text: str, name: str) -> Rules:
     """Return the rules that the YAML `text` declares; `name` stands before fields in errors."""
-    tables = as_mapping(parse_yaml(text, name) or {}, name)
+    tables = as_mapping(parse_yaml(text, name), name)
     refuse_unknown(tables, SCHEMAS, name)
     told = []
     for table, listed in tables.items():
@@ -117,6 +118,8 @@ def parse_rules(text: str, name: str) -> Rules:
         told += [
             _rule(table, each, f"{where}[{n}]") for n, each in enumerate(as_list(listed, where))
         ]
+    if not told:
+        raise InputError(f"{name}: expected rules of {', '.join(SCHEMAS)}, got none at all")
     return Rules(tuple(told), text)
 
 
@@ -138,10 +141,17 @@ def _rule(table: str, raw: object, where: str) -> Rule:
     }
     if all(value is None for value in told.values()):
         raise FieldError(where, f"expected one of {', '.join(options)}")
+    if kind is Kind.RANGE and None not in (told["min"], told["max"]) and told["min"] > told["max"]:
+        raise FieldError(
+            where, f"expected min at most max, got {told['min']:g} and {told['max']:g}"
+        )
     for column in columns:
         _check_type(table, column, kind, told, f"{where}.columns")
-    for column in told.get("types") or ():
+    for column, kind_of in (told.get("types") or {}).items():
         _check_column(table, column, f"{where}.types")
+        if kind_of is Type.TIMESTAMP and column.startswith(FREE_FORM[table]):
+            expected = "expected text, number or boolean of a free-form value"
+            raise FieldError(f"{where}.types.{column}", f"{expected}, got timestamp")
     return Rule(table, kind, columns, told, _where(table, body, where), _gates(body, where))
 
 
@@ -201,11 +211,14 @@ class _Option:
 
 
 def _number(raw: object, where: str, low: float = -1e300, high: float = 1e300) -> float:
-    is_number = isinstance(raw, int | float) and not isinstance(raw, bool)
-    if not is_number or not low <= float(raw) <= high:  # type: ignore[arg-type]
+    try:
+        number = float(raw) if isinstance(raw, int | float) else math.nan
+    except OverflowError:
+        number = math.nan
+    if isinstance(raw, bool) or not low <= number <= high:  # also refuses NaN
         bounds = "" if low <= -1e300 else f" from {low:g}" + (f" to {high:g}" * (high < 1e300))
         raise FieldError(where, f"expected a number{bounds}, got {raw!r:.40}")
-    return float(raw)  # type: ignore[arg-type]
+    return number
 
 
 _share = partial(_number, low=0, high=1)
@@ -224,13 +237,16 @@ def _span(raw: object, where: str) -> timedelta:
 
 def _texts(raw: object, where: str) -> tuple[str, ...]:
     listed = as_list(raw, where)
-    if not listed or not all(isinstance(each, str | int) for each in listed):
+    if any(isinstance(each, bool) for each in listed):
+        raise FieldError(
+            where, f"expected texts, got {listed!r:.40}: quote what YAML takes for truths"
+        )
+    if not listed or not all(isinstance(each, str | int | float) for each in listed):
         raise FieldError(where, f"expected a list of names or values, got {raw!r:.40}")
-    return tuple(_text(each) for each in listed)
+    return tuple(_WHOLE.sub(r"\1", str(each)) for each in listed)
 
 
-def _text(value: str | int) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+_WHOLE = re.compile(r"^(-?\d+)\.0$")
 
 
 def _types(raw: object, where: str) -> dict[str, Type]:

@@ -82,6 +82,11 @@ def _share(share: float) -> str:
     return f"{share * 100:.4g} %"
 
 
+def _allowed(share: float, profile: Profile) -> int:
+    """Return how many rows a share of all is: 29 % of a hundred are 29, whatever floats say."""
+    return math.floor(share * profile.rows + 1e-9)
+
+
 def _schema(rule: Rule, _: Profile, __: Profile) -> Iterator[Step]:
     free = FREE_FORM[rule.table]
     for name, kind in rule.options["types"].items():
@@ -89,15 +94,20 @@ def _schema(rule: Rule, _: Profile, __: Profile) -> Iterator[Step]:
             schema = pb.Schema(columns=[(name, _TYPES[kind])])
             arguments = {"schema": schema, "complete": False, "in_order": False}
             yield Step(name, f"a column of type {kind}", "col_schema_match", arguments)
-        elif kind is Type.NUMBER:
-            number = pl.col(f"{name}{AS_NUMBER}")
-            arguments = {"expr": pl.col(name).is_null() | number.is_not_null()}
-            yield Step(name, "numbers", "col_vals_expr", arguments)
+        elif kind is not Type.TEXT:
+            arguments = {"expr": pl.col(name).is_null() | _IS[kind](name)}
+            yield Step(name, f"values of type {kind}", "col_vals_expr", arguments)
+
+
+_IS: dict[Type, Callable[[str], pl.Expr]] = {
+    Type.NUMBER: lambda name: pl.col(f"{name}{AS_NUMBER}").is_not_null(),
+    Type.BOOLEAN: lambda name: pl.col(name).is_in(["true", "false"]),
+}
 
 
 def _completeness(rule: Rule, profile: Profile, _: Profile) -> Iterator[Step]:
     share = rule.options["null_threshold"]
-    allowed = math.floor(share * profile.rows)
+    allowed = _allowed(share, profile)
     for name in rule.columns:
         expected = f"at most {_share(share)} missing"
         yield Step(name, expected, "col_vals_not_null", {"columns": name}, allowed)
@@ -105,10 +115,15 @@ def _completeness(rule: Rule, profile: Profile, _: Profile) -> Iterator[Step]:
 
 def _uniqueness(rule: Rule, profile: Profile, _: Profile) -> Iterator[Step]:
     share = rule.options["duplicate_threshold"]
-    allowed = math.floor(share * profile.rows)
+    allowed = _allowed(share, profile)
     for name in rule.columns:
         expected = f"at most {_share(share)} of rows with a value that others have"
-        yield Step(name, expected, "rows_distinct", {"columns_subset": HASH + name}, allowed)
+        arguments = {"columns_subset": HASH + name, "pre": _told(name)}
+        yield Step(name, expected, "rows_distinct", arguments, allowed)
+
+
+def _told(name: str) -> Callable[[pl.LazyFrame], pl.LazyFrame]:
+    return lambda rows: rows.filter(pl.col(name).is_not_null())
 
 
 def _range(rule: Rule, _: Profile, __: Profile) -> Iterator[Step]:
@@ -190,16 +205,17 @@ def _why_not(option: str, profile: Profile, before: ColumnProfile | None) -> str
         return _NO_BASELINE
     if profile.rows < FEWEST:
         return f"{profile.rows} rows are too few"
-    needed = {"mean_shift": before.std, "std_ratio": before.std, "share_shift": before.shares}
-    return "" if needed.get(option, True) else _NO_BASELINE
+    values = {"mean_shift": before.std, "std_ratio": before.std, "share_shift": before.shares}
+    return "the baseline has no values" if values.get(option, 0.0) in (None, {}) else ""
 
 
 def _mean_shift(name: str, limit: float, before: ColumnProfile, _: Profile) -> Iterator[Step]:
     mean, std = before.mean or 0.0, before.std or 0.0
+    noise = 1e-9 * abs(mean)
     told = f"the baseline's is {mean:.6g}, give or take {std:.6g}"
     for method, bound, word in (
-        ("col_avg_ge", mean - limit * std, "least"),
-        ("col_avg_le", mean + limit * std, "most"),
+        ("col_avg_ge", mean - limit * std - noise, "least"),
+        ("col_avg_le", mean + limit * std + noise, "most"),
     ):
         expected = f"a mean of at {word} {bound:.6g} ({told})"
         yield Step(name, expected, method, {"columns": name, "value": bound})
@@ -217,7 +233,7 @@ def _std_ratio(name: str, limit: float, before: ColumnProfile, _: Profile) -> It
 
 def _null_shift(name: str, limit: float, before: ColumnProfile, profile: Profile) -> Iterator[Step]:
     expected = f"at most {_share(limit)} more missing than the baseline's {_share(before.nulls)}"
-    allowed = math.floor((before.nulls + limit) * profile.rows + 1e-9)
+    allowed = _allowed(before.nulls + limit, profile)
     yield Step(name, expected, "col_vals_not_null", {"columns": name}, allowed)
 
 

@@ -237,3 +237,65 @@ def test_the_distance_of_distributions() -> None:
     assert distance({"a": 1.0}, {"a": 1.0}) == 0
     assert distance({"a": 1.0}, {"b": 1.0}) == 1
     assert distance({"a": 1.0}, {"a": 0.5, "b": 0.5}) == 0.5
+
+
+def test_a_part_without_rows_is_not_judged() -> None:
+    """A word that is misspelt is no reason to pass."""
+    rule = "rule: range, columns: [value], where: {type: ratings}, min: 1"
+
+    (finding,) = judged("events", rule, events())
+
+    assert (finding.passed, finding.found) == (None, "no rows")
+
+
+@pytest.mark.parametrize("where", ["{value: 4}", "{value: 4.0}", "{type: [rating, session]}"])
+def test_numbers_are_the_same_however_they_are_written(where: str) -> None:
+    """Of a part, and of allowed values."""
+    rule = f"rule: range, columns: [value], where: {where}, min: 1"
+
+    (finding,) = judged("events", rule, events())
+
+    assert finding.found == "none of 100 rows otherwise"
+    years = items(attributes=some('{"year":2019.0}', '{"year":2020}', 100))
+    rule = "rule: allowed_values, columns: [attributes.year], values: [2019, 2020.0]"
+    assert verdicts("items", rule, years) == [True]
+
+
+@pytest.mark.parametrize(("missing", "verdict"), [(29, True), (30, False)])
+def test_a_share_is_so_many_rows(missing: int, verdict: bool) -> None:
+    """29 % of a hundred are 29, though 0.29 times a hundred is a little less."""
+    rule = "rule: completeness, columns: [category], null_threshold: 0.29"
+
+    assert verdicts("items", rule, items(100, category=some("Red", None, missing, 100))) == [
+        verdict
+    ]
+
+
+def test_missing_values_are_no_duplicates() -> None:
+    """They are for completeness to judge."""
+    rule = "rule: uniqueness, columns: [attributes.sku]"
+    skus = [f'{{"sku":"s{n}"}}' for n in range(10)]
+
+    assert verdicts("items", rule, items(attributes=[*skus, *["{}"] * 190])) == [True]
+    assert verdicts("items", rule, items(attributes=[*skus, skus[0], *["{}"] * 189])) == [False]
+
+
+def test_what_never_varied_may_not_begin_to() -> None:
+    """A deviation of nothing is a baseline; no values at all are none."""
+    rule = "rule: statistics, columns: [price], mean_shift: 3, std_ratio: 10"
+    steady = {"items": profile_of(items(price=[9.0] * 200), ["price"])}
+    nothing = {"items": profile_of(items(price=some(None, None, 0)), ["price"])}
+
+    assert all(verdicts("items", rule, items(price=[9.0] * 200), steady))
+    assert False in verdicts("items", rule, items(price=[9_000.0] * 200), steady)
+    assert {each.found for each in judged("items", rule, items(), nothing)} == {
+        "the baseline has no values"
+    }
+
+
+def test_free_form_truths() -> None:
+    """They are true or false."""
+    rule = "rule: schema, types: {attributes.organic: boolean}"
+
+    assert verdicts("items", rule, items(attributes=some('{"organic":true}', "{}", 9))) == [True]
+    assert verdicts("items", rule, items(attributes=some('{"organic":1}', "{}", 9))) == [False]
