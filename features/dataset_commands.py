@@ -14,6 +14,7 @@ from features.dataset import Dataset, Declaration, Reference
 from features.datasets import Datasets
 from features.engine import Engine
 from features.engine_options import engine_options
+from features.errors import InputError
 from features.home import home_directory
 
 
@@ -38,15 +39,24 @@ def create_command(name: str, labels: str, as_of: str, mask: bool, engine: Engin
 
 
 @dataset_command.command("list")
-def list_command() -> None:
+@click.option("--user", help="Only versions with rows of this shopper.")
+def list_command(user: str | None) -> None:
     """List all datasets with their versions."""
     datasets = _datasets()
     if not datasets.names():
         click.echo("there are no datasets yet: `dataset create` makes one")
-    for name in datasets.names():
-        for version in datasets.versions(name):
-            told = datasets.get(Reference(name, version))
-            click.echo(f"{told.reference}  {told.created}  {told.rows} rows  {told.tables}")
+    for told in datasets.all() if user is None else datasets.holding(user):
+        click.echo(f"{told.reference}  {told.created}  {told.rows} rows  {told.tables}")
+
+
+@dataset_command.command("delete")
+@click.argument("dataset", metavar="NAME@VERSION")
+def delete_command(dataset: str) -> None:
+    """Delete a version for good; its number is not used again."""
+    reference = Reference.parse(dataset)
+    if reference.version is None:
+        raise InputError(f"dataset: expected NAME@VERSION, got {dataset!r:.80}")
+    click.echo(f"{_datasets().delete(reference).reference}: deleted")
 
 
 @dataset_command.command("show")

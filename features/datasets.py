@@ -3,12 +3,14 @@
 CUVEE_HOME/datasets/NAME/VERSION/{data.parquet, dataset.json}
 """
 
-import fcntl
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+import polars as pl
 
 from features.dataset import (
     DATA,
@@ -24,8 +26,10 @@ from features.dataset import (
 from features.declared import FEATURE_SET
 from features.engine import Engine
 from features.errors import InputError
+from features.kept_events import USER_ID
 from features.labels import Labels, is_query, read_labels
 from features.local_engine import local_chunks
+from features.lock import locked
 from features.offline import OfflineStore
 from features.training_set import write_training_set
 
@@ -86,14 +90,48 @@ class Datasets:
 
     def _numbered(self, made: Dataset, folder: Path) -> Dataset:
         """Give what was made in `folder` the next version and its place, whoever else makes one."""
-        with (self._root / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            told = replace(made, version=(self.versions(made.name) or [0])[-1] + 1)
+        with locked(self._root):
+            told = replace(made, version=self._last(made.name) + 1)
             (folder / MANIFEST).write_text(told.to_json(), encoding="utf-8")
             folder.chmod(0o755)  # a temporary one is for nobody else
             self._folder(told.reference).parent.mkdir(exist_ok=True)
             folder.rename(self._folder(told.reference))
         return told
+
+    def _last(self, name: str) -> int:
+        """Return the highest version that there ever was, 0 for none."""
+        folders = (path.name for path in (self._root / name).glob("*"))
+        return max((int(each) for each in folders if each.isdigit()), default=0)
+
+    def delete(self, reference: Reference) -> Dataset:
+        """Delete a version for good, and return what it was; its number is not used again.
+
+        Raises `InputError` where another is made of it.
+        """
+        told = self.get(reference)
+        for each in self.all():
+            if any((s.name, s.version) == (told.name, told.version) for s in each.sources):
+                raise InputError(f"dataset: {each.reference} is made of {told.reference}")
+        going = Path(tempfile.mkdtemp(dir=self._root, prefix="."))
+        (self._folder(told.reference) / MANIFEST).rename(going / MANIFEST)
+        shutil.rmtree(going)
+        (self._folder(told.reference) / DATA).unlink(missing_ok=True)
+        return told
+
+    def holding(self, user_id: str) -> list[Dataset]:
+        """Return the versions with rows of a shopper."""
+        whose = pl.col(USER_ID).cast(pl.String) == user_id
+        return [
+            each
+            for each in self.all()
+            if len(pl.scan_parquet(self.path(each.reference)).filter(whose).head(1).collect())
+        ]
+
+    def all(self) -> list[Dataset]:
+        """Return all versions of all datasets."""
+        return [
+            self.get(Reference(n, version)) for n in self.names() for version in self.versions(n)
+        ]
 
     def rebuilt(self, reference: Reference, engine: Engine = local_chunks) -> tuple[Dataset, str]:
         """Return a version, and the checksum of the same made anew of the same sources.

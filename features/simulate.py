@@ -17,6 +17,7 @@ from features.errors import InputError
 from features.home import home_directory
 from features.offline import OfflineStore
 from features.progress import Bar, progress
+from features.quality.baselines import Baselines
 from features.seasons import Calendar
 from features.shop import Codes, make_kinds, make_shoppers, make_wines
 from features.shop_tables import DEVICES, events_table, items_table, users_table
@@ -129,7 +130,8 @@ def simulate_command(
 
     The same size, seed and --until give the same events, to the byte.
     """
-    store = OfflineStore(home_directory())
+    home = home_directory()
+    store = OfflineStore(home)
     if not store.is_empty() and not replace:
         if if_empty:
             click.echo(f"there is data already: {store.version()}")
@@ -137,4 +139,5 @@ def simulate_command(
         raise InputError("there is data already: --if-empty leaves it, --replace replaces it")
     world = World(events, seed, until.replace(tzinfo=UTC))
     made = simulate(store, world)
+    Baselines(home).forget()
     click.echo(f"{made} events, {world.wines} wines, {world.shoppers} shoppers: {store.version()}")

@@ -196,6 +196,14 @@ class Metrics:
             multiprocess_mode="livemax",
             registry=registry,
         )
+        self._held = Gauge(
+            "cuvee_data_held",
+            "Batches, or versions of the tables, that broke rules of data quality and wait.",
+            ("gate",),
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self._gates: set[str] = set()
         self._skewed: set[str] = set()
         self._groups: set[str] = set()
         self._behind = Gauge(
@@ -281,6 +289,10 @@ class Metrics:
     def feature_skew(self, ratios: Mapping[str, float]) -> None:
         """Set how often each feature differs from what the tables say."""
         _set_all(self._skew, self._skewed, ratios)
+
+    def data_held(self, counts: Mapping[str, int]) -> None:
+        """Set how much data each gate holds back."""
+        _set_all(self._held, self._gates, counts)
 
     def events_behind(self, counts: Mapping[str, int]) -> None:
         """Set how many events each group of consumers has yet to finish."""

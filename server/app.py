@@ -28,6 +28,7 @@ from server.handlers.recommendations import Recommend
 from server.inference import Inference
 from server.last_known import LastKnown
 from server.loop_lag import watch_loop_lag
+from server.quarantine_watch import watch_quarantine
 from server.reader import Reader
 from server.recommender import Recommender
 from server.routes import add_routes
@@ -65,7 +66,7 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
     app.cleanup_ctx.extend(
         (
             *(_monitor_closed, _store_closed, _recommender, _model),
-            *(_loop_watched, _event_lag_watched, _skew_followed),
+            *(_loop_watched, _event_lag_watched, _skew_followed, _quarantine_watched),
         )
     )
     return app
@@ -148,6 +149,11 @@ async def _event_lag_watched(app: web.Application) -> AsyncIterator[None]:
 
 async def _skew_followed(app: web.Application) -> AsyncIterator[None]:
     async with _running(follow_skew(app[keys.SETTINGS].home / SKEW_REPORT, app[keys.METRICS])):
+        yield
+
+
+async def _quarantine_watched(app: web.Application) -> AsyncIterator[None]:
+    async with _running(watch_quarantine(app[keys.SETTINGS].home, app[keys.METRICS])):
         yield
 
 

@@ -10,8 +10,9 @@ from features.errors import InputError
 from features.offline import OfflineStore
 from features.quality.baselines import Baselines
 from features.quality.gate import Judgement, QualityGate
+from features.quality.gates import Gate
 from features.quality.quarantine import Quarantine, QuarantinedError
-from features.quality.rules import Gate, Rules
+from features.quality.rules import Rules
 from features.refusals import Refusal
 from features.staged import Committed, StagedBatch
 

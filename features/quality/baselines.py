@@ -10,8 +10,8 @@ from typing import Any
 
 from features.errors import InputError
 from features.lock import locked
+from features.quality.gates import Gate
 from features.quality.profile import Profile
-from features.quality.rules import Gate
 
 _BASELINES, _VOUCHED, _RELEASED = "baselines", "vouched", "released"
 

@@ -10,9 +10,10 @@ import polars as pl
 from features.progress import progress
 from features.quality.baselines import Baselines
 from features.quality.checks import Checked, check
+from features.quality.gates import Gate
 from features.quality.profile import Profile
 from features.quality.report import Finding, Report, as_html
-from features.quality.rules import Gate, Rules
+from features.quality.rules import Rules
 from features.quality.steps import FEWEST
 from features.refusals import Refusal
 

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from features.errors import InputError, StoreError
 from features.lock import locked
+from features.quality.gates import Gate
+from features.quality.held_names import REPORT, held_names
 from features.quality.report import Finding, Report
-from features.quality.rules import Gate
 from features.staged import StagedBatch
 
-REPORT, PAGE, DIGEST = "report.json", "report.html", "digest"
+PAGE, DIGEST = "report.html", "digest"
 TABLES = str(Gate.MATERIALIZE)
 """The id of what is held back of the tables: there is one such version at most."""
 
@@ -63,7 +64,7 @@ class Quarantine:
 
     def __init__(self, home: Path) -> None:
         """Use what is there; nothing is created before the first violation."""
-        self._root = home / "quarantine"
+        self._home, self._root = home, home / "quarantine"
 
     def hold(
         self,
@@ -102,11 +103,11 @@ class Quarantine:
 
     def all(self) -> list[Held]:
         """Return what is held back, in the order of the ids."""
-        return [self._read(name) for name in self._names()]
+        return [self._read(name) for name in held_names(self._home)]
 
     def get(self, held_id: str) -> Held:
         """Return what is held back as `held_id`; raise `InputError` where there is none."""
-        known = self._names()
+        known = held_names(self._home)
         if held_id not in known:
             told = ", ".join(known) or "nothing"
             raise InputError(f"quarantine: there is no {held_id!r:.80}; held back is: {told}")
@@ -142,9 +143,6 @@ class Quarantine:
         except OSError as error:
             raise StoreError(f"quarantine: {error}") from error
 
-    def _names(self) -> list[str]:
-        return sorted(path.parent.name for path in self._root.glob(f"[!.]*/{REPORT}"))
-
     def _read(self, held_id: str) -> Held:
         path = self._root / held_id / REPORT
         try:
@@ -153,7 +151,7 @@ class Quarantine:
             raise InputError(f"quarantine: {path}: {error}") from error
 
     def _with(self, digest: str) -> Held | None:
-        for name in self._names():
+        for name in held_names(self._home):
             path = self._root / name / DIGEST
             if path.exists() and path.read_text(encoding="utf-8") == digest:
                 return self._read(name)

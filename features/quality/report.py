@@ -9,7 +9,8 @@ from typing import Any, Self
 
 from features import refusals
 from features.aligned import aligned
-from features.quality.rules import Gate, Kind
+from features.quality.gates import Gate
+from features.quality.rules import Kind
 from features.refusals import Refusal
 
 _WEB_FONTS = re.compile(r"@import url\([^)]*\);?")

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import FieldError, InputError
+from features.quality.gates import Gate
 from features.tables import SCHEMAS
 from features.yaml_fields import (
     as_choice,
@@ -41,13 +42,6 @@ FREE_FORM = {"events": "context.", "items": "attributes.", "users": "attributes.
 
 NUMERIC = frozenset(("min", "max", "mean_shift", "std_ratio"))
 """Options, but those of row counts, that take columns for numbers."""
-
-
-class Gate(StrEnum):
-    """Where data are checked: a batch of files, and the tables that are brought online."""
-
-    INGEST = "ingest"
-    MATERIALIZE = "materialize"
 
 
 class Kind(StrEnum):

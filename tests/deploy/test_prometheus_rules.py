@@ -70,6 +70,7 @@ def test_rules_watch_only_metrics_that_exist() -> None:
     metrics.model("v1")
     metrics.feature_skew({"hour": 0.0})
     metrics.events_behind({"offline": 0})
+    metrics.data_held({"ingest": 0})
     exposed = set(re.findall(r"^(cuvee_\w+)", render(registry)[0].decode(), re.MULTILINE))
     recorded = {rule["record"] for rule in _rules() if "record" in rule}
     used = {name for rule in _rules() for name in re.findall(r"\bcuvee[_:][\w:]+", rule["expr"])}

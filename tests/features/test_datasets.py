@@ -277,3 +277,29 @@ def test_a_file_is_found_again_from_elsewhere(
     monkeypatch.chdir("/")
 
     assert datasets.rebuilt(told.reference)[1] == told.checksum
+
+
+def test_a_version_can_be_deleted(datasets: Datasets, tmp_path: Path) -> None:
+    """Its number is not used again, and nothing is deleted that another is made of."""
+    for _ in range(2):
+        datasets.create("paid", PURCHASES)
+    assert run(tmp_path, "delete", "paid@2").stdout == "paid@2: deleted\n"
+
+    assert datasets.versions("paid") == [1]
+    assert datasets.create("paid", PURCHASES).version == 3
+    datasets.create("more", Declaration("paid@1", "at"))
+    told = run(tmp_path, "delete", "paid@1")
+    assert (told.exit_code, told.stderr) == (2, "error: dataset: more@1 is made of paid@1\n")
+    assert "expected NAME@VERSION, got 'paid'" in run(tmp_path, "delete", "paid").stderr
+
+
+def test_who_is_in_which_dataset(datasets: Datasets, tmp_path: Path) -> None:
+    """So that those of a shopper who was forgotten can be deleted."""
+    datasets.create("paid", PURCHASES)
+    one = "select user_id, arrived_at as at from events where user_id = 'u1'"
+    datasets.create("one", Declaration(one, "at"))
+
+    assert [line.split()[0] for line in run(tmp_path, "list", "--user", "u1").stdout.splitlines()]
+    assert [str(each.reference) for each in datasets.holding("u1")] == ["one@1", "paid@1"]
+    assert [str(each.reference) for each in datasets.holding("u2")] == ["paid@1"]
+    assert datasets.holding("nobody") == []

@@ -153,10 +153,13 @@ def test_what_is_told_no_more_is_none(metrics: Metrics, registry: CollectorRegis
     metrics.feature_skew({"b": 0.125})
     metrics.events_behind({"offline": 7})
     metrics.events_behind({})
+    metrics.data_held({"ingest": 2, "materialize": 0})
     value = registry.get_sample_value
     assert value("cuvee_feature_skew_ratio", {"feature": "a"}) == 0
     assert value("cuvee_feature_skew_ratio", {"feature": "b"}) == 0.125
     assert value("cuvee_events_behind", {"group": "offline"}) == 0
+    assert value("cuvee_data_held", {"gate": "ingest"}) == 2
+    assert value("cuvee_data_held", {"gate": "materialize"}) == 0
 
 
 @pytest.mark.usefixtures("metrics")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from features.errors import InputError
-from features.quality.rules import Gate, Kind, Type, parse_rules, rules_in_force
+from features.quality.gates import Gate
+from features.quality.rules import Kind, Type, parse_rules, rules_in_force
 
 
 def test_a_rule_has_all_options_of_its_kind() -> None:
