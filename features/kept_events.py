@@ -1,12 +1,9 @@
-"""What the tables hold of some shoppers, as arrays: events that are kept online, and profiles."""
-
-from collections.abc import Mapping
+"""What the tables hold of some shoppers' events, of those that are kept online, as arrays."""
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from features import assemble
 from features.events import RECORD, TYPE_CODES, VALUE_SCALE, Records, id_bits
 from features.history import RECENT_TYPES
 from features.ids import stable_hashes
@@ -30,13 +27,6 @@ def numbered(users: pl.Series) -> tuple[pl.Series, Ints]:
     """Return the different shoppers among `users` in order, and the number of each, int64[n]."""
     shoppers = users.unique().sort()
     return shoppers, users.cast(pl.Enum(shoppers)).to_physical().to_numpy().astype(np.int64)
-
-
-def profiles_of(users: pl.LazyFrame, shoppers: pl.Series) -> list[Mapping[str, object] | None]:
-    """Return what is known of each shopper beside events: the tables tell what is known now."""
-    some = collected(users.filter(pl.col(USER_ID).is_in(shoppers.implode())))
-    known = dict(assemble.profiles(some))
-    return [known.get(user_id) for user_id in shoppers]
 
 
 def events_of(events: pl.LazyFrame, shoppers: pl.Series) -> tuple[Records, Ints]:

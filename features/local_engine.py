@@ -10,19 +10,20 @@ from features.chunk import Chunk
 from features.kept_events import USER_ID
 from features.labels import Labels
 from features.offline import PART_EVENTS, OfflineStore
-from features.training_part import pairs_of, part_of
+from features.tables import CHANGES
+from features.training_part import Tables, pairs_of, part_of
 
 
 def local_chunks(store: OfflineStore, labels: Labels, rows: int) -> Generator[Chunk]:
     """Yield the features of `labels`, some `rows` of them after the other."""
     pairs = pairs_of(labels)
     parts = max(math.ceil(store.count("events") / PART_EVENTS), 1)
-    events, users = store.scan("events"), store.scan("users")
+    tables = Tables(store.scan("events"), store.scan("users"), store.scan(CHANGES))
     for start in range(0, len(pairs), rows):
         some = pairs.slice(start, rows)
         chunk = Chunk.empty(start, len(some))
         part = some[USER_ID].hash() % parts
         for number in range(parts):
-            for block in part_of(some.filter(part == number), events, users):
+            for block in part_of(some.filter(part == number), tables):
                 chunk.put(block)
         yield chunk

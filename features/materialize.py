@@ -166,7 +166,7 @@ async def _materialize_at(url: str, home: Path, options: Mapping[str, Any]) -> M
     type=click.FloatRange(min=0),
     default=RATE,
     show_default=True,
-    help="Shoppers a second; 0: as fast as it goes.",
+    help="Shoppers a second, their records counted by themselves; 0: as fast as it goes.",
 )
 def materialize_command(force: bool, since: datetime | None, rate: float) -> None:
     """Bring every shopper's latest events and record online, for the service to read.

@@ -28,7 +28,7 @@ from features.errors import InputError, StoreError
 from features.eventlog import EventLog
 from features.known_ids import KnownIds, id_hashes
 from features.online import Appended
-from features.tables import SCHEMAS
+from features.tables import CHANGES, SCHEMAS, STORED
 
 PART_EVENTS = 16_000_000
 """Events of shoppers that are read at a time, about: some 100 bytes of memory each."""
@@ -94,6 +94,8 @@ class OfflineStore:
         source = Source(stream(batches))
         with self._writing():
             self._write(table, source, "overwrite")
+            if table == "users" and (changes := self._delta(CHANGES)) is not None:
+                changes.delete()
         return source.rows
 
     def put_items(self, items: pa.Table) -> int:
@@ -101,7 +103,10 @@ class OfflineStore:
         return self._upsert("items", "item_id", items)
 
     def put_users(self, users: pa.Table) -> int:
-        """Add or replace shoppers by id and return how many differ from what was there."""
+        """Add or replace shoppers by id and return how many differ from what was there.
+
+        What is replaced counts for moments before.
+        """
         return self._upsert("users", "user_id", users)
 
     def scan(self, table: str) -> pl.LazyFrame:
@@ -109,7 +114,7 @@ class OfflineStore:
         with _translated():
             paths = self.paths(table)
             if not paths:
-                return as_frame(SCHEMAS[table].empty_table()).lazy()
+                return as_frame(STORED[table].empty_table()).lazy()
             return pl.scan_parquet(paths, glob=False)
 
     def paths(self, table: str) -> list[Path]:
@@ -227,7 +232,7 @@ class OfflineStore:
             which += f" AND arrived_at <= '{until:%Y-%m-%dT%H:%M:%S.%fZ}'"
         deleted = 0
         with self._writing():
-            for name, predicate in (("events", which), ("users", whose)):
+            for name, predicate in (("events", which), ("users", whose), (CHANGES, whose)):
                 table = self._delta(name)
                 if table is not None:
                     deleted += int(table.delete(predicate)["num_deleted_rows"] or 0)
@@ -237,7 +242,7 @@ class OfflineStore:
         """Merge small files, remove those no version of the last `retention` uses; count these."""
         removed = 0
         with self._writing():
-            for name in SCHEMAS:
+            for name in STORED:
                 table = self._delta(name)
                 if table is None:
                     continue
@@ -251,6 +256,8 @@ class OfflineStore:
         if not (path / "_delta_log").is_dir():
             return None
         if self._versions is None:
+            return DeltaTable(path)
+        if table not in self._versions:
             return DeltaTable(path)
         version = self._versions[table]
         return None if version is None else DeltaTable(path, version=version)
@@ -279,15 +286,19 @@ class OfflineStore:
     def _write(self, table: str, source: Source, mode: Literal["append", "overwrite"]) -> None:
         if mode == "append" and source.is_exhausted():
             return
-        reader = pa.RecordBatchReader.from_batches(
-            SCHEMAS[table], conformed(SCHEMAS[table], source)
-        )
+        reader = pa.RecordBatchReader.from_batches(STORED[table], conformed(STORED[table], source))
         try:
             write_deltalake(self._root / table, reader, mode=mode)
         except DeltaError:
             if source.error is not None:  # delta-rs words it as its own
                 raise source.error from None
             raise
+
+    def _keep(self, replaced: pl.DataFrame) -> None:
+        """Note what records of shoppers were until now."""
+        until = pl.lit(datetime.now(UTC)).dt.cast_time_unit("us").alias("until")
+        rows = replaced.with_columns(until).to_arrow()
+        self._write(CHANGES, Source(stream(rows)), "append")
 
     def _upsert(self, table: str, key: str, rows: pa.Table) -> int:
         with self._writing():
@@ -296,6 +307,8 @@ class OfflineStore:
             changed = incoming.join(present, on=present.columns, how="anti", nulls_equal=True)
             if not len(changed):
                 return 0
+            if table == "users":
+                self._keep(present.join(changed, on=key, how="semi"))
             kept = present.join(changed, on=key, how="anti")
             merged = pl.concat((kept, changed), how="vertical_relaxed").sort(key)
             self._write(table, Source(stream(merged.to_arrow())), "overwrite")

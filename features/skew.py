@@ -16,11 +16,13 @@ import numpy.typing as npt
 import polars as pl
 
 from features.declared import FEATURE_SET
-from features.kept_events import USER_ID, events_of, numbered, profiles_of
+from features.kept_events import USER_ID, events_of, numbered
 from features.moments import Moments
 from features.offline import OfflineStore
 from features.point_in_time import joined
+from features.profiles import Profiles
 from features.served import SKEW_REPORT, Served
+from features.tables import CHANGES
 from features.vector import FeatureVectors
 
 
@@ -74,12 +76,13 @@ def _computed(store: OfflineStore, rows: Sequence[Served]) -> FeatureVectors:
     users = pl.Series(USER_ID, [each.user_id for each in rows])
     shoppers, numbers = numbered(users)
     records, offsets = events_of(store.scan("events"), shoppers)
-    profiles = profiles_of(store.scan("users"), shoppers)
+    profiles = Profiles.of(store.scan("users"), store.scan(CHANGES), shoppers)
+    as_of_ms = np.array([each.as_of_ms for each in rows], np.int64)
     moments = Moments(
-        np.array([each.as_of_ms for each in rows], np.int64),
+        as_of_ms,
         [each.country for each in rows],
         [each.latitude for each in rows],
-        [profiles[number] for number in numbers],
+        profiles.at(numbers, as_of_ms),
     )
     # What arrived after the features were computed could not be in them, whatever moment they
     # were for: pages' clocks are ahead, too.

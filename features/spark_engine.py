@@ -10,6 +10,7 @@ chunk of features.
 import math
 import re
 from collections.abc import Callable, Generator
+from functools import partial, reduce
 
 import numpy as np
 import polars as pl
@@ -25,8 +26,8 @@ from features.kept_events import KEPT_COLUMNS, KEPT_TYPES, USER_ID
 from features.labels import Labels
 from features.offline import OfflineStore
 from features.spark_session import spark_session
-from features.tables import SCHEMAS
-from features.training_part import Block, pairs_of, part_of
+from features.tables import CHANGES, STORED
+from features.training_part import Block, Tables, pairs_of, part_of
 from features.vector import FeatureVectors
 
 BUCKET_ROWS = 1_000_000
@@ -75,16 +76,20 @@ def _features(spark: SparkSession, store: OfflineStore, pairs: pl.DataFrame) -> 
 
 
 def _known(spark: SparkSession, store: OfflineStore) -> DataFrame:
-    """Return events that are kept, and records, one below the other: those have no type."""
+    """Return events that are kept, and records of shoppers, now and before, one below the other.
+
+    Records have no type, and those that count now no `until`.
+    """
     events = _table(spark, store, "events").select(*KEPT_COLUMNS)
     kept = events.where(sql.col("type").isin(*KEPT_TYPES))
-    return kept.unionByName(_table(spark, store, "users"), allowMissingColumns=True)
+    records = (_table(spark, store, name) for name in ("users", CHANGES))
+    return reduce(partial(DataFrame.unionByName, allowMissingColumns=True), records, kept)
 
 
 def _table(spark: SparkSession, store: OfflineStore, name: str) -> DataFrame:
     paths = [_OF_GLOBS.sub(r"\\\g<0>", f"file://{p.absolute()}") for p in store.paths(name)]
     if not paths:
-        return spark.createDataFrame(SCHEMAS[name].empty_table())
+        return spark.createDataFrame(STORED[name].empty_table())
     return spark.read.parquet(*paths)
 
 
@@ -108,9 +113,10 @@ def worked(asked: pa.Table, known: pa.Table, schema_hash: str) -> pa.Table:
             "needs the same cuvee, and the same file in CUVEE_FEATURES"
         )
     pairs, rows = _frame(asked), _frame(known).lazy()
-    events = rows.filter(pl.col("type").is_not_null())
-    users = rows.filter(pl.col("type").is_null())
-    blocks = [_packed(block) for block in part_of(pairs, events, users)]
+    is_event, is_past = pl.col("type").is_not_null(), pl.col("until").is_not_null()
+    records = rows.filter(~is_event)
+    tables = Tables(rows.filter(is_event), records.filter(~is_past), records.filter(is_past))
+    blocks = [_packed(block) for block in part_of(pairs, tables)]
     return pa.concat_tables(blocks) if blocks else _TRAVELS.empty_table()
 
 

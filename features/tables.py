@@ -44,3 +44,10 @@ USERS = pa.schema(
 
 SCHEMAS = {"events": EVENTS, "items": ITEMS, "users": USERS}
 """The tables by name, in the order of `OfflineStore.version`."""
+
+CHANGES = "user_changes"
+USER_CHANGES = USERS.append(pa.field("until", UTC_MICROSECONDS, nullable=False))
+"""One row a record of a shopper that was replaced: as it was, and until when it counted."""
+
+STORED = {**SCHEMAS, CHANGES: USER_CHANGES}
+"""Every table that is kept: `CHANGES` only grows, and tells what it told of any earlier moment."""

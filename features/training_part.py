@@ -5,7 +5,7 @@
 A part needs nothing that stands outside it, wherever it is computed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -16,10 +16,11 @@ from features.declared import FEATURE_SET
 from features.errors import InputError
 from features.events import Records
 from features.grouping import ONE_KEY
-from features.kept_events import USER_ID, events_of, numbered, profiles_of
+from features.kept_events import USER_ID, events_of, numbered
 from features.labels import Labels
 from features.moments import Moments
 from features.point_in_time import PointInTime, joined
+from features.profiles import Profiles
 from features.vector import FeatureVectors
 
 AT_ONCE = ONE_KEY
@@ -56,24 +57,31 @@ def pairs_of(labels: Labels) -> pl.DataFrame:
     return told.select(numbers.alias("row"), USER_ID, as_of_ms, *_PLACE)
 
 
-def part_of(pairs: pl.DataFrame, events: pl.LazyFrame, users: pl.LazyFrame) -> Iterator[Block]:
+class Tables(NamedTuple):
+    """Rows of the tables, of the shoppers of a part and perhaps of others."""
+
+    events: pl.LazyFrame
+    users: pl.LazyFrame
+    changes: pl.LazyFrame
+
+
+def part_of(pairs: pl.DataFrame, tables: Tables) -> Iterator[Block]:
     """Yield the features of `pairs`, each row once.
 
-    `events` and `users` are rows of the tables, of these shoppers and perhaps of others. Raises
-    `StoreError` where they cannot be read.
+    Raises `StoreError` where `tables` cannot be read.
     """
     if not len(pairs):
         return
     shoppers, numbers = numbered(pairs[USER_ID])
-    records, offsets = events_of(events, shoppers)
-    profiles = profiles_of(users, shoppers)
+    records, offsets = events_of(tables.events, shoppers)
+    profiles = Profiles.of(tables.users, tables.changes, shoppers)
     # Pairs of one shopper, in order of time, look at events that lie close together.
     order = np.lexsort((pairs["as_of_ms"].to_numpy(), numbers))
     asked = pairs.drop(USER_ID)
     for begin in range(0, len(order), AT_ONCE):
         places = order[begin : begin + AT_ONCE]
         some, known = asked[places], numbers[places]
-        told = _joined(records, offsets, known, _moments(some, [profiles[u] for u in known]))
+        told = _joined(records, offsets, known, _moments(some, known, profiles))
         strangers = told.slices.starts == told.slices.ends
         yield Block(some["row"].to_numpy(), told.vectors(FEATURE_SET.features), strangers)
 
@@ -91,6 +99,7 @@ def _joined(
     return joined(records[begin:end], own, users - first, moments)
 
 
-def _moments(pairs: pl.DataFrame, profiles: list[Mapping[str, object] | None]) -> Moments:
+def _moments(pairs: pl.DataFrame, users: npt.NDArray[np.int64], profiles: Profiles) -> Moments:
     as_of_ms = pairs["as_of_ms"].to_numpy()
-    return Moments(as_of_ms, pairs["country"].to_list(), pairs["lat"].to_list(), profiles)
+    known = profiles.at(users, as_of_ms)
+    return Moments(as_of_ms, pairs["country"].to_list(), pairs["lat"].to_list(), known)

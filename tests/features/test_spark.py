@@ -74,7 +74,8 @@ def spark() -> Iterator[SparkSession]:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a home whose path is not plain, of shoppers of every kind.
 
-    Some did more than is kept, some nothing; of some the record is known; some events came late.
+    Some did more than is kept, some nothing; of some the record is known, and was another before;
+    some events came late.
     """
     told = tmp_path_factory.mktemp("spark") / "a shop {1}"
     random, store = np.random.default_rng(1), OfflineStore(told)
@@ -90,6 +91,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             }
         ).to_arrow()
     )
+    older = {"user_id": ["u1"], "country": ["IT"], "attributes": ['{"age": 42}']}
+    store.put_users(pl.DataFrame(older).to_arrow())
     return told
 
 
