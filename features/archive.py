@@ -56,9 +56,9 @@ class Archive:
 
     def _write(self, forgotten: dict[str, int], entries: Sequence[Entry]) -> None:
         for user_id, stamp in forgotten.items():
-            self._offline.forget(user_id, stamp)
-            if self._quarantine is not None:
+            if self._quarantine is not None:  # first: what is being released comes into the tables
                 self._quarantine.forget(user_id)
+            self._offline.forget(user_id, stamp)
         if not entries:
             return
         appended = self._offline.append_events(events_table(entries))

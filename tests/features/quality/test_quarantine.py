@@ -1,5 +1,6 @@
 """Bad batches and bad tables are held back whole, and somebody decides."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -379,3 +380,22 @@ def test_what_is_being_thrown_away_is_forgotten_too(run: Run, home: Path, tmp_pa
 
     assert held(run) == []
     assert "u3" not in StagedBatch(going).tables()["events"].collect()["user_id"].to_list()
+
+
+async def test_what_is_being_released_is_forgotten_too(
+    run: Run, home: Path, tmp_path: Path, online_store: ValkeyStore
+) -> None:
+    """Whoever forgets waits for the release, and finds in the tables what it brought."""
+    run("ingest", "--data", batch(tmp_path / "a"))
+    run("ingest", "--data", batch(tmp_path / "b", price=1_000.0, first=1_000))
+    quarantine, store = Quarantine(home), OfflineStore(home)
+    archive = Archive(online_store, store, quarantine)
+
+    with quarantine.taken(held(run)[0]) as released:
+        tombstone = Entry(b"0-1", 2_000_000_000_000, forget="u3")
+        forgetting = asyncio.ensure_future(archive.take([tombstone]))
+        await asyncio.sleep(0.2)
+        released.batch.commit(store)
+    await forgetting
+
+    assert "u3" not in store.scan("events").collect()["user_id"].to_list()
