@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from features.conflicts import conflicts
+from features.conflicts import drop_conflicts
 from features.conform import ATTRIBUTE, Conformer
 from features.errors import InputError, StoreError
 from features.mapping import Column, TableMapping
@@ -66,7 +66,8 @@ def ingest(
         if "events" in inputs:
             ids = OfflineStore(home).item_ids(), items["item_id"].cast(pl.String)
             batch.stage("events", _events(inputs["events"], pl.concat(ids).unique(), refusals))
-            refusals.add(conflicts(batch, OfflineStore(home), inputs["events"].file, refusals.room))
+            store, file = OfflineStore(home), inputs["events"].file
+            refusals.add(drop_conflicts(batch, store, file, refusals.room))
         _refuse_empty(inputs, batch, refusals)
         source = ", ".join(each.file for each in inputs.values())
         return Ingested(admission.batch(batch, source), refusals.all())

@@ -58,17 +58,27 @@ class StagedBatch:
         return Committed(
             store.put_items(parquet.read_table(items)) if items.exists() else 0,
             store.put_users(parquet.read_table(users)) if users.exists() else 0,
-            store.append_events(_batches(events)) if events.exists() else Appended(0, 0),
+            store.append_events(_batches(events), as_told=True)
+            if events.exists()
+            else Appended(0, 0),
         )
+
+    def drop(self, table: str, rows: pl.Series) -> None:
+        """Drop the rows of a table that stand there in its file."""
+        kept = self.tables()[table].filter(~pl.col(ROW).is_in(rows.implode()))
+        self._keep(table, kept)
 
     def forget(self, user_id: str) -> None:
         """Drop a shopper's rows."""
         for table, rows in self.tables().items():
             if "user_id" in SCHEMAS[table].names:
                 kept = rows.filter(pl.col("user_id") != user_id)
-                scratch = self._path(table).with_suffix(".forgetting")
-                kept.sink_parquet(scratch)
-                scratch.replace(self._path(table))
+                self._keep(table, kept)
+
+    def _keep(self, table: str, kept: pl.LazyFrame) -> None:
+        scratch = self._path(table).with_suffix(".forgetting")
+        kept.sink_parquet(scratch)
+        scratch.replace(self._path(table))
 
     def _path(self, table: str) -> Path:
         return self.folder / f"{table}.parquet"

@@ -19,6 +19,7 @@ from features.offline import OfflineStore
 from features.quality.admission import Admission
 from features.quality.rules import rules_in_force
 from features.refusals import Refusal, RefusedError
+from features.staged import Committed, StagedBatch
 
 ITEMS = "item_id,category,price,in_stock,grape,abv\ni1,Red,9.5,true,Merlot,13\ni2,White,,,,12.5\n"
 HEADER = "event_id,type,user_id,item_id,timestamp,value\n"
@@ -416,6 +417,32 @@ def test_an_id_with_other_content_is_refused(data: Path, tmp_path: Path) -> None
     store = OfflineStore(tmp_path)
     assert store.count("events") == 3
     assert store.event_log().user_ids == ("u1",)
+
+
+def test_an_id_taken_meanwhile_with_other_content_is_refused(data: Path, tmp_path: Path) -> None:
+    """What another ingest writes between check and commit is no repetition of this one's events."""
+    other = OfflineStore(tmp_path / "other")
+    take(data, tmp_path / "other")
+    meanwhile = other.scan("events").with_columns(user_id=pl.lit("u2")).collect().to_arrow()
+
+    class Late(Admission):
+        def batch(self, batch: StagedBatch, source: str) -> Committed:
+            OfflineStore(tmp_path).append_events(meanwhile)
+            return super().batch(batch, source)
+
+    with pytest.raises(InputError, match="changed meanwhile: of 2 ids it says something else"):
+        ingest(tmp_path, find_inputs(data, {}, {}), Late(tmp_path, rules_in_force()))
+
+    assert OfflineStore(tmp_path).event_log().user_ids == ("u2",)
+
+
+def test_refused_repetitions_are_not_held_against_the_rest(data: Path, tmp_path: Path) -> None:
+    """New events beside a refused one are taken, whether the tables or the file hold its first."""
+    take(data, tmp_path)
+    rows = ["e1,click,u9,i1,1760000000,", "e3,click,u1,i1,5,", "e3,click,u1,i2,5,"]
+
+    assert [each[0] for each in refused(data, tmp_path, *rows)] == [2, 4]
+    assert OfflineStore(tmp_path).count("events") == 3
 
 
 @pytest.mark.parametrize(
