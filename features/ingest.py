@@ -9,6 +9,7 @@ nothing. A batch that breaks the rules of data quality is held back whole.
 
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,11 +129,12 @@ def _staging(home: Path) -> tempfile.TemporaryDirectory[str]:
 
 def _good_rows(conformer: Conformer, source: Input, refusals: Refusals) -> Iterator[pl.DataFrame]:
     """Yield the good rows of a file, batch by batch, under a progress bar."""
-    with progress(f"reading {source.file}", 1.0) as bar:
+    batches = read_batches(
+        source.file, delimiter=source.mapping.delimiter, encoding=source.mapping.encoding
+    )
+    with progress(f"reading {source.file}", 1.0) as bar, closing(batches):
         done = 0.0
-        for batch in read_batches(
-            source.file, delimiter=source.mapping.delimiter, encoding=source.mapping.encoding
-        ):
+        for batch in batches:
             conformed = conformer(batch, refusals.room)
             refusals.add(conformed.refused)
             bar.advance(batch.done - done)
