@@ -76,8 +76,10 @@ def ingest(
 
 def _refuse_empty(inputs: Mapping[str, Input], batch: StagedBatch, refusals: Refusals) -> None:
     """Raise where a file has no good row at all: that is no matter of some bad rows."""
-    for table in inputs.keys() - batch.tables().keys():
-        raise RefusedError(f"{inputs[table].file}: none of its rows can be taken", refusals.all())
+    taken = batch.tables()
+    for table, source in inputs.items():
+        if table not in taken:
+            raise RefusedError(f"{source.file}: none of its rows can be taken", refusals.all())
 
 
 def find_inputs(

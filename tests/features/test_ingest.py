@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -461,3 +461,112 @@ def test_truths_are_no_numbers(data: Path, tmp_path: Path, columns: dict[str, An
 
     assert [each.column for each in caught.value.refusals] == [next(iter(columns))] * 2
     assert OfflineStore(tmp_path).is_empty()
+
+
+TYPED: dict[str, list[Any]] = {
+    "event_id": ["e1"],
+    "type": ["click"],
+    "user_id": ["u1"],
+    "item_id": ["i1"],
+    "timestamp": [1_760_000_000],
+}
+
+
+def take_typed(data: Path, home: Path, table: str, **columns: Any) -> Ingested:
+    """Ingest a Parquet file of events, or items, with columns of other types."""
+    (data / "events.csv").unlink()
+    told = TYPED if table == "events" else {"item_id": ["i1"], "category": ["Red"]}
+    if table == "items":
+        (data / "items.csv").unlink()
+    mapping = columns.pop("mapping", {})
+    pl.DataFrame(told | columns).write_parquet(data / f"{table}.parquet")
+    return take(data, home, {table: mapping})
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "expected"),
+    [
+        ("events", "user_id", ["u"], r"type List\(String\): expected a text or a number$"),
+        ("events", "user_id", b"u", "type Binary: expected a text or a number$"),
+        ("events", "timestamp", time(12), "type Time: expected a date with time, a text, or"),
+        ("events", "timestamp", timedelta(3), "type Duration.*: expected a date with time"),
+        ("events", "value", date(2025, 1, 1), "type Date: expected a number$"),
+        ("items", "category", ["Red"], r"type List\(String\): expected a text or a number$"),
+        ("items", "price", {"eur": 1}, r"type Struct\(.*\): expected a number$"),
+        (
+            "items",
+            "grapes",
+            ["Merlot"],
+            "type List.*declare `list: first` or `list: joined` for",
+        ),
+        ("items", "grapes", {"a": 1}, "type Struct.*; list under attributes only those to keep$"),
+        ("items", "grapes", b"x", "type Binary.*; list under attributes only those to keep$"),
+    ],
+)
+def test_a_column_of_another_type_is_named(
+    data: Path, tmp_path: Path, table: str, column: str, value: object, expected: str
+) -> None:
+    """File, column and type, what was expected, and for attributes what to declare."""
+    where = rf"{table}\.parquet: {table}\.(attributes\.)?{column}: column '{column}' is of "
+    with pytest.raises(InputError, match=where + expected):
+        take_typed(data, tmp_path, table, **{column: [value]})
+
+
+def test_lists_of_parquet_become_text_as_declared(data: Path, tmp_path: Path) -> None:
+    """As literals in a CSV do."""
+    declared = {"one": {"column": "g", "list": "first"}, "all": {"column": "g", "list": "joined"}}
+    columns = {"item_id": ["a", "b", "c"], "category": ["Red"] * 3}
+    lists = pl.Series([["x", "y"], [], None], dtype=pl.List(pl.String))
+
+    take_typed(data, tmp_path, "items", **columns, g=lists, mapping={"attributes": declared})
+
+    attributes = OfflineStore(tmp_path).catalogue().attributes
+    assert attributes["one"].tolist() == ["x", "", ""]
+    assert attributes["all"].tolist() == ["x, y", "", ""]
+
+
+def test_whole_floats_are_ids(data: Path, tmp_path: Path) -> None:
+    """A column of whole numbers with gaps often comes as floats; others are no ids."""
+    columns = {name: values * 4 for name, values in TYPED.items()}
+    columns |= {"event_id": [1.0, 2.0, 3.0, 4.0], "user_id": [7.0, 7.5, float("nan"), 2.0**60]}
+
+    told = take_typed(data, tmp_path, "events", **columns)
+
+    why = "expected a text or a whole number"
+    assert [(each.row, each.column, each.why) for each in told.refused] == [
+        (row, "user_id", why) for row in (2, 3, 4)
+    ]
+    (row,) = OfflineStore(tmp_path).scan("events").collect().to_dicts()
+    assert (row["event_id"], row["user_id"]) == ("1", "7")
+
+
+@pytest.mark.parametrize("table", ["items", "events"])
+def test_attributes_are_finite(data: Path, tmp_path: Path, table: str) -> None:
+    """What is no number, or infinite, is refused rather than forgotten."""
+    told = TYPED if table == "events" else {"item_id": ["i1"], "category": ["Red"]}
+    columns = {name: values * 4 for name, values in told.items()}
+    columns |= {f"{table[:-1]}_id": ["a", "b", "c", "d"]}
+    columns["abv"] = [float("nan"), float("inf"), None, 12.5]
+
+    result = take_typed(data, tmp_path, table, **columns, mapping={"attributes": ["abv"]})
+
+    why = "expected a number, with a decimal point if any"
+    assert [(each.row, each.column, each.why) for each in result.refused] == [
+        (row, "abv", why) for row in (1, 2)
+    ]
+
+
+def test_a_decimal_comma_is_no_point(data: Path, tmp_path: Path) -> None:
+    """The refusal says what is expected."""
+    ((*_, why),) = refused(data, tmp_path, "a,session,u1,,5,", 'x,rating,u1,i1,5,"4,5"')
+    assert why == "expected a number, with a decimal point if any"
+
+
+def test_of_several_files_without_a_good_row_the_first_is_named(data: Path, tmp_path: Path) -> None:
+    """In the order of the tables, the same every time."""
+    (data / "events.csv").write_text(f"{HEADER}a,klick,u1,i1,5,\n")
+    (data / "items.csv").write_text("item_id,category\ni1,\n")
+    (data / "users.csv").write_text("user_id\n\x0b\n")
+
+    with pytest.raises(RefusedError, match=r"events\.csv: none of its rows can be taken"):
+        take(data, tmp_path)
