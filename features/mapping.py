@@ -153,7 +153,7 @@ def _table(table: str, raw: object, where: str) -> TableMapping:
 def _attributes(raw: object, where: str) -> dict[str, Column] | None:
     if raw is None:
         return None
-    named = {str(name): str(name) for name in raw} if isinstance(raw, list) else raw
+    named = {str(name): name for name in raw} if isinstance(raw, list) else raw
     return {
         name: _column(each, f"{where}.{name}") for name, each in as_mapping(named, where).items()
     }
@@ -161,7 +161,7 @@ def _attributes(raw: object, where: str) -> dict[str, Column] | None:
 
 def _column(raw: object, where: str) -> Column:
     if isinstance(raw, str | int):
-        return Column(column=str(raw))
+        return Column(column=_text(raw, where))
     body = as_mapping(raw, where)
     refuse_unknown(body, Column.__dataclass_fields__, where)
     if ("column" in body) == ("value" in body):
@@ -178,6 +178,8 @@ def _column(raw: object, where: str) -> Column:
 
 
 def _text(raw: object, where: str) -> str | None:
+    if isinstance(raw, bool):
+        raise FieldError(where, f"expected a text, got {raw} (YAML's yes or no): quote it")
     if isinstance(raw, dict | list):
         raise FieldError(where, f"expected a text, got {raw!r:.40}")
     return None if raw is None else str(raw)
