@@ -6,7 +6,7 @@ stood in the file. The rules are those of `features.events.parse_event`.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 import polars as pl
@@ -19,6 +19,7 @@ from features.mapping import REQUIRED, TARGETS, Column, Kind, TableMapping
 from features.refusals import Refusal
 from features.sources import Batch
 from features.yaml_fields import unknown
+from features.zones import BARE, Zones
 
 ATTRIBUTE = "attribute:"
 """What stands before an attribute's name in a conformed frame."""
@@ -57,6 +58,7 @@ class Conformer:
     mapping: TableMapping
     items: pl.Series | None = None
     """The known item ids; events that name another are refused."""
+    zones: Zones = field(default_factory=Zones)
 
     def __call__(self, batch: Batch, room: int) -> Conformed:
         """Return the good rows, and up to `room` of the refused.
@@ -80,6 +82,7 @@ class Conformer:
             for target, column in columns.items()
         )
         rules = [rule for rule in self._rules(columns, types) if rule.target in columns]
+        rules += self._zone_rules(columns, raw)
         checked = parsed.with_columns(_first_broken(rules).alias(_BROKEN))
         good = checked.filter(pl.col(_BROKEN).is_null()).select(_ROW, *columns)
         refused = checked.filter(pl.col(_BROKEN).is_not_null()).head(room)
@@ -126,6 +129,16 @@ class Conformer:
                     f"{self.name}: {named}: column {column.column!r} is of type "
                     f"{types[target]}: expected {expected}"
                 )
+
+    def _zone_rules(self, columns: Mapping[str, Column], raw: pl.DataFrame) -> list[Rule]:
+        column, name = columns.get("timestamp"), f"{_RAW}timestamp"
+        if column is None or column.zone or column.format or raw.schema[name] != pl.String:
+            return []
+        try:
+            bare = self.zones.bare(raw[name], raw[_ROW])
+        except InputError as error:
+            raise InputError(f"{self.name}: {column.column}: {error}") from None
+        return [Rule("timestamp", pl.lit(bare), BARE)] if bare.any() else []
 
     def _rules(self, columns: Mapping[str, Column], types: Mapping[str, pl.DataType]) -> list[Rule]:
         rules = [Rule(t, pl.col(_RAW + t).is_null(), "required") for t in REQUIRED_ROWS[self.table]]

@@ -83,7 +83,7 @@ class Column:
     column: str | None = None
     value: str | None = None
     format: str | None = None
-    zone: str = "UTC"
+    zone: str | None = None
     unit: Unit = Unit.S
     list: Listing | None = None
     kind: Kind | None = None
@@ -170,7 +170,7 @@ def _column(raw: object, where: str) -> Column:
         column=_text(body.get("column"), f"{where}.column"),
         value=_text(body.get("value"), f"{where}.value"),
         format=_text(body.get("format"), f"{where}.format"),
-        zone=_zone(body.get("zone", "UTC"), f"{where}.zone"),
+        zone=_zone(body["zone"], f"{where}.zone") if body.get("zone") else None,
         unit=as_choice(Unit, body.get("unit", "s"), f"{where}.unit"),
         list=as_choice(Listing, body["list"], f"{where}.list") if body.get("list") else None,
         kind=as_choice(Kind, body["kind"], f"{where}.kind") if body.get("kind") else None,

@@ -96,7 +96,7 @@ def moment(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
     """Return column `name` as a time in UTC, microseconds.
 
     Texts are numbers since 1970, ISO 8601, or what `column.format` says; without a zone of
-    their own they are in `column.zone`, where a doubtful hour is the earlier one.
+    their own they are in `column.zone`, else in UTC, where a doubtful hour is the earlier one.
     """
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
         return _in_utc(pl.col(name))
@@ -112,12 +112,12 @@ def moment(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
     return pl.coalesce(counted, *_iso(name, column.zone))
 
 
-def _formatted(name: str, layout: str, zone: str) -> pl.Expr:
+def _formatted(name: str, layout: str, zone: str | None) -> pl.Expr:
     parsed = pl.col(name).str.to_datetime(layout, time_unit="us", strict=False)
     return _in_utc(parsed) if "%z" in layout or "%:z" in layout else _placed(parsed, zone)
 
 
-def _iso(name: str, zone: str) -> list[pl.Expr]:
+def _iso(name: str, zone: str | None) -> list[pl.Expr]:
     spaced = pl.col(name).str.replace("T", " ", literal=True).str.replace("Z$", "+00:00")
     zoned = spaced.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%:z", time_unit="us", strict=False)
     naive = [
@@ -126,9 +126,9 @@ def _iso(name: str, zone: str) -> list[pl.Expr]:
     return [_in_utc(zoned), *(_placed(each, zone) for each in naive)]
 
 
-def _placed(naive: pl.Expr, zone: str) -> pl.Expr:
+def _placed(naive: pl.Expr, zone: str | None) -> pl.Expr:
     there = naive.dt.replace_time_zone(
-        ZoneInfo(zone).key, ambiguous="earliest", non_existent="null"
+        ZoneInfo(zone or "UTC").key, ambiguous="earliest", non_existent="null"
     )
     return _in_utc(there)
 

@@ -570,3 +570,31 @@ def test_of_several_files_without_a_good_row_the_first_is_named(data: Path, tmp_
 
     with pytest.raises(RefusedError, match=r"events\.csv: none of its rows can be taken"):
         take(data, tmp_path)
+
+
+ZONED, BARE = "2025-10-09T10:00:00+02:00", "2025-10-09 10:00:00"
+
+
+def test_a_bare_time_beside_zoned_ones_is_refused(data: Path, tmp_path: Path) -> None:
+    """Whose clock it is cannot be known; with a zone declared, or beside numbers, it can."""
+    rows = [f"e{n},click,u,i1,{at}," for n, at in enumerate([BARE, ZONED, "1760000000", BARE])]
+    why = "names no time zone, as others do: declare {column: …, zone: …}"
+
+    assert refused(data, tmp_path, *rows) == [(row, "timestamp", BARE, why) for row in (2, 5)]
+    declared = {"events": {"columns": {"timestamp": {"column": "timestamp", "zone": "UTC"}}}}
+    assert take(data, tmp_path / "declared", declared).refused == ()
+    assert refused(data, tmp_path / "numbers", *rows[:1], *rows[2:]) == []
+
+
+@pytest.mark.parametrize("first", [BARE, ZONED])
+def test_bare_times_are_noticed_batches_apart(data: Path, tmp_path: Path, first: str) -> None:
+    """A zone that is named far behind stops everything, as rows before it are wrong."""
+    second = ZONED if first is BARE else BARE
+    rows = [f"e{n},session,u{n:020},,{first}," for n in range(30_000)]
+
+    if first is ZONED:
+        found = refused(data, tmp_path, *rows, f"z,click,u,i1,{second},")
+        assert [(row, value) for row, _, value, _ in found] == [(30_002, BARE)]
+        return
+    with pytest.raises(InputError, match=r"events\.csv: timestamp: row 2 names no time zone"):
+        refused(data, tmp_path, *rows, f"z,click,u,i1,{second},")
