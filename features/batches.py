@@ -1,6 +1,6 @@
 """Streams of Arrow batches on their way into a table: new rows only, in the table's schema."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -8,6 +8,7 @@ import polars as pl
 import pyarrow as pa
 
 from features.known_ids import KnownIds, id_hashes
+from features.said import Said, hashed, joined
 
 Batches: TypeAlias = Iterable[Any]
 """Rows of one table: a `pyarrow.Table`, or an iterable or reader of record batches."""
@@ -49,10 +50,17 @@ class Source:
 class Fresh:
     """The events of a stream whose id is neither known nor met before in the stream."""
 
-    def __init__(self, batches: Iterator[pa.RecordBatch], known: KnownIds) -> None:
-        """Draw from `batches` and drop what is `known`."""
+    def __init__(
+        self,
+        batches: Iterator[pa.RecordBatch],
+        known: KnownIds,
+        check: Callable[[Said], None] | None = None,
+    ) -> None:
+        """Draw from `batches` and drop what is `known`; at the end `check` sees what that said."""
         self._batches = batches
         self._known = known
+        self._check = check
+        self._dropped: list[Said] = []
         self._met = KnownIds()
         self.accepted = 0
         self.duplicates = 0
@@ -65,12 +73,16 @@ class Fresh:
             self.duplicates += batch.num_rows - fresh.num_rows
             if fresh.num_rows:
                 yield fresh
+        if self._check is not None:
+            self._check(joined(self._dropped))
 
     def _filter(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         ids = pl.Series(batch.column("event_id"))
         hashes = id_hashes(ids)
-        seen = self._known.contains(hashes) | self._met.contains(hashes)
-        new = ids.is_first_distinct().to_numpy() & ~seen
+        known = self._known.contains(hashes)
+        new = ids.is_first_distinct().to_numpy() & ~known & ~self._met.contains(hashes)
+        if self._check is not None and known.any():
+            self._dropped.append(hashed(pl.DataFrame(batch)).where(known))
         self._met.add(hashes[:, new])
         return batch if new.all() else batch.filter(pa.array(new))
 

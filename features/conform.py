@@ -6,7 +6,7 @@ stood in the file. The rules are those of `features.events.parse_event`.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 import polars as pl
@@ -19,6 +19,7 @@ from features.mapping import REQUIRED, TARGETS, Column, Kind, TableMapping
 from features.refusals import Refusal
 from features.sources import Batch
 from features.yaml_fields import unknown
+from features.zones import BARE, Zones
 
 ATTRIBUTE = "attribute:"
 """What stands before an attribute's name in a conformed frame."""
@@ -27,6 +28,7 @@ _RAW = "raw:"
 _ROW = "row"
 _BROKEN = "broken"
 _MAX_VALUE = (2**31 - 1) / VALUE_SCALE
+_NUMBER = "expected a number, with a decimal point if any"
 _TYPES = [str(kind) for kind in EventType]
 
 
@@ -56,6 +58,7 @@ class Conformer:
     mapping: TableMapping
     items: pl.Series | None = None
     """The known item ids; events that name another are refused."""
+    zones: Zones = field(default_factory=Zones)
 
     def __call__(self, batch: Batch, room: int) -> Conformed:
         """Return the good rows, and up to `room` of the refused.
@@ -71,6 +74,7 @@ class Conformer:
             *(_source(column).alias(_RAW + target) for target, column in columns.items()),
         )
         types = {name.removeprefix(_RAW): dtype for name, dtype in raw.schema.items()}
+        self._check_types(columns, types)
         parsed = raw.with_columns(
             _PARSERS.get(target, parsing.attribute)(_RAW + target, types[target], column).alias(
                 target
@@ -78,6 +82,7 @@ class Conformer:
             for target, column in columns.items()
         )
         rules = [rule for rule in self._rules(columns, types) if rule.target in columns]
+        rules += self._zone_rules(columns, raw)
         checked = parsed.with_columns(_first_broken(rules).alias(_BROKEN))
         good = checked.filter(pl.col(_BROKEN).is_null()).select(_ROW, *columns)
         refused = checked.filter(pl.col(_BROKEN).is_not_null()).head(room)
@@ -115,11 +120,32 @@ class Conformer:
                 )
         return {ATTRIBUTE + name: column for name, column in declared.items()}
 
+    def _check_types(self, columns: Mapping[str, Column], types: Mapping[str, pl.DataType]) -> None:
+        for target, column in columns.items():
+            expected = parsing.expected_instead(target, types[target], column)
+            if expected is not None:
+                named = f"{self.table}.{target.replace(ATTRIBUTE, 'attributes.')}"
+                raise InputError(
+                    f"{self.name}: {named}: column {column.column!r} is of type "
+                    f"{types[target]}: expected {expected}"
+                )
+
+    def _zone_rules(self, columns: Mapping[str, Column], raw: pl.DataFrame) -> list[Rule]:
+        column, name = columns.get("timestamp"), f"{_RAW}timestamp"
+        if column is None or column.zone or column.format or raw.schema[name] != pl.String:
+            return []
+        try:
+            bare = self.zones.bare(raw[name], raw[_ROW])
+        except InputError as error:
+            raise InputError(f"{self.name}: {column.column}: {error}") from None
+        return [Rule("timestamp", pl.lit(bare), BARE)] if bare.any() else []
+
     def _rules(self, columns: Mapping[str, Column], types: Mapping[str, pl.DataType]) -> list[Rule]:
         rules = [Rule(t, pl.col(_RAW + t).is_null(), "required") for t in REQUIRED_ROWS[self.table]]
         ids = [target for target in TARGETS[self.table] if target.endswith("_id")]
         rules += [Rule(t, _bad_id(t), f"expected 1 to {MAX_ID_LENGTH} characters") for t in ids]
         rules += [Rule(t, _has_control(t), "expected no control characters") for t in ids]
+        rules += [_unparsed(t, "expected a text or a whole number") for t in ids]
         if self.table == "events":
             rules += _event_rules(columns, types, self.items)
         if self.table == "items":
@@ -128,7 +154,9 @@ class Conformer:
             if column.list is not None:
                 rules.append(_unparsed(target, "expected a list, say ['Merlot', 'Malbec']"))
             elif column.kind is Kind.NUMBER:
-                rules.append(_unparsed(target, "expected a number"))
+                rules += [_unparsed(target, _NUMBER), _infinite(target)]
+            elif target.startswith(ATTRIBUTE) and types[target].is_float():
+                rules += [] if column.kind is Kind.TEXT else [_infinite(target)]
         return rules
 
     def _merge(
@@ -174,15 +202,17 @@ _PARSERS: dict[str, Parser] = {
         for targets in TARGETS.values()
         for target in targets
     },
+    **{
+        target: lambda name, dtype, _: parsing.identifier(name, dtype)
+        for targets in TARGETS.values()
+        for target in targets
+        if target.endswith("_id")
+    },
     "timestamp": parsing.moment,
     "value": lambda name, dtype, _: parsing.number(name, dtype),
     "price": lambda name, dtype, _: parsing.number(name, dtype),
     "in_stock": lambda name, _, __: parsing.truth(name),
 }
-
-
-def _parser(target: str) -> Parser:
-    return _PARSERS.get(target, parsing.attribute)
 
 
 def _source(column: Column) -> pl.Expr:
@@ -207,10 +237,14 @@ def _unparsed(target: str, why: str) -> Rule:
     return Rule(target, pl.col(target).is_null() & pl.col(_RAW + target).is_not_null(), why)
 
 
+def _infinite(target: str) -> Rule:
+    return Rule(target, ~pl.col(target).is_finite(), _NUMBER)
+
+
 def _amount_rules(target: str) -> list[Rule]:
     beyond = ~pl.col(target).is_between(0, _MAX_VALUE) | pl.col(target).is_nan()
     return [
-        _unparsed(target, "expected a number"),
+        _unparsed(target, _NUMBER),
         Rule(target, beyond, f"expected a number from 0 to {_MAX_VALUE:,.2f}"),
     ]
 

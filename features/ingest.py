@@ -10,13 +10,13 @@ nothing. A batch that breaks the rules of data quality is held back whole.
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from features.conflicts import conflicts
+from features.conflicts import drop_conflicts
 from features.conform import ATTRIBUTE, Conformer
 from features.errors import InputError, StoreError
 from features.lock import locked
@@ -70,7 +70,8 @@ def ingest(
         if "events" in inputs:
             ids = OfflineStore(home).item_ids(), items["item_id"].cast(pl.String)
             batch.stage("events", _events(inputs["events"], pl.concat(ids).unique(), refusals))
-            refusals.add(conflicts(batch, OfflineStore(home), inputs["events"].file, refusals.room))
+            store, file = OfflineStore(home), inputs["events"].file
+            refusals.add(drop_conflicts(batch, store, file, refusals.room))
         _refuse_empty(inputs, batch, refusals)
         source = ", ".join(each.file for each in inputs.values())
         return Ingested(admission.batch(batch, source, refusals.all()), refusals.all())
@@ -78,8 +79,10 @@ def ingest(
 
 def _refuse_empty(inputs: Mapping[str, Input], batch: StagedBatch, refusals: Refusals) -> None:
     """Raise where a file has no good row at all: that is no matter of some bad rows."""
-    for table in inputs.keys() - batch.tables().keys():
-        raise RefusedError(f"{inputs[table].file}: none of its rows can be taken", refusals.all())
+    taken = batch.tables()
+    for table, source in inputs.items():
+        if table not in taken:
+            raise RefusedError(f"{source.file}: none of its rows can be taken", refusals.all())
 
 
 def find_inputs(
@@ -137,11 +140,12 @@ def _staging(home: Path) -> Iterator[Path]:
 
 def _good_rows(conformer: Conformer, source: Input, refusals: Refusals) -> Iterator[pl.DataFrame]:
     """Yield the good rows of a file, batch by batch, under a progress bar."""
-    with progress(f"reading {source.file}", 1.0) as bar:
+    batches = read_batches(
+        source.file, delimiter=source.mapping.delimiter, encoding=source.mapping.encoding
+    )
+    with progress(f"reading {source.file}", 1.0) as bar, closing(batches):
         done = 0.0
-        for batch in read_batches(
-            source.file, delimiter=source.mapping.delimiter, encoding=source.mapping.encoding
-        ):
+        for batch in batches:
             conformed = conformer(batch, refusals.room)
             refusals.add(conformed.refused)
             bar.advance(batch.done - done)

@@ -83,7 +83,7 @@ class Column:
     column: str | None = None
     value: str | None = None
     format: str | None = None
-    zone: str = "UTC"
+    zone: str | None = None
     unit: Unit = Unit.S
     list: Listing | None = None
     kind: Kind | None = None
@@ -153,7 +153,7 @@ def _table(table: str, raw: object, where: str) -> TableMapping:
 def _attributes(raw: object, where: str) -> dict[str, Column] | None:
     if raw is None:
         return None
-    named = {str(name): str(name) for name in raw} if isinstance(raw, list) else raw
+    named = {str(name): name for name in raw} if isinstance(raw, list) else raw
     return {
         name: _column(each, f"{where}.{name}") for name, each in as_mapping(named, where).items()
     }
@@ -161,7 +161,7 @@ def _attributes(raw: object, where: str) -> dict[str, Column] | None:
 
 def _column(raw: object, where: str) -> Column:
     if isinstance(raw, str | int):
-        return Column(column=str(raw))
+        return Column(column=_text(raw, where))
     body = as_mapping(raw, where)
     refuse_unknown(body, Column.__dataclass_fields__, where)
     if ("column" in body) == ("value" in body):
@@ -170,7 +170,7 @@ def _column(raw: object, where: str) -> Column:
         column=_text(body.get("column"), f"{where}.column"),
         value=_text(body.get("value"), f"{where}.value"),
         format=_text(body.get("format"), f"{where}.format"),
-        zone=_zone(body.get("zone", "UTC"), f"{where}.zone"),
+        zone=_zone(body["zone"], f"{where}.zone") if body.get("zone") else None,
         unit=as_choice(Unit, body.get("unit", "s"), f"{where}.unit"),
         list=as_choice(Listing, body["list"], f"{where}.list") if body.get("list") else None,
         kind=as_choice(Kind, body["kind"], f"{where}.kind") if body.get("kind") else None,
@@ -178,6 +178,8 @@ def _column(raw: object, where: str) -> Column:
 
 
 def _text(raw: object, where: str) -> str | None:
+    if isinstance(raw, bool):
+        raise FieldError(where, f"expected a text, got {raw} (YAML's yes or no): quote it")
     if isinstance(raw, dict | list):
         raise FieldError(where, f"expected a text, got {raw!r:.40}")
     return None if raw is None else str(raw)

@@ -28,6 +28,7 @@ from features.errors import InputError, StoreError
 from features.eventlog import EventLog
 from features.known_ids import KnownIds, id_hashes
 from features.online import Appended
+from features.said import Hashes, Said, joined, said_of
 from features.tables import CHANGES, SCHEMAS, STORED
 
 PART_EVENTS = 16_000_000
@@ -75,16 +76,22 @@ class OfflineStore:
         self._known = KnownIds()
         self._known_files: frozenset[Path] = frozenset()
 
-    def append_events(self, batches: Batches) -> Appended:
+    def append_events(self, batches: Batches, *, as_told: bool = False) -> Appended:
         """Add the events that are new, in one commit; those whose id is known change nothing.
 
-        Memory is bounded by 16 bytes an event of the table and of the input, whatever its size.
+        With `as_told` raises `InputError`, and writes nothing, where the tables say something
+        else of a known id. Memory is bounded by 16 bytes an event of the table and of the input.
         """
         with self._writing():
             self._learn_ids()
-            fresh = Fresh(stream(batches), self._known)
+            fresh = Fresh(stream(batches), self._known, self._check_said if as_told else None)
             self._write("events", Source(iter(fresh)), "append")
             return Appended(fresh.accepted, fresh.duplicates)
+
+    def said_of(self, ids: Hashes) -> Said:
+        """Return what the tables say of the events whose id has one of these hashes."""
+        with _translated():
+            return said_of(ids, self.paths("events"))
 
     def replace(self, table: str, batches: Batches) -> int:
         """Make these the only rows of `table`, in one commit, and return how many they are.
@@ -282,6 +289,16 @@ class OfflineStore:
         for file in sorted(files - self._known_files):
             self._known.add(id_hashes(pl.read_parquet(file, columns=["event_id"])["event_id"]))
         self._known_files = files
+
+    def _check_said(self, told: Said) -> None:
+        known = said_of(told.ids, sorted(self._known_files))
+        differing = int(joined([known, told]).differing()[len(known) :].sum())
+        if differing:
+            raise InputError(
+                f"the events table changed meanwhile: of {differing} ids it says something else "
+                "now, and events never change; no event was written: ingest the file again to "
+                "have its rows named"
+            )
 
     def _write(self, table: str, source: Source, mode: Literal["append", "overwrite"]) -> None:
         if mode == "append" and source.is_exhausted():

@@ -4,15 +4,20 @@ What cannot be parsed becomes null; `features.conform` compares with the raw col
 """
 
 import ast
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from features.mapping import Column, Kind, Listing, Unit
+from features.mapping import TARGETS, Column, Kind, Listing, Unit
 
 _PER_SECOND = {Unit.S: 1, Unit.MS: 1_000, Unit.US: 1_000_000}
 _NAIVE_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 _NUMBER = r"^[+-]?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$"
+_EXACT = 2**53
+"""Up to here every whole number is a float64."""
+
+_OWN_TARGETS = frozenset(target for targets in TARGETS.values() for target in targets)
 _TRUTH = {
     "true": True,
     "t": True,
@@ -30,6 +35,41 @@ _TRUTH = {
 def text(name: str) -> pl.Expr:
     """Return column `name` as text."""
     return pl.col(name).cast(pl.String)
+
+
+def identifier(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Return column `name` as text; of floats only those that are whole numbers, written so."""
+    if not dtype.is_float():
+        return text(name)
+    whole = (pl.col(name) == pl.col(name).round()) & (pl.col(name).abs() <= _EXACT)
+    return pl.when(whole).then(pl.col(name).cast(pl.Int64, strict=False)).cast(pl.String)
+
+
+def expected_instead(target: str, dtype: pl.DataType, column: Column) -> str | None:
+    """Return what a column of this type should be to become `target`, None if it can."""
+    if target == "timestamp":
+        return None if _is_moment(dtype) else "a date with time, a text, or a number since 1970"
+    if target in {"price", "value"}:
+        return "a number" if _is_opaque(dtype) or dtype.is_temporal() else None
+    if not _is_opaque(dtype) or (column.list is not None and _is_flat_list(dtype)):
+        return None
+    instead = "" if target in _OWN_TARGETS else "; list under attributes only those to keep"
+    if instead and _is_flat_list(dtype):
+        instead += ", and declare `list: first` or `list: joined` for this one to be kept"
+    return f"a text or a number{instead}"
+
+
+def _is_flat_list(dtype: pl.DataType) -> bool:
+    return isinstance(dtype, pl.List) and not _is_opaque(dtype.inner)
+
+
+def _is_moment(dtype: pl.DataType) -> bool:
+    return not (_is_opaque(dtype) or dtype == pl.Time)
+
+
+def _is_opaque(dtype: Any) -> bool:  # noqa: ANN401 (of a list polars tells a type or its class)
+    """Tell whether values of a type are no texts, numbers, truths or moments."""
+    return bool(dtype.is_nested() or dtype in (pl.Binary, pl.Duration, pl.Object))
 
 
 def number(name: str, dtype: pl.DataType) -> pl.Expr:
@@ -56,7 +96,7 @@ def moment(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
     """Return column `name` as a time in UTC, microseconds.
 
     Texts are numbers since 1970, ISO 8601, or what `column.format` says; without a zone of
-    their own they are in `column.zone`, where a doubtful hour is the earlier one.
+    their own they are in `column.zone`, else in UTC, where a doubtful hour is the earlier one.
     """
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
         return _in_utc(pl.col(name))
@@ -72,12 +112,12 @@ def moment(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
     return pl.coalesce(counted, *_iso(name, column.zone))
 
 
-def _formatted(name: str, layout: str, zone: str) -> pl.Expr:
+def _formatted(name: str, layout: str, zone: str | None) -> pl.Expr:
     parsed = pl.col(name).str.to_datetime(layout, time_unit="us", strict=False)
     return _in_utc(parsed) if "%z" in layout or "%:z" in layout else _placed(parsed, zone)
 
 
-def _iso(name: str, zone: str) -> list[pl.Expr]:
+def _iso(name: str, zone: str | None) -> list[pl.Expr]:
     spaced = pl.col(name).str.replace("T", " ", literal=True).str.replace("Z$", "+00:00")
     zoned = spaced.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%:z", time_unit="us", strict=False)
     naive = [
@@ -86,9 +126,9 @@ def _iso(name: str, zone: str) -> list[pl.Expr]:
     return [_in_utc(zoned), *(_placed(each, zone) for each in naive)]
 
 
-def _placed(naive: pl.Expr, zone: str) -> pl.Expr:
+def _placed(naive: pl.Expr, zone: str | None) -> pl.Expr:
     there = naive.dt.replace_time_zone(
-        ZoneInfo(zone).key, ambiguous="earliest", non_existent="null"
+        ZoneInfo(zone or "UTC").key, ambiguous="earliest", non_existent="null"
     )
     return _in_utc(there)
 
@@ -101,6 +141,8 @@ def attribute(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
     """Return the attribute in column `name`: a list literal as one text, a number, or as it is."""
     if column.list is not None:
         listing = column.list
+        if isinstance(dtype, pl.List):
+            return _of_lists(name, listing)
         return text(name).map_batches(
             lambda series: pl.Series(
                 [_from_list(each, listing) for each in series], dtype=pl.String
@@ -110,6 +152,12 @@ def attribute(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
     if column.kind is Kind.NUMBER:
         return number(name, dtype)
     return text(name) if column.kind is Kind.TEXT else pl.col(name)
+
+
+def _of_lists(name: str, listing: Listing) -> pl.Expr:
+    values = pl.col(name).cast(pl.List(pl.String)).list
+    one = values.join(", ") if listing is Listing.JOINED else values.first()
+    return one.fill_null("")
 
 
 def _from_list(raw: str | None, listing: Listing) -> str | None:

@@ -63,7 +63,9 @@ class StagedBatch:
         return Committed(
             store.put_items(self._read("items")) if self._path("items").exists() else 0,
             store.put_users(self._read("users")) if self._path("users").exists() else 0,
-            store.append_events(_batches(events)) if events.exists() else Appended(0, 0),
+            store.append_events(_batches(events), as_told=True)
+            if events.exists()
+            else Appended(0, 0),
         )
 
     def _read(self, table: str) -> pa.Table:
@@ -81,6 +83,10 @@ class StagedBatch:
                 told.update(file_digest(file, "sha256").digest())
         return told.hexdigest()
 
+    def drop(self, table: str, rows: pl.Series) -> None:
+        """Drop the rows of a table that stand there in its file."""
+        self._keep(table, self.tables()[table].filter(~pl.col(ROW).is_in(rows.implode())))
+
     def forget(self, user_id: str) -> None:
         """Drop a shopper's rows; of a file that cannot be read all, since nobody could use it."""
         whose = pl.col("user_id") == user_id
@@ -88,13 +94,17 @@ class StagedBatch:
             path = self._path(table)
             if "user_id" not in SCHEMAS[table].names or not path.exists():
                 continue
-            rows, scratch = pl.scan_parquet(path, glob=False), path.with_suffix(".forgetting")
+            rows = pl.scan_parquet(path, glob=False)
             try:
                 if len(rows.filter(whose).head(1).collect()):
-                    rows.filter(~whose).sink_parquet(scratch)
-                    scratch.replace(path)
+                    self._keep(table, rows.filter(~whose))
             except pl.exceptions.PolarsError:
                 path.unlink()
+
+    def _keep(self, table: str, kept: pl.LazyFrame) -> None:
+        scratch = self._path(table).with_suffix(".dropping")
+        kept.sink_parquet(scratch)
+        scratch.replace(self._path(table))
 
     def _path(self, table: str) -> Path:
         return self.folder / f"{table}.parquet"

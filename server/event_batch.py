@@ -12,6 +12,7 @@ _MAX_ERRORS = 20
 def parse_events(body: bytes) -> list[Event]:
     """Return the events in `body`, `{"events": [event, ...]}` with 1 to 1,000 of them.
 
+    An event may be repeated, but all of one id say the same.
     Raises `MalformedError`, or `InvalidError` naming index and field of up to 20 mistakes.
     """
     raw = _list(parse_json(body))
@@ -21,9 +22,22 @@ def parse_events(body: bytes) -> list[Event]:
             events.append(parse_event(each, field=f"events[{index}]"))
         except FieldError as error:
             mistakes.append((error.field, error.message))
+    mistakes = mistakes or _contradictions(events)
     if mistakes:
         raise InvalidError(f"{len(mistakes)} of {len(raw)} events refused", mistakes[:_MAX_ERRORS])
     return events
+
+
+def _contradictions(events: list[Event]) -> list[tuple[str, str]]:
+    """Return the events that say something else than an earlier one of the same id."""
+    first: dict[str, int] = {}
+    mistakes = []
+    for index, event in enumerate(events):
+        earlier = first.setdefault(event.event_id, index)
+        if earlier != index and events[earlier] != event:
+            why = f"events[{earlier}] has this id too, and says something else"
+            mistakes.append((f"events[{index}].event_id", why))
+    return mistakes
 
 
 def _list(raw: object) -> list[object]:

@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from features.offline import OfflineStore
 from features.quality.admission import Admission
 from features.quality.rules import rules_in_force
 from features.refusals import Refusal, RefusedError
+from features.staged import Committed, StagedBatch
 
 ITEMS = "item_id,category,price,in_stock,grape,abv\ni1,Red,9.5,true,Merlot,13\ni2,White,,,,12.5\n"
 HEADER = "event_id,type,user_id,item_id,timestamp,value\n"
@@ -418,6 +419,34 @@ def test_an_id_with_other_content_is_refused(data: Path, tmp_path: Path) -> None
     assert store.event_log().user_ids == ("u1",)
 
 
+def test_an_id_taken_meanwhile_with_other_content_is_refused(data: Path, tmp_path: Path) -> None:
+    """What another ingest writes between check and commit is no repetition of this one's events."""
+    other = OfflineStore(tmp_path / "other")
+    take(data, tmp_path / "other")
+    meanwhile = other.scan("events").with_columns(user_id=pl.lit("u2")).collect().to_arrow()
+
+    class Late(Admission):
+        def batch(
+            self, batch: StagedBatch, source: str, refused: tuple[Refusal, ...] = ()
+        ) -> Committed:
+            OfflineStore(tmp_path).append_events(meanwhile)
+            return super().batch(batch, source, refused)
+
+    with pytest.raises(InputError, match="changed meanwhile: of 2 ids it says something else"):
+        ingest(tmp_path, find_inputs(data, {}, {}), Late(tmp_path, rules_in_force()))
+
+    assert OfflineStore(tmp_path).event_log().user_ids == ("u2",)
+
+
+def test_refused_repetitions_are_not_held_against_the_rest(data: Path, tmp_path: Path) -> None:
+    """New events beside a refused one are taken, whether the tables or the file hold its first."""
+    take(data, tmp_path)
+    rows = ["e1,click,u9,i1,1760000000,", "e3,click,u1,i1,5,", "e3,click,u1,i2,5,"]
+
+    assert [each[0] for each in refused(data, tmp_path, *rows)] == [2, 4]
+    assert OfflineStore(tmp_path).count("events") == 3
+
+
 @pytest.mark.parametrize(
     "columns",
     [{"timestamp": [True, False]}, {"value": [True, False], "type": ["rating"] * 2}],
@@ -434,3 +463,140 @@ def test_truths_are_no_numbers(data: Path, tmp_path: Path, columns: dict[str, An
 
     assert [each.column for each in caught.value.refusals] == [next(iter(columns))] * 2
     assert OfflineStore(tmp_path).is_empty()
+
+
+TYPED: dict[str, list[Any]] = {
+    "event_id": ["e1"],
+    "type": ["click"],
+    "user_id": ["u1"],
+    "item_id": ["i1"],
+    "timestamp": [1_760_000_000],
+}
+
+
+def take_typed(data: Path, home: Path, table: str, **columns: Any) -> Ingested:
+    """Ingest a Parquet file of events, or items, with columns of other types."""
+    (data / "events.csv").unlink()
+    told = TYPED if table == "events" else {"item_id": ["i1"], "category": ["Red"]}
+    if table == "items":
+        (data / "items.csv").unlink()
+    mapping = columns.pop("mapping", {})
+    pl.DataFrame(told | columns).write_parquet(data / f"{table}.parquet")
+    return take(data, home, {table: mapping})
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "expected"),
+    [
+        ("events", "user_id", ["u"], r"type List\(String\): expected a text or a number$"),
+        ("events", "user_id", b"u", "type Binary: expected a text or a number$"),
+        ("events", "timestamp", time(12), "type Time: expected a date with time, a text, or"),
+        ("events", "timestamp", timedelta(3), "type Duration.*: expected a date with time"),
+        ("events", "value", date(2025, 1, 1), "type Date: expected a number$"),
+        ("items", "category", ["Red"], r"type List\(String\): expected a text or a number$"),
+        ("items", "price", {"eur": 1}, r"type Struct\(.*\): expected a number$"),
+        (
+            "items",
+            "grapes",
+            ["Merlot"],
+            "type List.*declare `list: first` or `list: joined` for",
+        ),
+        ("items", "grapes", {"a": 1}, "type Struct.*; list under attributes only those to keep$"),
+        ("items", "grapes", b"x", "type Binary.*; list under attributes only those to keep$"),
+    ],
+)
+def test_a_column_of_another_type_is_named(
+    data: Path, tmp_path: Path, table: str, column: str, value: object, expected: str
+) -> None:
+    """File, column and type, what was expected, and for attributes what to declare."""
+    where = rf"{table}\.parquet: {table}\.(attributes\.)?{column}: column '{column}' is of "
+    with pytest.raises(InputError, match=where + expected):
+        take_typed(data, tmp_path, table, **{column: [value]})
+
+
+def test_lists_of_parquet_become_text_as_declared(data: Path, tmp_path: Path) -> None:
+    """As literals in a CSV do."""
+    declared = {"one": {"column": "g", "list": "first"}, "all": {"column": "g", "list": "joined"}}
+    columns = {"item_id": ["a", "b", "c"], "category": ["Red"] * 3}
+    lists = pl.Series([["x", "y"], [], None], dtype=pl.List(pl.String))
+
+    take_typed(data, tmp_path, "items", **columns, g=lists, mapping={"attributes": declared})
+
+    attributes = OfflineStore(tmp_path).catalogue().attributes
+    assert attributes["one"].tolist() == ["x", "", ""]
+    assert attributes["all"].tolist() == ["x, y", "", ""]
+
+
+def test_whole_floats_are_ids(data: Path, tmp_path: Path) -> None:
+    """A column of whole numbers with gaps often comes as floats; others are no ids."""
+    columns = {name: values * 4 for name, values in TYPED.items()}
+    columns |= {"event_id": [1.0, 2.0, 3.0, 4.0], "user_id": [7.0, 7.5, float("nan"), 2.0**60]}
+
+    told = take_typed(data, tmp_path, "events", **columns)
+
+    why = "expected a text or a whole number"
+    assert [(each.row, each.column, each.why) for each in told.refused] == [
+        (row, "user_id", why) for row in (2, 3, 4)
+    ]
+    (row,) = OfflineStore(tmp_path).scan("events").collect().to_dicts()
+    assert (row["event_id"], row["user_id"]) == ("1", "7")
+
+
+@pytest.mark.parametrize("table", ["items", "events"])
+def test_attributes_are_finite(data: Path, tmp_path: Path, table: str) -> None:
+    """What is no number, or infinite, is refused rather than forgotten."""
+    told = TYPED if table == "events" else {"item_id": ["i1"], "category": ["Red"]}
+    columns = {name: values * 4 for name, values in told.items()}
+    columns |= {f"{table[:-1]}_id": ["a", "b", "c", "d"]}
+    columns["abv"] = [float("nan"), float("inf"), None, 12.5]
+
+    result = take_typed(data, tmp_path, table, **columns, mapping={"attributes": ["abv"]})
+
+    why = "expected a number, with a decimal point if any"
+    assert [(each.row, each.column, each.why) for each in result.refused] == [
+        (row, "abv", why) for row in (1, 2)
+    ]
+
+
+def test_a_decimal_comma_is_no_point(data: Path, tmp_path: Path) -> None:
+    """The refusal says what is expected."""
+    ((*_, why),) = refused(data, tmp_path, "a,session,u1,,5,", 'x,rating,u1,i1,5,"4,5"')
+    assert why == "expected a number, with a decimal point if any"
+
+
+def test_of_several_files_without_a_good_row_the_first_is_named(data: Path, tmp_path: Path) -> None:
+    """In the order of the tables, the same every time."""
+    (data / "events.csv").write_text(f"{HEADER}a,klick,u1,i1,5,\n")
+    (data / "items.csv").write_text("item_id,category\ni1,\n")
+    (data / "users.csv").write_text("user_id\n\x0b\n")
+
+    with pytest.raises(RefusedError, match=r"events\.csv: none of its rows can be taken"):
+        take(data, tmp_path)
+
+
+ZONED, BARE = "2025-10-09T10:00:00+02:00", "2025-10-09 10:00:00"
+
+
+def test_a_bare_time_beside_zoned_ones_is_refused(data: Path, tmp_path: Path) -> None:
+    """Whose clock it is cannot be known; with a zone declared, or beside numbers, it can."""
+    rows = [f"e{n},click,u,i1,{at}," for n, at in enumerate([BARE, ZONED, "1760000000", BARE])]
+    why = "names no time zone, as others do: declare {column: …, zone: …}"
+
+    assert refused(data, tmp_path, *rows) == [(row, "timestamp", BARE, why) for row in (2, 5)]
+    declared = {"events": {"columns": {"timestamp": {"column": "timestamp", "zone": "UTC"}}}}
+    assert take(data, tmp_path / "declared", declared).refused == ()
+    assert refused(data, tmp_path / "numbers", *rows[:1], *rows[2:]) == []
+
+
+@pytest.mark.parametrize("first", [BARE, ZONED])
+def test_bare_times_are_noticed_batches_apart(data: Path, tmp_path: Path, first: str) -> None:
+    """A zone that is named far behind stops everything, as rows before it are wrong."""
+    second = ZONED if first is BARE else BARE
+    rows = [f"e{n},session,u{n:020},,{first}," for n in range(30_000)]
+
+    if first is ZONED:
+        found = refused(data, tmp_path, *rows, f"z,click,u,i1,{second},")
+        assert [(row, value) for row, _, value, _ in found] == [(30_002, BARE)]
+        return
+    with pytest.raises(InputError, match=r"events\.csv: timestamp: row 2 names no time zone"):
+        refused(data, tmp_path, *rows, f"z,click,u,i1,{second},")

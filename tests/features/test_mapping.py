@@ -52,6 +52,9 @@ def test_a_mapping_declares_sources_constants_and_formats() -> None:
         ({"events": {"columns": {"timestamp": {"column": "a", "zone": "Mars"}}}}, "time zone"),
         ({"events": {"columns": {"timestamp": {"column": "a", "unit": "h"}}}}, "one of s, ms, us"),
         ({"items": {"attributes": {"g": {"column": "a", "list": "all"}}}}, "one of first, joined"),
+        ({"users": {"columns": {"country": {"value": False}}}}, "got False .*quote it"),
+        ({"users": {"columns": {"country": True}}}, "country: expected a text, got True"),
+        ({"users": {"attributes": [False]}}, "expected a text, got False"),
         ({"items": {"delimiter": ",,"}}, "expected one character"),
     ],
 )

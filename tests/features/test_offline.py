@@ -60,6 +60,21 @@ def test_the_same_events_twice_change_nothing(store: OfflineStore) -> None:
     assert OfflineStore(store._root.parent).append_events(batch) == Appended(0, 3)
 
 
+def test_events_as_told_never_change(store: OfflineStore) -> None:
+    """Where it is asked for, a known id that says something else stops the whole append."""
+    store.append_events(events({"event_id": "a"}, {"event_id": "b", "value": 2.0}))
+    same = events({"event_id": "b", "value": 2.0, "session_id": "s"}, {"event_id": "c"})
+    other = events({"event_id": "d"}, {"event_id": "b", "value": 3.0})
+
+    assert store.append_events(same, as_told=True) == Appended(1, 1)
+    with pytest.raises(InputError, match="of 1 ids it says something else now"):
+        store.append_events(other, as_told=True)
+    with pytest.raises(InputError, match="of 1 ids it says something else now"):
+        store.append_events(other.slice(1), as_told=True)
+    assert store.count("events") == 3
+    assert store.append_events(other) == Appended(1, 1)
+
+
 def test_ids_written_by_another_store_are_known(store: OfflineStore, tmp_path: Path) -> None:
     """What another process appends, deletes or merges meanwhile is noticed by its files."""
     other = OfflineStore(tmp_path)

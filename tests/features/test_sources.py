@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -153,6 +155,9 @@ def test_flipped_bytes_in_a_zip_are_noticed(tmp_path: Path) -> None:
         ("t.csv", b"id,n\n", "holds no rows"),
         ("t.csv", b"id,id\n1,2\n", "names 'id' twice"),
         ("t.csv", b"id,n\nCh\xe2teau,1\n", "not utf-8"),
+        ("t.csv", b"id,n\n" + b"a,1\n" * 20_000 + b"Ch\xe2teau,1\n", "not utf-8: save it as"),
+        ("t.csv", b"\xef\xbb\xbf", "holds nothing"),
+        ("t.csv", b'\xd9\x0e\rX\x9b,"\r\x81\n\x00,\r', "not utf-8: save it as UTF-8"),
         ("t.csv.gz", b"id,n\na,1\n", "damaged"),
         ("t.zip", b"id,n\na,1\n", "damaged"),
         ("t.parquet", b"id,n\na,1\n", "no Parquet file"),
@@ -181,3 +186,50 @@ def test_a_declared_encoding_is_used(tmp_path: Path) -> None:
     assert read(tmp_path / "t.csv", "latin-1")[0] == [{"id": "Château", "n": "1"}]
     with pytest.raises(InputError, match="not klingon"):
         read(tmp_path / "t.csv", "klingon")
+
+
+def test_lines_may_end_as_on_an_old_mac(tmp_path: Path) -> None:
+    """A carriage return alone ends a line, the header's too."""
+    (tmp_path / "t.csv").write_bytes(LINES.replace("\n", "\r").encode())
+
+    assert read(tmp_path / "t.csv") == ([{"id": "a", "n": "1"}, {"id": "b", "n": None}], [2, 3])
+
+
+@pytest.mark.parametrize("before", [0, 100])
+def test_a_row_longer_than_a_block_is_named(tmp_path: Path, before: int) -> None:
+    """What the row begins behind is told, and what to do."""
+    rows = "short,1\n" * before + "a" * 2_500_000 + ",1\nb,2\n"
+    (tmp_path / "t.csv").write_text("id,n\n" + rows)
+
+    why = f"the row behind row {before + 1} is longer than 1,048,576 bytes: close a quote"
+    with pytest.raises(InputError, match=rf"t\.csv: {why}"):
+        read(tmp_path / "t.csv")
+
+
+_READING = """
+import sys
+from features.errors import InputError
+from features.sources import read_batches
+batches = read_batches(sys.argv[1])
+try:
+    for _ in batches:
+        if sys.argv[2] == "begun":
+            batches.close()
+except InputError as error:
+    kept = error
+"""
+
+
+@pytest.mark.parametrize("how", ["begun", "read"])
+def test_a_file_that_is_not_read_out_ends_the_process_in_peace(tmp_path: Path, how: str) -> None:
+    """Arrow reads ahead in a thread, which no longer runs when the process ends: ten of ten."""
+    path = tmp_path / "t.csv"
+    rows = b"".join(b"%d,Chateau %d\n" % (n, n) for n in range(1_000_000))
+    path.write_bytes(b"id,n\n" + rows.replace(b"Chateau 70000", b"Ch\xe2teau"))
+
+    ends = [
+        subprocess.run([sys.executable, "-c", _READING, str(path), how], check=False).returncode
+        for _ in range(10)
+    ]
+
+    assert ends == [0] * 10

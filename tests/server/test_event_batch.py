@@ -39,6 +39,15 @@ def test_every_mistake_names_index_and_field() -> None:
     assert [field for field, _ in refused.value.errors] == ["events[0].type", "events[2].user_id"]
 
 
+def test_one_id_says_one_thing() -> None:
+    """A repetition is taken; the same id with other content is refused, and both are named."""
+    assert len(parse_events(body(event(1), event(2), event(1)))) == 3
+    with pytest.raises(InvalidError, match="1 of 3 events refused") as refused:
+        parse_events(body(event(2), event(1), event(1, user_id="u2")))
+    why = "events[1] has this id too, and says something else"
+    assert refused.value.errors == (("events[2].event_id", why),)
+
+
 def test_no_more_than_twenty_mistakes_are_told() -> None:
     """A thousand bad events make a short answer that still tells how many they were."""
     with pytest.raises(InvalidError, match="1000 of 1000") as refused:

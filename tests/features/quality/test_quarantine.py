@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
@@ -98,6 +99,27 @@ def test_a_released_batch_is_written_and_moves_the_baseline(
     assert OfflineStore(home).count("events") == 2 * ITEMS
     again = run("ingest", "--data", dear)
     assert "events    0 new, 150 known already\nitems     0 new" in again.stdout
+
+
+def test_a_released_batch_does_not_contradict_the_tables(
+    run: Run, home: Path, tmp_path: Path
+) -> None:
+    """What came under its ids meanwhile stays, and the batch stays held back."""
+    run("ingest", "--data", batch(tmp_path / "a"))
+    run("ingest", "--data", batch(tmp_path / "b", price=1_000.0, first=1_000))
+    (held_id,) = held(run)
+    store = OfflineStore(home)
+    other = store.scan("events").with_columns(
+        event_id=pl.lit("e1001"), user_id=pl.lit("somebody"), arrived_at="timestamp"
+    )
+    store.append_events(other.head(1).collect().to_arrow())
+
+    result = run("quality", "release", held_id)
+
+    assert result.exit_code == 2
+    assert "the events table changed meanwhile: of 1 ids" in result.stderr
+    assert held(run) == [held_id]
+    assert store.count("events") == ITEMS + 1
 
 
 def test_a_discarded_batch_is_gone(run: Run, home: Path, tmp_path: Path) -> None:
