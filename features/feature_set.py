@@ -26,6 +26,7 @@ import numpy as np
 
 from features.errors import InputError
 from features.feature import (
+    COUNTS,
     LONGEST_S,
     Aggregation,
     Dtype,
@@ -186,10 +187,27 @@ def _mistakes_of(feature: Feature, view: FeatureView) -> Iterator[str]:
         yield f"expected numbers for low, default and high, got {bounds!r:.80}"
     elif not feature.low <= feature.default <= feature.high:
         yield f"default: expected {feature.low} to {feature.high}, got {feature.default}"
+    else:
+        yield from _mistakes_of_type(feature)
     if isinstance(feature, OnDemand):
         yield from _mistakes_of_function(feature)
     elif not isinstance(feature, Profile):
         yield from _mistakes_of_events(feature, view)
+
+
+def _mistakes_of_type(feature: Feature) -> Iterator[str]:
+    """Yield why its numbers are not of its type: training sets hold them as such, serving as is."""
+    dtype, default = feature.dtype, feature.default
+    is_whole = dtype != Dtype.FLOAT
+    if is_whole and isinstance(feature, Recency):
+        yield f"dtype: expected float, as seconds have fractions; got {dtype}"
+    elif is_whole and isinstance(feature, Window) and feature.aggregation not in COUNTS:
+        yield f"dtype: expected float, as a {feature.aggregation} has fractions; got {dtype}"
+    elif is_whole and not float(default).is_integer():
+        yield f"default: expected a whole number, as the dtype is {dtype}, got {default}"
+    if dtype == Dtype.BOOL and not 0 <= feature.low <= feature.high <= 1:
+        told = f"{feature.low} to {feature.high}"
+        yield f"low, high: expected 0 to 1, as the dtype is bool, got {told}"
 
 
 def _mistakes_of_events(feature: Window | Recency, view: FeatureView) -> Iterator[str]:

@@ -97,7 +97,7 @@ class Plan:
         self.other_defaults = _numbers(each.default for each in self.others)
         self.other_lows = _numbers(each.low for each in self.others)
         self.other_highs = _numbers(each.high for each in self.others)
-        kinds = [each.dtype is not Dtype.FLOAT for each in self.others]
+        kinds = [each.dtype != Dtype.FLOAT for each in self.others]
         self.other_is_whole = np.array(kinds, bool)[:, None]
 
 

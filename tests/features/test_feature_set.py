@@ -10,10 +10,21 @@ import pytest
 
 from features.definitions import BEHAVIOUR, SHOPPER, VIEWS
 from features.events import EventType
-from features.feature import Aggregation, Entity, Feature, FeatureView, OnDemand, Recency, Window
+from features.feature import (
+    Aggregation,
+    Dtype,
+    Entity,
+    Feature,
+    FeatureView,
+    OnDemand,
+    Profile,
+    Recency,
+    Window,
+)
 from features.feature_set import DefinitionError, FeatureSet, load
 from features.moments import Moment, Moments
 from features.on_demand import hour, month
+from features.plan import Plan
 from features.slices import Slices
 from features.vector import feature_vectors
 
@@ -104,6 +115,41 @@ def test_features_that_cannot_be_are_told(feature: Any, expected: str) -> None:
     assert str(refused.value).startswith(f"view v: {feature.name}: ")
 
 
+def of(aggregation: Aggregation, **values: Any) -> Window:
+    """Return an aggregate of clicks."""
+    return replace(CLICKS, aggregation=aggregation, **{"dtype": Dtype.FLOAT, **values})
+
+
+@pytest.mark.parametrize(
+    ("feature", "expected"),
+    [
+        (of(Aggregation.SUM, dtype=Dtype.INT), "dtype: expected float, as a sum has fractions"),
+        (of(Aggregation.MEAN, dtype="bool"), "dtype: expected float, as a mean has fractions"),
+        (
+            Recency("r", (EventType.CLICK,), "Since.", dtype=Dtype.INT),
+            "dtype: expected float, as seconds have fractions; got int",
+        ),
+        (replace(CLICKS, default=0.5), "default: expected a whole number, as the dtype is int"),
+        (
+            Profile("p", "Half.", dtype=Dtype.INT, default=0.5),
+            "default: expected a whole number, as the dtype is int, got 0.5",
+        ),
+        (Profile("p", "No end.", dtype=Dtype.INT, default=math.inf), "default: expected a whole"),
+        (Profile("p", "Half.", dtype=Dtype.BOOL, default=0.5, high=1), "default: expected a whole"),
+        (
+            Profile("p", "Two.", dtype=Dtype.BOOL),
+            "low, high: expected 0 to 1, as the dtype is bool",
+        ),
+        (Profile("p", "Much.", default=7, high=5), "default: expected 0.0 to 5, got 7"),
+    ],
+)
+def test_what_training_and_serving_would_tell_apart_is_told(feature: Any, expected: str) -> None:
+    """A training set holds whole numbers as such: what is computed must be one."""
+    with pytest.raises(DefinitionError) as refused:
+        FeatureSet.of((view(feature),))
+    assert str(refused.value).startswith(f"view v: {feature.name}: {expected}")
+
+
 def _raises(moments: Moments) -> Any:
     return 1 / len(moments) if len(moments) else 1 / 0
 
@@ -134,6 +180,8 @@ def test_words_are_taken_for_what_they_name() -> None:
     told = changed(CLICKS, aggregation="distinct")
     assert told == replace(CLICKS, aggregation=Aggregation.DISTINCT)
     assert FeatureSet.of((view(told),)).features == (told,)
+    half = Plan([changed(Profile("p", "Half."), dtype="float")])
+    assert not half.other_is_whole.any()
 
 
 def test_all_mistakes_are_told_at_once() -> None:
