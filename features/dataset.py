@@ -8,6 +8,7 @@ import math
 import re
 from dataclasses import asdict, dataclass, replace
 from hashlib import file_digest, sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
 
@@ -101,6 +102,8 @@ class Dataset:
     rows: int
     size: int
     checksum: str
+    labels: str | None = None
+    """The checksum of the labels; None where it was not kept yet."""
 
     @property
     def reference(self) -> Reference:
@@ -128,6 +131,13 @@ def checksum_of(path: Path) -> str:
     """Return the SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
+
+
+def checksum_of_rows(rows: pl.DataFrame) -> str:
+    """Return the SHA-256 of rows as they are written, in hex."""
+    file = BytesIO()
+    rows.write_parquet(file)
+    return sha256(file.getbuffer()).hexdigest()
 
 
 def checksum_of_files(files: list[tuple[str, int]]) -> str:

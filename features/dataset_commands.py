@@ -33,7 +33,10 @@ def dataset_command() -> None:
 @click.option("--mask", is_flag=True, help="A column more for each feature: was it missing?")
 @engine_options
 def create_command(name: str, labels: str, as_of: str, mask: bool, engine: Engine) -> None:
-    """Make the next version of NAME: labels joined with every feature as it was known."""
+    """Make the next version of NAME: labels joined with every feature as it was known.
+
+    Rows of a query are sorted by their columns, whatever it orders by; it may not have a LIMIT.
+    """
     told = _datasets().create(name, Declaration(labels, as_of, mask), engine)
     click.echo(f"{told.reference}: {told.rows} rows, {len(told.schema)} columns, {told.checksum}")
 
@@ -97,7 +100,8 @@ def lineage_command(dataset: str, svg: Path | None) -> None:
 def verify_command(dataset: str, engine: Engine) -> None:
     """Make a version anew, of the tables as they were, and compare the checksums.
 
-    Ends with 1 where they differ. Earlier versions of tables can be read for a week
+    Ends with 1 where they differ, and with 2 where it cannot be made of the same: the labels, the
+    features or a file are others. Earlier versions of tables can be read for a week
     (`python -m features tidy`).
     """
     told, checksum = _datasets().rebuilt(Reference.parse(dataset), engine)
@@ -109,7 +113,7 @@ def verify_command(dataset: str, engine: Engine) -> None:
 def differences(one: Dataset, other: Dataset) -> Iterator[str]:
     """Yield a line for each thing in which two versions differ."""
     yield f"{one.reference} → {other.reference}"
-    for name in ("declaration", "features", "tables", "rows", "checksum"):
+    for name in ("declaration", "labels", "features", "tables", "rows", "checksum"):
         yield from _difference(name, getattr(one, name), getattr(other, name))
     yield from _differences("source", _sources(one), _sources(other))
     yield from _differences("column", one.schema, other.schema)

@@ -21,6 +21,7 @@ from features.dataset import (
     Source,
     checksum_of,
     checksum_of_files,
+    checksum_of_rows,
     described,
 )
 from features.declared import FEATURE_SET
@@ -156,6 +157,8 @@ class Datasets:
         for before, now in zip(told.sources, again.sources, strict=True):
             if before != now:
                 raise InputError(f"dataset: {told.reference}: {before.name} is not what it was")
+        if told.labels not in {None, again.labels}:
+            raise InputError(f"dataset: {told.reference}: the labels are others than they were")
         return told, again.checksum
 
     def lineage(self, reference: Reference) -> Iterator[Dataset]:
@@ -223,6 +226,7 @@ def _made(
         count,
         path.stat().st_size,
         checksum_of(path),
+        checksum_of_rows(rows.rows),
     )
 
 

@@ -31,7 +31,8 @@ class Aggregation(StrEnum):
     """How many different items."""
 
 
-_COUNTS = frozenset((Aggregation.COUNT, Aggregation.DISTINCT))
+COUNTS = frozenset((Aggregation.COUNT, Aggregation.DISTINCT))
+"""Those that are whole numbers."""
 
 
 class Dtype(StrEnum):
@@ -70,7 +71,7 @@ class Window(_Declared):
         """Take words for what they name, and make a number of events, or of items, a whole one."""
         if self.aggregation in set(Aggregation):
             object.__setattr__(self, "aggregation", Aggregation(self.aggregation))
-        if self.aggregation in _COUNTS:
+        if self.aggregation in COUNTS:
             object.__setattr__(self, "dtype", Dtype.INT)
 
 

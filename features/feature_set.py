@@ -6,13 +6,10 @@ The hash binds training sets, bundles and servers together: it changes with all 
 value, and with nothing else.
 """
 
-import ast
-import inspect
 import json
 import math
 import re
 import runpy
-import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -26,6 +23,7 @@ import numpy as np
 
 from features.errors import InputError
 from features.feature import (
+    COUNTS,
     LONGEST_S,
     Aggregation,
     Dtype,
@@ -37,11 +35,11 @@ from features.feature import (
     Recency,
     Window,
 )
+from features.function_code import UnknownCodeError, code_of
 from features.history import GRADED_ITEMS, HISTORY_CAP, RECENT_CAP, RECENT_TYPES
 from features.moments import Moment, Moments
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_PLAIN = (int, float, str, bytes, bool, tuple, frozenset, type(None))
 _ABOUT = frozenset(("description", "owner"))
 """What is said of a feature that changes none of its values."""
 
@@ -112,33 +110,12 @@ def load(path: Path) -> FeatureSet:
 
 
 def _decisive(feature: Feature) -> dict[str, object]:
-    """Return what decides a feature's values; of a function its source."""
+    """Return what decides a feature's values; of a function its code."""
     told: dict[str, object] = {"kind": type(feature).__name__}
     for field in fields(feature):
         value = getattr(feature, field.name)
         if field.name not in _ABOUT:
-            told[field.name] = _code(value) if isinstance(value, FunctionType) else value
-    return told
-
-
-def _code(function: FunctionType, met: frozenset[FunctionType] = frozenset()) -> list[str]:
-    """Return the code of a function and of all that it is made of, however these are laid out.
-
-    That is what it calls by a name of its module or holds from where it was made, and the plain
-    values it finds there.
-    """
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and ast.get_docstring(node):
-            node.body = node.body[1:] or [ast.Pass()]
-    told = [ast.unparse(tree)]
-    used = inspect.getclosurevars(function)
-    for name, value in sorted({**used.globals, **used.nonlocals}.items()):
-        if isinstance(value, FunctionType):
-            if value not in met:
-                told += [name, *_code(value, met | {function})]
-        elif isinstance(value, _PLAIN):
-            told += [name, repr(value)]
+            told[field.name] = code_of(value) if isinstance(value, FunctionType) else value
     return told
 
 
@@ -186,10 +163,27 @@ def _mistakes_of(feature: Feature, view: FeatureView) -> Iterator[str]:
         yield f"expected numbers for low, default and high, got {bounds!r:.80}"
     elif not feature.low <= feature.default <= feature.high:
         yield f"default: expected {feature.low} to {feature.high}, got {feature.default}"
+    else:
+        yield from _mistakes_of_type(feature)
     if isinstance(feature, OnDemand):
         yield from _mistakes_of_function(feature)
     elif not isinstance(feature, Profile):
         yield from _mistakes_of_events(feature, view)
+
+
+def _mistakes_of_type(feature: Feature) -> Iterator[str]:
+    """Yield why its numbers are not of its type: training sets hold them as such, serving as is."""
+    dtype, default = feature.dtype, feature.default
+    is_whole = dtype != Dtype.FLOAT
+    if is_whole and isinstance(feature, Recency):
+        yield f"dtype: expected float, as seconds have fractions; got {dtype}"
+    elif is_whole and isinstance(feature, Window) and feature.aggregation not in COUNTS:
+        yield f"dtype: expected float, as a {feature.aggregation} has fractions; got {dtype}"
+    elif is_whole and not float(default).is_integer():
+        yield f"default: expected a whole number, as the dtype is {dtype}, got {default}"
+    if dtype == Dtype.BOOL and not 0 <= feature.low <= feature.high <= 1:
+        told = f"{feature.low} to {feature.high}"
+        yield f"low, high: expected 0 to 1, as the dtype is bool, got {told}"
 
 
 def _mistakes_of_events(feature: Window | Recency, view: FeatureView) -> Iterator[str]:
@@ -218,6 +212,10 @@ def _mistakes_of_function(feature: OnDemand) -> Iterator[str]:
         expected = "a function that was written with def: the hash of the features is made of it"
         yield f"compute: expected {expected}; got {feature.compute!r:.80}"
         return
+    try:
+        code_of(feature.compute)
+    except UnknownCodeError as error:
+        yield f"compute: {error}"
     for count in (0, 2):
         moments = Moments.of([Moment(1_760_000_000_000)] * count)
         try:

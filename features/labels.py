@@ -27,7 +27,9 @@ MASK = "__missing"
 
 MOST_TOLD = 20
 _QUERY = re.compile(r"\s*(select|with)\s", re.IGNORECASE)
-_ORDERED = re.compile(r"\border\s+by\b", re.IGNORECASE)
+_CUT = re.compile(r"^\s*SLICE\[", re.MULTILINE)
+"""A plan that takes some of the rows, wherever in it."""
+
 _MOMENT = "moment"
 _LONGEST = f"{MAX_ID_LENGTH} characters"
 
@@ -57,7 +59,9 @@ def is_query(source: str) -> bool:
 def read_labels(store: OfflineStore, source: str, as_of: str) -> Labels:
     """Return the labels in the file `source`, or those that the query `source` finds.
 
-    Raises `InputError` naming what cannot be used, up to `MOST_TOLD` rows of it.
+    Those of a file keep their order; those of a query are sorted by their columns, whatever it
+    orders by, so that the same query gives the same labels. Raises `InputError` naming what cannot
+    be used, up to `MOST_TOLD` rows of it.
     """
     asked = is_query(source)
     numbers, rows = _queried(store, source) if asked else _read(source)
@@ -87,9 +91,12 @@ def read_labels(store: OfflineStore, source: str, as_of: str) -> Labels:
 def _queried(store: OfflineStore, query: str) -> tuple[npt.NDArray[np.int64], pl.DataFrame]:
     tables = {name: store.scan(name) for name in SCHEMAS}
     try:
-        rows = pl.SQLContext(tables, eager=False).execute(query).collect(engine="streaming")
-        if not _ORDERED.search(query):  # the same query gives the same rows in the same order
-            rows = rows.sort(by=pl.exclude(pl.List, pl.Struct, pl.Object), maintain_order=True)
+        asked = pl.SQLContext(tables, eager=False).execute(query)
+        if _CUT.search(asked.explain(optimized=False)):
+            told = "LIMIT or OFFSET takes other rows at each run; filter, or write them into a file"
+            raise InputError(f"--labels: the query: {told}")
+        rows = asked.collect(engine="streaming")
+        rows = rows.sort(by=pl.exclude(pl.List, pl.Struct, pl.Object), maintain_order=True)
     except pl.exceptions.PolarsError as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"--labels: the query cannot be run: {reason:.300}") from error

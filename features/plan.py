@@ -28,14 +28,15 @@ class Plan:
     is_long         bool[sets], whether its types are kept long
     spans_ms        int64[spans, 1], the distinct window lengths
     part_*          per part of a window: its set, its span
-    window_*        per window feature: its column in the vector, its span, its default, and
-                    where its parts begin
+    window_*        per window feature: its column in the vector, its span, its default, its
+                    range, and where its parts begin
     valued_*        of the windows that are sums or means: which, their parts, where these begin,
                     and whether each is a sum
     means           the windows that are means
     distinct        the windows that count different items, and the sets of each
-    recency_*       per recency feature: its column, its default, the type codes that it is about
-                    as bool[16], and the same in parts, those that are kept long told apart
+    recency_*       per recency feature: its column, its default, which is its most, its least, the
+                    type codes that it is about as bool[16], and the same in parts, those that are
+                    kept long told apart
     others, other_* the features that need no event; of each its column, its default, its range,
                     and whether its numbers are whole
     """
@@ -67,7 +68,9 @@ class Plan:
         self.part_spans = _integers(spans.index(windows[row][1].seconds) for row, _ in parts)
         self.window_columns = _integers(column for column, _ in windows)
         self.window_spans = _integers(spans.index(window.seconds) for _, window in windows)
-        self.window_defaults = np.array([w.default for _, w in windows], np.float64)[:, None]
+        self.window_defaults = _numbers(window.default for _, window in windows)
+        self.window_lows = _numbers(window.low for _, window in windows)
+        self.window_highs = _numbers(window.high for _, window in windows)
         self.window_begins = owners.searchsorted(np.arange(len(windows)))
         kinds = [window.aggregation for _, window in windows]
         self.valued = _integers(row for row, kind in enumerate(kinds) if kind in _OF_VALUES)
@@ -84,6 +87,7 @@ class Plan:
     def _plan_recencies(self, recencies: list[tuple[int, Recency]]) -> None:
         self.recency_columns = _integers(column for column, _ in recencies)
         self.recency_defaults = [recency.default for _, recency in recencies]
+        self.recency_lows = [recency.low for _, recency in recencies]
         sets = [[self._sets.index(kinds) for kinds in _parts(each)] for _, each in recencies]
         members: list[npt.NDArray[np.bool_]] = list(self.members)
         self.recency_parts = [[(bool(self.is_long[n]), members[n]) for n in some] for some in sets]
@@ -97,7 +101,7 @@ class Plan:
         self.other_defaults = _numbers(each.default for each in self.others)
         self.other_lows = _numbers(each.low for each in self.others)
         self.other_highs = _numbers(each.high for each in self.others)
-        kinds = [each.dtype is not Dtype.FLOAT for each in self.others]
+        kinds = [each.dtype != Dtype.FLOAT for each in self.others]
         self.other_is_whole = np.array(kinds, bool)[:, None]
 
 

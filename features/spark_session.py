@@ -9,19 +9,21 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from py4j.protocol import Py4JError, Py4JNetworkError
-from pyspark import SparkConf, SparkContext
+from pyspark import SparkConf, SparkContext, java_gateway
 from pyspark.errors import PySparkException
-from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
+from features.child_process import start_child
 from features.declared import VARIABLE
 from features.errors import EngineError
 
@@ -35,6 +37,7 @@ _ERROR = re.compile(
 _LOGS = ("WARNING", "Using ")
 _NEEDS = "it needs Java 17 or newer, on PATH or named by JAVA_HOME"
 _BROKEN = (PySparkException, Py4JError, ConnectionError, EOFError)
+_INTERRUPTS = (KeyboardInterrupt, SystemExit)
 
 
 @contextmanager
@@ -46,15 +49,31 @@ def spark_session(master: str | None) -> Iterator[SparkSession]:
     """
     active = SparkSession.getActiveSession()
     with _quiet(), _translated():
-        session = active or _started(master)
+        if active is not None:
+            yield _own(active)
+            return
         try:
-            own = session.newSession()
-            own.conf.set("spark.sql.session.timeZone", "UTC")
-            yield own
-        finally:
-            if active is None:
-                with suppress(*_BROKEN):
-                    session.stop()
+            session = _started(master)
+            try:
+                yield _own(session)
+            finally:
+                _stop(session)
+        except _INTERRUPTS:
+            _end_java()
+            raise
+
+
+def _own(session: SparkSession) -> SparkSession:
+    own = session.newSession()
+    own.conf.set("spark.sql.session.timeZone", "UTC")
+    return own
+
+
+def _stop(session: SparkSession) -> None:
+    """Stop a session, unless this process is to end: its Java may have a job under way."""
+    if not isinstance(sys.exception(), _INTERRUPTS):
+        with suppress(*_BROKEN):
+            session.stop()
 
 
 def _started(master: str | None) -> SparkSession:
@@ -90,13 +109,44 @@ def _launch(needed: dict[str, str]) -> None:
     conf = SparkConf(loadDefaults=False).setAll([*needed.items()])
     with tempfile.TemporaryFile() as said:
         try:
-            gateway = launch_gateway(conf, {"stdout": said, "stderr": said})  # type: ignore[no-untyped-call]
+            with _ending_with_us():
+                gateway = java_gateway.launch_gateway(conf, {"stdout": said, "stderr": said})  # type: ignore[no-untyped-call]
         except PySparkException:
             said.seek(0)
             reason = _told(said.read().decode(errors="replace"))
             needs = "" if reason.startswith("SparkException") else f"; {_NEEDS}"
             raise EngineError(f"--engine spark: {reason}{needs}") from None
     SparkContext._ensure_initialized(gateway=gateway)  # noqa: SLF001
+
+
+@contextmanager
+def _ending_with_us() -> Iterator[None]:
+    """Let Java that is started meanwhile end with this process, or at once where it fails."""
+    children: list[subprocess.Popen[bytes]] = []
+
+    def start(command: list[str], **options: Any) -> "subprocess.Popen[bytes]":  # noqa: ANN401
+        del options["preexec_fn"]  # it keeps interrupts off, as a session of its own does
+        children.append(start_child(command, **options))
+        return children[-1]
+
+    java_gateway.Popen = start  # type: ignore[assignment, attr-defined]
+    try:
+        yield
+    except BaseException:
+        for child in children:
+            child.kill()
+        raise
+    finally:
+        java_gateway.Popen = subprocess.Popen  # type: ignore[attr-defined]
+
+
+def _end_java() -> None:
+    """End Java at once, whatever it does; the next session starts another."""
+    gateway = SparkContext._gateway  # noqa: SLF001 (of one machine a process)
+    if gateway is not None and gateway.proc is not None:
+        gateway.proc.kill()
+        gateway.proc.wait()
+    SparkContext._gateway = SparkContext._jvm = SparkContext._active_spark_context = None  # noqa: SLF001
 
 
 def _check_reachable(master: str) -> None:

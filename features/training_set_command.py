@@ -31,6 +31,10 @@ def training_set_command(labels: str, as_of: str, out: Path, mask: bool, engine:
 
     --labels "select user_id, arrived_at as at from events where type = 'purchase'" --as-of at
 
+    Rows of a file keep their order; those of a query are sorted by their columns, whatever it
+    orders by, so that the same query gives the same file. For the same reason it may not have a
+    LIMIT: filter instead.
+
     A row sees what had arrived before its moment and was still kept online then. Columns named
     country and lat tell where its request came from.
     """

@@ -27,7 +27,8 @@ Bools = npt.NDArray[np.bool_]
 class FeatureVectors(NamedTuple):
     """Features of n pairs: `values` float32[n, features], `missing` bool[n, features].
 
-    What is missing has its declared default: nothing was known to compute it from.
+    What is missing has its declared default: nothing was known to compute it from, or what came of
+    it is not within the declared range.
     """
 
     values: npt.NDArray[np.float32]
@@ -148,14 +149,15 @@ class _EventTable:
 def _windows(
     plan: Plan, table: _EventTable, slices: Slices, as_of_ms: Ints
 ) -> tuple[Numbers, Bools]:
-    """Return the window features, float64[windows, pairs], and which are missing."""
+    """Return the window features, float64[windows, pairs], and which are missing.
+
+    What is not within the declared range is not believed.
+    """
     opened = first_not_before(table.ts, slices.starts, slices.ends, as_of_ms - plan.spans_ms)
     sets, ends = plan.part_sets, slices.ends
     begins = _visible(plan, sets, opened[plan.part_spans], slices)
     counts = _of_windows(table.counts.between(sets, begins, ends), plan.window_begins)
     values: Numbers = counts.astype(np.float64)
-    missing = np.broadcast_to(_nobody(table, slices, as_of_ms), counts.shape).copy()
-    missing[plan.means] = counts[plan.means] == 0
     for row, several in plan.distinct:
         values[row] = table.distinct(several, opened[plan.window_spans[row]], slices)
     sets, begins = sets[plan.valued_parts], begins[plan.valued_parts]
@@ -163,6 +165,10 @@ def _windows(
     totals = sums / VALUE_SCALE
     means = totals / np.maximum(counts[plan.valued], 1)
     values[plan.valued] = np.where(plan.valued_is_sum[:, None], totals, means)
+    missing = values < plan.window_lows
+    missing |= values > plan.window_highs
+    missing |= _nobody(table, slices, as_of_ms)
+    missing[plan.means] |= counts[plan.means] == 0
     return np.where(missing, plan.window_defaults, values), missing
 
 
@@ -191,7 +197,7 @@ def _recency(
     plan: Plan, row: int, table: _EventTable, slices: Slices, as_of_ms: Ints
 ) -> tuple[Numbers, Bools]:
     """Return one recency feature, float64[pairs], and where it is missing."""
-    default = plan.recency_defaults[row]
+    default, low = plan.recency_defaults[row], plan.recency_lows[row]
     if slices.are_whole:
         latest = table.latest(plan.recency_members[row], slices.starts, slices.ends)
     else:
@@ -200,7 +206,7 @@ def _recency(
             begins = slices.starts if is_long else slices.recents
             latest = np.maximum(latest, table.latest(member, begins, slices.ends))
     elapsed = np.maximum(as_of_ms - latest, 0) / 1_000
-    missing = (latest == _NEVER) | (elapsed > default)
+    missing = (elapsed < low) | (elapsed > default)  # as it is since `_NEVER`
     return np.where(missing, default, elapsed), missing
 
 

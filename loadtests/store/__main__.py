@@ -139,7 +139,7 @@ def _join(folder: Path, sizes: Sizes, each: int) -> Part:
 
 
 def _large(folder: Path, sizes: Sizes, millions: int) -> Part:
-    events = millions * max(sizes.events, 1_000_000)
+    events = millions * 1_000_000
     made = make_tables(folder / f"large-{millions}", events, sizes.large_rows, SHAPES[0])
     note = f"{sizes.large_rows:,} labels over {events:,} events, table to file."
     goal, repeat = LARGE[millions], sizes.repeat if millions <= 10 else 1

@@ -6,13 +6,11 @@ import polars as pl
 
 from loadtests.run import LoadTestError
 from loadtests.store.check import checked
-from loadtests.store.figures import CUVEE, Round
+from loadtests.store.figures import COUNTED, CUVEE, Round
 from loadtests.store.program import FEAST_PYTHON, feast, own
 from loadtests.store.tables import Tables, clicks, expected, write_values
 
 FEASTS = {"Feast, DuckDB": "duckdb", "Feast, Dask": "dask"}
-COUNTED = 1_000
-"""Labels whose clicks are counted anew."""
 
 
 def measure_join(tables: Tables, repeat: int, *, peers: bool = True) -> list[Round]:

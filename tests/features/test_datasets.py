@@ -3,8 +3,10 @@
 import json
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import polars as pl
@@ -182,12 +184,42 @@ def test_data_that_were_written_over_are_found(datasets: Datasets, tmp_path: Pat
         datasets.create("more", Declaration("paid@1", "at"))
 
 
-def test_a_query_without_an_order_builds_the_same_bytes(datasets: Datasets) -> None:
-    """However its rows come out of the tables."""
-    query = "select user_id, max(arrived_at) as at, count(*) as n from events group by user_id"
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select user_id, max(arrived_at) as at, count(*) as n from events group by user_id",
+        "select user_id, 1 as at, event_id from events order by user_id",
+        "select user_id, 1 as at, row_number() over (order by event_id) as n from events",
+        "select user_id, 1 as at from (select distinct user_id from events order by 1) t",
+    ],
+)
+def test_a_query_builds_the_same_bytes(
+    datasets: Datasets, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    """However its rows come out of the tables, and wherever it orders them."""
     told = datasets.create("counted", Declaration(query, "at"))
-    for _ in range(3):
+    collect = pl.LazyFrame.collect
+
+    def shuffled(frame: pl.LazyFrame, **options: Any) -> Any:
+        rows: Any = collect(frame, **options)
+        return rows.sample(fraction=1, shuffle=True) if "at" in rows.columns else rows
+
+    monkeypatch.setattr(pl.LazyFrame, "collect", shuffled)
+    for _ in range(2):
         assert datasets.rebuilt(told.reference) == (told, told.checksum)
+
+
+def test_labels_that_are_others_are_told(datasets: Datasets, tmp_path: Path) -> None:
+    """Apart from features that are; a version of before labels had a checksum has none."""
+    told = datasets.create("paid", PURCHASES)
+    assert told.labels is not None
+    path = datasets.path(told.reference).with_name(MANIFEST)
+    path.write_text(path.read_text().replace(told.labels, "0" * 64))
+    done = run(tmp_path, "verify", "paid")
+    assert done.exit_code == 2
+    assert done.stderr == "error: dataset: paid@1: the labels are others than they were\n"
+    path.write_text(replace(told, labels=None).to_json())
+    assert run(tmp_path, "verify", "paid").stdout == "paid@1: the same\n"
 
 
 def test_an_engine_that_fails_leaves_nothing(datasets: Datasets, tmp_path: Path) -> None:

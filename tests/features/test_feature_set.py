@@ -1,6 +1,9 @@
 """A set of features: every mistake named, every change of a value noticed, files of one's own."""
 
 import math
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,15 +13,27 @@ import pytest
 
 from features.definitions import BEHAVIOUR, SHOPPER, VIEWS
 from features.events import EventType
-from features.feature import Aggregation, Entity, Feature, FeatureView, OnDemand, Recency, Window
+from features.feature import (
+    Aggregation,
+    Dtype,
+    Entity,
+    Feature,
+    FeatureView,
+    OnDemand,
+    Profile,
+    Recency,
+    Window,
+)
 from features.feature_set import DefinitionError, FeatureSet, load
 from features.moments import Moment, Moments
 from features.on_demand import hour, month
+from features.plan import Plan
 from features.slices import Slices
 from features.vector import feature_vectors
 
 CLICKS = Window("clicks", Aggregation.COUNT, (EventType.CLICK,), 60, "Clicks.")
 NO_SOURCE: Any = np.sin
+ROOT = Path(__file__).parents[2]
 OWN = """
 from features.definitions import SHOPPER, VIEWS as OURS
 from features.feature import FeatureView, OnDemand
@@ -104,6 +119,41 @@ def test_features_that_cannot_be_are_told(feature: Any, expected: str) -> None:
     assert str(refused.value).startswith(f"view v: {feature.name}: ")
 
 
+def of(aggregation: Aggregation, **values: Any) -> Window:
+    """Return an aggregate of clicks."""
+    return replace(CLICKS, aggregation=aggregation, **{"dtype": Dtype.FLOAT, **values})
+
+
+@pytest.mark.parametrize(
+    ("feature", "expected"),
+    [
+        (of(Aggregation.SUM, dtype=Dtype.INT), "dtype: expected float, as a sum has fractions"),
+        (of(Aggregation.MEAN, dtype="bool"), "dtype: expected float, as a mean has fractions"),
+        (
+            Recency("r", (EventType.CLICK,), "Since.", dtype=Dtype.INT),
+            "dtype: expected float, as seconds have fractions; got int",
+        ),
+        (replace(CLICKS, default=0.5), "default: expected a whole number, as the dtype is int"),
+        (
+            Profile("p", "Half.", dtype=Dtype.INT, default=0.5),
+            "default: expected a whole number, as the dtype is int, got 0.5",
+        ),
+        (Profile("p", "No end.", dtype=Dtype.INT, default=math.inf), "default: expected a whole"),
+        (Profile("p", "Half.", dtype=Dtype.BOOL, default=0.5, high=1), "default: expected a whole"),
+        (
+            Profile("p", "Two.", dtype=Dtype.BOOL),
+            "low, high: expected 0 to 1, as the dtype is bool",
+        ),
+        (Profile("p", "Much.", default=7, high=5), "default: expected 0.0 to 5, got 7"),
+    ],
+)
+def test_what_training_and_serving_would_tell_apart_is_told(feature: Any, expected: str) -> None:
+    """A training set holds whole numbers as such: what is computed must be one."""
+    with pytest.raises(DefinitionError) as refused:
+        FeatureSet.of((view(feature),))
+    assert str(refused.value).startswith(f"view v: {feature.name}: {expected}")
+
+
 def _raises(moments: Moments) -> Any:
     return 1 / len(moments) if len(moments) else 1 / 0
 
@@ -134,6 +184,8 @@ def test_words_are_taken_for_what_they_name() -> None:
     told = changed(CLICKS, aggregation="distinct")
     assert told == replace(CLICKS, aggregation=Aggregation.DISTINCT)
     assert FeatureSet.of((view(told),)).features == (told,)
+    half = Plan([changed(Profile("p", "Half."), dtype="float")])
+    assert not half.other_is_whole.any()
 
 
 def test_all_mistakes_are_told_at_once() -> None:
@@ -190,34 +242,133 @@ def test_how_a_function_is_laid_out_changes_nothing(tmp_path: Path) -> None:
     assert load(plain).schema_hash != load(other).schema_hash
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [("SCALE = 2.0", "SCALE = 3.0"), ("x * SCALE", "x * SCALE + 1"), ("made(4)", "made(5)")],
-    ids=["constant", "helper", "closure"],
-)
-def test_what_a_function_uses_changes_the_hash(tmp_path: Path, before: str, after: str) -> None:
-    """Values and functions of its module, and what it was made with."""
-    text = """
+USES = """
+import helpers
+import numpy as np
+from math import floor as rounded
+from features import on_demand
 from features.definitions import SHOPPER
 from features.feature import FeatureView, OnDemand
 
 SCALE = 2.0
+TABLE = {"a": [1, 2], "b": (3, {4, 5})}
+CALLED = {"how": lambda x: x + 1}
+ARRAY = np.arange(9.0)
+OBJECTS = (np.float64(1), None, frozenset("abcdefgh"))
 
 def helper(x):
-    return x * SCALE
+    return x * SCALE if SCALE else helper(x)
+
+def inner(x):
+    return x - 1
 
 def made(size):
-    def compute(moments):
-        return helper(moments.as_of_ms % size)
+    def compute(moments, by=1000, *, plus=0):
+        told = helper(moments.as_of_ms % size) + rounded(ARRAY[3]) + len(TABLE) + len(OBJECTS)
+        told = told + np.array([inner(each) for each in moments.as_of_ms]) + on_demand.hour(moments)
+        return CALLED["how"](told + helpers.doubled(moments.as_of_ms)) / by + plus
     return compute
 
 VIEWS = (FeatureView("v", SHOPPER, (OnDemand("o", made(4), "O."),), 60, "us", "Ours."),)
 """
-    one, other = tmp_path / "one.py", tmp_path / "other.py"
-    one.write_text(text)
-    other.write_text(text.replace(before, after))
-    assert before in text
-    assert load(one).schema_hash != load(other).schema_hash
+HELPERS = """
+BASE = 2
+
+def _own(x):
+    return x * BASE
+
+def doubled(x):
+    return _own(x)
+
+def unused(x):
+    return x
+"""
+
+
+def hash_of_uses(folder: Path, own: str = USES, helpers: str = HELPERS) -> str:
+    """Return the hash of a file of features, in a process that has no module of before."""
+    (folder / "own.py").write_text(own)
+    (folder / "helpers.py").write_text(helpers)
+    told = "import sys; from features.declared import FEATURE_SET; print(FEATURE_SET.schema_hash)"
+    path = os.pathsep.join((str(folder), str(ROOT)))
+    return subprocess.run(
+        [sys.executable, "-Bc", told],
+        env=os.environ | {"CUVEE_FEATURES": str(folder / "own.py"), "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+@pytest.fixture(scope="module")
+def hash_of_all(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the hash of `USES` as it is."""
+    return hash_of_uses(tmp_path_factory.mktemp("uses"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("SCALE = 2.0", "SCALE = 3.0"),
+        ("x * SCALE", "x * SCALE + 1"),
+        ("made(4)", "made(5)"),
+        ("[1, 2]", "[1, 3]"),
+        ("{4, 5}", "{4, 6}"),
+        ("x + 1", "x + 2"),
+        ("arange(9.0)", "arange(1, 10.0)"),
+        ("abcdefgh", "abcdefgi"),
+        ("x - 1", "x - 2"),
+        ("floor as", "ceil as"),
+        ("by=1000", "by=1001"),
+        ("plus=0", "plus=1"),
+        ("on_demand.hour", "on_demand.month"),
+        ("BASE = 2", "BASE = 3"),
+        ("x * BASE", "x * BASE + 1"),
+    ],
+)
+def test_what_a_function_uses_changes_the_hash(
+    tmp_path: Path, hash_of_all: str, before: str, after: str
+) -> None:
+    """Values and functions of its module and of those it imports, and what it was made with."""
+    assert before in USES + HELPERS
+    texts = (USES.replace(before, after), HELPERS.replace(before, after))
+    assert hash_of_uses(tmp_path, *texts) != hash_of_all
+
+
+def test_what_a_function_does_not_use_changes_nothing(tmp_path: Path, hash_of_all: str) -> None:
+    """Nor does another process, where texts hash otherwise."""
+    other = HELPERS.replace("def unused(x)", "def unused_as_before(x)")
+    assert hash_of_uses(tmp_path, helpers=other) == hash_of_all
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("SCALE = 2.0", "SCALE = object()", "SCALE: expected plain values, lists, dicts, sets"),
+        ("SCALE = 2.0", "SCALE = {}.get", "SCALE: expected plain values"),
+        ("SCALE = 2.0", "SCALE = np.array([object()])", "SCALE: expected plain values"),
+        ("len(TABLE)", "len(helpers)", "helpers: expected a name of the module"),
+        ("rounded(", "helpers.Own(", "helpers.Own: expected plain values"),
+        (
+            "    told = helper",
+            "    import helpers\n        told = helper",
+            "imports helpers itself",
+        ),
+    ],
+)
+def test_what_a_hash_cannot_tell_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, after: str, expected: str
+) -> None:
+    """Objects, classes of one's own, and modules as a whole."""
+    own = tmp_path / "own.py"
+    own.write_text(USES.replace(before, after))
+    (tmp_path / "helpers.py").write_text(HELPERS + "\nclass Own: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "helpers", raising=False)
+    with pytest.raises(DefinitionError) as refused:
+        load(own)
+    assert expected in str(refused.value)
+    monkeypatch.delitem(sys.modules, "helpers", raising=False)
 
 
 def test_the_caps_are_part_of_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:

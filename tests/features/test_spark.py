@@ -2,9 +2,12 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -243,6 +246,50 @@ def test_a_master_that_cannot_be_reached_is_told(home: Path, tmp_path: Path) -> 
     told = "error: --master: nothing answers at spark://127.0.0.1:1; "
     assert done.stderr.startswith(told)
     assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process started and that live."""
+    with suppress(OSError):
+        tasks = Path(f"/proc/{pid}/task").glob("*/children")
+        return [int(each) for task in tasks for each in task.read_text().split()]
+    return []
+
+
+def lives(pid: int) -> bool:
+    """Tell whether a process is there and no corpse."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def until(true: Callable[[], object]) -> None:
+    """Wait until something is true."""
+    for _ in range(600):
+        if true():
+            return
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children are looked for in /proc")
+@pytest.mark.parametrize("later_s", [0, 1, 2])
+def test_an_interrupt_leaves_no_java(home: Path, tmp_path: Path, later_s: float) -> None:
+    """While Spark starts, or computes: it is told in a word, and nothing goes on or is left."""
+    command = [sys.executable, "-m", "features", "training-set", "--labels", QUERY]
+    asked = ("--as-of", "at", "--out", str(tmp_path / "set.parquet"), *SPARK)
+    told = subprocess.Popen(
+        [*command, *asked], cwd=ROOT, env=os.environ | {"CUVEE_HOME": str(home)},
+        stderr=subprocess.PIPE, text=True, process_group=0,
+    )  # fmt: skip
+    until(lambda: children(told.pid))
+    (java,) = children(told.pid)
+    time.sleep(later_s)
+    os.killpg(told.pid, signal.SIGINT)
+    _, said = told.communicate(timeout=30)
+    assert (told.returncode, said.strip()) == (1, "Aborted!")
+    until(lambda: not lives(java))
     assert list(tmp_path.iterdir()) == []
 
 

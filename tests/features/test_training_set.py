@@ -252,6 +252,14 @@ def test_labels_that_cannot_be_are_told(
             ["--labels", "select * from events where user_id = 'x'", "--as-of", "x", "--out", "o"],
             "the query: no rows",
         ),
+        *(
+            (["--labels", query, "--as-of", "at", "--out", "o"], "the query: LIMIT or OFFSET takes")
+            for query in (
+                "select user_id, arrived_at as at from events order by at limit 5",
+                "select user_id, at from (select user_id, 1 as at from events limit 5) t",
+                "select user_id, arrived_at as at from events offset 5",
+            )
+        ),
         (["--labels", "x", "--as-of", "x", "--out", "nowhere/o"], "there is no directory nowhere"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from features.slices import Slices
 from features.vector import FeatureVectors, feature_vectors, first_not_before
 from tests.support.behaviour import (
     DAY_MS,
+    KINDS,
     MOMENTS,
     NOW_MS,
     ROWS,
@@ -129,7 +131,7 @@ def test_any_list_of_features_is_computed(pairs: int) -> None:
         [Window("s", Aggregation.SUM, clicks, 60, ""), Recency("r", clicks, "", default=9.0)],
         [
             *reversed(FEATURES),
-            Window("m", Aggregation.MEAN, (EventType.SESSION,), 5, "", default=-1.0),
+            Window("m", Aggregation.MEAN, (EventType.SESSION,), 5, "", default=-1.0, low=-1),
             Window("d", Aggregation.DISTINCT, tuple(EventType), 20, ""),
         ],
     ]
@@ -158,6 +160,34 @@ def test_what_cannot_be_is_not_believed(age: object, opt_in: object) -> None:
     for name in ("age", "marketing_opt_in", "latitude"):
         column = FEATURE_NAMES.index(name)
         assert (told.values[0, column], told.missing[0, column]) == (0, True)
+
+
+@pytest.mark.parametrize("pairs", [1, 100])
+def test_windows_and_recencies_keep_to_their_range(pairs: int) -> None:
+    """Five stars are believed, seven are not, whatever they are summed up by."""
+    rows = [(NOW_MS - 3_000, 1, 5_00, KINDS.index(EventType.RATING))] * 3
+    rows += [(NOW_MS - 2_000, 2, 11_00, KINDS.index(EventType.RATING))]
+    types = (EventType.RATING,)
+
+    def of(seconds: int, aggregation: Aggregation, **bounds: Any) -> Window:
+        return Window("w", aggregation, types, seconds, "", **bounds)
+
+    mean, count = Aggregation.MEAN, Aggregation.COUNT
+    told: dict[Feature, tuple[float, bool]] = {
+        of(9, mean, default=3.75, high=5): (3.75, True),
+        of(9, mean, default=3.75, high=6.5): (6.5, False),
+        of(9, Aggregation.SUM, high=25.5): (0, True),
+        of(9, Aggregation.SUM, high=26): (26, False),
+        of(9, count, default=5, low=5): (5, True),
+        of(9, count, default=4, low=4): (4, False),
+        of(9, Aggregation.DISTINCT, default=1, high=1): (1, True),
+        Recency("r", types, "", default=9, low=2.5): (9, True),
+        Recency("r", types, "", default=9, low=2): (2, False),
+    }
+    features = list(told)
+    found = vectors(as_records(rows), first(4, pairs), [Moment(NOW_MS)] * pairs, features)
+    assert [pairs_of(found, row) for row in range(pairs)] == [list(told.values())] * pairs
+    assert reference(rows, Moment(NOW_MS), features) == list(told.values())
 
 
 def test_one_pair_leaves_no_garbage() -> None:

@@ -29,7 +29,7 @@ ROWS = st.lists(
     st.tuples(
         _AGES.map(lambda age: NOW_MS - age),
         st.integers(1, 9),
-        st.integers(0, 2**31 - 1),
+        st.integers(0, 600) | st.integers(0, 2**31 - 1),
         st.integers(0, len(KINDS) - 1),
     ),
     max_size=40,
@@ -71,7 +71,11 @@ def reference(
 
     `rows` are time-sorted, and all of them before the moment.
     """
-    told = [_value(feature, rows, moment) for feature in features]
+    computed = [_value(feature, rows, moment) for feature in features]
+    told = [
+        value if value is not None and feature.low <= value <= feature.high else None
+        for feature, value in zip(features, computed, strict=True)
+    ]
     return [
         (float(np.float32(feature.default if value is None else value)), value is None)
         for feature, value in zip(features, told, strict=True)
