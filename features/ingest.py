@@ -30,6 +30,7 @@ from features.sources import read_batches
 from features.staged import Committed, StagedBatch
 from features.tables import SCHEMAS
 
+_MISSED = {"items": "price", "events": "value", "users": "country"}
 _STAGED = ".staged-"
 FILE_ENDINGS = (".csv", ".csv.gz", ".parquet", ".zip")
 """What a table's file in a data directory may end with."""
@@ -49,6 +50,8 @@ class Ingested:
 
     committed: Committed
     refused: tuple[Refusal, ...]
+    absent: tuple[tuple[str, str], ...]
+    """Tables, and columns of theirs that most have, which no row of these files has."""
 
 
 def ingest(
@@ -74,7 +77,16 @@ def ingest(
             refusals.add(drop_conflicts(batch, store, file, refusals.room))
         _refuse_empty(inputs, batch, refusals)
         source = ", ".join(each.file for each in inputs.values())
-        return Ingested(admission.batch(batch, source, refusals.all()), refusals.all())
+        told, absent = refusals.all(), tuple(_absent(batch))
+        return Ingested(admission.batch(batch, source, told), told, absent)
+
+
+def _absent(batch: StagedBatch) -> Iterator[tuple[str, str]]:
+    """Yield what would be missed: a misspelt column that may be left out is no error."""
+    for table, rows in batch.tables().items():
+        column = _MISSED[table]
+        if not rows.select(pl.col(column).is_not_null().any()).collect().item():
+            yield table, column
 
 
 def _refuse_empty(inputs: Mapping[str, Input], batch: StagedBatch, refusals: Refusals) -> None:

@@ -74,17 +74,20 @@ def ingest_command(
     except QuarantinedError as error:
         _tell_refused(error.held.report.refused, "and not among what is held back")
         raise
-    _report(result, OfflineStore(home).version())
+    _report(result, home)
 
 
-def _report(result: Ingested, version: str) -> None:
+def _report(result: Ingested, home: Path) -> None:
     _tell_refused(result.refused, "the others taken")
-    told = result.committed
+    for table, column in result.absent:
+        hint = f"is its column named otherwise? --map {table}.{column}=COLUMN"
+        click.echo(f"{table}: no row has a {column}; {hint}", err=True)
+    told, version = result.committed, OfflineStore(home).version()
     click.echo(
         f"events    {told.events.accepted} new, {told.events.duplicates} known already\n"
         f"items     {told.items} new or changed\n"
         f"users     {told.users} new or changed\n"
-        f"version   {version}"
+        f"version   {version} of {home}"
     )
 
 

@@ -5,6 +5,7 @@ FILE (CSV, Parquet, zip!member) or a query of the tables â”€ every row checked â
 
 import re
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -105,12 +106,13 @@ def _queried(store: OfflineStore, query: str) -> tuple[npt.NDArray[np.int64], pl
 
 def _read(source: str) -> tuple[npt.NDArray[np.int64], pl.DataFrame]:
     numbers, frames = [], []
-    for batch in read_batches(source):
-        if batch.bad:
-            first = batch.bad[0]
-            raise InputError(f"--labels: {source}: row {first.row}: {first.why}")
-        numbers.append(batch.rows)
-        frames.append(batch.frame)
+    with closing(read_batches(source)) as batches:
+        for batch in batches:
+            if batch.bad:
+                first = batch.bad[0]
+                raise InputError(f"--labels: {source}: row {first.row}: {first.why}")
+            numbers.append(batch.rows)
+            frames.append(batch.frame)
     rows = pl.concat(frames, how="vertical_relaxed")
     if not source.endswith((".parquet", ".pq")):
         rows = rows.with_columns(_typed(rows[name]) for name in rows.columns if name != USER_ID)

@@ -115,14 +115,31 @@ def _checked(
     with warnings.catch_warnings():  # it asks lazy frames for their columns
         warnings.simplefilter("ignore", pl.exceptions.PerformanceWarning)
         validation.interrogate(collect_extracts=False, collect_tbl_checked=False)
+    absent = _absent(rows, rules)
     findings = tuple(
-        _finding(name, rule, step, told)
+        _finding(name, rule, step, told, absent)
         for (rule, step), told in zip(steps, validation.validation_info, strict=True)
     )
     return Checked(name, findings, profile, validation)
 
 
-def _finding(name: str, rule: Rule, step: Step, told: Any) -> Finding:  # noqa: ANN401 (theirs)
+def _absent(rows: pl.LazyFrame, rules: Sequence[Rule]) -> set[str]:
+    """Return the free-form values that no row has: perhaps their names are misspelt."""
+    free = FREE_FORM[rules[0].table]
+    named = sorted({c for rule in rules for c in rule.columns if c.startswith(free)})
+    told = rows.select(pl.col(named).is_not_null().any()).collect(engine="streaming")
+    return {name for name in named if not told[name][0]}
+
+
+def _finding(
+    name: str,
+    rule: Rule,
+    step: Step,
+    told: Any,  # noqa: ANN401 (theirs)
+    absent: set[str],
+) -> Finding:
+    if rule.kind is not Kind.COMPLETENESS and step.column.removesuffix(AS_NUMBER) in absent:
+        return Finding(name, rule.kind, step.column, step.expected, None, "no row has one")
     if step.why_not:
         return Finding(name, rule.kind, step.column, step.expected, None, step.why_not)
     if told.n == 0:

@@ -22,6 +22,7 @@ AS_NUMBER = " as number"
 """What stands behind the name of a column that holds free-form values as numbers."""
 
 _OF_THE_WHOLE = frozenset(("col_schema_match", "row_count_match", "specially"))
+_OF_NUMBERS = frozenset(("mean_shift", "std_ratio"))
 _NO_BASELINE = "no baseline yet"
 _UNBOUNDED = 2**53
 _TYPES = {
@@ -161,13 +162,17 @@ def _row_count(rule: Rule, profile: Profile, baseline: Profile) -> Iterator[Step
         yield _row_count_step(f"at least {least:,.0f} rows", math.ceil(least), profile, 0, None)
     before, why_not = baseline.rows, "" if baseline.rows else _NO_BASELINE
     if drop is not None:
-        expected = f"at most {_share(drop)} fewer rows than the baseline's {before:,}"
+        expected = f"at most {_share(drop)} fewer rows than the baseline{_of(before)}"
         fewer = math.floor(before * drop)
         yield _row_count_step(expected, before, profile, fewer, None, why_not)
     if growth is not None:
-        expected = f"at most {growth:g} times as many rows as the baseline's {before:,}"
+        expected = f"at most {growth:g} times as many rows as the baseline{_of(before)}"
         more = math.floor(before * (growth - 1))
         yield _row_count_step(expected, before, profile, None, more, why_not)
+
+
+def _of(rows: int) -> str:
+    return f" of {rows:,}" if rows else ""
 
 
 def _row_count_step(
@@ -181,8 +186,8 @@ def _row_count_step(
     """Return a step that allows `fewer` or `more` rows than `count`, None for any number."""
     bounds = tuple(_UNBOUNDED if each is None else each for each in (fewer, more))
     arguments = {"count": count, "tol": bounds}
-    told = f"{expected}, of {profile.rows:,}"
-    return Step("", told, "row_count_match", arguments, why_not=why_not)
+    found = f"{profile.rows:,} rows"
+    return Step("", expected, "row_count_match", arguments, why_not=why_not, found=found)
 
 
 def _statistics(rule: Rule, profile: Profile, baseline: Profile) -> Iterator[Step]:
@@ -192,9 +197,11 @@ def _statistics(rule: Rule, profile: Profile, baseline: Profile) -> Iterator[Ste
             if limit is None:
                 continue
             why_not = _why_not(option, profile, before)
+            told = f"{_WORDS[option]} like the baseline's"
             if before is None or why_not:
-                told = f"{_WORDS[option]} like the baseline's"
                 yield Step(name, told, "col_exists", {"columns": name}, why_not=why_not)
+            elif option in _OF_NUMBERS and profile.columns[name].std is None:
+                yield _known(name, told, is_good=False, found="no values")
             else:
                 yield from _COMPARED[option](name, limit, before, profile)
 
@@ -242,13 +249,15 @@ def _share_shift(
 ) -> Iterator[Step]:
     far = distance(before.shares, profile.columns[name].shares)
 
-    def is_near() -> bool:
-        return far <= limit + 1e-9
-
     expected = f"shares of values like the baseline's, but for {_share(limit)}"
-    # The rows were counted for the profile; without this it would read them all into memory.
-    arguments = {"expr": is_near, "pre": lambda rows: rows.head(1)}
-    yield Step(name, expected, "specially", arguments, found=f"{_share(far)} otherwise")
+    is_good = far <= limit + 1e-9
+    yield _known(name, expected, is_good=is_good, found=f"{_share(far)} otherwise")
+
+
+def _known(name: str, expected: str, *, is_good: bool, found: str) -> Step:
+    """Return a step whose outcome the profile told already: no row is read for it."""
+    arguments = {"expr": lambda: is_good, "pre": lambda rows: rows.head(1)}
+    return Step(name, expected, "specially", arguments, found=found)
 
 
 _STEPS: dict[Kind, Callable[[Rule, Profile, Profile], Iterator[Step]]] = {

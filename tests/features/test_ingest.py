@@ -600,3 +600,25 @@ def test_bare_times_are_noticed_batches_apart(data: Path, tmp_path: Path, first:
         return
     with pytest.raises(InputError, match=r"events\.csv: timestamp: row 2 names no time zone"):
         refused(data, tmp_path, *rows, f"z,click,u,i1,{second},")
+
+
+def test_a_column_that_no_row_has_is_told(data: Path, tmp_path: Path) -> None:
+    """It may be left out, and it may be misspelt."""
+    (data / "items.csv").write_text("item_id,category,prise\ni1,Red,9.5\ni2,White,8\n")
+
+    result = CliRunner(env={"CUVEE_HOME": str(tmp_path)}).invoke(
+        cli, ["ingest", "--data", str(data)]
+    )
+
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "items: no row has a price; is its column named otherwise? --map items.price=COLUMN\n"
+    )
+    assert result.stdout.endswith(f"version   events@0,items@0,users@- of {tmp_path}\n")
+
+
+def test_a_date_without_dashes_is_no_second(data: Path, tmp_path: Path) -> None:
+    """It would be a day in 1970; a real second that reads like none is taken."""
+    assert refused(data, tmp_path, "e1,click,u1,i1,20261005,", "e2,click,u1,i1,20261399,") == [
+        (2, "timestamp", "20261005", "looks like a date: declare {column: …, format: '%Y%m%d'}")
+    ]

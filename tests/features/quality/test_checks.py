@@ -299,3 +299,21 @@ def test_free_form_truths() -> None:
 
     assert verdicts("items", rule, items(attributes=some('{"organic":true}', "{}", 9))) == [True]
     assert verdicts("items", rule, items(attributes=some('{"organic":1}', "{}", 9))) == [False]
+
+
+def test_prices_that_are_all_gone() -> None:
+    """There is no mean to compare: that is not as expected."""
+    rule = "rule: statistics, columns: [price], mean_shift: 3, std_ratio: 10, null_shift: 0.5"
+    baseline = {"items": profile_of(items(), ["price"])}
+    rows = items(price=pl.Series([None] * 200, dtype=pl.Float64))
+
+    told = judged("items", rule, rows, baseline)
+
+    assert [each.passed for each in told] == [False, False, False]
+    assert {each.found for each in told} == {"no values", "200 of 200 rows otherwise (100.00%)"}
+
+
+def test_a_value_that_no_row_has_is_not_judged() -> None:
+    """It may be misspelt; that it is missing is for completeness to say."""
+    assert verdicts("items", "rule: range, columns: [attributes.abw], min: 5", items()) == [None]
+    assert verdicts("items", "rule: completeness, columns: [attributes.abw]", items()) == [False]
