@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 
 from features.catalogue import Catalogue
-from models.ease import DENSE_LIMIT, fit_towers
+from models.ease import DENSE_LIMIT, faded, fit_towers
 from models.metrics import best_new, quality
 from models.segments import Attribute, attributes_of, measure_tastes
 from models.window import Window
 
-REGULARISATION = 300.0
+REGULARISATION = 10.0
 """λ where there is too little to choose it by."""
 
-REGULARISATIONS = (30.0, 100.0, 300.0)
+REGULARISATIONS = (3.0, 10.0, 30.0)
 
 _CHUNK = 1_024
 
@@ -66,7 +66,7 @@ def _regularisations(catalogue: Catalogue) -> tuple[float, ...]:
 def _ndcg(window: Window, regularisation: float, seed: int) -> float:
     """Return NDCG@10 of the candidates alone."""
     matrix = window.known.matrix()
-    towers = fit_towers(matrix, regularisation, seed)
+    towers = fit_towers(faded(window.known, window.cut_ms), regularisation, seed)
     lists = []
     for start in range(0, len(window), _CHUNK):
         part = slice(start, start + _CHUNK)

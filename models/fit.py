@@ -8,7 +8,7 @@ from features.eventlog import EventLog
 from models.candidates import Tower, padded
 from models.choices import Choices
 from models.dataset import Interactions, interactions
-from models.ease import fit_towers
+from models.ease import faded, fit_towers
 from models.export import require_agreement, tower_graph
 from models.item_stats import item_stats
 from models.item_table import ItemTable
@@ -49,7 +49,7 @@ def _personal(
     pairs: Interactions, catalogue: Catalogue, choices: Choices, at_ms: int, seed: int
 ) -> tuple[Personal, dict[str, float]]:
     matrix = pairs.matrix()
-    towers = fit_towers(matrix, choices.regularisation, seed)
+    towers = fit_towers(faded(pairs, at_ms), choices.regularisation, seed)
     graph = tower_graph(towers.inputs.shape[1])
     known = np.flatnonzero(pairs.counts())[:_CHECKED]
     met = matrix[known]
