@@ -9,7 +9,7 @@ columns are scaled towards equal length, so that what sells most does not speak 
 the towers undo it: `scale · B · scale⁻¹` is what they are of.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,11 @@ class Towers:
 def faded(pairs: Interactions, at_ms: int) -> sparse.csr_matrix:
     """Return the grades as they count at a moment, sparse float32[users, items]."""
     return pairs.matrix(weights_of(pairs, at_ms, HALF_LIFE_DAYS))
+
+
+def faded_implicit(pairs: Interactions, at_ms: int) -> sparse.csr_matrix:
+    """Return the same with a grade of 1 for all that was met."""
+    return faded(replace(pairs, grades=np.ones_like(pairs.grades)), at_ms)
 
 
 def fit_towers(matrix: sparse.csr_matrix, regularisation: float, seed: int = 0) -> Towers:
