@@ -19,8 +19,8 @@ from models.metrics import ideal_ndcg, mean_and_error
 from models.parts import Floats, Rows
 from models.ranker_features import OF_THE_CANDIDATE, RANKER_FEATURES
 
-TREES = 60
-LEAVES = 8
+TREES = 40
+LEAVES = 6
 LEARNING_RATE = 0.05
 NEGATIVES = 0.25
 """Share of the candidates nobody wanted that are learnt from: more gave no better order."""
