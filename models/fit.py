@@ -35,7 +35,7 @@ def fit(log: EventLog, catalogue: Catalogue, choices: Choices, at_ms: int, seed:
         personal, agreement = _personal(pairs, catalogue, choices, at_ms, seed)
     return Parts(
         items=ItemTable.of(catalogue),
-        segments=make_segments(log, choices.taste, pairs, at_ms),
+        segments=make_segments(log, choices.taste, pairs, at_ms, choices.prior),
         personal=personal,
         reference={},
         metrics=agreement,

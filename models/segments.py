@@ -26,8 +26,10 @@ from models.popularity import RECENT_DAYS, popularity, weights_of
 from models.segment_table import GLOBAL, MARKET
 from models.window import Window
 
-PRIOR = 400.0
-"""Weight of everybody's popularity in a group's own, in graded events."""
+PRIOR = 100.0
+"""Weight of everybody's popularity in a group's own, in graded events, unless measured."""
+
+PRIORS = (30.0, 100.0, 400.0)
 
 MOST_VALUES = 100
 LEAST_SHOPPERS = 20
@@ -116,8 +118,10 @@ def members(groups: Codes, count: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((ones, (told, groups[told])), (len(groups), count))
 
 
-def group_popularity(pairs: Interactions, membership: sparse.csr_matrix, at_ms: int) -> Floats:
-    """Return float32[groups, items]: what each group wants, shrunk towards everybody.
+def group_popularity(
+    pairs: Interactions, membership: sparse.csr_matrix, at_ms: int, prior: float = PRIOR
+) -> Floats:
+    """Return float32[groups, items]: what each group wants, shrunk towards everybody by `prior`.
 
     `membership` [users, groups] says how far each shopper belongs to each group.
     """
@@ -125,7 +129,7 @@ def group_popularity(pairs: Interactions, membership: sparse.csr_matrix, at_ms: 
     everybody = np.bincount(pairs.items, weights, minlength=pairs.item_count)
     share = everybody / max(float(everybody.sum()), 1e-9)
     counted = (membership.T @ pairs.matrix(weights)).toarray()
-    shrunk: Floats = (counted + PRIOR * share).astype(np.float32)
+    shrunk: Floats = (counted + prior * share).astype(np.float32)
     return shrunk
 
 
@@ -142,15 +146,23 @@ def measure_tastes(
     results = {"": _ndcg(everybody, nobody, window)}
     single = attributes_of(catalogue)
     for attribute in (*single, *pairs_of(single)):
-        liked = likings(attribute, window.known)
-        groups = tastes(liked)
-        table = group_popularity(window.known, shares(liked), window.cut_ms)
-        # Who has no taste yet gets what everybody wants: -1 is the last row.
-        tables = np.vstack((table, everybody))
-        results[attribute.title] = _ndcg(tables, groups[window.users], window)
+        results[attribute.title] = _taste_ndcg(attribute, window, PRIOR)
         if results[attribute.title] > results[best.title if best else ""]:
             best = attribute
     return best, results
+
+
+def measure_priors(taste: Attribute | None, window: Window) -> dict[float, float]:
+    """Return NDCG@10 of a taste's groups by how much they lean on everybody."""
+    return {each: _taste_ndcg(taste, window, each) for each in PRIORS} if taste else {}
+
+
+def _taste_ndcg(attribute: Attribute, window: Window, prior: float) -> float:
+    liked = likings(attribute, window.known)
+    everybody = popularity(window.known, window.cut_ms, RECENT_DAYS)[None]
+    table = group_popularity(window.known, shares(liked), window.cut_ms, prior)
+    # Who has no taste yet gets what everybody wants: -1 is the last row.
+    return _ndcg(np.vstack((table, everybody)), tastes(liked)[window.users], window)
 
 
 def _ndcg(tables: Floats, groups: npt.NDArray[np.integer[Any]], window: Window) -> float:
@@ -159,7 +171,11 @@ def _ndcg(tables: Floats, groups: npt.NDArray[np.integer[Any]], window: Window) 
 
 
 def make_segments(
-    log: EventLog, taste: Attribute | None, pairs: Interactions, at_ms: int
+    log: EventLog,
+    taste: Attribute | None,
+    pairs: Interactions,
+    at_ms: int,
+    prior: float = PRIOR,
 ) -> Segments:
     """Return everybody, the tastes and the markets, and which taste each shopper has."""
     names = ["global"]
@@ -169,7 +185,7 @@ def make_segments(
     if taste is not None:
         liked = likings(taste, pairs)
         groups = tastes(liked)
-        tables.append(group_popularity(pairs, shares(liked), at_ms))
+        tables.append(group_popularity(pairs, shares(liked), at_ms, prior))
         item_rows = np.where(taste.codes >= 0, taste.codes + 1, GLOBAL).astype(np.int32)
         shopper_rows = (groups + 1).astype(np.uint16)
         names += taste.names
