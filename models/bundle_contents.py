@@ -34,7 +34,14 @@ _LADDER_ARRAYS = (
     "shoppers",
     "shopper_rows",
 )
-_PERSONAL_ARRAYS = ("inputs", "outputs", "item_stats", "item_codes")
+_PERSONAL_ARRAYS = (
+    "inputs",
+    "outputs",
+    "implicit_inputs",
+    "implicit_outputs",
+    "item_stats",
+    "item_codes",
+)
 
 LADDER_PART = frozenset((ITEMS, SEGMENTS, REFERENCE, *(f"{name}.npy" for name in _LADDER_ARRAYS)))
 """What the ladder answers from; it stands alone."""
@@ -152,10 +159,13 @@ def _personal(files: BundleFiles, items: int) -> Personal | None:
         raise ValueError(f"{min(present)}: without {min(missing)}")
     inputs = files.array("inputs", np.float32, items, None)
     rank = inputs.shape[1]
+    implicit = files.array("implicit_inputs", np.float32, items, None)
     return Personal(
         tower=files.content(TOWER),
         inputs=inputs,
         outputs=files.array("outputs", np.float32, items, rank),
+        implicit_inputs=implicit,
+        implicit_outputs=files.array("implicit_outputs", np.float32, items, implicit.shape[1]),
         ranker=files.content(RANKER) if RANKER in files else None,
         item_stats=files.array("item_stats", np.float32, items, len(ITEM_STATS)),
         item_codes=files.array("item_codes", np.int32, items, AFFINITIES, least=-1),

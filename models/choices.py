@@ -1,4 +1,4 @@
-"""What a validation window decides: the λ of EASE, the taste of segments, what affinities tell."""
+"""What a validation window decides: the λ of EASE, tastes and their prior, what affinities tell."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 
 from features.catalogue import Catalogue
-from models.ease import DENSE_LIMIT, fit_towers
+from models.ease import DENSE_LIMIT, faded, fit_towers
 from models.metrics import best_new, quality
-from models.segments import Attribute, attributes_of, measure_tastes
+from models.segments import PRIOR, Attribute, attributes_of, measure_priors, measure_tastes
 from models.window import Window
 
-REGULARISATION = 300.0
+REGULARISATION = 10.0
 """λ where there is too little to choose it by."""
 
-REGULARISATIONS = (30.0, 100.0, 300.0)
+REGULARISATIONS = (3.0, 10.0, 30.0)
 
 _CHUNK = 1_024
 
@@ -26,6 +26,7 @@ class Choices:
 
     regularisation: float = REGULARISATION
     taste: Attribute | None = None
+    prior: float = PRIOR
     affinities: tuple[Attribute, ...] = ()
     measured: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
@@ -34,6 +35,7 @@ class Choices:
         return {
             "regularisation": self.regularisation,
             "taste": self.taste.title if self.taste else None,
+            "prior": self.prior,
             "affinities": [each.title for each in self.affinities],
             "validation": {
                 name: {key: round(value, 5) for key, value in each.items()}
@@ -45,15 +47,18 @@ class Choices:
 def choose(catalogue: Catalogue, window: Window, seed: int) -> Choices:
     """Return what tells best what the shoppers of a validation window wanted."""
     taste, by_attribute = measure_tastes(catalogue, window)
+    by_prior = measure_priors(taste, window)
     by_regularisation = {each: _ndcg(window, each, seed) for each in _regularisations(catalogue)}
     return Choices(
         regularisation=max(by_regularisation, key=by_regularisation.__getitem__),
         taste=taste,
+        prior=max(by_prior, key=by_prior.__getitem__, default=PRIOR),
         affinities=tuple(
             sorted(attributes_of(catalogue), key=lambda each: -by_attribute[each.title])
         ),
         measured={
             "ndcg@10_by_taste": by_attribute,
+            "ndcg@10_by_prior": {f"{k:g}": v for k, v in by_prior.items()},
             "ndcg@10_by_regularisation": {f"{k:g}": v for k, v in by_regularisation.items()},
         },
     )
@@ -66,7 +71,7 @@ def _regularisations(catalogue: Catalogue) -> tuple[float, ...]:
 def _ndcg(window: Window, regularisation: float, seed: int) -> float:
     """Return NDCG@10 of the candidates alone."""
     matrix = window.known.matrix()
-    towers = fit_towers(matrix, regularisation, seed)
+    towers = fit_towers(faded(window.known, window.cut_ms), regularisation, seed)
     lists = []
     for start in range(0, len(window), _CHUNK):
         part = slice(start, start + _CHUNK)

@@ -1,6 +1,7 @@
 """What shoppers thought of items, as training sees it: one row for each pair that met."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,10 +41,11 @@ class Interactions:
         """Return the number of pairs."""
         return len(self.users)
 
-    def matrix(self) -> sparse.csr_matrix:
-        """Return the grades as a sparse float32[users, items]."""
+    def matrix(self, weights: npt.NDArray[np.floating[Any]] | None = None) -> sparse.csr_matrix:
+        """Return the grades, or other `weights` of the pairs, as a sparse float32[users, items]."""
         shape = (self.user_count, self.item_count)
-        return sparse.csr_matrix((self.grades, (self.users, self.items)), shape, np.float32)
+        told = self.grades if weights is None else weights
+        return sparse.csr_matrix((told, (self.users, self.items)), shape, np.float32)
 
     def counts(self) -> Rows:
         """Return how many items each shopper met, int64[users]."""

@@ -8,10 +8,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
-from sklearn.ensemble import HistGradientBoostingRegressor
 
 from models.errors import ExportError
 from models.parts import Floats
+from models.ranker import Ranker
 from models.ranker_features import RANKER_FEATURES
 
 OPSET = 17
@@ -48,15 +48,42 @@ def tower_graph(rank: int) -> bytes:
     return _serialised(helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)]))
 
 
-def ranker_graph(ranker: HistGradientBoostingRegressor) -> bytes:
+def ranker_graph(ranker: Ranker) -> bytes:
     """Return the ranker as a graph: `features` float32[n, ranker features] → `score` [n, 1]."""
-    features = ("features", FloatTensorType([None, len(RANKER_FEATURES)]))
-    model = to_onnx(ranker, initial_types=[features], target_opset=OPSET)
+    columns = ("columns", FloatTensorType([None, len(RANKER_FEATURES) + 1]))
+    model = to_onnx(ranker.trees, initial_types=[columns], target_opset=OPSET)
     (output,) = model.graph.output
     for node in model.graph.node:
         node.output[:] = ["score" if name == output.name else name for name in node.output]
     output.name = "score"
+    _put_sum_before(model, ranker.weights)
     return _serialised(model)
+
+
+def _put_sum_before(model: onnx.ModelProto, weights: Floats) -> None:
+    """Let a graph of `columns` take `features`: its last column is their weighted sum.
+
+    It is added up in float64, as where trees were learnt: a float32 that differs in its last bit
+    may fall on the other side of a threshold.
+    """
+    trees = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend(
+        [
+            helper.make_node("Cast", ["features"], ["exact"], to=TensorProto.DOUBLE),
+            helper.make_node("MatMul", ["exact", "weights"], ["exact_sum"]),
+            helper.make_node("Cast", ["exact_sum"], ["sum"], to=TensorProto.FLOAT),
+            helper.make_node("Concat", ["features", "sum"], ["columns"], axis=1),
+            *trees,
+        ]
+    )
+    model.graph.initializer.append(
+        numpy_helper.from_array(weights[:, None].astype(np.float64), "weights")
+    )
+    del model.graph.input[:]
+    model.graph.input.append(
+        helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, len(weights)])
+    )
 
 
 def _serialised(model: onnx.ModelProto) -> bytes:

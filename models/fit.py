@@ -8,7 +8,7 @@ from features.eventlog import EventLog
 from models.candidates import Tower, padded
 from models.choices import Choices
 from models.dataset import Interactions, interactions
-from models.ease import fit_towers
+from models.ease import faded, faded_implicit, fit_towers
 from models.export import require_agreement, tower_graph
 from models.item_stats import item_stats
 from models.item_table import ItemTable
@@ -35,7 +35,7 @@ def fit(log: EventLog, catalogue: Catalogue, choices: Choices, at_ms: int, seed:
         personal, agreement = _personal(pairs, catalogue, choices, at_ms, seed)
     return Parts(
         items=ItemTable.of(catalogue),
-        segments=make_segments(log, choices.taste, pairs, at_ms),
+        segments=make_segments(log, choices.taste, pairs, at_ms, choices.prior),
         personal=personal,
         reference={},
         metrics=agreement,
@@ -49,7 +49,8 @@ def _personal(
     pairs: Interactions, catalogue: Catalogue, choices: Choices, at_ms: int, seed: int
 ) -> tuple[Personal, dict[str, float]]:
     matrix = pairs.matrix()
-    towers = fit_towers(matrix, choices.regularisation, seed)
+    towers = fit_towers(faded(pairs, at_ms), choices.regularisation, seed)
+    implicit = fit_towers(faded_implicit(pairs, at_ms), choices.regularisation, seed)
     graph = tower_graph(towers.inputs.shape[1])
     known = np.flatnonzero(pairs.counts())[:_CHECKED]
     met = matrix[known]
@@ -61,6 +62,8 @@ def _personal(
         tower=graph,
         inputs=towers.inputs,
         outputs=towers.outputs,
+        implicit_inputs=implicit.inputs,
+        implicit_outputs=implicit.outputs,
         ranker=None,
         item_stats=item_stats(catalogue, pairs, at_ms),
         item_codes=_codes(choices.affinities, len(catalogue)),

@@ -12,7 +12,13 @@ from models.ranker_features import ITEM_STATS
 _SHRINKAGE = 10.0
 """Weight of the mean grade of all items in that of one, in graded events."""
 
-_WINDOWS_DAYS = {"log_events_30d": 30, "log_events_90d": 90, "log_events_365d": 365}
+_WINDOWS_DAYS = {
+    "log_events_14d": 14,
+    "log_events_30d": 30,
+    "log_events_90d": 90,
+    "log_events_180d": 180,
+    "log_events_365d": 365,
+}
 
 
 def item_stats(catalogue: Catalogue, pairs: Interactions, at_ms: int) -> Floats:

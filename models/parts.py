@@ -47,6 +47,10 @@ class Personal:
     """float32[items, rank]: of the items a shopper met."""
     outputs: Floats
     """float32[items, rank]: of the items a shopper may be shown."""
+    implicit_inputs: Floats
+    """float32[items, rank]: of the items a shopper met, whatever their grades; for the ranker."""
+    implicit_outputs: Floats
+    """float32[items, rank]: of the items they may meet."""
     ranker: bytes | None
     """ONNX: `features` float32[M, ranker features] → `score` float32[M, 1]; None where the
     ranker did not beat its candidates."""

@@ -32,7 +32,12 @@ class PersonalRanker:
         self._segments = segments
         self._inputs = personal.inputs
         self._outputs = personal.outputs
-        self._sides = ItemSide.of(personal.outputs, personal.item_codes, personal.item_stats)
+        self._sides = ItemSide.of(
+            personal.outputs,
+            (personal.implicit_inputs, personal.implicit_outputs),
+            personal.item_codes,
+            personal.item_stats,
+        )
 
     @property
     def has_index(self) -> bool:

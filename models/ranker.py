@@ -1,10 +1,12 @@
-"""The second stage: boosted trees that order the candidates.
+"""The second stage: a linear score and boosted trees that order the candidates.
 
-Histogram gradient boosting (Ke et al., "LightGBM", NeurIPS 2017, as in scikit-learn) on whether a
-candidate was wanted. What counts is the order it gives, not the numbers.
+The linear score (`models.listwise`) is one more column for the trees, histogram gradient boosting
+(Ke et al., "LightGBM", NeurIPS 2017, as in scikit-learn) on whether a candidate was wanted. What
+counts is the order it gives, not the numbers.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,32 +14,41 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from models.examples import Examples
+from models.listwise import fit_listwise
 from models.metrics import ideal_ndcg, mean_and_error
-from models.parts import Floats
+from models.parts import Floats, Rows
+from models.ranker_features import OF_THE_CANDIDATE, RANKER_FEATURES
 
-TREES = 80
-LEAVES = 15
-LEARNING_RATE = 0.08
+TREES = 40
+LEAVES = 6
+LEARNING_RATE = 0.05
 NEGATIVES = 0.25
-"""Share of the candidates nobody wanted that trees learn from: more gave no better order."""
+"""Share of the candidates nobody wanted that are learnt from: more gave no better order."""
 
 LEAST_SHOPPERS = 100
 """Shoppers that must have wanted a candidate, or there is no order to learn."""
 
 
-def fit_ranker(windows: Sequence[Examples], seed: int) -> HistGradientBoostingRegressor | None:
-    """Return trees that order candidates, None where there are too few shoppers.
+@dataclass(frozen=True, slots=True)
+class Ranker:
+    """`trees` over the ranker's columns and a last one: their sum with `weights` float32."""
+
+    weights: Floats
+    trees: HistGradientBoostingRegressor
+
+
+def fit_ranker(windows: Sequence[Examples], seed: int) -> Ranker | None:
+    """Return what orders candidates, None where there are too few shoppers.
 
     One thread: threads that wait for one another on a busy machine take three times as long.
     """
     if sum(len(each.sizes) for each in windows) < LEAST_SHOPPERS:
         return None
     random = np.random.default_rng(seed)
-    chosen = [(random.random(len(e.labels)) < NEGATIVES) | (e.labels > 0) for e in windows]
-    told = list(zip(windows, chosen, strict=True))
-    features = np.concatenate([each.features[rows] for each, rows in told])
-    labels = np.concatenate([each.labels[rows] for each, rows in told])
-    ranker = HistGradientBoostingRegressor(
+    sampled = [_sampled(each, random) for each in windows]
+    features = np.concatenate([each.features for each in sampled])
+    labels = np.concatenate([each.labels for each in sampled])
+    trees = HistGradientBoostingRegressor(
         max_iter=TREES,
         max_leaf_nodes=LEAVES,
         learning_rate=LEARNING_RATE,
@@ -47,14 +58,15 @@ def fit_ranker(windows: Sequence[Examples], seed: int) -> HistGradientBoostingRe
         random_state=seed,
     )
     with threadpool_limits(1):
-        ranker.fit(features, labels)
-    _settle_thresholds(ranker)
-    return ranker
+        weights = _linear(features, labels, np.concatenate([each.sizes for each in sampled]))
+        trees.fit(_with_sum(features, weights), labels)
+    _settle_thresholds(trees)
+    return Ranker(weights, trees)
 
 
-def predict(ranker: HistGradientBoostingRegressor, features: Floats) -> Floats:
+def predict(ranker: Ranker, features: Floats) -> Floats:
     """Return float32[n] scores of float32[n, ranker features]."""
-    scores: npt.NDArray[np.float64] = ranker.predict(features)
+    scores: npt.NDArray[np.float64] = ranker.trees.predict(_with_sum(features, ranker.weights))
     return scores.astype(np.float32)
 
 
@@ -70,6 +82,27 @@ def ordering_gain(examples: Examples, scores: Floats) -> tuple[float, float]:
         )
     ]
     return mean_and_error(np.array(gains, np.float64))
+
+
+def _sampled(examples: Examples, random: np.random.Generator) -> Examples:
+    """Return the candidates that are learnt from: all that were wanted, some of the others."""
+    chosen = (random.random(len(examples.labels)) < NEGATIVES) | (examples.labels > 0)
+    begins = np.cumsum(examples.sizes) - examples.sizes
+    sizes = np.add.reduceat(chosen, begins, dtype=np.int64) if len(begins) else examples.sizes
+    return Examples(examples.features[chosen], examples.labels[chosen], sizes)
+
+
+def _linear(features: Floats, labels: Floats, sizes: Rows) -> Floats:
+    """Return the weight of each of the ranker's columns, 0 for what is known of the shopper."""
+    counts = np.where(labels > 0, 1, 1 / NEGATIVES)
+    weights = np.zeros(len(RANKER_FEATURES), np.float32)
+    weights[:OF_THE_CANDIDATE] = fit_listwise(features[:, :OF_THE_CANDIDATE], labels, sizes, counts)
+    return weights
+
+
+def _with_sum(features: Floats, weights: Floats) -> Floats:
+    exact = features.astype(np.float64) @ weights.astype(np.float64)
+    return np.column_stack((features, exact.astype(np.float32)))
 
 
 def _settle_thresholds(ranker: HistGradientBoostingRegressor) -> None:

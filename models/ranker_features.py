@@ -28,13 +28,18 @@ FIT = (
     "nearest",
     "mean_similarity",
     "latest_similarity",
+    "implicit_score",
+    "relative_implicit_score",
+    "implicit_rank",
     *(f"affinity_{number}" for number in range(AFFINITIES)),
     "price_ratio",
     "graded_items",
 )
 ITEM_STATS = (
+    "log_events_14d",
     "log_events_30d",
     "log_events_90d",
+    "log_events_180d",
     "log_events_365d",
     "log_events",
     "trend",
@@ -51,9 +56,13 @@ OF_THE_SHOPPER = [
 ]
 """Features that are missing where the shopper is not known, whatever the request tells."""
 
+OF_THE_CANDIDATE = len(FIT) + len(ITEM_STATS)
+"""The first so many columns tell candidates of one shopper apart; the others are the shopper's."""
+
+_IMPLICIT_AT = FIT.index("implicit_score")
+_AFFINITY_AT = FIT.index("affinity_0")
 _PRICE = ITEM_STATS.index("log_price")
 _STATS_AT = len(FIT)
-_SHOPPER_AT = len(FIT) + len(ITEM_STATS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +70,42 @@ class ItemSide:
     """What is known of the items, one row each.
 
     `factors` float32[items, rank], `scales` float32[items] what makes each of them as long as 1
-    (0 where it has no length), `codes` int32[items, AFFINITIES] numbers attribute values (-1
-    unknown), `stats` float32[items, len(ITEM_STATS)].
+    (0 where it has no length), `implicit` two towers float32[items, rank], of what was met and
+    of what may be, whatever its grade, `codes` int32[items, AFFINITIES] numbers attribute values
+    (-1 unknown), `stats` float32[items, len(ITEM_STATS)].
     """
 
     factors: Floats
     scales: Floats
+    implicit: tuple[Floats, Floats]
     codes: Codes
     stats: Floats
 
     @classmethod
-    def of(cls, factors: Floats, codes: Codes, stats: Floats) -> Self:
+    def of(
+        cls, factors: Floats, implicit: tuple[Floats, Floats], codes: Codes, stats: Floats
+    ) -> Self:
         """Return the side of items with these factors."""
         lengths = np.linalg.norm(factors, axis=1)
         scales = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-        return cls(factors, scales, codes, stats)
+        return cls(factors, scales, implicit, codes, stats)
 
     def directions(self, rows: Rows) -> Floats:
         """Return float32[..., rank]: the factors of items, as long as 1."""
         scales = self.scales.take(rows)
         directions: Floats = self.factors.take(rows, axis=0) * scales[..., None]
         return directions
+
+    def implicit_scores(self, met: Rows, candidates: Rows) -> Floats:
+        """Return float32[b, c]: how well `candidates` int64[b, c] fit what was met, int64[b, h].
+
+        Rows of -1 stand for nothing.
+        """
+        inputs, outputs = self.implicit
+        there = (met >= 0).astype(np.float32)
+        users = there[:, None] @ inputs.take(met, axis=0)
+        scores: Floats = (outputs.take(candidates, axis=0) @ users.swapaxes(1, 2))[..., 0]
+        return scores
 
     def likeness(self, direction: Floats) -> Floats:
         """Return float32[items]: the cosine between each item and `direction` float32[rank]."""
@@ -123,17 +147,29 @@ def ranker_matrix(
     matrix[..., 4] = (similarity * grades[..., None] + behind[..., None]).max(axis=1)
     matrix[..., 5] = (weights[:, None] @ similarity)[:, 0]
     matrix[..., 6] = similarity[np.arange(len(met)), counts - 1]
+    implicit = items.implicit_scores(met, candidates)
+    matrix[..., _IMPLICIT_AT] = implicit
+    matrix[..., _IMPLICIT_AT + 1] = implicit / _largest(implicit)
+    matrix[..., _IMPLICIT_AT + 2] = (-implicit).argsort(axis=1, kind="stable").argsort(axis=1)
     liked, wanted = items.codes.take(met, axis=0), items.codes.take(candidates, axis=0)
     for column in range(AFFINITIES):
-        matrix[..., 7 + column] = _affinity(liked[..., column], wanted[..., column], weights)
+        matrix[..., _AFFINITY_AT + column] = _affinity(
+            liked[..., column], wanted[..., column], weights
+        )
     stats = items.stats.take(candidates, axis=0)
     paid = items.stats.take(met, axis=0)[..., _PRICE]
     usual = (paid * weights).sum(axis=1, keepdims=True)
-    matrix[..., 7 + AFFINITIES] = stats[..., _PRICE] - usual
-    matrix[..., 8 + AFFINITIES] = counts[:, None]
-    matrix[..., _STATS_AT:_SHOPPER_AT] = stats
-    matrix[..., _SHOPPER_AT:] = shoppers.vectors[:, None]
+    matrix[..., _AFFINITY_AT + AFFINITIES] = stats[..., _PRICE] - usual
+    matrix[..., _AFFINITY_AT + AFFINITIES + 1] = counts[:, None]
+    matrix[..., _STATS_AT:OF_THE_CANDIDATE] = stats
+    matrix[..., OF_THE_CANDIDATE:] = shoppers.vectors[:, None]
     return matrix
+
+
+def _largest(scores: Floats) -> Floats:
+    """Return float32[b, 1]: the largest size of each shopper's scores."""
+    largest: Floats = np.abs(scores).max(axis=1, keepdims=True, initial=1e-6)
+    return largest
 
 
 def _affinity(liked: Codes, wanted: Codes, weights: Floats) -> Floats:

@@ -2,8 +2,9 @@
 
 A taste is a value of an item attribute, or of two together (`country=Italy,category=Red`);
 a shopper has the one that most of their graded history speaks for. Which attribute is decided
-by NDCG@10 on a validation window: the obvious one is seldom the best. Counts are shrunk towards
-everybody's, so that a small group is not judged by a handful of events.
+by NDCG@10 on a validation window: the obvious one is seldom the best. What a taste buys is
+counted over all shoppers, each as far as the taste is theirs, and shrunk towards everybody's, so
+that a small group is not judged by a handful of events.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from features.catalogue import Catalogue
 from features.eventlog import EventLog
@@ -25,7 +27,9 @@ from models.segment_table import GLOBAL, MARKET
 from models.window import Window
 
 PRIOR = 100.0
-"""Weight of everybody's popularity in a group's own, in graded events."""
+"""Weight of everybody's popularity in a group's own, in graded events, unless measured."""
+
+PRIORS = (30.0, 100.0, 400.0)
 
 MOST_VALUES = 100
 LEAST_SHOPPERS = 20
@@ -81,27 +85,52 @@ def _attribute(title: str, column: npt.NDArray[np.generic]) -> Attribute:
     return Attribute(title, names, numbers[codes])
 
 
-def tastes(attribute: Attribute, pairs: Interactions) -> Codes:
-    """Return each shopper's taste by their graded history, int32[users], -1 for none."""
+def likings(attribute: Attribute, pairs: Interactions) -> sparse.csr_matrix:
+    """Return the grades each shopper gave items of each value, sparse float32[users, values]."""
     codes = attribute.codes[pairs.items]
     told = codes >= 0
-    table = np.zeros((pairs.user_count, len(attribute.names)), np.float32)
-    np.add.at(table, (pairs.users[told], codes[told]), pairs.grades[told])
-    chosen: Codes = np.where(table.any(axis=1), table.argmax(axis=1), -1).astype(np.int32)
+    places = pairs.users[told], codes[told]
+    shape = pairs.user_count, len(attribute.names)
+    return sparse.csr_matrix((pairs.grades[told], places), shape, np.float32)
+
+
+def tastes(liked: sparse.csr_matrix) -> Codes:
+    """Return each shopper's taste, what they liked most, int32[users], -1 for none."""
+    most = np.asarray(liked.argmax(axis=1)).ravel()
+    chosen: Codes = np.where(liked.getnnz(axis=1) > 0, most, -1).astype(np.int32)
     return chosen
 
 
-def group_popularity(pairs: Interactions, groups: Codes, count: int, at_ms: int) -> Floats:
-    """Return float32[count, items]: what each group wants, shrunk towards everybody."""
+def shares(liked: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return how far each taste is each shopper's, float32[users, values]; 1 in all.
+
+    It goes with the square of what they liked: the strongest counts most.
+    """
+    squares = liked.multiply(liked).tocsr()
+    total = np.asarray(squares.sum(axis=1)).ravel()
+    return sparse.diags(1 / np.maximum(total, 1e-9)) @ squares
+
+
+def members(groups: Codes, count: int) -> sparse.csr_matrix:
+    """Return who is in which of `count` groups, float32[users, count]: 1 for theirs."""
+    (told,) = np.nonzero(groups >= 0)
+    ones = np.ones(len(told), np.float32)
+    return sparse.csr_matrix((ones, (told, groups[told])), (len(groups), count))
+
+
+def group_popularity(
+    pairs: Interactions, membership: sparse.csr_matrix, at_ms: int, prior: float = PRIOR
+) -> Floats:
+    """Return float32[groups, items]: what each group wants, shrunk towards everybody by `prior`.
+
+    `membership` [users, groups] says how far each shopper belongs to each group.
+    """
     weights = weights_of(pairs, at_ms)
     everybody = np.bincount(pairs.items, weights, minlength=pairs.item_count)
     share = everybody / max(float(everybody.sum()), 1e-9)
-    own = groups[pairs.users]
-    told = own >= 0
-    flat = own[told].astype(np.int64) * pairs.item_count + pairs.items[told]
-    counted = np.bincount(flat, weights[told], minlength=count * pairs.item_count)
-    shrunk = counted.reshape(count, pairs.item_count) + PRIOR * share
-    return shrunk.astype(np.float32)
+    counted = (membership.T @ pairs.matrix(weights)).toarray()
+    shrunk: Floats = (counted + prior * share).astype(np.float32)
+    return shrunk
 
 
 def measure_tastes(
@@ -117,14 +146,23 @@ def measure_tastes(
     results = {"": _ndcg(everybody, nobody, window)}
     single = attributes_of(catalogue)
     for attribute in (*single, *pairs_of(single)):
-        groups = tastes(attribute, window.known)
-        table = group_popularity(window.known, groups, len(attribute.names), window.cut_ms)
-        # Who has no taste yet gets what everybody wants: -1 is the last row.
-        tables = np.vstack((table, everybody))
-        results[attribute.title] = _ndcg(tables, groups[window.users], window)
+        results[attribute.title] = _taste_ndcg(attribute, window, PRIOR)
         if results[attribute.title] > results[best.title if best else ""]:
             best = attribute
     return best, results
+
+
+def measure_priors(taste: Attribute | None, window: Window) -> dict[float, float]:
+    """Return NDCG@10 of a taste's groups by how much they lean on everybody."""
+    return {each: _taste_ndcg(taste, window, each) for each in PRIORS} if taste else {}
+
+
+def _taste_ndcg(attribute: Attribute, window: Window, prior: float) -> float:
+    liked = likings(attribute, window.known)
+    everybody = popularity(window.known, window.cut_ms, RECENT_DAYS)[None]
+    table = group_popularity(window.known, shares(liked), window.cut_ms, prior)
+    # Who has no taste yet gets what everybody wants: -1 is the last row.
+    return _ndcg(np.vstack((table, everybody)), tastes(liked)[window.users], window)
 
 
 def _ndcg(tables: Floats, groups: npt.NDArray[np.integer[Any]], window: Window) -> float:
@@ -133,7 +171,11 @@ def _ndcg(tables: Floats, groups: npt.NDArray[np.integer[Any]], window: Window) 
 
 
 def make_segments(
-    log: EventLog, taste: Attribute | None, pairs: Interactions, at_ms: int
+    log: EventLog,
+    taste: Attribute | None,
+    pairs: Interactions,
+    at_ms: int,
+    prior: float = PRIOR,
 ) -> Segments:
     """Return everybody, the tastes and the markets, and which taste each shopper has."""
     names = ["global"]
@@ -141,14 +183,15 @@ def make_segments(
     item_rows = np.zeros(pairs.item_count, np.int32)
     shopper_rows = np.zeros(pairs.user_count, np.uint16)
     if taste is not None:
-        groups = tastes(taste, pairs)
-        tables.append(group_popularity(pairs, groups, len(taste.names), at_ms))
+        liked = likings(taste, pairs)
+        groups = tastes(liked)
+        tables.append(group_popularity(pairs, shares(liked), at_ms, prior))
         item_rows = np.where(taste.codes >= 0, taste.codes + 1, GLOBAL).astype(np.int32)
         shopper_rows = (groups + 1).astype(np.uint16)
         names += taste.names
     markets, market_names = _markets(log)
     if market_names:
-        tables.append(group_popularity(pairs, markets, len(market_names), at_ms))
+        tables.append(group_popularity(pairs, members(markets, len(market_names)), at_ms))
         names += market_names
     hashes = stable_hashes(log.user_ids)
     order = np.argsort(hashes)

@@ -20,6 +20,7 @@ from models.export import ranker_graph, tower_graph
 from models.item_index import INDEXED_FROM, RECALL_AT, ItemIndex
 from models.item_table import ItemTable
 from models.parts import Parts, Personal, Rows, Segments
+from models.ranker import Ranker
 from models.ranker_features import AFFINITIES, ITEM_STATS, RANKER_FEATURES
 from models.registry import Registry
 
@@ -79,13 +80,15 @@ def shop_parts(
             (1 + known % 4).astype(np.uint16),
         ),
         personal=Personal(
-            tower_graph(RANK),
-            towers.inputs,
-            towers.outputs,
-            _trees(random, trees) if trees else None,
-            random.uniform(0, 3, (items, len(ITEM_STATS))).astype(np.float32),
-            random.integers(0, 40, (items, AFFINITIES)).astype(np.int32),
-            index,
+            tower=tower_graph(RANK),
+            inputs=towers.inputs,
+            outputs=towers.outputs,
+            implicit_inputs=towers.inputs,
+            implicit_outputs=towers.outputs,
+            ranker=_trees(random, trees) if trees else None,
+            item_stats=random.uniform(0, 3, (items, len(ITEM_STATS))).astype(np.float32),
+            item_codes=random.integers(0, 40, (items, AFFINITIES)).astype(np.int32),
+            index=index,
         ),
         reference={},
         metrics={"export": {"index": {f"recall@{RECALL_AT}": recall}}},
@@ -156,4 +159,6 @@ def _trees(random: np.random.Generator, count: int) -> bytes:
     trees = HistGradientBoostingRegressor(
         max_iter=count, max_leaf_nodes=LEAVES, early_stopping=False, random_state=1
     )
-    return ranker_graph(trees.fit(columns, wanted))
+    weights = random.normal(size=len(RANKER_FEATURES)).astype(np.float32)
+    trees.fit(np.column_stack((columns, columns @ weights)), wanted)
+    return ranker_graph(Ranker(weights, trees))

@@ -36,8 +36,8 @@ LADDER = (
     "in_stock.npy", "popularity.npy", "item_rows.npy", "shoppers.npy", "shopper_rows.npy",
 )  # fmt: skip
 PERSONAL = (
-    "inputs.npy", "outputs.npy", "item_stats.npy", "item_codes.npy", "tower.onnx", "ranker.onnx",
-    "index.faiss",
+    "inputs.npy", "outputs.npy", "implicit_inputs.npy", "implicit_outputs.npy", "item_stats.npy",
+    "item_codes.npy", "tower.onnx", "ranker.onnx", "index.faiss",
 )  # fmt: skip
 FILES = LADDER + PERSONAL
 NOW = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
@@ -228,6 +228,11 @@ FORGED_ARRAYS: dict[str, tuple[str, Callable[[Array], Array], str]] = {
     "other bytes": ("shoppers", lambda a: a.astype(">u8"), "shoppers: expected uint64"),
     "another length": ("price", lambda a: a[:-1], "price: expected float32"),
     "another rank": ("outputs", lambda a: a[:, :-1], "outputs: expected float32"),
+    "another implicit rank": (
+        "implicit_outputs",
+        lambda a: a[:, :-1],
+        "implicit_outputs: expected float32",
+    ),
     "more axes": ("in_stock", lambda a: a[None], "in_stock: expected bool"),
     "too few statistics": ("item_stats", lambda a: a[:, 1:], "item_stats: expected float32"),
     "no number": ("inputs", lambda a: changed(a, np.nan), "inputs: holds what is no number"),

@@ -5,7 +5,17 @@ import pytest
 from scipy import sparse
 
 import models.ease as ease_module
-from models.ease import RANK, ease_weights, fit_towers
+from models.dataset import Interactions
+from models.ease import (
+    EASE_DAMPING,
+    HALF_LIFE_DAYS,
+    RANK,
+    damped,
+    ease_weights,
+    faded,
+    fit_towers,
+)
+from models.popularity import DAY_MS
 
 
 def _grades(seed: int = 0, users: int = 80, items: int = 40) -> sparse.csr_matrix:
@@ -33,13 +43,44 @@ def test_weights_minimise_what_they_should() -> None:
 def test_towers_are_the_best_of_their_rank() -> None:
     """Towers come as near to the weights as the singular values that are left out allow."""
     grades = _grades()
-    weights = ease_weights(grades, 5.0)
+    scaled, scales = damped(grades, EASE_DAMPING)
+    weights = ease_weights(scaled, 5.0)
     towers = fit_towers(grades, 5.0)
     assert towers.inputs.shape == towers.outputs.shape == (40, RANK)
     assert towers.inputs.dtype == towers.outputs.dtype == np.float32
     left_out = np.linalg.svd(weights, compute_uv=False)[RANK:]
-    error = np.linalg.norm(weights - towers.inputs @ towers.outputs.T)
+    told = towers.inputs @ towers.outputs.T * scales / scales[:, None]
+    error = np.linalg.norm(weights - told)
     assert error <= 1.01 * np.linalg.norm(left_out) + 1e-5
+
+
+def test_full_damping_makes_columns_equally_long() -> None:
+    """Up to the constant that keeps short ones from being blown up; none leaves all as they are."""
+    grades = _grades()
+    squares = (grades.toarray() ** 2).sum(axis=0)
+    scaled, scales = damped(grades, 1.0)
+    np.testing.assert_allclose(scales, 1 / np.sqrt(squares + 1), rtol=1e-6)
+    np.testing.assert_allclose(
+        (scaled.toarray() ** 2).sum(axis=0), squares / (squares + 1), rtol=1e-5
+    )
+    unchanged, ones = damped(grades, 0.0)
+    np.testing.assert_array_equal(unchanged.toarray(), grades.toarray())
+    assert (ones == 1).all()
+
+
+def test_grades_fade() -> None:
+    """A grade of one half-life ago counts half of what it did."""
+    days = np.array([0, HALF_LIFE_DAYS, 2 * HALF_LIFE_DAYS])
+    at_ms = int(3 * HALF_LIFE_DAYS * DAY_MS)
+    pairs = Interactions(
+        np.zeros(3, np.int64),
+        np.arange(3),
+        np.array([1, 1, 0.5], np.float32),
+        (at_ms - days * DAY_MS).astype(np.int64),
+        1,
+        3,
+    )
+    np.testing.assert_allclose(faded(pairs, at_ms).toarray(), [[1, 0.5, 0.125]], rtol=1e-6)
 
 
 def test_scores_follow_taste() -> None:

@@ -73,7 +73,7 @@ def test_thresholds_are_float32() -> None:
     """No threshold loses anything when it is written as float32."""
     ranker = fit_ranker([_examples(120)], 0)
     assert ranker is not None
-    for (tree,) in ranker._predictors:
+    for (tree,) in ranker.trees._predictors:
         thresholds = tree.nodes["num_threshold"]
         np.testing.assert_array_equal(thresholds, thresholds.astype(np.float32))
 

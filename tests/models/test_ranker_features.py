@@ -31,7 +31,8 @@ def sides() -> tuple[ItemSide, ShopperSide]:
         grades=np.array([[1, 0.3, 1, 0.6], [0.3, 1, 0, 0]], np.float32),
         vectors=random.random((2, len(SHOPPER))).astype(np.float32),
     )
-    return ItemSide.of(factors, codes, stats), shoppers
+    inputs, outputs = random.normal(size=(2, ITEMS, 8)).astype(np.float32)
+    return ItemSide.of(factors, (inputs, outputs), codes, stats), shoppers
 
 
 CANDIDATES = np.array([[5, 9, 2, 28, 14], [1, 3, 7, 0, 29]])
@@ -80,6 +81,24 @@ def test_similarities_are_those_of_the_history(sides: tuple[ItemSide, ShopperSid
         assert _column(matrix, "latest_similarity")[place] == pytest.approx(near[-1], abs=1e-5)
 
 
+def test_implicit_scores_count_what_was_met_whatever_its_grade(
+    sides: tuple[ItemSide, ShopperSide],
+) -> None:
+    """The sum over all that was met, its share of the largest, and its rank."""
+    items, shoppers = sides
+    inputs, outputs = items.implicit
+    matrix = ranker_matrix(items, shoppers, *GIVEN)
+    for place, candidates in enumerate(CANDIDATES):
+        history, _ = _history(shoppers, place)
+        told = outputs[candidates] @ inputs[history].sum(axis=0)
+        scores = _column(matrix, "implicit_score")[place]
+        np.testing.assert_allclose(scores, told, rtol=1e-4, atol=1e-5)
+        relative = _column(matrix, "relative_implicit_score")[place]
+        np.testing.assert_allclose(relative, told / np.abs(told).max(), rtol=1e-4, atol=1e-5)
+        ranks = [(told > each).sum() for each in told]
+        assert _column(matrix, "implicit_rank")[place].tolist() == ranks
+
+
 def test_affinity_is_the_share_of_liking(sides: tuple[ItemSide, ShopperSide]) -> None:
     """It counts grades of items with the same value; an unknown value is liked by nobody."""
     items, shoppers = sides
@@ -125,6 +144,8 @@ def test_no_candidates_are_no_rows(sides: tuple[ItemSide, ShopperSide]) -> None:
 def test_zero_factors_have_no_direction() -> None:
     """A row of zeros stays, all others get unit length."""
     factors = np.array([[3, 4], [0, 0]], np.float32)
-    items = ItemSide.of(factors, np.empty((2, 0), np.int32), np.empty((2, 0), np.float32))
+    items = ItemSide.of(
+        factors, (factors, factors), np.empty((2, 0), np.int32), np.empty((2, 0), np.float32)
+    )
     told = items.directions(np.arange(2))
     np.testing.assert_allclose(told, np.array([[0.6, 0.8], [0, 0]], np.float32), rtol=1e-6)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from features.ids import stable_hash
 from models.dataset import interactions
@@ -10,8 +11,11 @@ from models.segments import (
     PRIOR,
     attributes_of,
     group_popularity,
+    likings,
     make_segments,
     measure_tastes,
+    members,
+    shares,
     tastes,
 )
 from models.window import open_window
@@ -47,15 +51,27 @@ def test_a_taste_is_what_most_grades_speak_for() -> None:
     """Two reds outweigh a white; whoever bought nothing has no taste."""
     log = log_of([Happened(0, 0, 1), Happened(0, 4, 2), Happened(0, 1, 3)], 2, CATALOGUE)
     (category,) = (each for each in attributes_of(CATALOGUE) if each.title == "category")
-    chosen = tastes(category, interactions(log, CATALOGUE))
+    chosen = tastes(likings(category, interactions(log, CATALOGUE)))
     assert category.names[chosen[0]] == "category=Red"
     assert chosen[1] == -1
+
+
+def test_a_shopper_counts_in_each_taste_by_its_square() -> None:
+    """Two reds and a white: four fifths red, one fifth white; who has no taste counts nowhere."""
+    log = log_of([Happened(0, 0, 1), Happened(0, 4, 2), Happened(0, 1, 3)], 2, CATALOGUE)
+    (category,) = (each for each in attributes_of(CATALOGUE) if each.title == "category")
+    told = shares(likings(category, interactions(log, CATALOGUE))).toarray()
+    by_name = dict(zip(category.names, told[0].tolist(), strict=True))
+    assert by_name["category=Red"] == pytest.approx(0.8)
+    assert by_name["category=White"] == pytest.approx(0.2)
+    assert not told[1].any()
 
 
 def test_small_groups_lean_on_everybody() -> None:
     """A group's weight for an item is its own plus the prior's share of everybody's."""
     log = log_of([Happened(0, 0, 19_365), Happened(1, 1, 19_365)], 2, CATALOGUE)
-    told = group_popularity(interactions(log, CATALOGUE), np.array([0, -1], np.int32), 1, NOW_MS)
+    membership = members(np.array([0, -1], np.int32), 1)
+    told = group_popularity(interactions(log, CATALOGUE), membership, NOW_MS)
     np.testing.assert_allclose(told[0, :3], [1 + PRIOR / 2, PRIOR / 2, 0])
 
 

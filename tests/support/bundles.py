@@ -144,6 +144,8 @@ def _personal(
         tower=tower(towers.inputs.shape[1]),
         inputs=towers.inputs,
         outputs=towers.outputs,
+        implicit_inputs=random.normal(size=(items, RANK)).astype(np.float32),
+        implicit_outputs=random.normal(size=(items, RANK)).astype(np.float32),
         ranker=None if weights is None else linear_ranker(weights),
         item_stats=random.uniform(0, 3, (items, len(ITEM_STATS))).astype(np.float32),
         item_codes=random.integers(-1, 4, (items, AFFINITIES)).astype(np.int32),
