@@ -77,4 +77,4 @@ def _ndcg(window: Window, regularisation: float, seed: int) -> float:
         part = slice(start, start + _CHUNK)
         scores = towers.scores(matrix[window.users[part]])
         lists += best_new(scores, np.arange(len(scores)), window.blocked[part])
-    return quality(lists, window.wanted, matrix.shape[1]).ndcg
+    return quality(lists, window.wanted, window.known.met()).ndcg

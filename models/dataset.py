@@ -51,6 +51,10 @@ class Interactions:
         """Return how many items each shopper met, int64[users]."""
         return np.bincount(self.users, minlength=self.user_count)
 
+    def met(self) -> Rows:
+        """Return how many shoppers met each item, int64[items]."""
+        return np.bincount(self.items, minlength=self.item_count)
+
 
 def interactions(log: EventLog, catalogue: Catalogue) -> Interactions:
     """Return the graded pairs of a log; an item that was refused is none.

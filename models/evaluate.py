@@ -57,7 +57,7 @@ class Figures:
 
 def evaluate(parts: Parts, window: Window) -> Figures:
     """Return the figures of `parts`, which were made from the window's past."""
-    model, items = Model(parts), len(parts.items)
+    model, met = Model(parts), window.known.met()
     lists = {
         POPULARITY: _everybody(window, _NO_DECAY_DAYS),
         RECENT: _everybody(window, RECENT_DAYS),
@@ -69,7 +69,7 @@ def evaluate(parts: Parts, window: Window) -> Figures:
     lists[MODEL] = ranked_lists(model, window)
     if CANDIDATES not in lists and parts.personal is not None:
         lists[CANDIDATES] = lists[MODEL]
-    return Figures({name: quality(each, window.wanted, items) for name, each in lists.items()})
+    return Figures({name: quality(each, window.wanted, met) for name, each in lists.items()})
 
 
 def _everybody(window: Window, half_life_days: float) -> list[Rows]:

@@ -19,7 +19,15 @@ _TITLES = {
     CANDIDATES: "candidates alone",
     MODEL: "the model",
 }
-_COLUMNS = ("ndcg@10", "recall@10", "hitrate@10", "coverage@10")
+_COLUMNS = {
+    "ndcg@10": "NDCG@10",
+    "recall@10": "Recall@10",
+    "mrr@10": "MRR@10",
+    "hitrate@10": "HitRate@10",
+    "coverage@10": "coverage@10",
+    "novelty@10": "novelty, bits",
+    "gini@10": "Gini",
+}
 
 
 @click.command("evaluate")
@@ -52,9 +60,7 @@ def evaluate_command(as_json: bool, seed: int) -> None:
 def _table(told: dict[str, Any], choices: dict[str, Any]) -> str:
     """Return the figures as an aligned table."""
     names = [name for name in _TITLES if name in told]
-    lines: list[tuple[str, ...]] = [
-        ("", "NDCG@10", "", "Recall@10", "HitRate@10", "coverage@10", "model gains NDCG")
-    ]
+    lines: list[tuple[str, ...]] = [("", *_COLUMNS.values(), "NDCG@10, 95 %", "model gains NDCG")]
     lines += [_line(name, told) for name in names]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     rows = [
@@ -71,6 +77,6 @@ def _table(told: dict[str, Any], choices: dict[str, Any]) -> str:
 
 def _line(name: str, told: dict[str, Any]) -> tuple[str, ...]:
     figures, gain = told[name], told["gain"].get(name)
-    ndcg, recall, hits, coverage = (f"{figures[column]:.4f}" for column in _COLUMNS)
     gains = f"{gain['ndcg@10']:+.4f} ±{gain['se']:.4f}" if gain else ""
-    return _TITLES[name], ndcg, f"±{figures['ndcg@10_se']:.4f}", recall, hits, coverage, gains
+    within = f"{figures['ndcg@10_low']:.4f} to {figures['ndcg@10_high']:.4f}"
+    return _TITLES[name], *(f"{figures[column]:.4f}" for column in _COLUMNS), within, gains

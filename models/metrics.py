@@ -1,7 +1,9 @@
-"""How good lists are: NDCG, recall, hit rate and coverage, by shopper.
+"""How good lists are to their shoppers, and what they do to the catalogue.
 
-Binary relevance; NDCG as in Järvelin and Kekäläinen, TOIS 2002, cut at 10 with an ideal list of
-at most 10.
+Binary relevance, lists of 10. NDCG as in Järvelin and Kekäläinen, TOIS 2002, with an ideal list
+of at most 10; MRR as in Voorhees, TREC-8, 1999; novelty is the mean self-information of what is
+shown (Zhou et al., PNAS 2010); Gini is that of how often each item is shown; intervals are by
+percentile bootstrap over shoppers (Efron and Tibshirani, 1993).
 """
 
 from collections.abc import Sequence
@@ -13,6 +15,8 @@ import numpy.typing as npt
 from models.parts import Floats, Rows
 
 K = 10
+RESAMPLES = 1_000
+"""Of a bootstrap."""
 
 _DISCOUNTS = 1 / np.log2(np.arange(2, K + 2))
 _IDEAL = np.concatenate(([0.0], np.cumsum(_DISCOUNTS)))
@@ -20,51 +24,93 @@ _IDEAL = np.concatenate(([0.0], np.cumsum(_DISCOUNTS)))
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Means over shoppers, the standard error of NDCG, and every shopper's own NDCG."""
+    """Means over shoppers, the standard error of NDCG, and every shopper's own NDCG.
+
+    `coverage` is the share of items that stand in any list, `novelty` in bits, `gini` 0 where
+    all items are shown as often, near 1 where few are all that is shown.
+    """
 
     users: int
     ndcg: float
     ndcg_error: float
     recall: float
+    mrr: float
     hit_rate: float
     coverage: float
+    novelty: float
+    gini: float
     by_user: npt.NDArray[np.float64]
 
     def told(self) -> dict[str, float | int]:
         """Return the figures under their usual names."""
+        low, high = interval(self.by_user)
         return {
             "ndcg@10": round(self.ndcg, 5),
             "ndcg@10_se": round(self.ndcg_error, 5),
+            "ndcg@10_low": round(low, 5),
+            "ndcg@10_high": round(high, 5),
             "recall@10": round(self.recall, 5),
+            "mrr@10": round(self.mrr, 5),
             "hitrate@10": round(self.hit_rate, 5),
             "coverage@10": round(self.coverage, 5),
+            "novelty@10": round(self.novelty, 5),
+            "gini@10": round(self.gini, 5),
             "users": self.users,
         }
 
 
-def quality(lists: Sequence[Rows], wanted: Sequence[Rows], items: int) -> Quality:
+def quality(lists: Sequence[Rows], wanted: Sequence[Rows], met: Rows) -> Quality:
     """Return how good `lists` of item rows, best first, are for what was `wanted`.
 
-    Coverage is the share of `items` that stood in any of the lists.
+    `met` int64[items] tells how many shoppers had met each item before.
     """
+    lists = [shown[:K] for shown in lists]
     gains = np.zeros((len(lists), K))
     for place, (shown, want) in enumerate(zip(lists, wanted, strict=True)):
         relevant = set(want.tolist())
-        gains[place, : len(shown[:K])] = [row in relevant for row in shown[:K].tolist()]
+        gains[place, : len(shown)] = [row in relevant for row in shown.tolist()]
     sizes = np.array([len(want) for want in wanted], np.int64)
     by_user = (gains @ _DISCOUNTS) / np.maximum(_IDEAL[np.minimum(sizes, K)], _DISCOUNTS[-1])
-    hits = gains.sum(axis=1)
-    shown_ever = np.unique(np.concatenate([shown[:K] for shown in lists])) if lists else ()
-    count = max(len(lists), 1)
+    hits, count = gains.sum(axis=1), max(len(lists), 1)
+    rows = np.concatenate(lists) if lists else np.empty(0, np.int64)
+    exposures = np.bincount(rows, minlength=len(met))
     return Quality(
         users=len(lists),
         ndcg=float(by_user.sum() / count),
         ndcg_error=_standard_error(by_user),
         recall=float((hits / np.maximum(sizes, 1)).sum() / count),
+        mrr=float((gains / np.arange(1, K + 1)).max(axis=1, initial=0).sum() / count),
         hit_rate=float((hits > 0).sum() / count),
-        coverage=len(shown_ever) / max(items, 1),
+        coverage=float((exposures > 0).sum() / max(len(met), 1)),
+        novelty=float(_information(met)[rows].mean()) if len(rows) else 0.0,
+        gini=gini(exposures),
         by_user=by_user,
     )
+
+
+def _information(met: Rows) -> npt.NDArray[np.float64]:
+    """Return how many bits it tells that an item is met, float64[items]; each is met once more."""
+    told: npt.NDArray[np.float64] = -np.log2((met + 1) / (met + 1).sum())
+    return told
+
+
+def gini(counts: Rows) -> float:
+    """Return the Gini coefficient of int64[n], 0 to 1."""
+    total, n = int(counts.sum()), len(counts)
+    if not total:
+        return 0.0
+    ranks = np.arange(1, n + 1)
+    return float(2 * (ranks * np.sort(counts)).sum() / (n * total) - (n + 1) / n)
+
+
+def interval(values: npt.NDArray[np.float64], seed: int = 0) -> tuple[float, float]:
+    """Return the 95 % interval of the mean of float64[n] by bootstrap, (0, 0) for n = 0."""
+    if not len(values):
+        return 0.0, 0.0
+    random = np.random.default_rng(seed)
+    means = [values[random.integers(0, len(values), len(values))].mean() for _ in range(RESAMPLES)]
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
 
 
 def difference(one: Quality, other: Quality) -> tuple[float, float]:

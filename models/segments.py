@@ -167,7 +167,7 @@ def _taste_ndcg(attribute: Attribute, window: Window, prior: float) -> float:
 
 def _ndcg(tables: Floats, groups: npt.NDArray[np.integer[Any]], window: Window) -> float:
     lists = best_new(tables, groups.astype(np.int64), window.blocked)
-    return quality(lists, window.wanted, tables.shape[1]).ndcg
+    return quality(lists, window.wanted, window.known.met()).ndcg
 
 
 def make_segments(

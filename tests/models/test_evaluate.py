@@ -62,7 +62,7 @@ def test_the_served_scorer_is_the_one_that_was_fitted(parts: Parts, window: Wind
     grades = window.known.matrix()[window.users]
     scores = (grades @ parts.personal.inputs) @ parts.personal.outputs.T
     lists = best_new(scores, np.arange(len(window)), window.blocked)
-    expected = quality(lists, window.wanted, len(CATALOGUE))
+    expected = quality(lists, window.wanted, window.known.met())
     assert evaluate(parts, window).by_name[CANDIDATES].ndcg == pytest.approx(expected.ndcg)
 
 
