@@ -3,7 +3,6 @@
 CUVEE_HOME/datasets/NAME/VERSION/{data.parquet, dataset.json}
 """
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -113,9 +112,7 @@ class Datasets:
         for each in self.all():
             if any((s.name, s.version) == (told.name, told.version) for s in each.sources):
                 raise InputError(f"dataset: {each.reference} is made of {told.reference}")
-        going = Path(tempfile.mkdtemp(dir=self._root, prefix="."))
-        (self._folder(told.reference) / MANIFEST).rename(going / MANIFEST)
-        shutil.rmtree(going)
+        (self._folder(told.reference) / MANIFEST).unlink()
         (self._folder(told.reference) / DATA).unlink(missing_ok=True)
         return told
 

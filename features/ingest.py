@@ -71,14 +71,14 @@ def ingest(
         batch.stage("items", [items] if len(items) else [])
         batch.stage("users", [users] if len(users) else [])
         if "events" in inputs:
-            ids = OfflineStore(home).item_ids(), items["item_id"].cast(pl.String)
-            batch.stage("events", _events(inputs["events"], pl.concat(ids).unique(), refusals))
-            store, file = OfflineStore(home), inputs["events"].file
-            refusals.add(drop_conflicts(batch, store, file, refusals.room))
+            store, source = OfflineStore(home), inputs["events"]
+            ids = pl.concat((store.item_ids(), items["item_id"].cast(pl.String))).unique()
+            batch.stage("events", _events(source, ids, refusals))
+            refusals.add(drop_conflicts(batch, store, source.file, refusals.room))
         _refuse_empty(inputs, batch, refusals)
-        source = ", ".join(each.file for each in inputs.values())
+        files = ", ".join(each.file for each in inputs.values())
         told, absent = refusals.all(), tuple(_absent(batch))
-        return Ingested(admission.batch(batch, source, told), told, absent)
+        return Ingested(admission.batch(batch, files, told), told, absent)
 
 
 def _absent(batch: StagedBatch) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,9 @@
 """Who is let in: a batch of files into the tables, and a version of these online.
 
-judged ─┬─ good: written, and the baseline moves
-└─ not: held back, and said so ─ released or discarded by somebody
+    judged ─┬─ good: written, and the baseline moves
+            └─ not: held back, and said so ─ released or discarded by somebody
+
+Rules and the baseline judge, a person decides.
 """
 
 from pathlib import Path

@@ -18,10 +18,8 @@ from narwhals.exceptions import NarwhalsError
 from features.errors import InputError
 from features.quality.profile import Profile, profile_of
 from features.quality.report import Finding
-from features.quality.rules import FREE_FORM, Kind, Rule
+from features.quality.rules import FREE_FORM, WHOLE, Kind, Rule
 from features.quality.steps import AS_NUMBER, HASH, Step, columns_of, days, steps_of
-
-_WHOLE = r"^(-?\d+)\.0$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ def _filters(rule: Rule) -> list[pl.Expr]:
 
 def _as_text(value: pl.Expr) -> pl.Expr:
     """Return values as rules name them: a number that is whole without its point."""
-    return value.cast(pl.String).str.replace(_WHOLE, "$1")
+    return value.cast(pl.String).str.replace(WHOLE, "$1")
 
 
 def _prepared(table: str, rows: pl.LazyFrame, rules: Sequence[Rule]) -> pl.LazyFrame:

@@ -40,6 +40,9 @@ FREE_FORM = {"events": "context.", "items": "attributes.", "users": "attributes.
 """What stands before the name of a free-form value, by table."""
 
 
+WHOLE = r"^(-?\d+)\.0$"
+"""A whole number written with a point: rules and rows name it without."""
+
 NUMERIC = frozenset(("min", "max", "mean_shift", "std_ratio"))
 """Options, but those of row counts, that take columns for numbers."""
 
@@ -237,10 +240,7 @@ def _texts(raw: object, where: str) -> tuple[str, ...]:
         )
     if not listed or not all(isinstance(each, str | int | float) for each in listed):
         raise FieldError(where, f"expected a list of names or values, got {raw!r:.40}")
-    return tuple(_WHOLE.sub(r"\1", str(each)) for each in listed)
-
-
-_WHOLE = re.compile(r"^(-?\d+)\.0$")
+    return tuple(re.sub(WHOLE, r"\1", str(each)) for each in listed)
 
 
 def _types(raw: object, where: str) -> dict[str, Type]:

@@ -8,7 +8,6 @@ import asyncio
 import json
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import cycle, islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -22,6 +21,7 @@ from feast.value_type import ValueType
 from pyarrow import parquet
 
 from loadtests.store.gauge import Gauge, peak_mb
+from loadtests.store.groups import groups_of
 
 KEY, MOMENT, VIEW = "user_id", "event_timestamp", "shopper"
 MANY = 100
@@ -82,14 +82,14 @@ def online(
     read(users[:1])
     figures: dict[str, float] = {}
     for name, each in (("one", 1), ("many", MANY)):
-        some, gauge = _groups(users, each), Gauge()
+        some, gauge = groups_of(users, each), Gauge()
         for _ in range(max(calls // each, 1)):
             group = next(some)
             started = perf_counter()
             read(group)
             gauge.note(perf_counter() - started)
         figures |= gauge.told(name, each)
-    figures |= asyncio.run(_at_once(store, wanted, _groups(users, in_flight), calls, in_flight))
+    figures |= asyncio.run(_at_once(store, wanted, groups_of(users, in_flight), calls, in_flight))
     parts = [pd.DataFrame(read(users[at : at + MANY])) for at in range(0, len(users), MANY)]
     pd.concat(parts).to_parquet(out)
     click.echo(json.dumps(figures | {"peak_mb": peak_mb()}))
@@ -148,13 +148,6 @@ def _store(repository: Path, port: int | None, offline: str) -> FeatureStore:
 
 def _names(values: Path) -> list[str]:
     return [name for name in parquet.read_schema(values).names if name not in {KEY, MOMENT}]
-
-
-def _groups(users: list[str], size: int) -> Iterator[list[str]]:
-    """Yield so many shoppers at a time, for ever."""
-    endless = cycle(users)
-    while True:
-        yield list(islice(endless, size))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ service.
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from itertools import cycle, islice
 from pathlib import Path
 from time import perf_counter
 from typing import TypeAlias
@@ -27,6 +26,7 @@ from features.slices import Slices
 from features.valkey_store import ValkeyStore
 from features.vector import FeatureVectors, feature_vectors
 from loadtests.store.gauge import Gauge, peak_mb
+from loadtests.store.groups import groups_of
 from loadtests.store.shoppers import moment, user_ids
 
 MANY = 100
@@ -107,7 +107,7 @@ async def _measured(
             ("many", MANY, in_one_call),
             ("flight", in_flight, at_once),
         ):
-            figures |= await _asked(ask, _groups(users, each), name, each, calls)
+            figures |= await _asked(ask, groups_of(users, each), name, each, calls)
         figures["peak_mb"] = peak_mb()
         starts = range(0, len(users), MANY)
         told = [await features_of(store, users[at : at + MANY]) for at in starts]
@@ -131,13 +131,6 @@ async def _asked(
         await ask(group)
         gauge.note(perf_counter() - started)
     return gauge.told(name, each)
-
-
-def _groups(users: list[str], size: int) -> Iterator[list[str]]:
-    """Yield so many shoppers at a time, for ever."""
-    endless = cycle(users)
-    while True:
-        yield list(islice(endless, size))
 
 
 if __name__ == "__main__":
