@@ -82,7 +82,7 @@ class Fresh:
         known = self._known.contains(hashes)
         new = ids.is_first_distinct().to_numpy() & ~known & ~self._met.contains(hashes)
         if self._check is not None and known.any():
-            self._dropped.append(hashed(pl.DataFrame(batch)).where(known))
+            self._dropped.append(hashed(pl.DataFrame(batch).filter(known)))
         self._met.add(hashes[:, new])
         return batch if new.all() else batch.filter(pa.array(new))
 

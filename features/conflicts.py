@@ -21,8 +21,9 @@ def drop_conflicts(batch: StagedBatch, store: OfflineStore, file: str, most: int
     if events is None:
         return []
     told = hashed(events)
-    known = store.said_of(told.ids)
-    differ = joined([known, told]).differing()[len(known) :]
+    batch.known = store.known(told.ids)
+    said = batch.known.said
+    differ = joined([said, told]).differing()[len(said) :]
     if not differ.any():
         return []
     rows = events.select(ROW, "event_id").pipe(collected).filter(differ)

@@ -5,9 +5,14 @@ is as unlikely as 1 in 10^24. The hashes never leave the process: they may diffe
 versions of polars.
 """
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from pyarrow import parquet
+
+_BATCH_ROWS = 100_000
 
 Hashes = npt.NDArray[np.uint64]
 """uint64[2, n]: the two hashes of each id, as columns."""
@@ -45,3 +50,14 @@ class KnownIds:
 def id_hashes(ids: pl.Series) -> Hashes:
     """Return both hashes of each id."""
     return np.stack((ids.hash(1).to_numpy(), ids.hash(2).to_numpy()))
+
+
+def id_hashes_in(path: Path) -> Hashes:
+    """Return both hashes of each event's id in a Parquet file, read some rows at a time."""
+    with parquet.ParquetFile(path) as file:
+        hashes, begin = np.empty((2, file.metadata.num_rows), np.uint64), 0
+        for batch in file.iter_batches(_BATCH_ROWS, columns=["event_id"]):
+            end = begin + batch.num_rows
+            hashes[:, begin:end] = id_hashes(pl.Series(batch.column(0)))
+            begin = end
+    return hashes

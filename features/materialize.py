@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import polars as pl
 
 from features import keys
-from features.errors import InputError
-from features.events import Records
+from features.errors import FeaturesError, InputError
 from features.history import HISTORY_CAP, RECENT_CAP
 from features.home import home_directory
 from features.offline import OfflineStore, Part
-from features.progress import Bar, progress
+from features.progress import progress
 from features.quality.admission import Admission
 from features.quality.rules import rules_in_force
 from features.store_url import store_url
@@ -82,23 +82,25 @@ async def materialize(
     """Bring shoppers online, all or those with events `since_ms`, at most `rate` a second.
 
     Does nothing where this version is online, unless `force`. A run that was stopped is gone on
-    with by the next of the same version. Raises `InputError` where there are no shoppers,
-    `QuarantinedError` where `admission` holds the tables back, `StoreError` where a store fails.
+    with by the next: of shoppers it had brought only those whose data changed since come again.
+    Raises `InputError` where there are no shoppers, `QuarantinedError` where `admission` holds
+    the tables back, `StoreError` where a store fails.
     """
     version = offline.version()  # first: what is added meanwhile is for the next run
-    mark = f"{version} layout {VERSION} caps {RECENT_CAP} {HISTORY_CAP}"
+    kind = f" layout {VERSION} caps {RECENT_CAP} {HISTORY_CAP}"
     if since_ms is not None:
-        mark += f" since {since_ms}"
+        kind += f" since {since_ms}"
+    mark = version + kind
     if not force and since_ms is None and await _get(online, keys.MATERIALIZED) == mark:
         return Materialized(0, 0, 0, version, was_there=True)
     if admission is not None:
         admission.tables(version)
     offline = offline.at(version)
-    done, _, behind = (await _get(online, keys.MATERIALIZING)).partition("\0")
-    parts = offline.parts(behind if done == mark and not force else None, since_ms)
-    if not parts and not behind and since_ms is None and not offline.count("items"):
+    stopped = None if force else await _stopped(online, offline, kind)
+    parts = stopped.rest(offline, since_ms) if stopped else offline.parts(since_ms=since_ms)
+    if not (parts or stopped or since_ms is not None or offline.count("items")):
         raise InputError("there are no shoppers: run `ingest` or `simulate` first")
-    told = await _bring(online, offline, parts, mark, rate)
+    told = await _bring(online, offline, parts, stopped.mark if stopped else mark, rate)
     async with translated():
         if since_ms is None:
             await online.client.set(keys.MATERIALIZED, mark)
@@ -106,10 +108,41 @@ async def materialize(
     return Materialized(*told, version)
 
 
+@dataclass(frozen=True, slots=True)
+class _Stopped:
+    """How far a run came: shoppers up to `behind` are online, as they were by its `mark`."""
+
+    mark: str
+    behind: str
+    changed: pl.DataFrame
+    """Those of whom there may be more since then, in a column user_id."""
+
+    def rest(self, offline: OfflineStore, since_ms: int | None) -> list[Part]:
+        """Return whom it did not come to, and then of the others those of whom there is more."""
+        parts = offline.parts(behind=self.behind, since_ms=since_ms)
+        if len(self.changed):
+            parts += offline.parts(until=self.behind, since_ms=since_ms, whose=self.changed)
+        return parts
+
+
+async def _stopped(online: ValkeyStore, offline: OfflineStore, kind: str) -> _Stopped | None:
+    """Return how far a run of the same kind came that did not end, None for none to go on with."""
+    mark, _, behind = (await _get(online, keys.MATERIALIZING)).partition("\0")
+    if not behind or not mark.endswith(kind):
+        return None
+    try:
+        return _Stopped(mark, behind, offline.changed_since(mark.removesuffix(kind)))
+    except FeaturesError:  # too long ago, or of other tables
+        return None
+
+
 async def _bring(
     online: ValkeyStore, offline: OfflineStore, parts: list[Part], mark: str, rate: float
 ) -> tuple[int, int, int]:
-    """Return how many shoppers there were, and how many events and profiles are new."""
+    """Return how many shoppers there were, and how many events and profiles are new.
+
+    `mark` says of what version at least are those that were brought.
+    """
     shoppers, events, profiles, pace = 0, 0, 0, _Pace(rate)
     with progress("shoppers", sum(part.shoppers for part in parts)) as bar:
         for part in parts:
@@ -119,19 +152,18 @@ async def _bring(
                 await pace.wait(len(records))
             for users in _chunks(enumerate(log.user_ids)):
                 rings = [(user_id, log.of(number)) for number, user_id in users]
-                events += await _apply(online, rings, mark, bar)
+                events += await online.apply(rings)
+                bar.advance(len(rings))
+                if part.whose is None:
+                    await _note(online, f"{mark}\0{rings[-1][0]}")
                 await pace.wait(len(users))
             shoppers += len(log.user_ids)
     return shoppers, events, profiles
 
 
-async def _apply(online: ValkeyStore, rings: list[tuple[str, Records]], mark: str, bar: Bar) -> int:
-    """Enter the events of some shoppers, note how far that is, and return what was new."""
-    events = await online.apply(rings)
+async def _note(online: ValkeyStore, how_far: str) -> None:
     async with translated():
-        await online.client.set(keys.MATERIALIZING, f"{mark}\0{rings[-1][0]}")
-    bar.advance(len(rings))
-    return events
+        await online.client.set(keys.MATERIALIZING, how_far)
 
 
 async def _get(online: ValkeyStore, key: bytes) -> str:

@@ -11,25 +11,28 @@ import fcntl
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from features import assemble
 from features.batches import Batches, Fresh, Source, as_frame, conformed, stream
 from features.catalogue import Catalogue
 from features.errors import InputError, StoreError
 from features.eventlog import EventLog
-from features.known_ids import KnownIds, id_hashes
+from features.known_events import KnownEvents
+from features.known_ids import KnownIds, id_hashes_in
 from features.online import Appended
-from features.said import Hashes, Said, joined, said_of
-from features.tables import CHANGES, SCHEMAS, STORED
+from features.said import Hashes, Said, joined
+from features.tables import CHANGES, SCHEMAS, STORED, USERS
 
 PART_EVENTS = 16_000_000
 """Events of shoppers that are read at a time, about: some 100 bytes of memory each."""
@@ -52,12 +55,16 @@ class Part:
     shoppers: int
     since_ms: int | None = None
     """Only those of whom an event arrived since."""
+    whose: pl.DataFrame | None = None
+    """Only those of whom the id stands here, in a column user_id."""
 
     def of(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        """Return those rows that are about the part's shoppers."""
+        """Return those rows that are about the part's shoppers, whenever their events arrived."""
         if self.begin is not None:
             rows = rows.filter(pl.col("user_id") > self.begin)
-        return rows if self.end is None else rows.filter(pl.col("user_id") <= self.end)
+        if self.end is not None:
+            rows = rows.filter(pl.col("user_id") <= self.end)
+        return rows if self.whose is None else rows.join(self.whose.lazy(), "user_id", "semi")
 
 
 class OfflineStore:
@@ -73,25 +80,32 @@ class OfflineStore:
         self._home = home
         self._root = home / "offline"
         self._versions = versions
-        self._known = KnownIds()
+        self._ids = KnownIds()
         self._known_files: frozenset[Path] = frozenset()
 
-    def append_events(self, batches: Batches, *, as_told: bool = False) -> Appended:
+    def append_events(self, batches: Batches, known: KnownEvents | None = None) -> Appended:
         """Add the events that are new, in one commit; those whose id is known change nothing.
 
-        With `as_told` raises `InputError`, and writes nothing, where the tables say something
-        else of a known id. Memory is bounded by 16 bytes an event of the table and of the input.
+        Without `known` every id of the table is kept in mind, for later appends too: 16 bytes
+        each. With what is `known` of these events only what the table got since is looked at,
+        and `InputError` is raised, and nothing written, where one says something else.
         """
         with self._writing():
-            self._learn_ids()
-            fresh = Fresh(stream(batches), self._known, self._check_said if as_told else None)
+            if known is None:
+                self._learn_ids()
+                fresh = Fresh(stream(batches), self._ids)
+            else:
+                known.learn(self.paths("events"))
+                fresh = Fresh(stream(batches), known.ids, partial(_check_said, known.said))
             self._write("events", Source(iter(fresh)), "append")
             return Appended(fresh.accepted, fresh.duplicates)
 
-    def said_of(self, ids: Hashes) -> Said:
+    def known(self, ids: Hashes) -> KnownEvents:
         """Return what the tables say of the events whose id has one of these hashes."""
+        known = KnownEvents(ids)
         with _translated():
-            return said_of(ids, self.paths("events"))
+            known.learn(self.paths("events"))
+        return known
 
     def replace(self, table: str, batches: Batches) -> int:
         """Make these the only rows of `table`, in one commit, and return how many they are.
@@ -147,15 +161,21 @@ class OfflineStore:
         with _translated():
             return assemble.event_log(events.collect(), users.collect())
 
-    def parts(self, behind: str | None = None, since_ms: int | None = None) -> "list[Part]":
+    def parts(
+        self,
+        behind: str | None = None,
+        until: str | None = None,
+        since_ms: int | None = None,
+        whose: pl.DataFrame | None = None,
+    ) -> "list[Part]":
         """Return the shoppers in the order of their ids, in parts of some `PART_EVENTS` events.
 
-        All of them, or those whose id stands `behind` one, of whom an event arrived `since_ms`.
+        All of them, or those whose id stands `behind` one, or comes `until` one, of whom an event
+        arrived `since_ms`, or that are among `whose`.
         """
-        events = self.scan("events").select("user_id", "arrived_at")
-        users = self.scan("users").select("user_id")
-        if behind is not None:
-            events, users = (each.filter(pl.col("user_id") > behind) for each in (events, users))
+        whole = Part(behind, until, 0, since_ms, whose)
+        events = whole.of(self.scan("events").select("user_id", "arrived_at"))
+        users = whole.of(self.scan("users").select("user_id"))
         late = pl.lit(value=True)
         if since_ms is not None:
             late = (pl.col("arrived_at") >= _moment(since_ms)).any()
@@ -164,17 +184,30 @@ class OfflineStore:
             told = sizes.filter("late").sort("user_id").collect()
             alone = since_ms is None and not len(told) and len(users.head(1).collect())
         if not len(told):
-            return [Part(behind, None, 0)] if alone else []
+            return [whole] if alone else []
         number = (told["len"].cum_sum() - told["len"]) // PART_EVENTS
         ends = told.group_by(number.alias("part"), maintain_order=True).agg(
             pl.col("user_id").last(), pl.len()
         )
         last_ids, counts = ends["user_id"].to_list(), ends["len"].to_list()
-        begins = [behind, *last_ids[:-1]]
+        bounds = [behind, *last_ids[:-1], until]
         return [
-            Part(begin, end, count, since_ms)
-            for begin, end, count in zip(begins, [*last_ids[:-1], None], counts, strict=True)
+            replace(whole, begin=begin, end=end, shoppers=count)
+            for (begin, end), count in zip(pairwise(bounds), counts, strict=True)
         ]
+
+    def changed_since(self, version: str) -> pl.DataFrame:
+        """Return a column user_id: of whom an event or a record may have been added since then.
+
+        Raises `StoreError` where nobody can tell any more.
+        """
+        before = self.at(version)
+        with _translated():
+            files = set(self.paths("events")) - set(before.paths("events"))
+            added = [pl.scan_parquet(path, glob=False).select("user_id") for path in sorted(files)]
+            now, then = self.scan("users"), before.scan("users")
+            differing = now.join(then, on=USERS.names, how="anti", nulls_equal=True)
+            return pl.concat((differing.select("user_id"), *added)).unique().collect()
 
     def catalogue(self) -> Catalogue:
         """Return all items."""
@@ -262,10 +295,8 @@ class OfflineStore:
         path = self._root / table
         if not (path / "_delta_log").is_dir():
             return None
-        if self._versions is None:
-            return DeltaTable(path)
-        if table not in self._versions:
-            return DeltaTable(path)
+        if self._versions is None or table not in self._versions:
+            return _latest(path)
         version = self._versions[table]
         return None if version is None else DeltaTable(path, version=version)
 
@@ -285,20 +316,10 @@ class OfflineStore:
         table = self._delta("events")
         files = frozenset(() if table is None else self._paths("events", table))
         if not self._known_files <= files:  # rows were deleted, or files merged: begin anew
-            self._known, self._known_files = KnownIds(), frozenset()
+            self._ids, self._known_files = KnownIds(), frozenset()
         for file in sorted(files - self._known_files):
-            self._known.add(id_hashes(pl.read_parquet(file, columns=["event_id"])["event_id"]))
+            self._ids.add(id_hashes_in(file))
         self._known_files = files
-
-    def _check_said(self, told: Said) -> None:
-        known = said_of(told.ids, sorted(self._known_files))
-        differing = int(joined([known, told]).differing()[len(known) :].sum())
-        if differing:
-            raise InputError(
-                f"the events table changed meanwhile: of {differing} ids it says something else "
-                "now, and events never change; no event was written: ingest the file again to "
-                "have its rows named"
-            )
 
     def _write(self, table: str, source: Source, mode: Literal["append", "overwrite"]) -> None:
         if mode == "append" and source.is_exhausted():
@@ -338,9 +359,27 @@ def collected(rows: pl.LazyFrame) -> pl.DataFrame:
         return rows.collect(engine="streaming")
 
 
+def _check_said(known: Said, told: Said) -> None:
+    differing = int(joined([known, told]).differing()[len(known) :].sum())
+    if differing:
+        raise InputError(
+            f"the events table changed meanwhile: of {differing} ids it says something else "
+            "now, and events never change; no event was written: ingest the file again to "
+            "have its rows named"
+        )
+
+
 def _files_of(table: DeltaTable) -> list[tuple[str, int]]:
     added = pl.DataFrame(table.get_add_actions(flatten=True))
     return [(str(path), int(size)) for path, size in added.select("path", "size_bytes").rows()]
+
+
+def _latest(path: Path) -> DeltaTable | None:
+    """Return a table, None where its first commit is under way, or its writer was killed in it."""
+    try:
+        return DeltaTable(path)
+    except TableNotFoundError:
+        return None
 
 
 def _moment(stamp_ms: int) -> datetime:

@@ -13,8 +13,10 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from features.errors import InputError
+from features.known_events import KnownEvents
 from features.offline import OfflineStore
 from features.online import Appended
+from features.said import hashed
 from features.tables import SCHEMAS
 
 BATCH_ROWS = 100_000
@@ -38,6 +40,8 @@ class StagedBatch:
     def __init__(self, folder: Path) -> None:
         """Use what is staged in `folder`."""
         self.folder = folder
+        self.known: KnownEvents | None = None
+        """What the tables say of its events, as far as somebody looked."""
 
     def stage(self, table: str, frames: Iterable[pl.DataFrame]) -> None:
         """Write rows with the columns of `table` and `ROW`; no file is there if there are none."""
@@ -59,14 +63,16 @@ class StagedBatch:
 
         Raises `InputError` where a file of it cannot be read.
         """
-        events = self._path("events")
         return Committed(
             store.put_items(self._read("items")) if self._path("items").exists() else 0,
             store.put_users(self._read("users")) if self._path("users").exists() else 0,
-            store.append_events(_batches(events), as_told=True)
-            if events.exists()
-            else Appended(0, 0),
+            self._append(store) if self._path("events").exists() else Appended(0, 0),
         )
+
+    def _append(self, store: OfflineStore) -> Appended:
+        if self.known is None:
+            self.known = store.known(hashed(self.tables()["events"]).ids)
+        return store.append_events(_batches(self._path("events")), self.known)
 
     def _read(self, table: str) -> pa.Table:
         try:

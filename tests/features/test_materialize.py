@@ -160,6 +160,25 @@ async def test_an_interrupted_run_is_done_again(
     assert (told.was_there, told.events) == (False, 1)
 
 
+async def stop_after(
+    chunks: int, online: ValkeyStore, offline: OfflineStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Begin to bring shoppers online, and fail once so many chunks of them are there."""
+    real, calls = online.apply, 0
+
+    async def failing(shoppers: Any) -> int:
+        nonlocal calls
+        calls += 1
+        if calls > chunks:
+            raise StoreError("away")
+        return await real(shoppers)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(online, "apply", failing)
+        with pytest.raises(StoreError):
+            await materialize(online, offline)
+
+
 @pytest.mark.parametrize("part_events", [7, 10**6])
 async def test_a_run_that_was_stopped_is_gone_on_with(
     online_store: ValkeyStore,
@@ -172,19 +191,7 @@ async def test_a_run_that_was_stopped_is_gone_on_with(
     monkeypatch.setattr("features.materialize.AT_ONCE", 10)
     keep(offline, [click_at(n, f"u{n:02}") for n in range(1, 50)])
     offline.put_users(users(("u00", "FR", None), ("u30", "IT", None), ("u99", "DE", None)))
-    real, calls = online_store.apply, 0
-
-    async def failing(shoppers: Any) -> int:
-        nonlocal calls
-        calls += 1
-        if calls > 3:
-            raise StoreError("away")
-        return await real(shoppers)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(online_store, "apply", failing)
-        with pytest.raises(StoreError):
-            await materialize(online_store, offline)
+    await stop_after(3, online_store, offline, monkeypatch)
     brought = [n for n in range(1, 50) if (await state_of(online_store, f"u{n:02}")).known]
     assert 10 < len(brought) < 40
 
@@ -195,6 +202,53 @@ async def test_a_run_that_was_stopped_is_gone_on_with(
     for user_id, country in (("u00", "FR"), ("u30", "IT"), ("u99", "DE")):
         assert (await state_of(online_store, user_id)).profile == {"country": country}
     assert (await materialize(online_store, offline)).was_there
+
+
+@pytest.mark.parametrize("part_events", [5, 10**6])
+async def test_a_stopped_run_is_gone_on_with_after_new_commits(
+    online_store: ValkeyStore,
+    offline: OfflineStore,
+    monkeypatch: pytest.MonkeyPatch,
+    part_events: int,
+) -> None:
+    """Of those that were brought only whoever did something since, or whose record is another."""
+    monkeypatch.setattr("features.offline.PART_EVENTS", part_events)
+    monkeypatch.setattr("features.materialize.AT_ONCE", 5)
+    keep(offline, [click_at(n, f"u{n:02}") for n in range(1, 50)])
+    offline.put_users(users(("u02", "FR", None), ("u03", "FR", None), ("u40", "FR", None)))
+    await stop_after(4, online_store, offline, monkeypatch)
+    brought = 4 * 5
+    keep(offline, [click_at(100, "u01"), click_at(101, "u45"), click_at(102, "u99")])
+    offline.put_users(users(("u02", "IT", None), ("u001", "DE", None), ("u41", "DE", None)))
+    await stop_after(1, online_store, offline, monkeypatch)  # and once more
+    brought += 5
+    keep(offline, [click_at(103, "u04")])
+
+    told = await materialize(online_store, offline)
+
+    assert told.shoppers == 50 - brought + 3  # u01, u02 and u04 again
+    log = offline.event_log()
+    assert len(log.user_ids) == 50
+    for number, user_id in enumerate(log.user_ids):
+        recent, _ = rings(log.of(number))
+        assert (await state_of(online_store, user_id)).recent.tolist() == recent.tolist()
+    for user_id, profile in log.profiles.items():
+        assert (await state_of(online_store, user_id)).profile == profile
+    assert (await materialize(online_store, offline)).was_there
+
+
+async def test_a_stopped_run_of_tables_that_are_gone_begins_anew(
+    online_store: ValkeyStore, offline: OfflineStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody can tell what changed since, all shoppers come again."""
+    monkeypatch.setattr("features.materialize.AT_ONCE", 5)
+    keep(offline, [click_at(n, f"u{n:02}") for n in range(1, 50)])
+    await stop_after(4, online_store, offline, monkeypatch)
+    mark: Any = await online_store.client.get(keys.MATERIALIZING)
+    for gone in (b"events@7", b"nonsense"):
+        await online_store.client.set(keys.MATERIALIZING, mark.replace(b"events@0", gone))
+        assert (await materialize(online_store, offline, rate=0)).shoppers == 49
+        await online_store.client.delete(keys.MATERIALIZED)
 
 
 async def test_what_changed_since_is_brought(
