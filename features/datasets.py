@@ -31,6 +31,7 @@ from features.labels import Labels, is_query, read_labels
 from features.local_engine import local_chunks
 from features.lock import locked
 from features.offline import OfflineStore
+from features.scratch import scratch_folder
 from features.training_set import write_training_set
 
 TRANSFORMATIONS = ("labels", "point-in-time join", "features")
@@ -84,16 +85,16 @@ class Datasets:
         declaration = declaration.absolute()
         labels = self._labels(declaration, store)  # first: nothing is left of what cannot be
         self._root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._root, prefix=".") as scratch:
-            told = _made(name, 0, declaration, labels, store, Path(scratch), engine)
-            return self._numbered(told, Path(scratch))
+        with scratch_folder(self._root, ".making-") as folder:
+            return self._numbered(
+                _made(name, 0, declaration, labels, store, folder, engine), folder
+            )
 
     def _numbered(self, made: Dataset, folder: Path) -> Dataset:
         """Give what was made in `folder` the next version and its place, whoever else makes one."""
         with locked(self._root):
             told = replace(made, version=self._last(made.name) + 1)
             (folder / MANIFEST).write_text(told.to_json(), encoding="utf-8")
-            folder.chmod(0o755)  # a temporary one is for nobody else
             self._folder(told.reference).parent.mkdir(exist_ok=True)
             folder.rename(self._folder(told.reference))
         return told

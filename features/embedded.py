@@ -1,10 +1,11 @@
 """The store that comes as a wheel: a real Valkey server of our own, on a unix socket.
 
     start ─ lock free? ─┬─ yes: start the server, which holds the lock for as long as it lives
-                        └─ no:  another process started it; wait until it answers, use it
+                        └─ no:  another process started it; wait until it answers, use it,
+                                unless that process is dead: then it ends; wait, start another
 
 Whoever dies first, there is never a second server over the same files: the lock is the
-server's own, and the kernel drops it with the process.
+server's own, and the kernel drops it with the process. Who started it holds a lock likewise.
 """
 
 import fcntl
@@ -16,9 +17,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 from urllib.parse import quote
 
 from features.child_process import end_child, start_child
@@ -33,6 +35,7 @@ START_TIMEOUT_S = 60.0
 
 _PING_TIMEOUT_S = 2.0
 _POLL_S = 0.01
+_OWN_TRIES = 100
 
 _OPTIONS: Mapping[str, str] = {
     "port": "0",
@@ -58,6 +61,7 @@ class EmbeddedValkey:
         self._directory = home.resolve() / "valkey"
         self._options = {**_OPTIONS, **(options or {})}
         self._process: subprocess.Popen[bytes] | None = None
+        self._owner: IO[str] | None = None
         self.socket_path = _socket_path(self._directory)
 
     @property
@@ -80,7 +84,7 @@ class EmbeddedValkey:
         self._directory.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._start_if_free():
-            if self._answers():
+            if self._answers() and not self._is_orphan():
                 return self
             if time.monotonic() > deadline:
                 raise StoreError(f"a server holds {self._directory} but does not answer")
@@ -92,14 +96,14 @@ class EmbeddedValkey:
         """Start the server unless one runs already; do not wait until it answers."""
         self._directory.mkdir(parents=True, exist_ok=True)
         if not self._start_if_free() and self._process and self._process.poll() is not None:
-            self._process = None  # ours is dead, and another process has started one
+            self._disown()  # ours is dead, and another process has started one
 
     def stop(self) -> None:
         """Stop the server if it is owned, its data safe on disk; otherwise leave it."""
         if self._process is None:
             return
         end_child(self._process)
-        self._process = None
+        self._disown()
         self.socket_path.unlink(missing_ok=True)
 
     def is_alive(self) -> bool:
@@ -129,6 +133,33 @@ class EmbeddedValkey:
                 self._process.wait()  # it is dead, or the lock would not be free
             self.socket_path.unlink(missing_ok=True)
             self._process = self._spawn(lock.fileno())
+            self._own()
+            return True
+
+    def _own(self) -> None:
+        """Be known as who started the server, for as long as we live."""
+        self._owner = self._owner or self._owner_path.open("w")
+        for _ in range(_OWN_TRIES):
+            with suppress(BlockingIOError):
+                fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(_POLL_S)  # somebody looks; one who owned a server before may hold it long
+
+    def _disown(self) -> None:
+        self._process = None
+        if self._owner is not None:
+            self._owner.close()
+            self._owner = None
+
+    def _is_orphan(self) -> bool:
+        """Tell whether the server was told to end, since who started it is dead: on Linux it is."""
+        if not sys.platform.startswith("linux"):
+            return False
+        with self._owner_path.open("a") as owner:
+            try:
+                fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
             return True
 
     def _spawn(self, lock: int) -> "subprocess.Popen[bytes]":
@@ -144,7 +175,7 @@ class EmbeddedValkey:
         assert self._process is not None  # noqa: S101 (only called once it was spawned)
         while not self._answers():
             if self._process.poll() is not None:
-                self._process = None
+                self._disown()
                 raise StoreError(f"the embedded Valkey did not start: {self._last_words()}")
             if time.monotonic() > deadline:
                 self.stop()
@@ -161,6 +192,10 @@ class EmbeddedValkey:
                 return connection.recv(64).startswith(b"+PONG")
             except OSError:
                 return False
+
+    @property
+    def _owner_path(self) -> Path:
+        return self._directory / ".owner.lock"
 
     @property
     def _log_path(self) -> Path:

@@ -6,8 +6,8 @@ The features are those that serving computes, by the same function, whichever en
 """
 
 import json
-import os
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from features.labels import MASK, Labels
 from features.local_engine import local_chunks
 from features.offline import OfflineStore
 from features.progress import progress
+from features.scratch import scratch_folder
 from features.vector import FeatureVectors
 
 CHUNK = 1_000_000
@@ -53,34 +54,40 @@ def write_training_set(
 
     With `mask` each feature has a column more that tells whether it was missing. The file is
     there whole or not at all, and the same whatever `engine` computes it. Raises `InputError`
-    where a label has a feature's name.
+    where a label has a feature's name, or the file cannot be written.
     """
     added = [*FEATURE_SET.names, *(f"{name}{MASK}" for name in FEATURE_SET.names if mask)]
     if taken := sorted(set(added) & set(labels.rows.columns)):
         raise InputError(f"--labels: column {taken[0]!r}: a feature has that name; rename it")
     version = store.version()
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
     strangers = 0
-    try:
-        with (
-            progress("joining", len(labels)) as bar,
-            closing(engine(store, labels, CHUNK)) as chunks,
-        ):
-            writer = None
-            for chunk in chunks:
-                rows = labels.rows.slice(chunk.start, len(chunk))
-                frame = rows.with_columns(_columns(chunk.vectors, mask=mask))
-                table = frame.to_arrow().replace_schema_metadata(_about(version))
-                writer = writer or parquet.ParquetWriter(scratch, table.schema)
-                writer.write_table(table)
-                strangers += int(chunk.strangers.sum())
-                bar.advance(len(chunk))
-            if writer is not None:
-                writer.close()
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with (
+        _written(path),
+        scratch_folder(path.parent, f".{path.name}.") as folder,
+        progress("joining", len(labels)) as bar,
+        closing(engine(store, labels, CHUNK)) as chunks,
+    ):
+        writer = None
+        for chunk in chunks:
+            rows = labels.rows.slice(chunk.start, len(chunk))
+            frame = rows.with_columns(_columns(chunk.vectors, mask=mask))
+            table = frame.to_arrow().replace_schema_metadata(_about(version))
+            writer = writer or parquet.ParquetWriter(folder / path.name, table.schema)
+            writer.write_table(table)
+            strangers += int(chunk.strangers.sum())
+            bar.advance(len(chunk))
+        if writer is not None:
+            writer.close()
+        (folder / path.name).replace(path)
     return TrainingSet(len(labels), strangers, version)
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def _about(version: str) -> dict[str, str]:

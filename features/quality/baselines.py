@@ -1,7 +1,6 @@
 """What the gates remember, in a file of the home: the last good data, what was vouched for."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -64,7 +63,7 @@ class Baselines:
         with _explained(self._path), locked(self._path.parent):
             told = self._read()
             yield told
-            scratch = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+            scratch = self._path.with_name(f".{self._path.name}.next")  # ours: we hold the lock
             scratch.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
             scratch.replace(self._path)
 

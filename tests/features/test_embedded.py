@@ -3,6 +3,7 @@
 import os
 import signal
 import stat
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -69,6 +70,22 @@ def test_a_killed_server_can_be_started_again(tmp_path: Path) -> None:
         server.start()
 
         assert server.is_alive()
+
+
+def test_a_server_whose_owner_was_killed_is_not_relied_on(tmp_path: Path) -> None:
+    """It answers still and ends in a moment: who comes waits for that, and starts their own."""
+    program = f"""
+import os, signal
+from pathlib import Path
+from features.embedded import EmbeddedValkey
+EmbeddedValkey(Path({str(tmp_path)!r})).start()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", program], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    with EmbeddedValkey(tmp_path) as server, Redis.from_url(server.url) as client:
+        assert server.owned
+        assert client.ping()
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
