@@ -15,7 +15,6 @@ from redis import Redis
 
 from features import keys
 from features.embedded import EmbeddedValkey
-from features.errors import StoreError
 from features.event_stream import Group
 from features.eventlog import rings
 from features.events import Event, EventType
@@ -23,6 +22,7 @@ from features.offline import OfflineStore
 from features.online import ShopperQuery
 from features.valkey_store import ValkeyStore
 from tests.support.nursery import Nursery
+from tests.support.sending import taken
 
 KILLS = 300
 STORE_KILLS = 8
@@ -43,17 +43,6 @@ def events(random: random.Random, first: int) -> list[Event]:
         )
         for number in range(first, first + random.randrange(1, 40))
     ]
-
-
-async def taken(store: ValkeyStore, batch: list[Event]) -> None:
-    """Send events as a storefront does: again, until they are taken."""
-    while True:
-        try:
-            await store.append(batch)
-        except StoreError:
-            await asyncio.sleep(0.02)
-        else:
-            return
 
 
 async def keep_sending(store: ValkeyStore, stop: asyncio.Event) -> int:

@@ -37,6 +37,7 @@ from features.repair import Repair
 from features.stream_entries import decode_entry, encode_event
 from features.valkey_store import ValkeyStore
 from loadtests.faults.proxy import ChaosProxy
+from tests.support.sending import taken
 
 Run = Callable[[Group], Awaitable[None]]
 
@@ -64,6 +65,14 @@ def valkey_raw(valkey: EmbeddedValkey) -> Iterator[Any]:
     """Return a plain client of the wheel's server, for processes that use it."""
     with Redis.from_url(valkey.url) as client:
         yield client
+
+
+@pytest.fixture
+async def store(valkey: EmbeddedValkey) -> AsyncIterator[ValkeyStore]:
+    """Return a store over the wheel's server, for processes that use it."""
+    told = ValkeyStore(valkey.url)
+    yield told
+    await told.close()
 
 
 @pytest.fixture
@@ -515,10 +524,8 @@ class Process:
         return self.log.read_text()
 
 
-@pytest.mark.usefixtures("valkey_raw")
-async def test_how_far_groups_are_behind(valkey: EmbeddedValkey) -> None:
+async def test_how_far_groups_are_behind(store: ValkeyStore) -> None:
     """What is in hand counts, and what nobody has read; nothing is nothing."""
-    store = ValkeyStore(valkey.url)
     assert await behind(store.client) == {}
     await store.append(many(30))
     stream = EventStream(store.client, Group.OFFLINE, "one")
@@ -528,15 +535,13 @@ async def test_how_far_groups_are_behind(valkey: EmbeddedValkey) -> None:
     assert (await behind(store.client))["offline"] == 30
     await stream.acknowledge(delivery)
     assert await behind(store.client) == {"offline": 20, "online": 30}
-    await store.close()
 
 
 async def test_killed_between_write_and_acknowledgement(
-    valkey: EmbeddedValkey, tmp_path: Path, valkey_raw: Any
+    store: ValkeyStore, valkey: EmbeddedValkey, tmp_path: Path, valkey_raw: Any
 ) -> None:
     """Rows that were written but not acknowledged are delivered again, and not doubled."""
     offline = OfflineStore(tmp_path)
-    store = ValkeyStore(valkey.url)
     await store.append(many(300))
     async with ChaosProxy(valkey.socket_path, tmp_path / "p", hold=b"XACK") as proxy:
         with Process(Group.OFFLINE, tmp_path, proxy.url) as doomed:
@@ -548,43 +553,40 @@ async def test_killed_between_write_and_acknowledgement(
     with Process(Group.OFFLINE, tmp_path, valkey.url, "--take-over", "0") as successor:
         await drained(valkey_raw, Group.OFFLINE)
         assert successor.stop() == 0
-    await store.close()
 
     assert len({row["event_id"] for row in rows(offline)}) == len(rows(offline)) == 300
     assert "took over 300 entries" in successor.told()
 
 
 async def test_killed_at_any_moment(
-    valkey: EmbeddedValkey, tmp_path: Path, valkey_raw: Any
+    store: ValkeyStore, valkey: EmbeddedValkey, tmp_path: Path, valkey_raw: Any
 ) -> None:
     """However often consumers are killed while events come in, each event is kept once."""
     rng = random.Random(3)
     offline = OfflineStore(tmp_path)
-    store = ValkeyStore(valkey.url)
     count = 0
     for turn in range(3):
         with Process(Group.OFFLINE, tmp_path, valkey.url, "--take-over", "0") as process:
             written = offline.count("events")
             while process.alive():
-                await store.append(many(40, f"{turn}-{count}-"))
+                await taken(store, many(40, f"{turn}-{count}-"))
                 count += 40
+                await asyncio.sleep(0.01)  # a process that is slow to start gets no more for it
                 if offline.count("events") > written:
                     await asyncio.sleep(rng.random() * 0.1)  # any moment is meant
                     process.kill()
     with Process(Group.OFFLINE, tmp_path, valkey.url, "--take-over", "0") as process:
         await drained(valkey_raw, Group.OFFLINE)
         assert process.stop() == 0
-    await store.close()
 
     assert offline.count("events") == count
     assert len({row["event_id"] for row in rows(offline)}) == count
 
 
 async def test_a_stopped_consumer_finishes_and_leaves(
-    valkey: EmbeddedValkey, tmp_path: Path, valkey_raw: Any
+    store: ValkeyStore, valkey: EmbeddedValkey, tmp_path: Path, valkey_raw: Any
 ) -> None:
     """SIGTERM ends it with 0, nothing in hand, struck off, and one line for each change."""
-    store = ValkeyStore(valkey.url)
     await store.append(many(10))
     with Process(Group.OFFLINE, tmp_path, valkey.url) as process:
         while not valkey_raw.exists(keys.STREAM) or valkey_raw.xlen(keys.STREAM) == 0:
@@ -592,7 +594,6 @@ async def test_a_stopped_consumer_finishes_and_leaves(
         while not OfflineStore(tmp_path).count("events"):
             await asyncio.sleep(0.01)
         assert process.stop() == 0
-    await store.close()
 
     assert OfflineStore(tmp_path).count("events") == 10
     assert left(valkey_raw, Group.OFFLINE) == 0
@@ -601,10 +602,9 @@ async def test_a_stopped_consumer_finishes_and_leaves(
 
 
 async def test_a_full_disk_is_survived(
-    valkey: EmbeddedValkey, tmp_path: Path, valkey_raw: Any
+    store: ValkeyStore, valkey: EmbeddedValkey, tmp_path: Path, valkey_raw: Any
 ) -> None:
     """A process that may write no more keeps entries in the stream, and goes on when it may."""
-    store = ValkeyStore(valkey.url)
     offline = OfflineStore(tmp_path)
     await store.append(many(10))
     with Process(Group.OFFLINE, tmp_path, valkey.url) as process:
@@ -618,7 +618,6 @@ async def test_a_full_disk_is_survived(
         )
         await drained(valkey_raw, Group.OFFLINE)
         assert process.stop() == 0
-    await store.close()
 
     assert offline.count("events") == 35
 
