@@ -14,7 +14,7 @@ Batches: TypeAlias = Iterable[Any]
 """Rows of one table: a `pyarrow.Table`, or an iterable or reader of record batches."""
 
 
-class Source:
+class CountedBatches:
     """An iterator of batches that counts rows and remembers its error: delta-rs does not."""
 
     def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:

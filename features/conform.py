@@ -15,9 +15,9 @@ from features import parsing
 from features.errors import InputError
 from features.events import CONTROL, LATEST_S, VALUE_SCALE, EventType
 from features.ids import MAX_ID_LENGTH
-from features.mapping import REQUIRED, TARGETS, Column, Kind, TableMapping
+from features.mapping import REQUIRED, TARGETS, AttributeKind, Column, TableMapping
 from features.refusals import Refusal
-from features.sources import Batch
+from features.sources import FileBatch
 from features.yaml_fields import unknown
 from features.zones import BARE, Zones
 
@@ -33,7 +33,7 @@ _TYPES = [str(kind) for kind in EventType]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RowRule:
     """What a good row never is: `broken` is true for rows to refuse because of `target`."""
 
     target: str
@@ -60,7 +60,7 @@ class Conformer:
     """The known item ids; events that name another are refused."""
     zones: Zones = field(default_factory=Zones)
 
-    def __call__(self, batch: Batch, room: int) -> Conformed:
+    def __call__(self, batch: FileBatch, room: int) -> Conformed:
         """Return the good rows, and up to `room` of the refused.
 
         Raises `InputError` where the file lacks a column that is needed or was mapped.
@@ -130,7 +130,7 @@ class Conformer:
                     f"{types[target]}: expected {expected}"
                 )
 
-    def _zone_rules(self, columns: Mapping[str, Column], raw: pl.DataFrame) -> list[Rule]:
+    def _zone_rules(self, columns: Mapping[str, Column], raw: pl.DataFrame) -> list[RowRule]:
         column, name = columns.get("timestamp"), f"{_RAW}timestamp"
         if column is None or column.zone or column.format or raw.schema[name] != pl.String:
             return []
@@ -138,13 +138,17 @@ class Conformer:
             bare = self.zones.bare(raw[name], raw[_ROW])
         except InputError as error:
             raise InputError(f"{self.name}: {column.column}: {error}") from None
-        return [Rule("timestamp", pl.lit(bare), BARE)] if bare.any() else []
+        return [RowRule("timestamp", pl.lit(bare), BARE)] if bare.any() else []
 
-    def _rules(self, columns: Mapping[str, Column], types: Mapping[str, pl.DataType]) -> list[Rule]:
-        rules = [Rule(t, pl.col(_RAW + t).is_null(), "required") for t in REQUIRED_ROWS[self.table]]
+    def _rules(
+        self, columns: Mapping[str, Column], types: Mapping[str, pl.DataType]
+    ) -> list[RowRule]:
+        rules = [
+            RowRule(t, pl.col(_RAW + t).is_null(), "required") for t in REQUIRED_ROWS[self.table]
+        ]
         ids = [target for target in TARGETS[self.table] if target.endswith("_id")]
-        rules += [Rule(t, _bad_id(t), f"expected 1 to {MAX_ID_LENGTH} characters") for t in ids]
-        rules += [Rule(t, _has_control(t), "expected no control characters") for t in ids]
+        rules += [RowRule(t, _bad_id(t), f"expected 1 to {MAX_ID_LENGTH} characters") for t in ids]
+        rules += [RowRule(t, _has_control(t), "expected no control characters") for t in ids]
         rules += [_unparsed(t, "expected a text or a whole number") for t in ids]
         if self.table == "events":
             rules += _event_rules(columns, types, self.items)
@@ -153,17 +157,17 @@ class Conformer:
         for target, column in columns.items():
             if column.list is not None:
                 rules.append(_unparsed(target, "expected a list, say ['Merlot', 'Malbec']"))
-            elif column.kind is Kind.NUMBER:
+            elif column.kind is AttributeKind.NUMBER:
                 rules += [_unparsed(target, _NUMBER), _infinite(target)]
             elif target.startswith(ATTRIBUTE) and types[target].is_float():
-                rules += [] if column.kind is Kind.TEXT else [_infinite(target)]
+                rules += [] if column.kind is AttributeKind.TEXT else [_infinite(target)]
         return rules
 
     def _merge(
         self,
         bad: list[Refusal],
         refused: pl.DataFrame,
-        rules: list[Rule],
+        rules: list[RowRule],
         columns: Mapping[str, Column],
     ) -> list[Refusal]:
         for row in refused.iter_rows(named=True):
@@ -219,7 +223,7 @@ def _source(column: Column) -> pl.Expr:
     return pl.lit(column.value, pl.String) if column.column is None else pl.col(column.column)
 
 
-def _first_broken(rules: list[Rule]) -> pl.Expr:
+def _first_broken(rules: list[RowRule]) -> pl.Expr:
     return pl.coalesce(
         *(pl.when(rule.broken).then(pl.lit(index)) for index, rule in enumerate(rules))
     )
@@ -233,68 +237,70 @@ def _has_control(target: str) -> pl.Expr:
     return pl.col(target).str.contains(CONTROL.pattern)
 
 
-def _unparsed(target: str, why: str) -> Rule:
-    return Rule(target, pl.col(target).is_null() & pl.col(_RAW + target).is_not_null(), why)
+def _unparsed(target: str, why: str) -> RowRule:
+    return RowRule(target, pl.col(target).is_null() & pl.col(_RAW + target).is_not_null(), why)
 
 
-def _infinite(target: str) -> Rule:
-    return Rule(target, ~pl.col(target).is_finite(), _NUMBER)
+def _infinite(target: str) -> RowRule:
+    return RowRule(target, ~pl.col(target).is_finite(), _NUMBER)
 
 
-def _amount_rules(target: str) -> list[Rule]:
+def _amount_rules(target: str) -> list[RowRule]:
     beyond = ~pl.col(target).is_between(0, _MAX_VALUE) | pl.col(target).is_nan()
     return [
         _unparsed(target, _NUMBER),
-        Rule(target, beyond, f"expected a number from 0 to {_MAX_VALUE:,.2f}"),
+        RowRule(target, beyond, f"expected a number from 0 to {_MAX_VALUE:,.2f}"),
     ]
 
 
 def _event_rules(
     columns: Mapping[str, Column], types: Mapping[str, pl.DataType], items: pl.Series | None
-) -> list[Rule]:
+) -> list[RowRule]:
     kind = pl.col("type")
     no_item = pl.col("item_id").is_null() if "item_id" in columns else pl.lit(value=True)
     no_value = pl.col("value").is_null() if "value" in columns else pl.lit(value=True)
     column = columns["timestamp"]
     item_target = "item_id" if "item_id" in columns else "type"
     rules = [
-        Rule("type", ~kind.is_in(_TYPES), f"expected one of {', '.join(_TYPES)}"),
+        RowRule("type", ~kind.is_in(_TYPES), f"expected one of {', '.join(_TYPES)}"),
         *_time_rules(column, types["timestamp"]),
         *_amount_rules("value"),
-        Rule(
+        RowRule(
             "value" if "value" in columns else "type",
             (kind == "rating") & no_value,
             "a rating needs a value: the stars",
         ),
-        Rule(item_target, (kind != "session") & no_item, "an item_id is required but for sessions"),
-        Rule("context", _bad_contexts(), "expected a JSON object"),
+        RowRule(
+            item_target, (kind != "session") & no_item, "an item_id is required but for sessions"
+        ),
+        RowRule("context", _bad_contexts(), "expected a JSON object"),
     ]
     if items is not None:
-        rules.append(Rule("item_id", ~pl.col("item_id").is_in(items.implode()), "no such item"))
+        rules.append(RowRule("item_id", ~pl.col("item_id").is_in(items.implode()), "no such item"))
     return rules
 
 
-def _time_rules(column: Column, dtype: pl.DataType) -> list[Rule]:
+def _time_rules(column: Column, dtype: pl.DataType) -> list[RowRule]:
     since = parsing.seconds(_RAW + "timestamp", dtype, column)
     moment = pl.col("timestamp")
     expected = f"the format {column.format}" if column.format else "seconds since 1970 or ISO 8601"
     return [
-        Rule(
+        RowRule(
             "timestamp",
             since.is_between(1e11, LATEST_S * 1e3),
             "looks like milliseconds: declare {column: …, unit: ms}",
         ),
-        Rule(
+        RowRule(
             "timestamp",
             _is_date(since),
             "looks like a date: declare {column: …, format: '%Y%m%d'}",
         ),
-        Rule(
+        RowRule(
             "timestamp",
             since.is_between(1e14, LATEST_S * 1e6),
             "looks like microseconds: declare {column: …, unit: us}",
         ),
-        Rule(
+        RowRule(
             "timestamp",
             ~since.is_between(0, LATEST_S) | ~moment.dt.epoch("us").is_between(0, LATEST_S * 1e6),
             "expected a time between 1970 and 2100",

@@ -68,7 +68,7 @@ class Declaration:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Upstream:
     """What a dataset was made of: a table, a file, or another dataset.
 
     `version` is that of a table or a dataset, None for a file; `checksum` is of the bytes, of a
@@ -95,7 +95,7 @@ class Dataset:
     tables: str
     """The versions of the tables it was made of, as `OfflineStore.version` tells them."""
 
-    sources: tuple[Source, ...]
+    sources: tuple[Upstream, ...]
     transformations: tuple[str, ...]
     schema: dict[str, str]
     statistics: dict[str, dict[str, float | int | None]]
@@ -120,7 +120,7 @@ class Dataset:
         told: dict[str, Any] = json.loads(text)
         try:
             told["declaration"] = Declaration(**told["declaration"])
-            told["sources"] = tuple(Source(**each) for each in told["sources"])
+            told["sources"] = tuple(Upstream(**each) for each in told["sources"])
             told["transformations"] = tuple(told["transformations"])
             return cls(**told)
         except (KeyError, TypeError) as error:

@@ -17,7 +17,7 @@ from features.dataset import (
     Dataset,
     Declaration,
     Reference,
-    Source,
+    Upstream,
     checksum_of,
     checksum_of_files,
     checksum_of_rows,
@@ -175,7 +175,7 @@ class Datasets:
 
     def _labels(
         self, declaration: Declaration, store: OfflineStore
-    ) -> tuple[Labels, tuple[Source, ...]]:
+    ) -> tuple[Labels, tuple[Upstream, ...]]:
         """Return the labels of a declaration, and where they come from, if not from the tables."""
         told = declaration.labels
         if is_query(told):
@@ -183,14 +183,14 @@ class Datasets:
         if declaration.is_of_a_dataset:
             dataset = self.get(Reference.parse(told))
             path = self._folder(dataset.reference) / DATA
-            source = Source("dataset", dataset.name, dataset.version, checksum_of(path))
+            source = Upstream("dataset", dataset.name, dataset.version, checksum_of(path))
             if source.checksum != dataset.checksum:
                 raise InputError(f"dataset: the data of {dataset.reference} were changed: {path}")
             labels = read_labels(store, str(path), declaration.as_of)
             return labels.without(FEATURE_SET.names), (source,)
         labels = read_labels(store, told, declaration.as_of)
         file = Path(told.partition("!")[0])
-        return labels, (Source("file", told, None, checksum_of(file)),)
+        return labels, (Upstream("file", told, None, checksum_of(file)),)
 
     def _folder(self, reference: Reference) -> Path:
         return self._root / reference.name / str(reference.version)
@@ -200,7 +200,7 @@ def _made(
     name: str,
     version: int,
     declaration: Declaration,
-    labels: tuple[Labels, tuple[Source, ...]],
+    labels: tuple[Labels, tuple[Upstream, ...]],
     store: OfflineStore,
     folder: Path,
     engine: Engine,
@@ -228,6 +228,6 @@ def _made(
     )
 
 
-def _tables(store: OfflineStore) -> Iterator[Source]:
+def _tables(store: OfflineStore) -> Iterator[Upstream]:
     for table, version, files in store.files():
-        yield Source("table", table, version, checksum_of_files(files))
+        yield Upstream("table", table, version, checksum_of_files(files))

@@ -24,7 +24,7 @@ from features.mapping import Column, TableMapping
 from features.offline import OfflineStore
 from features.parsing import recognised
 from features.progress import progress
-from features.quality.admission import Admission
+from features.quality.gatekeeper import Gatekeeper
 from features.refusals import Refusal, Refusals, RefusedError
 from features.sources import read_batches
 from features.staged import Committed, StagedBatch
@@ -55,7 +55,7 @@ class Ingested:
 
 
 def ingest(
-    home: Path, inputs: Mapping[str, Input], admission: Admission, *, max_refused: int = 100
+    home: Path, inputs: Mapping[str, Input], gatekeeper: Gatekeeper, *, max_refused: int = 100
 ) -> Ingested:
     """Take in the files of `inputs` (by table: items, events, users).
 
@@ -78,7 +78,7 @@ def ingest(
         _refuse_empty(inputs, batch, refusals)
         files = ", ".join(each.file for each in inputs.values())
         told, absent = refusals.all(), tuple(_absent(batch))
-        return Ingested(admission.batch(batch, files, told), told, absent)
+        return Ingested(gatekeeper.batch(batch, files, told), told, absent)
 
 
 def _absent(batch: StagedBatch) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from features.home import home_directory
 from features.ingest import Ingested, find_inputs, ingest
 from features.mapping import load_mapping, override
 from features.offline import OfflineStore
-from features.quality.admission import Admission
+from features.quality.gatekeeper import Gatekeeper
 from features.quality.quarantine import QuarantinedError
 from features.quality.rules import rules_in_force
 from features.refusals import Refusal, RefusedError, as_text
@@ -66,8 +66,8 @@ def ingest_command(
     inputs = find_inputs(folder, declared, {k: v for k, v in named.items() if v is not None})
     home = home_directory()
     try:
-        admission = Admission(home, rules_in_force())
-        result = ingest(home, inputs, admission, max_refused=max_errors)
+        gatekeeper = Gatekeeper(home, rules_in_force())
+        result = ingest(home, inputs, gatekeeper, max_refused=max_errors)
     except RefusedError as error:
         click.echo(as_text(error.refusals), err=True)
         raise

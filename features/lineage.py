@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from features.dataset import Dataset, Source
+from features.dataset import Dataset, Upstream
 
 NAMESPACE = "cuvee"
 PRODUCER = "urn:cuvee:features"
@@ -37,7 +37,7 @@ def _event(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _input(source: Source) -> dict[str, Any]:
+def _input(source: Upstream) -> dict[str, Any]:
     return {
         "namespace": NAMESPACE,
         "name": f"{source.kind} {source.name}",
@@ -117,7 +117,7 @@ def _title(dataset: Dataset) -> str:
     return f"dataset {dataset.reference}"
 
 
-def _label(source: Source) -> str:
+def _label(source: Upstream) -> str:
     version = "" if source.version is None else f"@{source.version}"
     return f"{source.kind} {source.name}{version}"
 

@@ -61,7 +61,7 @@ class Listing(StrEnum):
     JOINED = "joined"
 
 
-class Kind(StrEnum):
+class AttributeKind(StrEnum):
     """What an attribute's values are; without one, numbers are recognised."""
 
     TEXT = "text"
@@ -86,7 +86,7 @@ class Column:
     zone: str | None = None
     unit: Unit = Unit.S
     list: Listing | None = None
-    kind: Kind | None = None
+    kind: AttributeKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def _column(raw: object, where: str) -> Column:
         zone=_zone(body["zone"], f"{where}.zone") if body.get("zone") else None,
         unit=as_choice(Unit, body.get("unit", "s"), f"{where}.unit"),
         list=as_choice(Listing, body["list"], f"{where}.list") if body.get("list") else None,
-        kind=as_choice(Kind, body["kind"], f"{where}.kind") if body.get("kind") else None,
+        kind=as_choice(AttributeKind, body["kind"], f"{where}.kind") if body.get("kind") else None,
     )
 
 

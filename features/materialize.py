@@ -29,7 +29,7 @@ from features.history import HISTORY_CAP, RECENT_CAP
 from features.home import home_directory
 from features.offline import OfflineStore, Part
 from features.progress import progress
-from features.quality.admission import Admission
+from features.quality.gatekeeper import Gatekeeper
 from features.quality.rules import rules_in_force
 from features.store_url import store_url
 from features.valkey_client import translated
@@ -74,7 +74,7 @@ async def materialize(
     online: ValkeyStore,
     offline: OfflineStore,
     *,
-    admission: Admission | None = None,
+    gatekeeper: Gatekeeper | None = None,
     force: bool = False,
     since_ms: int | None = None,
     rate: float = RATE,
@@ -83,7 +83,7 @@ async def materialize(
 
     Does nothing where this version is online, unless `force`. A run that was stopped is gone on
     with by the next: of shoppers it had brought only those whose data changed since come again.
-    Raises `InputError` where there are no shoppers, `QuarantinedError` where `admission` holds
+    Raises `InputError` where there are no shoppers, `QuarantinedError` where `gatekeeper` holds
     the tables back, `StoreError` where a store fails.
     """
     version = offline.version()  # first: what is added meanwhile is for the next run
@@ -93,8 +93,8 @@ async def materialize(
     mark = version + kind
     if not force and since_ms is None and await _get(online, keys.MATERIALIZED) == mark:
         return Materialized(0, 0, 0, version, was_there=True)
-    if admission is not None:
-        admission.tables(version)
+    if gatekeeper is not None:
+        gatekeeper.tables(version)
     offline = offline.at(version)
     stopped = None if force else await _stopped(online, offline, kind)
     parts = stopped.rest(offline, since_ms) if stopped else offline.parts(since_ms=since_ms)
@@ -209,8 +209,8 @@ def materialize_command(force: bool, since: datetime | None, rate: float) -> Non
     """
     home = home_directory()
     since_ms = None if since is None else round(since.replace(tzinfo=UTC).timestamp() * 1_000)
-    admission = Admission(home, rules_in_force())
-    options = {"admission": admission, "force": force, "since_ms": since_ms, "rate": rate}
+    gatekeeper = Gatekeeper(home, rules_in_force())
+    options = {"gatekeeper": gatekeeper, "force": force, "since_ms": since_ms, "rate": rate}
     with store_url(home) as url:
         told = asyncio.run(_materialize_at(url, home, options))
     if told.was_there:

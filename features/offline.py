@@ -24,7 +24,7 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from features import assemble
-from features.batches import Batches, Fresh, Source, as_frame, conformed, stream
+from features.batches import Batches, CountedBatches, Fresh, as_frame, conformed, stream
 from features.catalogue import Catalogue
 from features.errors import InputError, StoreError
 from features.eventlog import EventLog
@@ -97,7 +97,7 @@ class OfflineStore:
             else:
                 known.learn(self.paths("events"))
                 fresh = Fresh(stream(batches), known.ids, partial(_check_said, known.said))
-            self._write("events", Source(iter(fresh)), "append")
+            self._write("events", CountedBatches(iter(fresh)), "append")
             return Appended(fresh.accepted, fresh.duplicates)
 
     def known(self, ids: Hashes) -> KnownEvents:
@@ -112,7 +112,7 @@ class OfflineStore:
 
         The caller vouches that no id occurs twice: nothing is looked up.
         """
-        source = Source(stream(batches))
+        source = CountedBatches(stream(batches))
         with self._writing():
             self._write(table, source, "overwrite")
             if table == "users" and (changes := self._delta(CHANGES)) is not None:
@@ -321,7 +321,9 @@ class OfflineStore:
             self._ids.add(id_hashes_in(file))
         self._known_files = files
 
-    def _write(self, table: str, source: Source, mode: Literal["append", "overwrite"]) -> None:
+    def _write(
+        self, table: str, source: CountedBatches, mode: Literal["append", "overwrite"]
+    ) -> None:
         if mode == "append" and source.is_exhausted():
             return
         reader = pa.RecordBatchReader.from_batches(STORED[table], conformed(STORED[table], source))
@@ -336,7 +338,7 @@ class OfflineStore:
         """Note what records of shoppers were until now."""
         until = pl.lit(datetime.now(UTC)).dt.cast_time_unit("us").alias("until")
         rows = replaced.with_columns(until).to_arrow()
-        self._write(CHANGES, Source(stream(rows)), "append")
+        self._write(CHANGES, CountedBatches(stream(rows)), "append")
 
     def _upsert(self, table: str, key: str, rows: pa.Table) -> int:
         with self._writing():
@@ -349,7 +351,7 @@ class OfflineStore:
                 self._keep(present.join(changed, on=key, how="semi"))
             kept = present.join(changed, on=key, how="anti")
             merged = pl.concat((kept, changed), how="vertical_relaxed").sort(key)
-            self._write(table, Source(stream(merged.to_arrow())), "overwrite")
+            self._write(table, CountedBatches(stream(merged.to_arrow())), "overwrite")
             return len(changed)
 
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from features.mapping import TARGETS, Column, Kind, Listing, Unit
+from features.mapping import TARGETS, AttributeKind, Column, Listing, Unit
 
 _PER_SECOND = {Unit.S: 1, Unit.MS: 1_000, Unit.US: 1_000_000}
 _NAIVE_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
@@ -149,9 +149,9 @@ def attribute(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
             ),
             return_dtype=pl.String,
         )
-    if column.kind is Kind.NUMBER:
+    if column.kind is AttributeKind.NUMBER:
         return number(name, dtype)
-    return text(name) if column.kind is Kind.TEXT else pl.col(name)
+    return text(name) if column.kind is AttributeKind.TEXT else pl.col(name)
 
 
 def _of_lists(name: str, listing: Listing) -> pl.Expr:
@@ -172,7 +172,7 @@ def _from_list(raw: str | None, listing: Listing) -> str | None:
     return ", ".join(texts) if listing is Listing.JOINED else (texts or [""])[0]
 
 
-def recognised(values: pl.Series, kind: Kind | None) -> pl.Series:
+def recognised(values: pl.Series, kind: AttributeKind | None) -> pl.Series:
     """Return an attribute's values as numbers where every one of them is one, else as text.
 
     Texts with a leading zero ("01234") are no numbers; true and false are 1 and 0.
@@ -180,7 +180,7 @@ def recognised(values: pl.Series, kind: Kind | None) -> pl.Series:
     if values.dtype.is_numeric() or values.dtype == pl.Boolean:
         return values.cast(pl.Float64)
     texts = values.cast(pl.String)
-    if kind is Kind.TEXT or not texts.count():
+    if kind is AttributeKind.TEXT or not texts.count():
         return texts
     if texts.str.contains(_NUMBER).all():
         return texts.cast(pl.Float64)

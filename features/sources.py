@@ -51,7 +51,7 @@ class BadRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class FileBatch:
     """Some rows of a file: the frame, each row's number, and how far through the file they end."""
 
     frame: pl.DataFrame
@@ -62,7 +62,7 @@ class Batch:
 
 def read_batches(
     name: str, *, delimiter: str = ",", encoding: str = "utf-8"
-) -> Generator[Batch, None, None]:
+) -> Generator[FileBatch, None, None]:
     """Yield the rows of the file `name`, in order, in bounded memory; close what is not read out.
 
     Raises `InputError`, naming the file, where it is absent, truncated, empty or not what its
@@ -120,7 +120,7 @@ def _member(archive: zipfile.ZipFile, member: str, path: str) -> zipfile.ZipInfo
     raise InputError(f"{path}: {asked}; write {path}!MEMBER with one of {listed}")
 
 
-def _parquet_batches(opened: _Opened) -> Generator[Batch, None, None]:
+def _parquet_batches(opened: _Opened) -> Generator[FileBatch, None, None]:
     # a member of a zip cannot seek backwards cheaply, and Parquet is read from its end
     seekable = opened.file if isinstance(opened.file, io.BufferedReader) else None
     file = parquet.ParquetFile(seekable or pa.BufferReader(opened.file.read()))
@@ -128,10 +128,12 @@ def _parquet_batches(opened: _Opened) -> Generator[Batch, None, None]:
     for batch in file.iter_batches(batch_size=BATCH_ROWS):
         rows = np.arange(start, start + batch.num_rows)
         start += batch.num_rows
-        yield Batch(as_frame(pa.Table.from_batches([batch])), rows, (start - 1) / total)
+        yield FileBatch(as_frame(pa.Table.from_batches([batch])), rows, (start - 1) / total)
 
 
-def _csv_batches(opened: _Opened, delimiter: str, encoding: str) -> Generator[Batch, None, None]:
+def _csv_batches(
+    opened: _Opened, delimiter: str, encoding: str
+) -> Generator[FileBatch, None, None]:
     head = _Replayed(opened)
     names = _header(head.head, delimiter, encoding)
     try:
@@ -143,7 +145,7 @@ def _csv_batches(opened: _Opened, delimiter: str, encoding: str) -> Generator[Ba
 
 def _parsed(
     head: "_Replayed", names: list[str], delimiter: str, encoding: str
-) -> Generator[Batch, None, None]:
+) -> Generator[FileBatch, None, None]:
     bad: list[BadRow] = []
 
     def remember(row: arrow_csv.InvalidRow) -> str:
@@ -170,7 +172,7 @@ def _parsed(
 
 def _numbered(
     reader: arrow_csv.CSVStreamingReader, bad: list[BadRow], head: "_Replayed"
-) -> Iterator[Batch]:
+) -> Iterator[FileBatch]:
     skipped: list[int] = []
     kept, told = 0, 0
     while (batch := _next(reader, kept + len(bad) + 1)) is not None:
@@ -182,9 +184,9 @@ def _numbered(
             rows[rows >= row] += 1
         kept += batch.num_rows
         frame = as_frame(pa.Table.from_batches([batch]))
-        yield Batch(frame, rows, head.done, new)
+        yield FileBatch(frame, rows, head.done, new)
     if bad[told:]:
-        yield Batch(pl.DataFrame(), np.empty(0, np.int64), 1.0, bad[told:])
+        yield FileBatch(pl.DataFrame(), np.empty(0, np.int64), 1.0, bad[told:])
 
 
 def _next(reader: arrow_csv.CSVStreamingReader, row: int) -> pa.RecordBatch | None:

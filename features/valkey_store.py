@@ -42,8 +42,8 @@ from features.valkey_client import (
 )
 from features.values import (
     VERSION,
-    Profile,
     Ring,
+    StoredProfile,
     decode_answer,
     decode_profile,
     decode_ring,
@@ -304,7 +304,9 @@ def _decode(
     )
 
 
-def _state(recent: Ring | None, history: Ring | None, profile: Profile | None) -> ShopperState:
+def _state(
+    recent: Ring | None, history: Ring | None, profile: StoredProfile | None
+) -> ShopperState:
     if recent is None and history is None and profile is None:
         return STRANGER
     return ShopperState(

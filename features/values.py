@@ -31,7 +31,7 @@ class Ring(NamedTuple):
     revision: int
 
 
-class Profile(NamedTuple):
+class StoredProfile(NamedTuple):
     """A profile as it was read, and its revision."""
 
     fields: Mapping[str, Any]
@@ -55,7 +55,7 @@ def decode_ring(value: bytes, owner: int, cap: int) -> Ring | None:
     return Ring(records if size <= cap * RECORD.itemsize else records[-cap:], revision)
 
 
-def decode_profile(value: bytes, owner: int) -> Profile | None:
+def decode_profile(value: bytes, owner: int) -> StoredProfile | None:
     """Return the profile in `value`, or None if not believed."""
     revision = _revision(value, owner)
     if revision is None:
@@ -64,7 +64,7 @@ def decode_profile(value: bytes, owner: int) -> Profile | None:
         fields = orjson.loads(value[HEADER.size :])
     except orjson.JSONDecodeError:
         return None
-    return Profile(fields, revision) if isinstance(fields, dict) else None
+    return StoredProfile(fields, revision) if isinstance(fields, dict) else None
 
 
 def encode_answer(answer: bytes, owner: int, bucket: bytes) -> bytes:

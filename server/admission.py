@@ -23,7 +23,7 @@ class Admission(Enum):
     LADDER = auto()
 
 
-class Gate:
+class ConcurrencyLimiter:
     """Counts the requests under way in this process."""
 
     def __init__(self, max_inflight: int, target_s: float) -> None:

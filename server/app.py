@@ -18,7 +18,7 @@ from monitoring.metrics import Metrics
 from monitoring.realtime import Alert, RealTimeMonitor
 from server import keys
 from server.access_log import AccessLog
-from server.admission import Gate
+from server.admission import ConcurrencyLimiter
 from server.background import Background
 from server.body import MAX_EVENTS_BODY
 from server.breaker import Breaker
@@ -103,7 +103,7 @@ async def _recommender(app: web.Application) -> AsyncIterator[None]:
     served = ServedLog(settings.home, settings.feature_log_share, metrics.log_dropped)
     inference = Inference(Breaker(time.monotonic, threshold=2), metrics, served.note)
     background = Background(metrics)
-    gate = Gate(settings.max_inflight, settings.deadline_s * TARGET)
+    gate = ConcurrencyLimiter(settings.max_inflight, settings.deadline_s * TARGET)
     app[keys.RECOMMENDER] = Recommender(
         models=app[keys.MODELS],
         gate=gate,

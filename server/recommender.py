@@ -17,7 +17,7 @@ from models.model import Model
 from models.request import NO_HASHES, Hashes, Ranking, RankRequest
 from monitoring.labels import CacheResult, ErrorKind, Reason, Source
 from monitoring.metrics import Metrics
-from server.admission import Gate
+from server.admission import ConcurrencyLimiter
 from server.answer import Answer
 from server.background import Background
 from server.cached_answer import CachedAnswer, decode_cached, encode_cached
@@ -37,7 +37,7 @@ class Recommender:
     """Answers queries; every part can fail and the answer still comes."""
 
     models: CurrentModel
-    gate: Gate
+    gate: ConcurrencyLimiter
     reader: Reader
     inference: Inference
     store: OnlineStore

@@ -7,7 +7,7 @@ import click
 
 from features import refusals
 from features.home import home_directory
-from features.quality.admission import Admission
+from features.quality.gatekeeper import Gatekeeper
 from features.quality.quarantine import Quarantine
 from features.quality.report import as_text
 from features.quality.rules import rules_in_force
@@ -42,7 +42,7 @@ def check_command(rules: Path | None, html: Path | None, everything: bool) -> No
 
     Ends with 1 where a rule is broken. The baseline stays as it is.
     """
-    told = Admission(home_directory(), rules_in_force(rules)).judged_tables()
+    told = Gatekeeper(home_directory(), rules_in_force(rules)).judged_tables()
     if html is not None:
         html.write_text(told.html(), encoding="utf-8")
     shown = [each for each in told.report.findings if everything or each.passed is False]
@@ -78,7 +78,7 @@ def show_command(held_id: str) -> None:
 @click.argument("held_id", metavar="ID")
 def release_command(held_id: str) -> None:
     """Take what is held back for good: later data are compared with it."""
-    Admission(home_directory(), rules_in_force()).release(held_id)
+    Gatekeeper(home_directory(), rules_in_force()).release(held_id)
     click.echo(f"{held_id}: released")
 
 

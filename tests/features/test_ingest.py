@@ -16,7 +16,7 @@ from features.events import Event, EventType, event_tag
 from features.ingest import Ingested, find_inputs, ingest
 from features.mapping import parse_mapping
 from features.offline import OfflineStore
-from features.quality.admission import Admission
+from features.quality.gatekeeper import Gatekeeper
 from features.quality.rules import rules_in_force
 from features.refusals import Refusal, RefusedError
 from features.staged import Committed, StagedBatch
@@ -42,8 +42,8 @@ def take(
 ) -> Ingested:
     """Ingest a directory."""
     inputs = find_inputs(data, parse_mapping(mapping or {}), {})
-    admission = Admission(home, rules_in_force())
-    return ingest(home, inputs, admission, max_refused=limit)
+    gatekeeper = Gatekeeper(home, rules_in_force())
+    return ingest(home, inputs, gatekeeper, max_refused=limit)
 
 
 def refused(data: Path, home: Path, *rows: str) -> list[tuple[int, str, str, str]]:
@@ -425,7 +425,7 @@ def test_an_id_taken_meanwhile_with_other_content_is_refused(data: Path, tmp_pat
     take(data, tmp_path / "other")
     meanwhile = other.scan("events").with_columns(user_id=pl.lit("u2")).collect().to_arrow()
 
-    class Late(Admission):
+    class Late(Gatekeeper):
         def batch(
             self, batch: StagedBatch, source: str, refused: tuple[Refusal, ...] = ()
         ) -> Committed:

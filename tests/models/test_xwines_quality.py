@@ -14,7 +14,7 @@ pytest.importorskip("polars", reason="needs the training extras")
 from features.ingest import find_inputs, ingest
 from features.mapping import load_mapping
 from features.offline import OfflineStore
-from features.quality.admission import Admission
+from features.quality.gatekeeper import Gatekeeper
 from features.quality.rules import rules_in_force
 from models.evaluate import CANDIDATES, MODEL, POPULARITY, RECENT, SEGMENT, Figures
 from models.metrics import difference
@@ -34,7 +34,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Figures:
     """Return the figures on the last tenth of the ratings."""
     home = tmp_path_factory.mktemp("xwines")
     inputs = find_inputs(DATA, load_mapping(ROOT / "docs" / "mappings" / "xwines.yaml"), {})
-    ingest(home, inputs, Admission(home, rules_in_force()))
+    ingest(home, inputs, Gatekeeper(home, rules_in_force()))
     told = try_out(read(OfflineStore(home), 0)).figures
     assert told is not None
     return told

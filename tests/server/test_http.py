@@ -129,7 +129,7 @@ async def test_an_error_inside_is_500_without_its_insides(
         raise AttributeError("an inside")
 
     service = await start()
-    monkeypatch.setattr("server.admission.Gate.enter", broken)
+    monkeypatch.setattr("server.admission.ConcurrencyLimiter.enter", broken)
     told = await problem(await service.post(LISTS, json={"user_id": "u"}), 500)
     assert "an inside" not in str(told)
 

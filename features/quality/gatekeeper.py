@@ -19,7 +19,7 @@ from features.refusals import Refusal
 from features.staged import Committed, StagedBatch
 
 
-class Admission:
+class Gatekeeper:
     """The gates of one home."""
 
     def __init__(self, home: Path, rules: Rules) -> None:
