@@ -1,7 +1,7 @@
 """What group `offline` does with the stream: keep events for ever, and forget shoppers.
 
     events     ─ not of a shopper forgotten since ─ new by event id ─ ONE commit a batch
-    tombstones ─ delete what arrived before ────────────────────────┘
+    tombstones ─ delete what arrived before, in every place ────────┘
 
 All of it may be done again: an event whose id is in the table is not added, and a tombstone
 deletes only what arrived before it.
@@ -14,9 +14,9 @@ from collections.abc import Sequence
 import orjson
 import pyarrow as pa
 
+from features.erasure import Erasure
 from features.offline import OfflineStore
-from features.quality.quarantine import Quarantine
-from features.stream_entries import Entry
+from features.stream_entries import Entry, forgotten_in
 from features.tables import EVENTS
 from features.valkey_store import ValkeyStore
 
@@ -29,21 +29,16 @@ TIDY_EVERY = 500
 class Archive:
     """Writes entries into the `offline` store; raises `StoreError` where it cannot."""
 
-    def __init__(
-        self, online: ValkeyStore, offline: OfflineStore, quarantine: Quarantine | None = None
-    ) -> None:
-        """Write to `offline`; `online` knows who was forgotten of late.
-
-        Who is forgotten is forgotten in `quarantine` too.
-        """
+    def __init__(self, online: ValkeyStore, offline: OfflineStore) -> None:
+        """Write to `offline`; `online` knows who was forgotten of late."""
         self._online = online
         self._offline = offline
-        self._quarantine = quarantine
+        self._erasure = Erasure(offline)
         self._commits = 0
 
     async def take(self, entries: Sequence[Entry]) -> None:
         """Delete and add what the entries say, in at most one commit of events."""
-        until = _forgotten_in(entries)
+        until = forgotten_in(entries)
         whose = sorted({entry.user_id for entry in entries if entry.event is not None})
         for user_id, stamp in (await self._online.forgotten(whose)).items():
             until[user_id] = max(stamp, until.get(user_id, 0))
@@ -52,13 +47,11 @@ class Archive:
             for entry in entries
             if entry.event is not None and entry.arrived_ms > until.get(entry.user_id, -1)
         ]
-        await asyncio.to_thread(self._write, _forgotten_in(entries), kept)
+        await asyncio.to_thread(self._write, forgotten_in(entries), kept)
 
     def _write(self, forgotten: dict[str, int], entries: Sequence[Entry]) -> None:
-        for user_id, stamp in forgotten.items():
-            if self._quarantine is not None:  # first: what is being released comes into the tables
-                self._quarantine.forget(user_id)
-            self._offline.forget(user_id, stamp)
+        if forgotten:
+            self._erasure.forget(forgotten)
         if not entries:
             return
         appended = self._offline.append_events(events_table(entries))
@@ -66,15 +59,6 @@ class Archive:
         self._commits += 1
         if self._commits % TIDY_EVERY == 0:
             self._offline.tidy()
-
-
-def _forgotten_in(entries: Sequence[Entry]) -> dict[str, int]:
-    """Return the latest tombstone's stamp of each shopper with one."""
-    until: dict[str, int] = {}
-    for entry in entries:
-        if entry.forget is not None:
-            until[entry.forget] = max(entry.arrived_ms, until.get(entry.forget, 0))
-    return until
 
 
 def events_table(entries: Sequence[Entry]) -> pa.Table:

@@ -25,6 +25,7 @@ import click
 
 from features.errors import InputError, StoreError
 from features.event_stream import Delivery, EventStream, Group
+from features.forgotten import ForgottenList
 from features.home import home_directory
 from features.repair import Repair
 from features.store_url import running_store_url
@@ -187,16 +188,15 @@ async def consume(group: Group, home: Path, linger_s: float, take_over_s: float)
 
 def _sink(group: Group, store: ValkeyStore, home: Path) -> Sink:
     if group is Group.ONLINE:
-        return Repair(store)
+        return Repair(store, ForgottenList(home))
     try:  # the serving image has no tables, and the online group needs none
         from features.archive import Archive  # noqa: PLC0415
         from features.offline import OfflineStore  # noqa: PLC0415
-        from features.quality.quarantine import Quarantine  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise InputError(
             f"--group offline needs {error.name}: pip install 'cuvee[train]'"
         ) from error
-    return Archive(store, OfflineStore(home), Quarantine(home))
+    return Archive(store, OfflineStore(home))
 
 
 @click.command("consume")

@@ -31,6 +31,7 @@ from features.event_stream import (
     behind,
 )
 from features.events import RECORD, Event, EventType, pack_event
+from features.forgotten import ForgottenList
 from features.offline import OfflineStore
 from features.online import ShopperQuery, ShopperState
 from features.repair import Repair
@@ -110,7 +111,11 @@ def run(online_store: ValkeyStore, offline: OfflineStore, raw: Any) -> Run:
     """Return a function that consumes as a group until nothing is left."""
 
     async def until_drained(group: Group) -> None:
-        sink = Archive(online_store, offline) if group is Group.OFFLINE else Repair(online_store)
+        sink = (
+            Archive(online_store, offline)
+            if group is Group.OFFLINE
+            else Repair(online_store, ForgottenList(offline.home))
+        )
         async with consuming(online_store, sink, group, take_over_s=0):
             await drained(raw, group)
 
