@@ -9,11 +9,13 @@ deletes only what arrived before it.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import orjson
 import pyarrow as pa
 
+from features import dead_letters
 from features.erasure import Erasure
 from features.offline import OfflineStore
 from features.stream_entries import Entry, forgotten_in
@@ -25,12 +27,22 @@ log = logging.getLogger("cuvee.features.consumer")
 TIDY_EVERY = 500
 """Commits after which small files are merged."""
 
+TIDY_AFTER_S = 86_400.0
+"""Seconds after which they are in any case, and what is forgotten goes from earlier versions."""
+
 
 class Archive:
     """Writes entries into the `offline` store; raises `StoreError` where it cannot."""
 
-    def __init__(self, online: ValkeyStore, offline: OfflineStore) -> None:
+    def __init__(
+        self,
+        online: ValkeyStore,
+        offline: OfflineStore,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Write to `offline`; `online` knows who was forgotten of late."""
+        self._clock = clock
+        self._tidied = clock()
         self._online = online
         self._offline = offline
         self._erasure = Erasure(offline)
@@ -47,7 +59,10 @@ class Archive:
             for entry in entries
             if entry.event is not None and entry.arrived_ms > until.get(entry.user_id, -1)
         ]
-        await asyncio.to_thread(self._write, forgotten_in(entries), kept)
+        forgotten = forgotten_in(entries)
+        await asyncio.to_thread(self._write, forgotten, kept)
+        if forgotten:
+            await dead_letters.forget(self._online.client, forgotten)
 
     def _write(self, forgotten: dict[str, int], entries: Sequence[Entry]) -> None:
         if forgotten:
@@ -57,7 +72,8 @@ class Archive:
         appended = self._offline.append_events(events_table(entries))
         log.debug("%d events written, %d were there", appended.accepted, appended.duplicates)
         self._commits += 1
-        if self._commits % TIDY_EVERY == 0:
+        if self._commits >= TIDY_EVERY or self._clock() - self._tidied >= TIDY_AFTER_S:
+            self._commits, self._tidied = 0, self._clock()
             self._offline.tidy()
 
 

@@ -2,7 +2,7 @@
 
     claim what a dead consumer had ─┐
     read what got lost on the way  ─┤
-    read until full or waited long ─┴─ take ─ acknowledge ─ trim ─ again
+    read until full or waited long ─┴─ bury ─ take ─ acknowledge ─ trim ─ again
 
 An entry is acknowledged once it is safely taken, and taking it twice is the same as once: a
 consumer that is killed at any moment loses nothing and doubles nothing. Where a store fails,
@@ -138,9 +138,11 @@ class Consumer:
         return len(self._in_hand) >= BATCH or self._in_hand.size >= BATCH_BYTES
 
     async def _finish(self) -> None:
-        await self._sink.take(self._in_hand.entries)
-        await self._stream.acknowledge(self._in_hand)
-        if dead := self._in_hand.dead:
+        entries, dead = self._in_hand.entries, self._in_hand.dead
+        await self._stream.acknowledge(Delivery(dead=dead))  # first: they may be somebody's
+        await self._sink.take(entries)
+        await self._stream.acknowledge(Delivery(entries))
+        if dead:
             log.warning("put aside %d unusable entries (%s, …)", len(dead), dead[0].reason)
         self._in_hand = Delivery()
         await self._stream.trim()

@@ -28,7 +28,6 @@ from features.errors import InputError, StoreError
 from features.eventlog import EventLog
 from features.forgotten import Forgotten, ForgottenList
 from features.known_ids import KnownIds, id_hashes
-from features.online import Appended
 from features.said import Hashes, Said, joined, said_of
 from features.spared import Spared, events_spared, records_spared
 from features.tables import CHANGES, ITEMS, SCHEMAS, STORED, USERS
@@ -43,6 +42,14 @@ _OF_URLS = frozenset("%[]")
 _VERSION = re.compile(r"(\w+)@(-|\d+)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOG_COLUMNS = ("event_id", "type", "user_id", "item_id", "arrived_at", "value")
+
+
+class Written(NamedTuple):
+    """How events were taken: new, there before, or of shoppers who were forgotten since."""
+
+    accepted: int
+    duplicates: int
+    forgotten: int = 0
 
 
 class Put(NamedTuple):
@@ -85,7 +92,7 @@ class OfflineStore:
         self._known = KnownIds()
         self._known_files: frozenset[Path] = frozenset()
 
-    def append_events(self, batches: Batches, *, as_told: bool = False) -> Appended:
+    def append_events(self, batches: Batches, *, as_told: bool = False) -> Written:
         """Add the events that are new, in one commit; those whose id is known change nothing.
 
         Those of shoppers who were forgotten since they arrived are passed over. With `as_told`
@@ -97,7 +104,7 @@ class OfflineStore:
             spared = Spared(stream(batches), self.forgotten())
             fresh = Fresh(iter(spared), self._known, self._check_said if as_told else None)
             self._write("events", Source(iter(fresh)), "append")
-            return Appended(fresh.accepted, fresh.duplicates, spared.passed_over)
+            return Written(fresh.accepted, fresh.duplicates, spared.passed_over)
 
     def said_of(self, ids: Hashes) -> Said:
         """Return what the tables say of the events whose id has one of these hashes."""

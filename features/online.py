@@ -57,14 +57,10 @@ class ShopperRead(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """How a batch of events was taken: each is either new or was there before.
-
-    Or, where files bring them, of a shopper who was forgotten since.
-    """
+    """How a batch of events was taken: each is either new or was there before."""
 
     accepted: int
     duplicates: int
-    forgotten: int = 0
 
 
 class OnlineStore(Protocol):

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from features import dead_letters
 from features.events import RECORD, Records, pack_event
 from features.forgotten import ForgottenList
 from features.stream_entries import Entry, forgotten_in
@@ -29,6 +30,8 @@ class Repair:
             await asyncio.to_thread(self._forgotten.add, until)
         for user_id, stamp in until.items():
             await self._store.forget_until(user_id, stamp)
+        if until:
+            await dead_letters.forget(self._store.client, until)
         await self._store.apply(_by_shopper(entries))
 
 

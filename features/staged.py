@@ -16,8 +16,7 @@ from pyarrow import parquet
 from features.batches import as_frame
 from features.errors import InputError
 from features.forgotten import Forgotten
-from features.offline import OfflineStore, Put
-from features.online import Appended
+from features.offline import OfflineStore, Put, Written
 from features.spared import events_spared, records_spared
 from features.tables import EVENTS, SCHEMAS
 
@@ -36,7 +35,7 @@ class Committed:
 
     items: int
     users: int
-    events: Appended
+    events: Written
     forgotten: int = 0
 
 
@@ -69,7 +68,7 @@ class StagedBatch:
         """
         path = self._path("events")
         items = store.put_items(self._read("items")) if self._path("items").exists() else 0
-        events = Appended(0, 0)
+        events = Written(0, 0)
         if path.exists():
             events = store.append_events(_batches(path), as_told=True)
         users = store.put_users(self._read("users")) if self._path("users").exists() else Put(0)

@@ -13,8 +13,7 @@ import pytest
 
 from features.errors import InputError, StoreError
 from features.events import Event, EventType, pack_event
-from features.offline import OfflineStore
-from features.online import Appended
+from features.offline import OfflineStore, Written
 from features.tables import EVENTS, ITEMS, USERS
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -52,12 +51,12 @@ def test_the_same_events_twice_change_nothing(store: OfflineStore) -> None:
     """A second append of known ids counts duplicates and commits no version."""
     batch = events({"event_id": "a"}, {"event_id": "b"}, {"event_id": "a"})
 
-    assert store.append_events(batch) == Appended(2, 1)
+    assert store.append_events(batch) == Written(2, 1)
     before = store.version()
 
-    assert store.append_events(batch) == Appended(0, 3)
+    assert store.append_events(batch) == Written(0, 3)
     assert store.version() == before == "events@0,items@-,users@-"
-    assert OfflineStore(store._root.parent).append_events(batch) == Appended(0, 3)
+    assert OfflineStore(store._root.parent).append_events(batch) == Written(0, 3)
 
 
 def test_events_as_told_never_change(store: OfflineStore) -> None:
@@ -66,13 +65,13 @@ def test_events_as_told_never_change(store: OfflineStore) -> None:
     same = events({"event_id": "b", "value": 2.0, "session_id": "s"}, {"event_id": "c"})
     other = events({"event_id": "d"}, {"event_id": "b", "value": 3.0})
 
-    assert store.append_events(same, as_told=True) == Appended(1, 1)
+    assert store.append_events(same, as_told=True) == Written(1, 1)
     with pytest.raises(InputError, match="of 1 ids it says something else now"):
         store.append_events(other, as_told=True)
     with pytest.raises(InputError, match="of 1 ids it says something else now"):
         store.append_events(other.slice(1), as_told=True)
     assert store.count("events") == 3
-    assert store.append_events(other) == Appended(1, 1)
+    assert store.append_events(other) == Written(1, 1)
 
 
 def test_ids_written_by_another_store_are_known(store: OfflineStore, tmp_path: Path) -> None:
@@ -81,19 +80,19 @@ def test_ids_written_by_another_store_are_known(store: OfflineStore, tmp_path: P
     store.append_events(events({"event_id": "a"}))
     other.append_events(events({"event_id": "b"}))
 
-    assert store.append_events(events({"event_id": "b"}, {"event_id": "c"})) == Appended(1, 1)
+    assert store.append_events(events({"event_id": "b"}, {"event_id": "c"})) == Written(1, 1)
 
     other.tidy()
-    assert store.append_events(events({"event_id": "c"})) == Appended(0, 1)
+    assert store.append_events(events({"event_id": "c"})) == Written(0, 1)
     other.forget("u1")
-    assert store.append_events(events({"event_id": "c"})) == Appended(1, 0)
+    assert store.append_events(events({"event_id": "c"})) == Written(1, 0)
 
 
 def test_duplicates_across_batches_of_a_stream_are_dropped(store: OfflineStore) -> None:
     """Ids met in an earlier batch of the same stream are duplicates."""
     batches = [events({"event_id": f"{n % 70}"}).to_batches()[0] for n in range(100)]
 
-    assert store.append_events(iter(batches)) == Appended(70, 30)
+    assert store.append_events(iter(batches)) == Written(70, 30)
     assert store.count("events") == 70
 
 
@@ -109,7 +108,7 @@ def test_a_stream_that_fails_writes_nothing(store: OfflineStore) -> None:
         store.append_events(broken())
 
     assert store.version().startswith("events@0")
-    assert store.append_events(events({"event_id": "b"})) == Appended(1, 0)
+    assert store.append_events(events({"event_id": "b"})) == Written(1, 0)
 
 
 def test_concurrent_appends_accept_each_event_once(tmp_path: Path) -> None:
