@@ -22,7 +22,7 @@ from pyarrow import compute, parquet
 
 from features.dataset import MANIFEST, Dataset, Erased, checksum_of, data_name, described
 from features.errors import StoreError
-from features.ids import stable_hash, stable_hashes
+from features.ids import stable_hashes
 from features.lock import locked
 from features.spared import USER_ID
 
@@ -100,19 +100,20 @@ def _forget_in(folder: Path, noted_ms: Mapping[str, int]) -> None:
     _remove_others(folder, told.data if told else None)
     if told is None:
         return
-    users = [stable_hash(user) for user, noted in noted_ms.items() if noted > told.forgotten_ms]
+    users = [user for user, noted in noted_ms.items() if noted > told.forgotten_ms]
     try:
-        after = erased(told, folder, np.array(users, np.uint64))
+        if not _names(folder / told.data, users):
+            return
+        after = erased(told, folder, stable_hashes(users))
     except FileNotFoundError:
         return
     except (pl.exceptions.PolarsError, pa.ArrowException):  # cut off: nobody could use it
         (folder / told.data).unlink()
         return
-    if after is not told:
-        scratch = manifest.with_suffix(".new")
-        scratch.write_text(after.to_json(), encoding="utf-8")
-        scratch.replace(manifest)
-        _remove_others(folder, after.data)
+    scratch = manifest.with_suffix(".new")
+    scratch.write_text(after.to_json(), encoding="utf-8")
+    scratch.replace(manifest)
+    _remove_others(folder, after.data)
 
 
 def _remove_others(folder: Path, data: str | None) -> None:
@@ -132,6 +133,12 @@ def _versions(root: Path) -> Iterator[Path]:
     for folder in root.glob("*/*"):
         if folder.is_dir() and folder.name.isdigit():
             yield folder
+
+
+def _names(path: Path, user_ids: list[str]) -> bool:
+    """Tell whether a Parquet file has rows of one of `user_ids`: sooner than by their hashes."""
+    theirs = pl.scan_parquet(path, glob=False).select(pl.col(USER_ID).cast(pl.String))
+    return bool(len(theirs.filter(pl.col(USER_ID).is_in(user_ids)).head(1).collect()))
 
 
 def _held(path: Path, users: Hashes) -> Hashes:

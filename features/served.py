@@ -64,7 +64,10 @@ def forget(home: Path, until_ms: Mapping[str, int]) -> None:
     names = [orjson.dumps(user_id) for user_id in until_ms]
     try:
         for path in (home / FOLDER).glob("*.jsonl"):
-            lines = path.read_bytes().splitlines(keepends=True)
+            content = path.read_bytes()
+            if not any(name in content for name in names):
+                continue
+            lines = content.splitlines(keepends=True)
             kept = [
                 line
                 for line in lines
