@@ -1,7 +1,7 @@
 """What group `offline` does with the stream: keep events for ever, and forget shoppers.
 
     events     ─ not of a shopper forgotten since ─ new by event id ─ ONE commit a batch
-    tombstones ─ delete what arrived before ────────────────────────┘
+    tombstones ─ delete what arrived before, in every place ────────┘
 
 All of it may be done again: an event whose id is in the table is not added, and a tombstone
 deletes only what arrived before it.
@@ -9,14 +9,16 @@ deletes only what arrived before it.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import orjson
 import pyarrow as pa
 
+from features import dead_letters
+from features.erasure import Erasure
 from features.offline import OfflineStore
-from features.quality.quarantine import Quarantine
-from features.stream_entries import Entry
+from features.stream_entries import Entry, forgotten_in
 from features.tables import EVENTS
 from features.valkey_store import ValkeyStore
 
@@ -25,25 +27,30 @@ log = logging.getLogger("cuvee.features.consumer")
 TIDY_EVERY = 500
 """Commits after which small files are merged."""
 
+TIDY_AFTER_S = 86_400.0
+"""Seconds after which they are in any case, and what is forgotten goes from earlier versions."""
+
 
 class Archive:
     """Writes entries into the `offline` store; raises `StoreError` where it cannot."""
 
     def __init__(
-        self, online: ValkeyStore, offline: OfflineStore, quarantine: Quarantine | None = None
+        self,
+        online: ValkeyStore,
+        offline: OfflineStore,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Write to `offline`; `online` knows who was forgotten of late.
-
-        Who is forgotten is forgotten in `quarantine` too.
-        """
+        """Write to `offline`; `online` knows who was forgotten of late."""
+        self._clock = clock
+        self._tidied = clock()
         self._online = online
         self._offline = offline
-        self._quarantine = quarantine
+        self._erasure = Erasure(offline)
         self._commits = 0
 
     async def take(self, entries: Sequence[Entry]) -> None:
         """Delete and add what the entries say, in at most one commit of events."""
-        until = _forgotten_in(entries)
+        until = forgotten_in(entries)
         whose = sorted({entry.user_id for entry in entries if entry.event is not None})
         for user_id, stamp in (await self._online.forgotten(whose)).items():
             until[user_id] = max(stamp, until.get(user_id, 0))
@@ -52,29 +59,22 @@ class Archive:
             for entry in entries
             if entry.event is not None and entry.arrived_ms > until.get(entry.user_id, -1)
         ]
-        await asyncio.to_thread(self._write, _forgotten_in(entries), kept)
+        forgotten = forgotten_in(entries)
+        await asyncio.to_thread(self._write, forgotten, kept)
+        if forgotten:
+            await dead_letters.forget(self._online.client, forgotten)
 
     def _write(self, forgotten: dict[str, int], entries: Sequence[Entry]) -> None:
-        for user_id, stamp in forgotten.items():
-            if self._quarantine is not None:  # first: what is being released comes into the tables
-                self._quarantine.forget(user_id)
-            self._offline.forget(user_id, stamp)
+        if forgotten:
+            self._erasure.forget(forgotten)
         if not entries:
             return
         appended = self._offline.append_events(events_table(entries))
         log.debug("%d events written, %d were there", appended.accepted, appended.duplicates)
         self._commits += 1
-        if self._commits % TIDY_EVERY == 0:
+        if self._commits >= TIDY_EVERY or self._clock() - self._tidied >= TIDY_AFTER_S:
+            self._commits, self._tidied = 0, self._clock()
             self._offline.tidy()
-
-
-def _forgotten_in(entries: Sequence[Entry]) -> dict[str, int]:
-    """Return the latest tombstone's stamp of each shopper with one."""
-    until: dict[str, int] = {}
-    for entry in entries:
-        if entry.forget is not None:
-            until[entry.forget] = max(entry.arrived_ms, until.get(entry.forget, 0))
-    return until
 
 
 def events_table(entries: Sequence[Entry]) -> pa.Table:

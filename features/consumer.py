@@ -2,7 +2,7 @@
 
     claim what a dead consumer had ─┐
     read what got lost on the way  ─┤
-    read until full or waited long ─┴─ take ─ acknowledge ─ trim ─ again
+    read until full or waited long ─┴─ bury ─ take ─ acknowledge ─ trim ─ again
 
 An entry is acknowledged once it is safely taken, and taking it twice is the same as once: a
 consumer that is killed at any moment loses nothing and doubles nothing. Where a store fails,
@@ -25,6 +25,7 @@ import click
 
 from features.errors import InputError, StoreError
 from features.event_stream import Delivery, EventStream, Group
+from features.forgotten import ForgottenList
 from features.home import home_directory
 from features.repair import Repair
 from features.store_url import running_store_url
@@ -137,9 +138,11 @@ class Consumer:
         return len(self._in_hand) >= BATCH or self._in_hand.size >= BATCH_BYTES
 
     async def _finish(self) -> None:
-        await self._sink.take(self._in_hand.entries)
-        await self._stream.acknowledge(self._in_hand)
-        if dead := self._in_hand.dead:
+        entries, dead = self._in_hand.entries, self._in_hand.dead
+        await self._stream.acknowledge(Delivery(dead=dead))  # first: they may be somebody's
+        await self._sink.take(entries)
+        await self._stream.acknowledge(Delivery(entries))
+        if dead:
             log.warning("put aside %d unusable entries (%s, …)", len(dead), dead[0].reason)
         self._in_hand = Delivery()
         await self._stream.trim()
@@ -187,16 +190,15 @@ async def consume(group: Group, home: Path, linger_s: float, take_over_s: float)
 
 def _sink(group: Group, store: ValkeyStore, home: Path) -> Sink:
     if group is Group.ONLINE:
-        return Repair(store)
+        return Repair(store, ForgottenList(home))
     try:  # the serving image has no tables, and the online group needs none
         from features.archive import Archive  # noqa: PLC0415
         from features.offline import OfflineStore  # noqa: PLC0415
-        from features.quality.quarantine import Quarantine  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise InputError(
             f"--group offline needs {error.name}: pip install 'cuvee[train]'"
         ) from error
-    return Archive(store, OfflineStore(home), Quarantine(home))
+    return Archive(store, OfflineStore(home))
 
 
 @click.command("consume")

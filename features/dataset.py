@@ -1,6 +1,8 @@
 """One version of a dataset: what it is made of, how, what is in it, and whether it is still that.
 
 NAME@3 ─ data.parquet, and dataset.json: declaration, sources, schema, statistics, checksum
+
+Where rows of forgotten shoppers were dropped since, the data are in data-1.parquet, and so on.
 """
 
 import json
@@ -17,7 +19,7 @@ import polars as pl
 from features.errors import InputError
 from features.labels import is_query
 
-DATA, MANIFEST = "data.parquet", "dataset.json"
+DATASETS, DATA, MANIFEST = "datasets", "data.parquet", "dataset.json"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _REFERENCE = re.compile(r"(?P<name>[^@]+)(?:@(?P<version>\d{1,9}))?")
 
@@ -82,6 +84,18 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True)
+class Erased:
+    """Rows that were dropped since because their shoppers were forgotten.
+
+    `on` is ISO 8601 UTC, `users` are stable hashes of ids, in hex.
+    """
+
+    on: str
+    users: tuple[str, ...]
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """A version as it is described beside its data."""
 
@@ -105,10 +119,24 @@ class Dataset:
     labels: str | None = None
     """The checksum of the labels; None where it was not kept yet."""
 
+    forgotten_ms: int = 0
+    """When the last forgetting was noted that was heeded as it was made."""
+
+    passed_over: int = 0
+    """Rows of the labels that are not in it: of shoppers who had been forgotten."""
+
+    erased: tuple[Erased, ...] = ()
+    """What was dropped since, in order: all else tells what there is now."""
+
     @property
     def reference(self) -> Reference:
         """Return its name and version."""
         return Reference(self.name, self.version)
+
+    @property
+    def data(self) -> str:
+        """Return the name of the file that holds the rows."""
+        return data_name(len(self.erased))
 
     def to_json(self) -> str:
         """Return it as JSON."""
@@ -122,9 +150,18 @@ class Dataset:
             told["declaration"] = Declaration(**told["declaration"])
             told["sources"] = tuple(Upstream(**each) for each in told["sources"])
             told["transformations"] = tuple(told["transformations"])
+            told["erased"] = tuple(
+                Erased(**(each | {"users": tuple(each["users"])}))
+                for each in told.get("erased", ())
+            )
             return cls(**told)
         except (KeyError, TypeError) as error:
             raise ValueError(str(error)) from None
+
+
+def data_name(erasures: int) -> str:
+    """Return the name of the file that holds the rows after so many erasures."""
+    return f"data-{erasures}.parquet" if erasures else DATA
 
 
 def checksum_of(path: Path) -> str:

@@ -22,6 +22,8 @@ from features.home import home_directory
 def dataset_command() -> None:
     """Training sets with a version: made once, never changed, and traced to what they are of.
 
+    Only rows of shoppers who are forgotten are deleted from them, by the consumer of events.
+
     A dataset is named NAME, or NAME@VERSION for one of its versions.
     """
 
@@ -38,6 +40,8 @@ def create_command(name: str, labels: str, as_of: str, mask: bool, engine: Engin
     Rows of a query are sorted by their columns, whatever it orders by; it may not have a LIMIT.
     """
     told = _datasets().create(name, Declaration(labels, as_of, mask), engine)
+    if told.passed_over:
+        click.echo(f"{told.passed_over} rows of forgotten shoppers were passed over", err=True)
     click.echo(f"{told.reference}: {told.rows} rows, {len(told.schema)} columns, {told.checksum}")
 
 
@@ -49,7 +53,8 @@ def list_command(user: str | None) -> None:
     if not datasets.names():
         click.echo("there are no datasets yet: `dataset create` makes one")
     for told in datasets.all() if user is None else datasets.holding(user):
-        click.echo(f"{told.reference}  {told.created}  {told.rows} rows  {told.tables}")
+        less = f"  {_lost(told)}" if told.erased else ""
+        click.echo(f"{told.reference}  {told.created}  {told.rows} rows  {told.tables}{less}")
 
 
 @dataset_command.command("delete")
@@ -100,13 +105,16 @@ def lineage_command(dataset: str, svg: Path | None) -> None:
 def verify_command(dataset: str, engine: Engine) -> None:
     """Make a version anew, of the tables as they were, and compare the checksums.
 
+    Rows of shoppers who were forgotten since are left out of what is compared.
+
     Ends with 1 where they differ, and with 2 where it cannot be made of the same: the labels, the
     features or a file are others. Earlier versions of tables can be read for a week
     (`python -m features tidy`).
     """
     told, checksum = _datasets().rebuilt(Reference.parse(dataset), engine)
     same = checksum == told.checksum
-    click.echo(f"{told.reference}: {'the same' if same else f'differs: {checksum}'}")
+    less = f", {_lost(told)}" if told.erased else ""
+    click.echo(f"{told.reference}: {'the same' if same else f'differs: {checksum}'}{less}")
     sys.exit(not same)
 
 
@@ -133,6 +141,12 @@ def _differences(what: str, one: dict[str, Any], other: dict[str, Any]) -> Itera
 def _difference(what: str, one: object, other: object) -> Iterator[str]:
     if one != other:
         yield f"  {what}: {_told(one)} → {_told(other)}"
+
+
+def _lost(dataset: Dataset) -> str:
+    """Say what is gone, and when it last was."""
+    rows = sum(each.rows for each in dataset.erased)
+    return f"without {rows} rows of forgotten shoppers, deleted until {dataset.erased[-1].on}"
 
 
 def _told(value: object) -> str:

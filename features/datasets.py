@@ -1,4 +1,6 @@
-"""The datasets of a home: made once, never changed, and made again to see that they are the same.
+"""The datasets of a home: made once, and made again to see that they are the same.
+
+They never change, but for rows of shoppers who are forgotten: these are dropped.
 
 CUVEE_HOME/datasets/NAME/VERSION/{data.parquet, dataset.json}
 """
@@ -8,11 +10,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from features.dataset import (
     DATA,
+    DATASETS,
     MANIFEST,
     Dataset,
     Declaration,
@@ -23,11 +28,13 @@ from features.dataset import (
     checksum_of_rows,
     described,
 )
+from features.dataset_erasure import drop, erased
 from features.declared import FEATURE_SET
 from features.engine import Engine
 from features.errors import InputError
+from features.forgotten import Forgotten
 from features.kept_events import USER_ID
-from features.labels import Labels, is_query, read_labels
+from features.labels import Labels, is_query, labels_spared, read_labels
 from features.local_engine import local_chunks
 from features.lock import locked
 from features.offline import OfflineStore
@@ -37,12 +44,18 @@ from features.training_set import write_training_set
 TRANSFORMATIONS = ("labels", "point-in-time join", "features")
 
 
+class _Labelled(NamedTuple):
+    labels: Labels
+    sources: tuple[Upstream, ...]
+    passed_over: int
+
+
 class Datasets:
     """The datasets below `home`, made of its tables."""
 
     def __init__(self, home: Path) -> None:
         """Use what is there; nothing is created before the first dataset."""
-        self._root = home / "datasets"
+        self._root = home / DATASETS
         self._store = OfflineStore(home)
 
     def names(self) -> list[str]:
@@ -72,7 +85,8 @@ class Datasets:
 
     def path(self, reference: Reference) -> Path:
         """Return where the data of a version lie."""
-        return self._folder(self.get(reference).reference) / DATA
+        told = self.get(reference)
+        return self._folder(told.reference) / told.data
 
     def create(self, name: str, declaration: Declaration, engine: Engine = local_chunks) -> Dataset:
         """Make the next version of `name`; it is there whole or not at all.
@@ -81,19 +95,26 @@ class Datasets:
         """
         if Reference.parse(name).version is not None:
             raise InputError(f"dataset: expected NAME, without a version, got {name!r:.80}")
+        forgotten = self._store.forgotten()  # first: who is in it may not be deleted yet
         store = self._store.at(self._store.version())  # what arrives meanwhile is the next one's
         declaration = declaration.absolute()
-        labels = self._labels(declaration, store)  # first: nothing is left of what cannot be
+        labels = self._labels(declaration, store, forgotten)  # nothing is left of what cannot be
         self._root.mkdir(parents=True, exist_ok=True)
         with scratch_folder(self._root, ".making-") as folder:
-            return self._numbered(
-                _made(name, 0, declaration, labels, store, folder, engine), folder
-            )
+            told = _made(name, 0, declaration, labels, store, folder, engine)
+            told = replace(told, forgotten_ms=forgotten.latest_ms)
+            return self._numbered(told, folder)
 
     def _numbered(self, made: Dataset, folder: Path) -> Dataset:
-        """Give what was made in `folder` the next version and its place, whoever else makes one."""
+        """Give what was made in `folder` the next version and its place, whoever else makes one.
+
+        Who was forgotten meanwhile is dropped; who is from now on will be found.
+        """
         with locked(self._root):
-            told = replace(made, version=self._last(made.name) + 1)
+            since = self._store.forgotten().since(made.forgotten_ms)
+            told = replace(erased(made, folder, since), version=self._last(made.name) + 1)
+            if told.data != made.data:
+                (folder / made.data).unlink()
             (folder / MANIFEST).write_text(told.to_json(), encoding="utf-8")
             self._folder(told.reference).parent.mkdir(exist_ok=True)
             folder.rename(self._folder(told.reference))
@@ -114,16 +135,17 @@ class Datasets:
             if any((s.name, s.version) == (told.name, told.version) for s in each.sources):
                 raise InputError(f"dataset: {each.reference} is made of {told.reference}")
         (self._folder(told.reference) / MANIFEST).unlink()
-        (self._folder(told.reference) / DATA).unlink(missing_ok=True)
+        (self._folder(told.reference) / told.data).unlink(missing_ok=True)
         return told
 
     def holding(self, user_id: str) -> list[Dataset]:
         """Return the versions with rows of a shopper."""
         whose = pl.col(USER_ID).cast(pl.String) == user_id
+        paths = ((each, self._folder(each.reference) / each.data) for each in self.all())
         return [
             each
-            for each in self.all()
-            if len(pl.scan_parquet(self.path(each.reference)).filter(whose).head(1).collect())
+            for each, path in paths
+            if path.exists() and len(pl.scan_parquet(path).filter(whose).head(1).collect())
         ]
 
     def all(self) -> list[Dataset]:
@@ -144,20 +166,31 @@ class Datasets:
                 f"dataset: {told.reference} has features of schema {told.features}, "
                 f"this program computes {FEATURE_SET.schema_hash}"
             )
-        if (changed := checksum_of(self._folder(told.reference) / DATA)) != told.checksum:
+        if (changed := checksum_of(self._folder(told.reference) / told.data)) != told.checksum:
             return told, changed
         store = self._store.at(told.tables)
+        forgotten = self._store.forgotten().as_of(told.forgotten_ms)
         with tempfile.TemporaryDirectory() as scratch:
-            labels = self._labels(told.declaration, store)
+            labels = self._labels(told.declaration, store, forgotten)
             again = _made(
                 told.name, told.version, told.declaration, labels, store, Path(scratch), engine
             )
+            checksum = _erased_again(told, Path(scratch))
         for before, now in zip(told.sources, again.sources, strict=True):
             if before != now:
-                raise InputError(f"dataset: {told.reference}: {before.name} is not what it was")
+                raise InputError(f"dataset: {told.reference}: {self._changed(before)}")
         if told.labels not in {None, again.labels}:
             raise InputError(f"dataset: {told.reference}: the labels are others than they were")
-        return told, again.checksum
+        return told, checksum
+
+    def _changed(self, source: Upstream) -> str:
+        """Return what is to be said of a source that is not what it was."""
+        if source.kind == "dataset" and self.get(Reference(source.name, source.version)).erased:
+            return (
+                f"{source.name}@{source.version}, of which it is made, "
+                "lost rows of shoppers who were forgotten since"
+            )
+        return f"{source.name} is not what it was"
 
     def lineage(self, reference: Reference) -> Iterator[Dataset]:
         """Yield a version, and all that it is made of, however far back, each once."""
@@ -174,15 +207,27 @@ class Datasets:
                 ]
 
     def _labels(
+        self, declaration: Declaration, store: OfflineStore, forgotten: Forgotten
+    ) -> "_Labelled":
+        """Return the labels of a declaration, but those of the forgotten, and where they are from.
+
+        That is nowhere where it is the tables.
+        """
+        labels, sources = self._read(declaration, store)
+        spared = labels_spared(labels, forgotten, store.scan("events"))
+        if not len(spared):
+            raise InputError("--labels: each of the rows is of a shopper who was forgotten")
+        return _Labelled(spared, sources, len(labels) - len(spared))
+
+    def _read(
         self, declaration: Declaration, store: OfflineStore
     ) -> tuple[Labels, tuple[Upstream, ...]]:
-        """Return the labels of a declaration, and where they come from, if not from the tables."""
         told = declaration.labels
         if is_query(told):
             return read_labels(store, told, declaration.as_of), ()
         if declaration.is_of_a_dataset:
             dataset = self.get(Reference.parse(told))
-            path = self._folder(dataset.reference) / DATA
+            path = self._folder(dataset.reference) / dataset.data
             source = Upstream("dataset", dataset.name, dataset.version, checksum_of(path))
             if source.checksum != dataset.checksum:
                 raise InputError(f"dataset: the data of {dataset.reference} were changed: {path}")
@@ -200,13 +245,13 @@ def _made(
     name: str,
     version: int,
     declaration: Declaration,
-    labels: tuple[Labels, tuple[Upstream, ...]],
+    labels: _Labelled,
     store: OfflineStore,
     folder: Path,
     engine: Engine,
 ) -> Dataset:
     """Write the data of a version into `folder`, and return its description."""
-    rows, source = labels
+    rows, source, passed_over = labels
     path = folder / DATA
     write_training_set(store, rows, path, mask=declaration.mask, engine=engine)
     schema, statistics, count = described(path)
@@ -225,7 +270,18 @@ def _made(
         path.stat().st_size,
         checksum_of(path),
         checksum_of_rows(rows.rows),
+        passed_over=passed_over,
     )
+
+
+def _erased_again(told: Dataset, folder: Path) -> str:
+    """Drop from the data of a version, made anew in `folder`, what was; return their checksum."""
+    path = folder / DATA
+    for each in told.erased:
+        users = np.array([int(user, 16) for user in each.users], np.uint64)
+        drop(path, folder / "less.parquet", users)
+        (folder / "less.parquet").replace(path)
+    return checksum_of(path)
 
 
 def _tables(store: OfflineStore) -> Iterator[Upstream]:

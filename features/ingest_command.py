@@ -56,7 +56,8 @@ def ingest_command(
     Every row is checked before anything is written. Rows that break a rule are listed with
     their number, column and value, and the others are written, unless there are more of them
     than --max-errors. A batch that breaks a rule of data quality as a whole is held back, with a
-    report. The same files a second time change nothing. See docs/data.md and docs/quality.md.
+    report. The same files a second time change nothing. Rows of shoppers who were forgotten
+    since are passed over. See docs/data.md and docs/quality.md.
     """
     if mapping is None and data is not None and (data / "mapping.yaml").is_file():
         mapping = data / "mapping.yaml"
@@ -83,6 +84,8 @@ def _report(result: Ingested, home: Path) -> None:
         hint = f"is its column named otherwise? --map {table}.{column}=COLUMN"
         click.echo(f"{table}: no row has a {column}; {hint}", err=True)
     told, version = result.committed, OfflineStore(home).version()
+    if told.forgotten:
+        click.echo(f"{told.forgotten} rows of forgotten shoppers were passed over", err=True)
     click.echo(
         f"events    {told.events.accepted} new, {told.events.duplicates} known already\n"
         f"items     {told.items} new or changed\n"

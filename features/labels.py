@@ -16,6 +16,7 @@ import polars as pl
 from features import parsing
 from features.errors import InputError
 from features.events import CONTROL, LATEST_S
+from features.forgotten import Forgotten
 from features.ids import MAX_ID_LENGTH
 from features.kept_events import USER_ID
 from features.mapping import Column
@@ -26,6 +27,7 @@ from features.tables import SCHEMAS
 MASK = "__missing"
 """Behind a feature's name: whether it has its default because nothing was known."""
 
+_EVER_MS = np.iinfo(np.int64).max
 MOST_TOLD = 20
 _QUERY = re.compile(r"\s*(select|with)\s", re.IGNORECASE)
 _CUT = re.compile(r"^\s*SLICE\[", re.MULTILINE)
@@ -87,6 +89,27 @@ def read_labels(store: OfflineStore, source: str, as_of: str) -> Labels:
         raise InputError("\n".join(lines) + more)
     moments = told[f"{_MOMENT} of {as_of}"].dt.epoch("ms").to_numpy()
     return Labels(told.select(rows.columns), moments.astype(np.int64))
+
+
+def labels_spared(labels: Labels, forgotten: Forgotten, events: pl.LazyFrame) -> Labels:
+    """Return labels without those of shoppers who were forgotten, but for who is back by `events`.
+
+    Back is who has events after the forgetting, and none before that are not deleted yet; then
+    their labels from then on are kept.
+    """
+    users = labels.rows[USER_ID].cast(pl.String)
+    until = forgotten.until(users.unique().to_list())
+    if not until:
+        return labels
+    listed = pl.LazyFrame({USER_ID: list(until), "until": list(until.values())})
+    arrived_ms = pl.col("arrived_at").dt.epoch("ms")
+    told = events.select(USER_ID, "arrived_at").join(listed, USER_ID).group_by(USER_ID)
+    back = told.agg((arrived_ms > pl.col("until")).all()).filter("arrived_at").collect()
+    ends = [until[user] if user in set(back[USER_ID]) else _EVER_MS for user in until]
+    stamps = pl.Series(ends, dtype=pl.Int64)
+    begins = users.replace_strict(list(until), stamps, default=-1, return_dtype=pl.Int64)
+    kept = labels.as_of_ms > begins.to_numpy()
+    return Labels(labels.rows.filter(pl.Series(kept)), labels.as_of_ms[kept])
 
 
 def _queried(store: OfflineStore, query: str) -> tuple[npt.NDArray[np.int64], pl.DataFrame]:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -28,11 +28,12 @@ from features.batches import Batches, CountedBatches, Fresh, as_frame, conformed
 from features.catalogue import Catalogue
 from features.errors import InputError, StoreError
 from features.eventlog import EventLog
+from features.forgotten import Forgotten, ForgottenList
 from features.known_events import KnownEvents
 from features.known_ids import KnownIds, id_hashes_in
-from features.online import Appended
 from features.said import Hashes, Said, joined
-from features.tables import CHANGES, SCHEMAS, STORED, USERS
+from features.spared import Spared, events_spared, records_spared
+from features.tables import CHANGES, ITEMS, SCHEMAS, STORED, USERS
 
 PART_EVENTS = 16_000_000
 """Events of shoppers that are read at a time, about: some 100 bytes of memory each."""
@@ -44,6 +45,21 @@ _OF_URLS = frozenset("%[]")
 _VERSION = re.compile(r"(\w+)@(-|\d+)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LOG_COLUMNS = ("event_id", "type", "user_id", "item_id", "arrived_at", "value")
+
+
+class Written(NamedTuple):
+    """How events were taken: new, there before, or of shoppers who were forgotten since."""
+
+    accepted: int
+    duplicates: int
+    forgotten: int = 0
+
+
+class Put(NamedTuple):
+    """How records of shoppers were taken: how many are new or changed, and how many passed over."""
+
+    changed: int
+    forgotten: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,28 +93,30 @@ class OfflineStore:
         """
         if _OF_URLS.intersection(str(home.absolute())):  # delta-rs takes them for parts of one
             raise InputError(f"CUVEE_HOME: expected a path without %, [, ], got {home.absolute()}")
-        self._home = home
+        self.home = home
         self._root = home / "offline"
         self._versions = versions
         self._ids = KnownIds()
         self._known_files: frozenset[Path] = frozenset()
 
-    def append_events(self, batches: Batches, known: KnownEvents | None = None) -> Appended:
+    def append_events(self, batches: Batches, known: KnownEvents | None = None) -> Written:
         """Add the events that are new, in one commit; those whose id is known change nothing.
 
-        Without `known` every id of the table is kept in mind, for later appends too: 16 bytes
-        each. With what is `known` of these events only what the table got since is looked at,
-        and `InputError` is raised, and nothing written, where one says something else.
+        Those of shoppers who were forgotten since they arrived are passed over. Without `known`
+        every id of the table is kept in mind, for later appends too: 16 bytes each. With what is
+        `known` of these events only what the table got since is looked at, and `InputError` is
+        raised, and nothing written, where one says something else.
         """
         with self._writing():
+            spared = Spared(stream(batches), self.forgotten())
             if known is None:
                 self._learn_ids()
-                fresh = Fresh(stream(batches), self._ids)
+                fresh = Fresh(iter(spared), self._ids)
             else:
                 known.learn(self.paths("events"))
-                fresh = Fresh(stream(batches), known.ids, partial(_check_said, known.said))
+                fresh = Fresh(iter(spared), known.ids, partial(_check_said, known.said))
             self._write("events", CountedBatches(iter(fresh)), "append")
-            return Appended(fresh.accepted, fresh.duplicates)
+            return Written(fresh.accepted, fresh.duplicates, spared.passed_over)
 
     def known(self, ids: Hashes) -> KnownEvents:
         """Return what the tables say of the events whose id has one of these hashes."""
@@ -121,14 +139,19 @@ class OfflineStore:
 
     def put_items(self, items: pa.Table) -> int:
         """Add or replace items by id and return how many differ from what was there."""
-        return self._upsert("items", "item_id", items)
+        with self._writing():
+            return self._upsert("items", "item_id", as_frame(items.select(ITEMS.names)))
 
-    def put_users(self, users: pa.Table) -> int:
-        """Add or replace shoppers by id and return how many differ from what was there.
+    def put_users(self, users: pa.Table) -> Put:
+        """Add or replace shoppers by id, but for those who were forgotten and are not back.
 
         What is replaced counts for moments before.
         """
-        return self._upsert("users", "user_id", users)
+        incoming = as_frame(users.select(USERS.names))
+        with self._writing():
+            spared = records_spared(incoming, self.forgotten(), self.scan("events"))
+            changed = self._upsert("users", "user_id", spared)
+        return Put(changed, len(incoming) - len(spared))
 
     def scan(self, table: str) -> pl.LazyFrame:
         """Return the rows of `events`, `items` or `users` as a lazy frame, for any question."""
@@ -147,7 +170,8 @@ class OfflineStore:
     def event_log(self, until_ms: int | None = None, part: "Part | None" = None) -> EventLog:
         """Return all events that arrived before `until_ms` (all if None), sorted for training.
 
-        Of `part` only, if one is given: those of its shoppers, and what is known of them.
+        Of `part` only, if one is given: those of its shoppers, and what is known of them. Who was
+        forgotten is not in it, deleted from the tables already or not.
         """
         events, users = self.scan("events").select(_LOG_COLUMNS), self.scan("users")
         if until_ms is not None:
@@ -159,7 +183,9 @@ class OfflineStore:
                 whose = late.select("user_id").unique()
                 events, users = (each.join(whose, "user_id", "semi") for each in (events, users))
         with _translated():
-            return assemble.event_log(events.collect(), users.collect())
+            forgotten = self.forgotten()  # first: who is in it may not be deleted yet
+            told = events_spared(events.collect(), forgotten)
+            return assemble.event_log(told, records_spared(users.collect(), forgotten, told.lazy()))
 
     def parts(
         self,
@@ -247,7 +273,7 @@ class OfflineStore:
         if told.keys() != SCHEMAS.keys():
             raise InputError(f"version: expected events@N,items@N,users@N, got {version!r:.80}")
         numbers = {name: None if told[name] == "-" else int(told[name]) for name in SCHEMAS}
-        return OfflineStore(self._home, numbers)
+        return OfflineStore(self.home, numbers)
 
     def files(self) -> "list[tuple[str, int, list[tuple[str, int]]]]":
         """Return of each table that is there its name, version, and files with their sizes."""
@@ -258,6 +284,10 @@ class OfflineStore:
                 for name, table in tables.items()
                 if table is not None
             ]
+
+    def forgotten(self) -> Forgotten:
+        """Return who was forgotten."""
+        return ForgottenList(self.home).read()
 
     def forget(self, user_id: str, until_ms: int | None = None) -> int:
         """Delete the shopper's events and record, and return how many rows that were.
@@ -340,19 +370,18 @@ class OfflineStore:
         rows = replaced.with_columns(until).to_arrow()
         self._write(CHANGES, CountedBatches(stream(rows)), "append")
 
-    def _upsert(self, table: str, key: str, rows: pa.Table) -> int:
-        with self._writing():
-            incoming = as_frame(rows.select(SCHEMAS[table].names)).unique(key, keep="last")
-            present = self.scan(table).collect()
-            changed = incoming.join(present, on=present.columns, how="anti", nulls_equal=True)
-            if not len(changed):
-                return 0
-            if table == "users":
-                self._keep(present.join(changed, on=key, how="semi"))
-            kept = present.join(changed, on=key, how="anti")
-            merged = pl.concat((kept, changed), how="vertical_relaxed").sort(key)
-            self._write(table, CountedBatches(stream(merged.to_arrow())), "overwrite")
-            return len(changed)
+    def _upsert(self, table: str, key: str, rows: pl.DataFrame) -> int:
+        incoming = rows.unique(key, keep="last")
+        present = self.scan(table).collect()
+        changed = incoming.join(present, on=present.columns, how="anti", nulls_equal=True)
+        if not len(changed):
+            return 0
+        if table == "users":
+            self._keep(present.join(changed, on=key, how="semi"))
+        kept = present.join(changed, on=key, how="anti")
+        merged = pl.concat((kept, changed), how="vertical_relaxed").sort(key)
+        self._write(table, CountedBatches(stream(merged.to_arrow())), "overwrite")
+        return len(changed)
 
 
 def collected(rows: pl.LazyFrame) -> pl.DataFrame:

@@ -5,6 +5,7 @@ what remains when there is none, and what tests use where the store is not the p
 `features.valkey_store` has the real one.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -77,8 +78,11 @@ class OnlineStore(Protocol):
         """Take events durably and make them visible to the next read; idempotent by event id."""
         ...
 
-    async def forget(self, user_id: str) -> None:
-        """Remove everything that is known of the shopper and ask the offline store to do so."""
+    async def forget(self, user_id: str) -> int:
+        """Remove everything that is known of the shopper and ask the offline store to do so.
+
+        Returns the stamp up to which they are forgotten.
+        """
         ...
 
     async def ping(self) -> None:
@@ -104,8 +108,9 @@ class NullStore:
         """Count the events and keep none."""
         return Appended(len(events), 0)
 
-    async def forget(self, user_id: str) -> None:
-        """Know nobody to forget."""
+    async def forget(self, user_id: str) -> int:  # noqa: ARG002 (whoever it is)
+        """Know nobody to forget, and what there was until now."""
+        return int(time.time() * 1_000)
 
     async def ping(self) -> None:
         """Answer always."""

@@ -4,27 +4,34 @@ Whoever appends an event enters it into the rings as well. Where that process di
 or a shopper was forgotten only in the stream, this mends it; otherwise it changes nothing.
 """
 
+import asyncio
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from features import dead_letters
 from features.events import RECORD, Records, pack_event
-from features.stream_entries import Entry
+from features.forgotten import ForgottenList
+from features.stream_entries import Entry, forgotten_in
 from features.valkey_store import ValkeyStore
 
 
 class Repair:
     """Enters entries into the rings of `store`; raises `StoreError` where it does not answer."""
 
-    def __init__(self, store: ValkeyStore) -> None:
-        """Mend `store`."""
+    def __init__(self, store: ValkeyStore, forgotten: ForgottenList) -> None:
+        """Mend `store`, and the list of the `forgotten`."""
         self._store = store
+        self._forgotten = forgotten
 
     async def take(self, entries: Sequence[Entry]) -> None:
         """Forget whom to forget, enter the events into the rings: in any order the same."""
-        for entry in entries:
-            if entry.forget is not None:
-                await self._store.forget_until(entry.forget, entry.arrived_ms)
+        if until := forgotten_in(entries):
+            await asyncio.to_thread(self._forgotten.add, until)
+        for user_id, stamp in until.items():
+            await self._store.forget_until(user_id, stamp)
+        if until:
+            await dead_letters.forget(self._store.client, until)
         await self._store.apply(_by_shopper(entries))
 
 

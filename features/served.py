@@ -5,20 +5,23 @@
 `features.skew` computes the same from the tables and compares.
 """
 
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from features.errors import StoreError
+
 FOLDER = "served"
 SKEW_REPORT = Path("run") / "skew.json"
 """Below CUVEE_HOME: what the latest comparison with the tables found."""
 
 KEPT_S = 7 * 86_400
-"""How long a file is kept, and with it what it says of a shopper who was forgotten."""
+"""How long a file is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,42 @@ def append(home: Path, name: str, served: Sequence[Served]) -> None:
         _remove_old(folder)
     with path.open("ab") as file:
         file.write(b"".join(each.line() for each in served))
+
+
+def forget(home: Path, until_ms: Mapping[str, int]) -> None:
+    """Drop the lines of shoppers that were served up to a stamp each; raise `StoreError`.
+
+    A process that adds to a file meanwhile may lose what it adds: it is a sample.
+    """
+    names = [orjson.dumps(user_id) for user_id in until_ms]
+    try:
+        for path in (home / FOLDER).glob("*.jsonl"):
+            content = path.read_bytes()
+            if not any(name in content for name in names):
+                continue
+            lines = content.splitlines(keepends=True)
+            kept = [
+                line
+                for line in lines
+                if not any(name in line for name in names) or _is_kept(_parse(line), until_ms)
+            ]
+            if len(kept) < len(lines):
+                _replace(path, b"".join(kept))
+    except OSError as error:
+        raise StoreError(f"served features: {error}") from error
+
+
+def _is_kept(served: Served | None, until_ms: Mapping[str, int]) -> bool:
+    return served is not None and served.at_ms > until_ms.get(served.user_id, -1)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file anew, as old as it was: its age says when it goes."""
+    told = path.stat()
+    scratch = path.with_suffix(".new")
+    scratch.write_bytes(content)
+    os.utime(scratch, ns=(told.st_atime_ns, told.st_mtime_ns))
+    scratch.replace(path)
 
 
 def read(home: Path, since_ms: int, until_ms: int) -> Iterator[Served]:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from features.declared import FEATURE_SET
+from features.forgotten import Forgotten
 from features.kept_events import USER_ID, events_of, numbered
 from features.moments import Moments
 from features.offline import OfflineStore
@@ -49,7 +50,11 @@ class Skew:
 
 
 def skew(store: OfflineStore, served: Sequence[Served]) -> Skew:
-    """Return how often what was served differs from what the tables say now."""
+    """Return how often what was served differs from what the tables say now.
+
+    What was served to shoppers before they were forgotten is left: the tables say nothing of it.
+    """
+    served = _spared(served, store.forgotten())
     rows = [each for each in served if each.schema == FEATURE_SET.schema_hash]
     others = len(served) - len(rows)
     if not rows:
@@ -60,6 +65,11 @@ def skew(store: OfflineStore, served: Sequence[Served]) -> Skew:
     differs = (used != expected) & ~(np.isnan(used) & np.isnan(expected))
     ratios = dict(zip(FEATURE_SET.names, differs.mean(axis=0).tolist(), strict=True))
     return Skew(len(rows), others, ratios, _examples(rows, differs, used, expected))
+
+
+def _spared(served: Sequence[Served], forgotten: Forgotten) -> list[Served]:
+    until = forgotten.until({each.user_id for each in served})
+    return [each for each in served if each.at_ms > until.get(each.user_id, -1)]
 
 
 def write_report(home: Path, told: Skew) -> Path:

@@ -1,6 +1,7 @@
 """A batch on its way in: rows that passed one by one, staged as Parquet beside the tables.
 
-The commits come in an order that a repetition completes: items, users, events.
+The commits come in an order that a repetition completes: items, events, users. A shopper who
+was forgotten and is in a later event is back, and so is their record.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,12 +13,14 @@ import polars as pl
 import pyarrow as pa
 from pyarrow import parquet
 
+from features.batches import as_frame
 from features.errors import InputError
+from features.forgotten import Forgotten
 from features.known_events import KnownEvents
-from features.offline import OfflineStore
-from features.online import Appended
+from features.offline import OfflineStore, Put, Written
 from features.said import hashed
-from features.tables import SCHEMAS
+from features.spared import events_spared, records_spared
+from features.tables import EVENTS, SCHEMAS
 
 BATCH_ROWS = 100_000
 
@@ -27,11 +30,15 @@ ROW = "row"
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What a batch brought: items and shoppers that are new or changed, and events."""
+    """What a batch brought: items and shoppers that are new or changed, and events.
+
+    `forgotten` counts rows that were passed over: of shoppers who were forgotten since.
+    """
 
     items: int
     users: int
-    events: Appended
+    events: Written
+    forgotten: int = 0
 
 
 class StagedBatch:
@@ -63,13 +70,12 @@ class StagedBatch:
 
         Raises `InputError` where a file of it cannot be read.
         """
-        return Committed(
-            store.put_items(self._read("items")) if self._path("items").exists() else 0,
-            store.put_users(self._read("users")) if self._path("users").exists() else 0,
-            self._append(store) if self._path("events").exists() else Appended(0, 0),
-        )
+        items = store.put_items(self._read("items")) if self._path("items").exists() else 0
+        events = self._append(store) if self._path("events").exists() else Written(0, 0)
+        users = store.put_users(self._read("users")) if self._path("users").exists() else Put(0)
+        return Committed(items, users.changed, events, events.forgotten + users.forgotten)
 
-    def _append(self, store: OfflineStore) -> Appended:
+    def _append(self, store: OfflineStore) -> Written:
         if self.known is None:
             self.known = store.known(hashed(self.tables()["events"]).ids)
         return store.append_events(_batches(self._path("events")), self.known)
@@ -92,6 +98,18 @@ class StagedBatch:
     def drop(self, table: str, rows: pl.Series) -> None:
         """Drop the rows of a table that stand there in its file."""
         self._keep(table, self.tables()[table].filter(~pl.col(ROW).is_in(rows.implode())))
+
+    def spare(self, forgotten: Forgotten) -> None:
+        """Drop the rows of shoppers who were forgotten since, and did nothing later in here."""
+        tables = self.tables()
+        events = tables.get("events")
+        if not len(forgotten):
+            return
+        if events is not None:
+            self._keep("events", events_spared(events, forgotten))
+        if (users := tables.get("users")) is not None:
+            later = events if events is not None else as_frame(EVENTS.empty_table()).lazy()
+            self._keep("users", records_spared(users, forgotten, later))
 
     def forget(self, user_id: str) -> None:
         """Drop a shopper's rows; of a file that cannot be read all, since nobody could use it."""

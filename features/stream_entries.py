@@ -1,6 +1,6 @@
 """What stands in the stream: an event as JSON, or a tombstone for a shopper to forget."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
 import orjson
@@ -43,6 +43,15 @@ def stamp_of(entry_id: bytes | str) -> int:
     """Return the milliseconds in a stream id: when the server took the entry."""
     text = entry_id.decode() if isinstance(entry_id, bytes) else entry_id
     return int(text.partition("-")[0])
+
+
+def forgotten_in(entries: Iterable[Entry]) -> dict[str, int]:
+    """Return the latest tombstone's stamp of each shopper with one."""
+    until: dict[str, int] = {}
+    for entry in entries:
+        if entry.forget is not None:
+            until[entry.forget] = max(entry.arrived_ms, until.get(entry.forget, 0))
+    return until
 
 
 def decode_entry(entry_id: bytes, entry: Mapping[bytes, bytes]) -> Entry:

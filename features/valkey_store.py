@@ -164,13 +164,17 @@ class ValkeyStore:
             changed += sum(await self._run(self._scripts.put_profile, calls))
         return changed
 
-    async def forget(self, user_id: str) -> None:
-        """Remove rings, profile and cached answers, and tell all consumers to do so."""
+    async def forget(self, user_id: str) -> int:
+        """Remove rings, profile and cached answers, and tell all consumers to do so.
+
+        Returns the stamp up to which the shopper is forgotten.
+        """
         async with translated():
             tombstone = {FORGET: user_id.encode()}
             entry_id = await self._writes.xadd(keys.STREAM, tombstone)  # type: ignore[arg-type]
             stamp = stamp_of(entry_id)
         await self.forget_until(user_id, stamp)
+        return stamp
 
     async def forget_until(self, user_id: str, stamp_ms: int) -> None:
         """Remove what arrived up to `stamp_ms`, profile and answers, and keep it from returning."""

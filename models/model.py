@@ -13,15 +13,16 @@ import numpy.typing as npt
 
 from features.eventlog import NO_RECORDS
 from features.events import RECORD, TYPE_CODES, EventType
+from features.forgotten import Forgotten
 from features.history import RECENT_CAP
-from features.ids import stable_hashes
+from features.ids import stable_hash, stable_hashes
 from features.moments import Moment
 from models.batch import Batch
 from models.candidates import WIDTHS
 from models.errors import BundleError
 from models.items import Items
 from models.items_json import ItemsJson
-from models.parts import Floats, Parts, Rows
+from models.parts import Floats, Parts, Rows, forgotten_ms
 from models.personal import PersonalRanker
 from models.request import (
     NO_HASHES,
@@ -44,7 +45,8 @@ _MOST_CONSTANT = 256
 class Model:
     """Ranks for shoppers, and knows what is popular and what is similar.
 
-    Once warm it changes no more, but for what it remembers: any thread may ask it.
+    Once warm it changes no more, but for what it remembers and whom it forgets: any thread may
+    ask it.
     """
 
     def __init__(
@@ -60,7 +62,9 @@ class Model:
         self.created = created
         self.is_whole = is_whole
         """False for what is left of a bundle whose personal part cannot be used."""
+        self._example_user = parts.example_user
         self.example_user = parts.example_user
+        self._forgotten_ms = forgotten_ms(parts.parameters)
         self.cost_s = 0.0
         """Seconds one shopper's share of a run takes, measured by `warm`."""
         self._items = Items(parts.items)
@@ -73,6 +77,14 @@ class Model:
             if parts.personal is None
             else PersonalRanker(parts.personal, self._items, self._segments)
         )
+
+    def forget(self, forgotten: Forgotten | None) -> None:
+        """Use no more what training knew of those forgotten since; of nobody where that is None."""
+        since = None if forgotten is None else forgotten.since(self._forgotten_ms)
+        self._segments.hide(since)
+        told = self._example_user
+        is_hidden = since is None or (told is not None and np.uint64(stable_hash(told)) in since)
+        self.example_user = None if is_hidden else told
 
     def __len__(self) -> int:
         """Return the number of items."""

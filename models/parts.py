@@ -13,6 +13,9 @@ from models.item_table import ItemTable
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
+FORGOTTEN_MS = "forgotten_ms"
+"""The parameter that says when the last forgetting was noted that training knew of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segments:
@@ -78,3 +81,9 @@ class Parts:
     dataset_version: str
     example_user: str | None
     """A shopper the model knows well, for the first request a newcomer tries."""
+
+
+def forgotten_ms(parameters: Mapping[str, Any]) -> int:
+    """Return when the last forgetting was noted that training knew of, 0 where it knew of none."""
+    told = parameters.get(FORGOTTEN_MS)
+    return told if isinstance(told, int) else 0

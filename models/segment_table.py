@@ -27,8 +27,9 @@ class SegmentTable:
         self.names = segments.names
         self._rows = {name: row for row, name in enumerate(segments.names)}
         self._item_rows = segments.item_rows
-        self._shoppers = segments.shoppers
+        self._shoppers = self._all = segments.shoppers
         self._shopper_rows = segments.shopper_rows
+        self._hidden: frozenset[int] = frozenset()
         self._popularity = segments.popularity
         self._most = np.maximum(segments.popularity.max(axis=1), 1e-9)
         everybody, *others = segments.popularity
@@ -46,11 +47,20 @@ class SegmentTable:
         """Return the row training put the shopper in, else everybody's."""
         if not len(self._shoppers):
             return GLOBAL
-        wanted = np.uint64(stable_hash(user_id))
+        told = stable_hash(user_id)
+        wanted = np.uint64(told)
         place = int(self._shoppers.searchsorted(wanted))
         if place == len(self._shoppers) or self._shoppers[place] != wanted:
             return GLOBAL
-        return int(self._shopper_rows[place])
+        return GLOBAL if told in self._hidden else int(self._shopper_rows[place])
+
+    def hide(self, shoppers: npt.NDArray[np.uint64] | None) -> None:
+        """Use what training knew of all but these (hashes), or of nobody where they are None."""
+        if shoppers is None:
+            self._shoppers = self._all[:0]
+            return
+        self._hidden = frozenset(shoppers[np.isin(shoppers, self._all)].tolist())
+        self._shoppers = self._all
 
     def shared(self, user_id: str, country: object) -> int:
         """Return the row training put the shopper in, else their market's, else everybody's."""

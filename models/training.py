@@ -12,7 +12,7 @@ from models.ease import RANK
 from models.evaluate import Figures, evaluate
 from models.export import ranker_graph, require_agreement
 from models.item_index import INDEXED_FROM, RECALL_AT, ItemIndex
-from models.parts import Floats, Parts, Personal
+from models.parts import FORGOTTEN_MS, Floats, Parts, Personal
 from models.personal import open_ranker
 from models.ranker import TREES, fit_ranker, ordering_gain, predict
 from models.reference import reference_profile
@@ -78,6 +78,7 @@ def train(store: OfflineStore, *, seed: int = 0, step: Step = lambda _: None) ->
     catalogue, `ExportError` where a graph does not rank as what it was made from.
     """
     step("reading")
+    forgotten_ms = store.forgotten().latest_ms  # first: what is noted later may be learnt from
     version = store.version()
     timeline = read(store, seed)
     trial = try_out(timeline, step)
@@ -97,7 +98,7 @@ def train(store: OfflineStore, *, seed: int = 0, step: Step = lambda _: None) ->
         parts,
         reference=reference_profile(parts, timeline.log, timeline.moment(NOW)),
         metrics={**(trial.figures.told() if trial.figures else {}), "export": agreement},
-        parameters=_parameters(timeline, trial),
+        parameters={**_parameters(timeline, trial), FORGOTTEN_MS: forgotten_ms},
         dataset_version=version,
         example_user=_example_user(timeline),
     )

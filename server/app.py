@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from features.forgotten import ForgottenList
 from features.online import NullStore, OnlineStore
 from features.served import SKEW_REPORT
 from features.valkey_store import ValkeyStore
@@ -24,6 +25,7 @@ from server.body import MAX_EVENTS_BODY
 from server.breaker import Breaker
 from server.current_model import CurrentModel
 from server.event_lag import watch_event_lag
+from server.forgetting import Forgetting
 from server.handlers.recommendations import Recommend
 from server.inference import Inference
 from server.last_known import LastKnown
@@ -59,6 +61,9 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
     app[keys.REGISTRY] = Registry(settings.home)
     app[keys.MODELS] = CurrentModel(app[keys.REGISTRY], metrics)
     app[keys.LAST_KNOWN] = LastKnown()
+    app[keys.FORGETTING] = Forgetting(
+        ForgottenList(settings.home), app[keys.MODELS], app[keys.LAST_KNOWN], metrics
+    )
     app[keys.DRAIN] = asyncio.Event()
     app[keys.SERVING] = Serving(app)
     app[keys.STORE] = store or _store(settings)
@@ -125,11 +130,12 @@ async def _recommender(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _model(app: web.Application) -> AsyncIterator[None]:
-    models = app[keys.MODELS]
+    models, forgetting = app[keys.MODELS], app[keys.FORGETTING]
+    await forgetting.refresh()
     await models.start()
     gc.collect()
     gc.freeze()  # what stands now stands for ever: collections need not walk it
-    async with _running(models.follow()):
+    async with _running(models.follow()), _running(forgetting.follow()):
         yield
 
 

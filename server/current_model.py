@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from time import monotonic
 
 from features.errors import FeaturesError
+from features.forgotten import Forgotten
 from models.model import Model
 from models.registry import Registry
 from monitoring.labels import ErrorKind
@@ -37,6 +38,7 @@ class CurrentModel:
         self._registry = registry
         self._metrics = metrics
         self._model: Model | None = None
+        self._forgotten: Forgotten | None = None
         self._refused: tuple[str, float] | None = None
         self._swapping = asyncio.Lock()
         self._has_swapped = False
@@ -51,6 +53,15 @@ class CurrentModel:
         if self._model is None:
             raise UnavailableError("there is no model yet: python -m models train makes one", 5)
         return self._model
+
+    def forget(self, forgotten: Forgotten | None) -> None:
+        """Use nothing that training knew of those forgotten since, nor will models to come.
+
+        None, as in the beginning, is for everybody.
+        """
+        self._forgotten = forgotten
+        if self._model is not None:
+            self._model.forget(forgotten)
 
     async def start(self) -> None:
         """Take the production model, else the newest other that can be loaded, if only in part."""
@@ -112,6 +123,7 @@ class CurrentModel:
             serving = self._model.version if self._model else "none"
             log.error("model %s refused, serving %s: %s", version, serving, error)  # noqa: TRY400
             return False
+        model.forget(self._forgotten)
         self._model = model
         self._has_swapped = True
         self._metrics.model(version)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from monitoring.realtime import RealTimeMonitor
     from server.access_log import AccessLog
     from server.current_model import CurrentModel
+    from server.forgetting import Forgetting
     from server.handlers.recommendations import Recommend
     from server.last_known import LastKnown
     from server.recommender import Recommender
@@ -28,6 +29,7 @@ DRAIN = web.AppKey("drain", asyncio.Event)
 
 ACCESS_LOG: web.AppKey["AccessLog"] = web.AppKey("access_log")
 COLLECTORS: web.AppKey["CollectorRegistry"] = web.AppKey("collectors")
+FORGETTING: web.AppKey["Forgetting"] = web.AppKey("forgetting")
 LAST_KNOWN: web.AppKey["LastKnown"] = web.AppKey("last_known")
 METRICS: web.AppKey["Metrics"] = web.AppKey("metrics")
 MODELS: web.AppKey["CurrentModel"] = web.AppKey("models")

@@ -56,6 +56,10 @@ class LastKnown:
         """Return what was seen last, `UNSEEN` for others."""
         return self._young.get(user_id) or self._old.get(user_id, UNSEEN)
 
+    def users(self) -> list[str]:
+        """Return the ids of all that are held, some of them twice."""
+        return [*self._young, *self._old]
+
     def forget(self, user_id: str) -> None:
         """Drop the shopper."""
         self._young.pop(user_id, None)

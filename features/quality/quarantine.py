@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 
 from features.errors import InputError, StoreError
+from features.forgotten import ForgottenList
 from features.lock import locked
 from features.quality.gates import Gate
 from features.quality.held_names import REPORT, held_names
@@ -65,6 +66,7 @@ class Quarantine:
     def __init__(self, home: Path) -> None:
         """Use what is there; nothing is created before the first violation."""
         self._home, self._root = home, home / "quarantine"
+        self._forgotten = ForgottenList(home)
 
     def hold(
         self,
@@ -76,7 +78,8 @@ class Quarantine:
         """Keep a report and its page, and with a batch its rows too: its folder moves here whole.
 
         A batch that is held back already, and tables, are held once. Raises `InputError`, which
-        tells what was broken all the same, where nothing can be kept.
+        tells what was broken all the same, where nothing can be kept. Rows of shoppers who were
+        forgotten since are not kept.
         """
         try:
             with locked(self._root):
@@ -89,6 +92,8 @@ class Quarantine:
             raise InputError(f"{told}\nnothing was written; not held back: {reason}") from error
 
     def _kept(self, report: Report, page: str, batch: StagedBatch | None, digest: str) -> Held:
+        if batch is not None:  # whoever is forgotten from now on is forgotten here, too
+            batch.spare(self._forgotten.read())
         with tempfile.TemporaryDirectory(dir=self._root, prefix=".") as scratch:
             folder = Path(scratch) if batch is None else batch.folder
             (folder / DIGEST).write_text(digest, encoding="utf-8")

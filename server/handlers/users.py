@@ -1,6 +1,7 @@
 """`GET` and `DELETE /v1/users/{id}`: what is known of a shopper, and forgetting it (admin)."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,6 +27,8 @@ from server.errors import UnavailableError
 from server.query import parse_path_id
 from server.response import Response
 
+log = logging.getLogger(__name__)
+
 STORE_TIMEOUT_S = 2.0
 _TYPE_NAMES = {code: kind.value for kind, code in TYPE_CODES.items()}
 
@@ -42,11 +45,18 @@ async def show(request: web.Request) -> Response:
 
 @admin
 async def forget(request: web.Request) -> Response:
-    """Remove the shopper online at once, and offline as soon as the event log is read."""
+    """Remove the shopper online at once, and offline as soon as the event log is read.
+
+    Once the tombstone is in the stream its consumers do all of the rest, should this process die.
+    """
     user_id = parse_path_id(request.match_info, "user_id")
     async with _reachable():
-        await request.app[keys.STORE].forget(user_id)
-    request.app[keys.LAST_KNOWN].forget(user_id)
+        until_ms = await request.app[keys.STORE].forget(user_id)
+    try:
+        await request.app[keys.FORGETTING].add(user_id, until_ms)
+    except StoreError as error:
+        log.error("who was forgotten cannot be noted: %s", error)  # noqa: TRY400
+        raise UnavailableError("the forgetting cannot be noted on the disk") from None
     return Response(status=204)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import random
@@ -14,11 +15,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import orjson
 import pytest
 from redis import Redis
 
 from features import keys
-from features.archive import Archive, events_table
+from features.archive import TIDY_AFTER_S, Archive, events_table
 from features.consumer import Consumer, Sink
 from features.embedded import EmbeddedValkey
 from features.errors import StoreTimeoutError
@@ -31,6 +33,7 @@ from features.event_stream import (
     behind,
 )
 from features.events import RECORD, Event, EventType, pack_event
+from features.forgotten import ForgottenList
 from features.offline import OfflineStore
 from features.online import ShopperQuery, ShopperState
 from features.repair import Repair
@@ -119,7 +122,11 @@ def run(online_store: ValkeyStore, offline: OfflineStore, raw: Any) -> Run:
     """Return a function that consumes as a group until nothing is left."""
 
     async def until_drained(group: Group) -> None:
-        sink = Archive(online_store, offline) if group is Group.OFFLINE else Repair(online_store)
+        sink = (
+            Archive(online_store, offline)
+            if group is Group.OFFLINE
+            else Repair(online_store, ForgottenList(offline.home))
+        )
         async with consuming(online_store, sink, group, take_over_s=0):
             await drained(raw, group)
 
@@ -304,6 +311,47 @@ async def test_a_tombstone_alone_forgets_online(
     await run(Group.ONLINE)
 
     assert not (await state_of(online_store)).known
+
+
+async def test_dead_letters_of_the_forgotten_go(
+    online_store: ValkeyStore, raw: Any, run: Run
+) -> None:
+    """Whatever they say of them; those of others stay, and there may be many."""
+    for user in ('u"é', "u2", "a longer one than u2"):
+        told = orjson.dumps({"user_id": user}).decode()
+        raw.xadd(keys.STREAM, {"event": told})
+        raw.xadd(keys.STREAM, {"event": json.dumps({"user_id": user})})
+        raw.xadd(keys.STREAM, {"who": user})
+    for number in range(600):
+        raw.xadd(keys.DEAD_LETTERS, {"payload": f'{{"who": "other {number}"}}'})
+    await run(Group.OFFLINE)
+    assert raw.xlen(keys.DEAD_LETTERS) == 609
+
+    await online_store.forget('u"é')
+    await online_store.forget("u2")
+    await run(Group.ONLINE)
+
+    payloads = [told[b"payload"].decode() for _, told in raw.xrange(keys.DEAD_LETTERS)]
+    assert all("other" in each or "longer" in each for each in payloads)
+    assert len(payloads) == 606
+
+
+async def test_tables_are_tidied_once_a_day_at_least(
+    online_store: ValkeyStore, offline: OfflineStore, raw: Any
+) -> None:
+    """However few events come: a shopper who was forgotten goes from earlier versions, too."""
+    now = 0.0
+    sink = Archive(online_store, offline, clock=lambda: now)
+    stream = EventStream(online_store.client, Group.OFFLINE, "c")
+    await stream.join()
+    files = []
+    for number in range(4):
+        await online_store.append([event(f"e{number}")])
+        now += (TIDY_AFTER_S - 1) if number in {0, 3} else 1.5
+        await sink.take((await stream.read(10, 10)).entries)
+        files.append(len(offline.paths("events")))
+    assert files == [1, 1, 2, 1]
+    assert raw.xlen(keys.STREAM) == 4
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from features.__main__ import cli
+from features.erasure import Erasure
 from features.errors import InputError
 from features.events import Event, EventType, event_tag
+from features.forgotten import ForgottenList
 from features.ingest import Ingested, find_inputs, ingest
 from features.mapping import parse_mapping
 from features.offline import OfflineStore
@@ -622,3 +624,72 @@ def test_a_date_without_dashes_is_no_second(data: Path, tmp_path: Path) -> None:
     assert refused(data, tmp_path, "e1,click,u1,i1,20261005,", "e2,click,u1,i1,20261399,") == [
         (2, "timestamp", "20261005", "looks like a date: declare {column: …, format: '%Y%m%d'}")
     ]
+
+
+AT_MS = 1_760_000_000_000
+"""When the events of the directory happened."""
+
+
+def test_rows_of_the_forgotten_are_passed_over(data: Path, tmp_path: Path) -> None:
+    """An old export does not bring them back: neither events nor record, and it is told."""
+    (data / "users.csv").write_text("user_id,country\nu1,FR\nu2,IT\n")
+    with (data / "events.csv").open("a") as file:
+        file.write("e3,click,u2,i1,1760000000,\n")
+    ForgottenList(tmp_path).add({"u1": AT_MS})
+
+    told = run(tmp_path, "ingest", "--data", str(data))
+
+    assert told.exit_code == 0, told.output
+    assert "3 rows of forgotten shoppers were passed over\n" in told.stderr
+    store = OfflineStore(tmp_path)
+    assert store.scan("events").collect()["user_id"].to_list() == ["u2"]
+    assert store.scan("users").collect()["user_id"].to_list() == ["u2"]
+    assert take(data, tmp_path).committed.forgotten == 3
+    assert store.version() == "events@0,items@0,users@0"
+
+
+def test_who_comes_back_is_a_shopper_as_any(data: Path, tmp_path: Path) -> None:
+    """By an event after the forgetting: it is taken, and so is the record, at the first time."""
+    (data / "users.csv").write_text("user_id,country\nu1,FR\n")
+    with (data / "events.csv").open("a") as file:
+        file.write("e3,click,u1,i1,1760000000.001,\n")
+    ForgottenList(tmp_path).add({"u1": AT_MS})
+
+    told = take(data, tmp_path).committed
+
+    assert (told.users, told.events.accepted, told.forgotten) == (1, 1, 2)
+    store = OfflineStore(tmp_path)
+    assert store.scan("events").collect()["event_id"].to_list() == ["e3"]
+    again = take(data, tmp_path).committed
+    assert (again.users, again.events.accepted, again.forgotten) == (0, 0, 2)
+    assert store.event_log().profiles == {"u1": {"country": "FR"}}
+
+
+def test_who_is_forgotten_while_files_are_read_is_passed_over(data: Path, tmp_path: Path) -> None:
+    """The list counts at the moment of the commit, not at that of the reading."""
+
+    class Late(Gatekeeper):
+        def batch(
+            self, batch: StagedBatch, source: str, refused: tuple[Refusal, ...] = ()
+        ) -> Committed:
+            Erasure(OfflineStore(tmp_path)).forget({"u1": AT_MS})
+            return super().batch(batch, source, refused)
+
+    told = ingest(tmp_path, find_inputs(data, {}, {}), Late(tmp_path, rules_in_force()))
+
+    assert told.committed.forgotten == 2
+    assert OfflineStore(tmp_path).count("events") == 0
+
+
+def test_who_is_forgotten_and_not_deleted_yet_is_in_no_log(data: Path, tmp_path: Path) -> None:
+    """Training and `materialize` need not wait for the tables."""
+    (data / "users.csv").write_text("user_id,country\nu1,FR\nu2,IT\n")
+    with (data / "events.csv").open("a") as file:
+        file.write("e3,click,u2,i1,1760000000,\n")
+    take(data, tmp_path)
+    ForgottenList(tmp_path).add({"u1": AT_MS})
+
+    log = OfflineStore(tmp_path).event_log()
+
+    assert log.user_ids == ("u2",)
+    assert log.profiles == {"u2": {"country": "IT"}}

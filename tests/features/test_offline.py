@@ -15,8 +15,7 @@ import pytest
 from features.errors import InputError, StoreError
 from features.events import Event, EventType, pack_event
 from features.known_events import KnownEvents
-from features.offline import OfflineStore
-from features.online import Appended
+from features.offline import OfflineStore, Written
 from features.said import hashed
 from features.tables import EVENTS, ITEMS, USERS
 
@@ -60,12 +59,12 @@ def test_the_same_events_twice_change_nothing(store: OfflineStore) -> None:
     """A second append of known ids counts duplicates and commits no version."""
     batch = events({"event_id": "a"}, {"event_id": "b"}, {"event_id": "a"})
 
-    assert store.append_events(batch) == Appended(2, 1)
+    assert store.append_events(batch) == Written(2, 1)
     before = store.version()
 
-    assert store.append_events(batch) == Appended(0, 3)
+    assert store.append_events(batch) == Written(0, 3)
     assert store.version() == before == "events@0,items@-,users@-"
-    assert OfflineStore(store._root.parent).append_events(batch) == Appended(0, 3)
+    assert OfflineStore(store._root.parent).append_events(batch) == Written(0, 3)
 
 
 def test_events_as_told_never_change(store: OfflineStore) -> None:
@@ -74,13 +73,13 @@ def test_events_as_told_never_change(store: OfflineStore) -> None:
     same = events({"event_id": "b", "value": 2.0, "session_id": "s"}, {"event_id": "c"})
     other = events({"event_id": "d"}, {"event_id": "b", "value": 3.0})
 
-    assert store.append_events(same, known_of(store, same)) == Appended(1, 1)
+    assert store.append_events(same, known_of(store, same)) == Written(1, 1)
     with pytest.raises(InputError, match="of 1 ids it says something else now"):
         store.append_events(other, known_of(store, other))
     with pytest.raises(InputError, match="of 1 ids it says something else now"):
         store.append_events(other.slice(1), known_of(store, other.slice(1)))
     assert store.count("events") == 3
-    assert store.append_events(other) == Appended(1, 1)
+    assert store.append_events(other) == Written(1, 1)
 
 
 def test_a_first_commit_that_was_never_made_is_no_table(
@@ -92,7 +91,7 @@ def test_a_first_commit_that_was_never_made_is_no_table(
     (log.parent / "part-0.parquet").write_bytes(b"PAR1 half")
 
     assert (store.count("events"), store.version()) == (0, "events@-,items@-,users@-")
-    assert store.append_events(events({"event_id": "a"})) == Appended(1, 0)
+    assert store.append_events(events({"event_id": "a"})) == Written(1, 0)
     assert store.count("events") == len(store.scan("events").collect()) == 1
 
 
@@ -102,19 +101,19 @@ def test_ids_written_by_another_store_are_known(store: OfflineStore, tmp_path: P
     store.append_events(events({"event_id": "a"}))
     other.append_events(events({"event_id": "b"}))
 
-    assert store.append_events(events({"event_id": "b"}, {"event_id": "c"})) == Appended(1, 1)
+    assert store.append_events(events({"event_id": "b"}, {"event_id": "c"})) == Written(1, 1)
 
     other.tidy()
-    assert store.append_events(events({"event_id": "c"})) == Appended(0, 1)
+    assert store.append_events(events({"event_id": "c"})) == Written(0, 1)
     other.forget("u1")
-    assert store.append_events(events({"event_id": "c"})) == Appended(1, 0)
+    assert store.append_events(events({"event_id": "c"})) == Written(1, 0)
 
 
 def test_duplicates_across_batches_of_a_stream_are_dropped(store: OfflineStore) -> None:
     """Ids met in an earlier batch of the same stream are duplicates."""
     batches = [events({"event_id": f"{n % 70}"}).to_batches()[0] for n in range(100)]
 
-    assert store.append_events(iter(batches)) == Appended(70, 30)
+    assert store.append_events(iter(batches)) == Written(70, 30)
     assert store.count("events") == 70
 
 
@@ -130,7 +129,7 @@ def test_a_stream_that_fails_writes_nothing(store: OfflineStore) -> None:
         store.append_events(broken())
 
     assert store.version().startswith("events@0")
-    assert store.append_events(events({"event_id": "b"})) == Appended(1, 0)
+    assert store.append_events(events({"event_id": "b"})) == Written(1, 0)
 
 
 def test_concurrent_appends_accept_each_event_once(tmp_path: Path) -> None:

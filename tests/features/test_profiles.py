@@ -79,7 +79,7 @@ def test_equal_records_are_no_change(store: OfflineStore) -> None:
     """The same file a second time adds nothing."""
     before = changed_ms(store)
 
-    assert store.put_users(users(("u1", "FR", '{"age":42}'))) == 0
+    assert store.put_users(users(("u1", "FR", '{"age":42}'))).changed == 0
     assert changed_ms(store) == before
 
 

@@ -13,11 +13,13 @@ from features import served
 from features.__main__ import cli
 from features.archive import events_table
 from features.declared import FEATURE_NAMES, FEATURE_SET
+from features.erasure import Erasure
+from features.errors import StoreError
 from features.events import Event, EventType
 from features.moments import Moment
 from features.offline import OfflineStore
 from features.point_in_time import known_at
-from features.served import KEPT_S, SKEW_REPORT, Served
+from features.served import KEPT_S, SKEW_REPORT, Served, append, read
 from features.skew import skew
 from features.stream_entries import Entry
 
@@ -146,3 +148,43 @@ def test_nothing_is_compared_where_nothing_was_served(tmp_path: Path) -> None:
     told = run(tmp_path)
     assert told.exit_code == 0
     assert told.stdout.startswith("0 served vectors compared: features are logged where")
+
+
+def test_what_was_served_to_the_forgotten_goes(store: OfflineStore, tmp_path: Path) -> None:
+    """From the files, up to the forgetting, and these are as old as they were."""
+    ann, bob = as_served(store, "ann"), as_served(store, "bob")
+    late = replace(ann, at_ms=NOW_MS + 2)
+    about = replace(bob, country="ann")
+    append(tmp_path, "1", [ann, bob, late, about])
+    (path,) = (tmp_path / "served").iterdir()
+    with path.open("ab") as file:
+        file.write(b'{"user_id":"ann","at')
+    os.utime(path, (1, 1))
+
+    Erasure(store).forget({"ann": NOW_MS + 1})
+
+    assert list(read(tmp_path, 0, NOW_MS + 9)) == [bob, late, about]
+    assert b'"ann","at' not in path.read_bytes().splitlines()[-1]
+    assert path.stat().st_mtime == 1
+    assert list((tmp_path / "served").iterdir()) == [path]
+
+
+def test_what_was_served_to_the_forgotten_is_no_skew(store: OfflineStore, tmp_path: Path) -> None:
+    """The tables say nothing of it any more."""
+    rows = [as_served(store, "ann"), as_served(store, "bob")]
+    Erasure(store).forget({"ann": NOW_MS})
+    told = skew(store, rows)
+    assert told.rows == 1
+    assert not any(told.ratios.values())
+    assert not (tmp_path / "served").exists()
+
+
+def test_served_features_that_cannot_be_written_are_tried_again(
+    store: OfflineStore, tmp_path: Path
+) -> None:
+    """It is the store's failure, which a consumer waits out."""
+    append(tmp_path, "1", [as_served(store, "ann")])
+    (path,) = (tmp_path / "served").iterdir()
+    path.with_suffix(".new").mkdir()
+    with pytest.raises(StoreError, match="served features: "):
+        Erasure(store).forget({"ann": NOW_MS})

@@ -136,6 +136,12 @@ class Service:
         headers = {"Content-Type": "application/json"}
         return self._send(urllib.request.Request(self.url + path, orjson.dumps(told), headers))
 
+    def delete(self, path: str, token: str) -> int:
+        """Return the status."""
+        headers = {"Authorization": f"Bearer {token}"}
+        request = urllib.request.Request(self.url + path, headers=headers, method="DELETE")
+        return self._send(request)[0]
+
     def ask(self, user_id: str, **fields: object) -> dict[str, Any]:
         """Return a recommendation."""
         status, body = self.post("/v1/recommendations", {"user_id": user_id, **fields})

@@ -14,6 +14,7 @@ from features.__main__ import cli
 from features.archive import Archive
 from features.embedded import EmbeddedValkey
 from features.errors import StoreError
+from features.forgotten import ForgottenList
 from features.offline import OfflineStore
 from features.quality.quarantine import Quarantine
 from features.simulate import World, simulate
@@ -354,7 +355,7 @@ async def test_the_forgotten_are_forgotten_in_quarantine_too(
     whose = before.batch.tables()["events"].collect()["user_id"].to_list()
 
     tombstone = Entry(b"0-1", 2_000_000_000_000, forget="u3")
-    await Archive(online_store, OfflineStore(home), quarantine).take([tombstone])
+    await Archive(online_store, OfflineStore(home)).take([tombstone])
 
     (after,) = quarantine.all()
     rest = after.batch.tables()["events"].collect()["user_id"].to_list()
@@ -377,7 +378,7 @@ async def test_the_damaged_stops_nobody_who_forgets(
     path.write_bytes(path.read_bytes()[:300])
 
     tombstone = Entry(b"0-1", 2_000_000_000_000, forget="u3")
-    await Archive(online_store, OfflineStore(home), Quarantine(home)).take([tombstone])
+    await Archive(online_store, OfflineStore(home)).take([tombstone])
 
     events = StagedBatch(folder).tables().get("events")
     assert events is None or "u3" not in events.collect()["user_id"].to_list()
@@ -412,7 +413,7 @@ async def test_what_is_being_released_is_forgotten_too(
     run("ingest", "--data", batch(tmp_path / "a"))
     run("ingest", "--data", batch(tmp_path / "b", price=1_000.0, first=1_000))
     quarantine, store = Quarantine(home), OfflineStore(home)
-    archive = Archive(online_store, store, quarantine)
+    archive = Archive(online_store, store)
 
     with quarantine.taken(held(run)[0]) as released:
         tombstone = Entry(b"0-1", 2_000_000_000_000, forget="u3")
@@ -422,3 +423,17 @@ async def test_what_is_being_released_is_forgotten_too(
     await forgetting
 
     assert "u3" not in store.scan("events").collect()["user_id"].to_list()
+
+
+async def test_what_is_held_back_holds_nobody_forgotten(
+    run: Run, home: Path, tmp_path: Path
+) -> None:
+    """A file that is held back after the forgetting is kept without their rows."""
+    run("ingest", "--data", batch(tmp_path / "a"))
+    ForgottenList(home).add({"u3": 2_000_000_000_000})
+    run("ingest", "--data", batch(tmp_path / "b", price=1_000.0, first=1_000))
+
+    (kept,) = Quarantine(home).all()
+    users = kept.batch.tables()["events"].collect()["user_id"].unique().to_list()
+    assert "u3" not in users
+    assert "u1" in users

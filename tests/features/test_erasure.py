@@ -1,0 +1,311 @@
+"""Forgetting in every place of a home: tables, quarantine and datasets, whatever is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+from textwrap import dedent
+
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+
+from features.__main__ import cli
+from features.archive import events_table
+from features.chunk import Chunk
+from features.dataset import DATA, MANIFEST, Declaration, Reference
+from features.dataset_erasure import ABANDONED_S
+from features.datasets import Datasets
+from features.erasure import Erasure
+from features.errors import InputError, StoreError
+from features.events import Event, EventType
+from features.forgotten import ForgottenList
+from features.ids import stable_hash
+from features.labels import Labels
+from features.local_engine import local_chunks
+from features.offline import OfflineStore
+from features.stream_entries import Entry
+from tests.support.process import ROOT
+
+NOW_MS = 1_760_000_000_000
+LATER_MS = NOW_MS + 3_600_000
+QUERY = "select user_id, arrived_at as at, value as paid from events where type = 'purchase'"
+PURCHASES = Declaration(QUERY, "at")
+
+
+def purchases(first: int, count: int, since_ms: int = NOW_MS) -> list[Entry]:
+    """Return purchases of three shoppers, a minute apart."""
+    return [
+        Entry(
+            b"0-1",
+            since_ms + number * 60_000,
+            Event(f"e{number}", EventType.PURCHASE, f"u{number % 3}", 1.0, f"i{number}", 2.5),
+        )
+        for number in range(first, first + count)
+    ]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> OfflineStore:
+    """Return a store of thirty purchases, ten a shopper."""
+    told = OfflineStore(tmp_path)
+    told.append_events(events_table(purchases(0, 30)))
+    return told
+
+
+@pytest.fixture
+def datasets(tmp_path: Path, store: OfflineStore) -> Datasets:
+    """Return the datasets of that store's home."""
+    assert store.count("events") == 30
+    return Datasets(tmp_path)
+
+
+def run(home: Path, *words: str) -> Result:
+    """Run `python -m features dataset` in a home."""
+    return CliRunner().invoke(cli, ["dataset", *words], env={"CUVEE_HOME": str(home)})
+
+
+def users_of(datasets: Datasets, name: str) -> set[str]:
+    """Return the shoppers in the latest version of a dataset."""
+    return set(pl.read_parquet(datasets.path(Reference.parse(name)))["user_id"])
+
+
+def files_of(home: Path) -> set[str]:
+    """Return the names of all files of datasets."""
+    return {path.name for path in (home / "datasets").rglob("[!.]*") if path.is_file()}
+
+
+def test_rows_go_from_versions_and_others_stay(
+    datasets: Datasets, store: OfflineStore, tmp_path: Path
+) -> None:
+    """The version says so wherever it is looked at, and is verified as what it is now."""
+    before = datasets.create("paid", PURCHASES)
+    rows = pl.read_parquet(datasets.path(before.reference))
+
+    Erasure(store).forget({"u1": LATER_MS})
+
+    after = datasets.get(before.reference)
+    assert datasets.holding("u1") == []
+    assert files_of(tmp_path) == {"data-1.parquet", MANIFEST}
+    kept = pl.read_parquet(datasets.path(after.reference))
+    assert kept.equals(rows.filter(pl.col("user_id") != "u1"))
+    assert (after.rows, after.statistics["user_id"]["distinct"]) == (20, 2)
+    (erased,) = after.erased
+    assert (erased.users, erased.rows) == ((f"{stable_hash('u1'):016x}",), 10)
+    lost = f"without 10 rows of forgotten shoppers, deleted until {erased.on}"
+    assert lost in run(tmp_path, "list").stdout
+    assert run(tmp_path, "verify", "paid").stdout == f"paid@1: the same, {lost}\n"
+    shown = json.loads(run(tmp_path, "show", "paid").stdout)
+    assert shown["path"].endswith("data-1.parquet")
+    assert shown["erased"][0]["rows"] == 10
+    assert "u1" not in (tmp_path / "datasets" / "paid" / "1" / MANIFEST).read_text()
+
+
+def test_one_after_the_other_is_verified(
+    datasets: Datasets, store: OfflineStore, tmp_path: Path
+) -> None:
+    """In the order they went; a change of the data is found all the same."""
+    told = datasets.create("paid", PURCHASES)
+    erasure = Erasure(store)
+    erasure.forget({"u1": LATER_MS})
+    erasure.forget({"u2": LATER_MS, "nobody": 1})
+    erasure.forget({"u2": LATER_MS})
+
+    after = datasets.get(told.reference)
+    assert [each.rows for each in after.erased] == [10, 10]
+    assert datasets.rebuilt(told.reference) == (after, after.checksum)
+    pl.read_parquet(datasets.path(told.reference)).head(3).write_parquet(
+        datasets.path(told.reference)
+    )
+    assert run(tmp_path, "verify", "paid").exit_code == 1
+    erasure.forget({"u0": LATER_MS})
+    assert datasets.get(told.reference).rows == 0
+
+
+def test_what_is_made_of_a_dataset_loses_them_too(
+    datasets: Datasets, store: OfflineStore, tmp_path: Path
+) -> None:
+    """It cannot be verified any more, and says why; the next one of it can."""
+    datasets.create("paid", PURCHASES)
+    datasets.create("again", Declaration("paid@1", "at"))
+
+    Erasure(store).forget({"u1": LATER_MS})
+
+    assert users_of(datasets, "again") == {"u0", "u2"}
+    told = run(tmp_path, "verify", "again")
+    assert told.exit_code == 2
+    assert "paid@1, of which it is made, lost rows of shoppers who were forgotten" in told.stderr
+    third = datasets.create("third", Declaration("paid@1", "at"))
+    assert datasets.rebuilt(third.reference) == (third, third.checksum)
+
+
+def test_who_came_back_is_in_later_versions(datasets: Datasets, store: OfflineStore) -> None:
+    """And stays in them, though the tombstone be taken again; until they are forgotten again."""
+    erasure = Erasure(store)
+    erasure.forget({"u1": LATER_MS})
+    store.append_events(events_table(purchases(30, 3, LATER_MS)))
+    told = datasets.create("paid", PURCHASES)
+    assert (users_of(datasets, "paid"), told.passed_over) == ({"u0", "u1", "u2"}, 0)
+
+    erasure.forget({"u1": LATER_MS})
+    assert datasets.get(told.reference) == told
+    assert datasets.rebuilt(told.reference) == (told, told.checksum)
+
+    erasure.forget({"u1": 2 * LATER_MS})
+    assert users_of(datasets, "paid") == {"u0", "u2"}
+
+
+def test_labels_of_the_forgotten_are_passed_over(
+    datasets: Datasets, store: OfflineStore, tmp_path: Path
+) -> None:
+    """Those of a file too, and those of who is not deleted from the tables yet."""
+    path = tmp_path / "labels.csv"
+    stamps = (NOW_MS // 1_000 + 600, LATER_MS // 1_000 + 3_600)
+    path.write_text("user_id,at\n" + "".join(f"u{n},{s}\n" for n in range(3) for s in stamps))
+    ForgottenList(tmp_path).add({"u1": LATER_MS})
+    Erasure(store).forget({"u2": LATER_MS})
+    store.append_events(events_table(purchases(32, 1, LATER_MS)))  # u2 is back
+
+    told = run(tmp_path, "create", "file", "--labels", str(path), "--as-of", "at")
+
+    assert "3 rows of forgotten shoppers were passed over\n" in told.stderr
+    made = datasets.get(Reference("file"))
+    assert pl.read_parquet(datasets.path(made.reference))["user_id"].to_list() == ["u0", "u0", "u2"]
+    Erasure(store).forget({"u0": LATER_MS})
+    after = datasets.get(Reference("file"))
+    assert datasets.rebuilt(made.reference) == (after, after.checksum)
+
+
+def test_labels_of_nobody_else_are_told(datasets: Datasets, tmp_path: Path) -> None:
+    """There is nothing to make a version of."""
+    ForgottenList(tmp_path).add({"u1": LATER_MS})
+    with pytest.raises(InputError, match="each of the rows is of a shopper who was forgotten"):
+        datasets.create("one", Declaration(f"{QUERY} and user_id = 'u1'", "at"))
+    assert datasets.names() == []
+
+
+def test_who_is_forgotten_while_a_version_is_made_is_not_in_it(
+    datasets: Datasets, store: OfflineStore, tmp_path: Path
+) -> None:
+    """Though the tables were read before."""
+    erasure = Erasure(store)
+
+    def slow(store: OfflineStore, labels: Labels, rows: int) -> Generator[Chunk]:
+        yield from local_chunks(store, labels, rows)
+        erasure.forget({"u1": LATER_MS})
+
+    told = datasets.create("paid", PURCHASES, slow)
+
+    assert users_of(datasets, "paid") == {"u0", "u2"}
+    assert [each.rows for each in told.erased] == [10]
+    assert datasets.rebuilt(told.reference) == (told, told.checksum)
+    assert files_of(tmp_path) == {"data-1.parquet", MANIFEST}
+
+
+STEPS = (
+    "features.quality.quarantine.Quarantine.forget",
+    "features.offline.OfflineStore.forget",
+    "features.dataset_erasure.drop",
+    "features.dataset_erasure.described",
+    "features.dataset_erasure.Dataset.to_json",
+    "pathlib.Path.replace",
+    "pathlib.Path.unlink",
+)
+"""In the order in which an erasure comes to them."""
+
+KILLED = dedent("""
+    import os, signal, sys
+    from importlib import import_module
+    from pathlib import Path
+    from features.erasure import Erasure
+    from features.offline import OfflineStore
+
+    where, name = sys.argv[3].rsplit(".", 1)
+    module, _, owner = where.rpartition(".")
+    try:
+        place = import_module(where)
+    except ModuleNotFoundError:
+        place = getattr(import_module(module), owner)
+    setattr(place, name, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+    Erasure(OfflineStore(Path(sys.argv[1]))).forget({"u1": int(sys.argv[2])})
+""")
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_whoever_is_killed_at_a_step_is_made_good(
+    datasets: Datasets, store: OfflineStore, tmp_path: Path, step: str
+) -> None:
+    """The tombstone is taken again: everything is as if nothing had happened."""
+    before = datasets.create("paid", PURCHASES)
+    rows = pl.read_parquet(datasets.path(before.reference))
+    words = [sys.executable, "-c", KILLED, str(tmp_path), str(LATER_MS), step]
+    done = subprocess.run(words, cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert ForgottenList(tmp_path).read().until(["u1"]) == {"u1": LATER_MS}
+    kept = pl.read_parquet(datasets.path(before.reference))
+    assert len(kept) in {20, 30}  # whole, in either state
+
+    Erasure(store).forget({"u1": LATER_MS})
+
+    assert store.event_log().user_ids == ("u0", "u2")
+    after = datasets.get(before.reference)
+    assert sum(each.rows for each in after.erased) == 10
+    kept = pl.read_parquet(datasets.path(before.reference))
+    assert kept.equals(rows.filter(pl.col("user_id") != "u1"))
+    assert datasets.rebuilt(before.reference) == (after, after.checksum)
+    assert files_of(tmp_path) == {"data-1.parquet", MANIFEST}
+
+
+def test_the_damaged_stops_nobody_who_forgets(
+    datasets: Datasets, store: OfflineStore, tmp_path: Path
+) -> None:
+    """Data that cannot be read go; so do those that nothing describes any more."""
+    for name in ("cut", "undescribed", "deleted", "emptied", "whole"):
+        datasets.create(name, PURCHASES)
+    folder = tmp_path / "datasets"
+    (folder / "cut" / "1" / DATA).write_bytes(b"PAR1")
+    (folder / "undescribed" / "1" / MANIFEST).write_text("{}")
+    (folder / "deleted" / "1" / MANIFEST).unlink()
+    (folder / "emptied" / "1" / DATA).unlink()
+
+    Erasure(store).forget({"u1": LATER_MS})
+
+    assert [path.parent.parent.name for path in folder.glob("*/*/data*.parquet")] == ["whole"]
+    (folder / "undescribed" / "1" / MANIFEST).unlink()
+    assert [each.name for each in datasets.holding("u0")] == ["whole"]
+
+
+def test_what_a_maker_left_who_was_killed_goes(
+    datasets: Datasets, store: OfflineStore, tmp_path: Path
+) -> None:
+    """After a day; what somebody may be making still stays."""
+    datasets.create("paid", PURCHASES)
+    old, new = tmp_path / "datasets" / ".old", tmp_path / "datasets" / ".new"
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / DATA).write_bytes(b"rows")
+    past = time.time() - ABANDONED_S - 60
+    os.utime(old, (past, past))
+
+    Erasure(store).forget({"nobody": LATER_MS})
+
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_datasets_that_cannot_be_written_are_tried_again(
+    store: OfflineStore, datasets: Datasets, tmp_path: Path
+) -> None:
+    """It is the store's failure, which a consumer waits out."""
+    told = datasets.create("paid", PURCHASES)
+    where = tmp_path / "datasets" / "paid" / "1" / "data-1.parquet"
+    where.mkdir()
+    with pytest.raises(StoreError, match="datasets: "):
+        Erasure(store).forget({"u1": LATER_MS})
+    where.rmdir()
+    Erasure(store).forget({"u1": LATER_MS})
+    assert datasets.get(told.reference).rows == 20
