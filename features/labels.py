@@ -121,7 +121,7 @@ def _read(source: str) -> tuple[npt.NDArray[np.int64], pl.DataFrame]:
 
 def _typed(texts: pl.Series) -> pl.Series:
     """Return texts as whole numbers, numbers, or true and false where every one of them is one."""
-    numbers = parsing.recognised(texts, None)
+    numbers = parsing.recognised(texts, Column())
     if numbers.dtype == pl.String:
         return texts
     if texts.str.to_lowercase().drop_nulls().is_in(["true", "false"]).all():

@@ -185,8 +185,8 @@ def test_refused_rows_are_told_with_what_is_held_back(run: Run, tmp_path: Path) 
 
     result = run("ingest", "--data", dear)
 
-    assert "152  type    'klick'  expected one of" in result.stderr
-    assert "1 rows refused (above), and not among what is held back" in result.stderr
+    assert "row 152: 'klick'" in result.stderr
+    assert "1 row refused (above), and not among what is held back" in result.stderr
     assert "'klick'" in run("quality", "show", *held(run)).stdout
 
 
