@@ -27,7 +27,7 @@ from features.declared import FEATURE_SET
 from features.engine import Engine
 from features.errors import InputError
 from features.kept_events import USER_ID
-from features.labels import Labels, is_query, read_labels
+from features.labels import Labels, is_query, read_labels, refuse_neither
 from features.local_engine import local_chunks
 from features.lock import locked
 from features.offline import OfflineStore
@@ -80,6 +80,7 @@ class Datasets:
         """
         if Reference.parse(name).version is not None:
             raise InputError(f"dataset: expected NAME, without a version, got {name!r:.80}")
+        refuse_neither(declaration.labels)  # before it is made the name of a file
         store = self._store.at(self._store.version())  # what arrives meanwhile is the next one's
         declaration = declaration.absolute()
         labels = self._labels(declaration, store)  # first: nothing is left of what cannot be

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,20 @@ def is_query(source: str) -> bool:
     return _QUERY.match(source) is not None
 
 
+def refuse_neither(source: str) -> None:
+    """Raise where `source` reads like a query that is none, and there is no file of that name."""
+    file = source.partition("!")[0]
+    if is_query(source) or not file.split()[1:] or Path(file).exists():
+        return
+    first = source.split(maxsplit=1)[0]
+    near = get_close_matches(first.lower(), ("select", "with"), 1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    raise InputError(
+        f"--labels: {' '.join(source.split())!r:.80}: as a query it must begin with select or "
+        f"with, not {first!r:.20}{hint}; as a file it is not there"
+    )
+
+
 def read_labels(store: OfflineStore, source: str, as_of: str) -> Labels:
     """Return the labels in the file `source`, or those that the query `source` finds.
 
@@ -64,6 +79,7 @@ def read_labels(store: OfflineStore, source: str, as_of: str) -> Labels:
     orders by, so that the same query gives the same labels. Raises `InputError` naming what cannot
     be used, up to `MOST_TOLD` rows of it.
     """
+    refuse_neither(source)
     asked = is_query(source)
     numbers, rows = _queried(store, source) if asked else _read(source)
     name = "the query" if asked else source
@@ -74,7 +90,7 @@ def read_labels(store: OfflineStore, source: str, as_of: str) -> Labels:
     dtype = rows.schema[as_of]
     try:
         told = rows.with_columns(
-            pl.col(USER_ID).cast(pl.String),
+            parsing.trimmed(USER_ID),
             parsing.moment(as_of, dtype, Column()).alias(f"{_MOMENT} of {as_of}"),
         )
     except pl.exceptions.PolarsError:

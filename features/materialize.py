@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Materialized:
-    """What one run brought online; `events` counts those that were new in rings."""
+    """What one run brought online; `events` counts places in rings that were newly filled."""
 
     shoppers: int
     events: int
@@ -185,6 +185,9 @@ def materialize_command(force: bool, since: datetime | None, rate: float) -> Non
         click.echo(f"online already: {told.version}")
         return
     click.echo(
-        f"{told.shoppers} shoppers online, {told.events} events new in their rings, "
-        f"{told.profiles} profiles new or changed: {told.version}"
+        f"shoppers  {told.shoppers:,} brought online\n"
+        f"events    {told.events:,} places newly filled in shoppers' lists (the latest "
+        f"{RECENT_CAP} events; the latest {HISTORY_CAP} purchases, ratings, refusals)\n"
+        f"users     {told.profiles:,} records new or changed\n"
+        f"version   {told.version}"
     )

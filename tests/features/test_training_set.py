@@ -156,11 +156,12 @@ def test_labels_of_a_file_are_kept_as_they_are(tmp_path: Path) -> None:
     path, out = tmp_path / "labels.csv", tmp_path / "set.parquet"
     path.write_text(
         "user_id,at,order_id,liked,lat,note\n"
-        f"u1,{NOW_MS // 1_000},9007199254740993,true,48.5,7\nu2,{NOW_MS // 1_000},2,FALSE,,x\n"
+        f" u1 ,{NOW_MS // 1_000},9007199254740993,true,48.5,7\nu2,{NOW_MS // 1_000},2,FALSE,,x\n"
     )
     told = run(tmp_path, "--labels", str(path), "--as-of", "at", "--out", str(out))
     assert told.exit_code == 0, told.output
     frame = pl.read_parquet(out)
+    assert frame["user_id"].to_list() == ["u1", "u2"]  # blanks at the ends are no part of ids
     assert frame["order_id"].to_list() == [9_007_199_254_740_993, 2]
     assert frame["liked"].to_list() == [True, False]
     assert frame["note"].to_list() == ["7", "x"]
@@ -247,6 +248,7 @@ def test_labels_that_cannot_be_are_told(
     [
         (["--labels", "nowhere.csv", "--as-of", "at", "--out", "o"], "nowhere.csv"),
         (["--labels", "select x from events", "--as-of", "x", "--out", "o"], "cannot be run: "),
+        (["--labels", "my labels.csv", "--as-of", "x", "--out", "o"], "not 'my'; as a file it is"),
         (["--labels", "select 1 from nowhere", "--as-of", "x", "--out", "o"], "cannot be run: "),
         (
             ["--labels", "select * from events where user_id = 'x'", "--as-of", "x", "--out", "o"],
