@@ -22,7 +22,7 @@ from features.conform import Conformer
 from features.errors import InputError, StoreError
 from features.lock import locked
 from features.mapping import Column, TableMapping
-from features.offline import OfflineStore
+from features.offline import STAGED, OfflineStore
 from features.parsing import recognised
 from features.progress import progress
 from features.quality.admission import Admission
@@ -32,7 +32,6 @@ from features.staged import Committed, StagedBatch
 from features.tables import SCHEMAS
 
 _MISSED = {"items": "price", "events": "value", "users": "country"}
-_STAGED = ".staged-"
 FILE_ENDINGS = (".csv", ".csv.gz", ".parquet", ".zip")
 """What a table's file in a data directory may end with."""
 
@@ -147,9 +146,9 @@ def _staging(home: Path) -> Iterator[Path]:
     root = home / "offline"
     try:
         with locked(root, ".ingest.lock"):
-            for left in root.glob(f"{_STAGED}*"):
+            for left in root.glob(f"{STAGED}*"):
                 shutil.rmtree(left)
-            with tempfile.TemporaryDirectory(prefix=_STAGED, dir=root) as folder:
+            with tempfile.TemporaryDirectory(prefix=STAGED, dir=root) as folder:
                 yield Path(folder)
     except OSError as error:
         raise StoreError(f"offline store: {home}: {error.strerror}") from error

@@ -8,9 +8,12 @@ them new; readers never wait.
 """
 
 import fcntl
+import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +23,7 @@ import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
+from pyarrow import parquet
 
 from features import assemble
 from features.batches import Batches, Fresh, Source, as_frame, conformed, stream
@@ -37,6 +41,10 @@ PART_EVENTS = 16_000_000
 RETENTION = timedelta(days=7)
 """How long `tidy` leaves files that only older versions use."""
 
+STAGED = ".staged-"
+"""How the names of folders begin that hold rows on their way into the tables."""
+
+_BEFORE = "version of events before"
 _OF_URLS = frozenset("%[]")
 _VERSION = re.compile(r"(\w+)@(-|\d+)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,15 +74,26 @@ class OfflineStore:
     def __init__(self, home: Path, versions: Mapping[str, int | None] | None = None) -> None:
         """Use the tables below `home`; nothing is created before the first write.
 
-        With `versions` read each table as it was then, None for not at all.
+        Where they were half replaced that is mended first. With `versions` read each table as it
+        was then, None for not at all.
         """
         if _OF_URLS.intersection(str(home.absolute())):  # delta-rs takes them for parts of one
             raise InputError(f"CUVEE_HOME: expected a path without %, [, ], got {home.absolute()}")
-        self._home = home
+        self.home = home
         self._root = home / "offline"
+        self._replacing = self._root / ".replacing"
         self._versions = versions
         self._known = KnownIds()
         self._known_files: frozenset[Path] = frozenset()
+        if self._replacing.exists():
+            self._mend()
+
+    def _mend(self) -> None:
+        """End what somebody was stopped in, if nobody is at it now."""
+        with _translated(), (self._root / ".lock").open("w") as lock, suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if self._replacing.exists():
+                self._end_replacing()
 
     def append_events(self, batches: Batches, *, as_told: bool = False) -> Appended:
         """Add the events that are new, in one commit; those whose id is known change nothing.
@@ -100,10 +119,53 @@ class OfflineStore:
         """
         source = Source(stream(batches))
         with self._writing():
-            self._write(table, source, "overwrite")
-            if table == "users" and (changes := self._delta(CHANGES)) is not None:
-                changes.delete()
+            self._overwrite(table, source)
         return source.rows
+
+    def replace_all(self, events: Batches, others: Mapping[str, Batches]) -> int:
+        """Make these the only rows of all tables, and return how many events they are.
+
+        The commit of the events decides: whoever is stopped before it leaves everything as it
+        was, and where that was after it the others, kept beside until then, are written by
+        whoever opens the store or writes next.
+        """
+        with self._writing():
+            self._stage(others)
+            try:
+                source = Source(stream(events))
+                self._overwrite("events", source)
+            finally:
+                self._end_replacing()
+        return source.rows
+
+    def _stage(self, others: Mapping[str, Batches]) -> None:
+        with tempfile.TemporaryDirectory(prefix=STAGED, dir=self._root) as folder:
+            scratch = Path(folder)
+            for table, batches in others.items():
+                with parquet.ParquetWriter(_staged(scratch, table), SCHEMAS[table]) as writer:
+                    for batch in stream(batches):
+                        writer.write_batch(batch)
+            (scratch / _BEFORE).write_text(str(self._events_version()))
+            scratch.rename(self._replacing)
+
+    def _end_replacing(self) -> None:
+        """Write what stands beside replaced events; forget it where the events are as before."""
+        folder = self._replacing
+        if self._events_version() != int((folder / _BEFORE).read_text()):
+            for table in SCHEMAS:
+                if _staged(folder, table).exists():
+                    with parquet.ParquetFile(_staged(folder, table)) as file:
+                        self._overwrite(table, Source(file.iter_batches()))
+        shutil.rmtree(folder.rename(folder.with_name(f"{STAGED}{os.getpid()}")))
+
+    def _events_version(self) -> int:
+        table = self._delta("events")
+        return -1 if table is None else table.version()
+
+    def _overwrite(self, table: str, source: Source) -> None:
+        self._write(table, source, "overwrite")
+        if table == "users" and (changes := self._delta(CHANGES)) is not None:
+            changes.delete()
 
     def put_items(self, items: pa.Table) -> int:
         """Add or replace items by id and return how many differ from what was there."""
@@ -214,7 +276,7 @@ class OfflineStore:
         if told.keys() != SCHEMAS.keys():
             raise InputError(f"version: expected events@N,items@N,users@N, got {version!r:.80}")
         numbers = {name: None if told[name] == "-" else int(told[name]) for name in SCHEMAS}
-        return OfflineStore(self._home, numbers)
+        return OfflineStore(self.home, numbers)
 
     def files(self) -> "list[tuple[str, int, list[tuple[str, int]]]]":
         """Return of each table that is there its name, version, and files with their sizes."""
@@ -279,6 +341,8 @@ class OfflineStore:
             self._root.mkdir(parents=True, exist_ok=True)
             with (self._root / ".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
+                if self._replacing.exists():
+                    self._end_replacing()
                 yield
 
     def _learn_ids(self) -> None:
@@ -336,6 +400,10 @@ def collected(rows: pl.LazyFrame) -> pl.DataFrame:
     """Return rows of a scan; raise `StoreError` where files of it are gone."""
     with _translated():
         return rows.collect(engine="streaming")
+
+
+def _staged(folder: Path, table: str) -> Path:
+    return folder / f"{table}.parquet"
 
 
 def _files_of(table: DeltaTable) -> list[tuple[str, int]]:

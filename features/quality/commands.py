@@ -8,7 +8,7 @@ import click
 from features import refusals
 from features.home import home_directory
 from features.quality.admission import Admission
-from features.quality.quarantine import Quarantine
+from features.quality.quarantine import TABLES, Quarantine
 from features.quality.report import as_text
 from features.quality.rules import rules_in_force
 
@@ -76,10 +76,17 @@ def show_command(held_id: str) -> None:
 
 @quality_command.command("release")
 @click.argument("held_id", metavar="ID")
-def release_command(held_id: str) -> None:
-    """Take what is held back for good: later data are compared with it."""
-    Admission(home_directory(), rules_in_force()).release(held_id)
-    click.echo(f"{held_id}: released")
+@click.option("--dry-run", is_flag=True, help="Only tell what it would do to the tables.")
+def release_command(held_id: str, dry_run: bool) -> None:
+    """Take what is held back for good: later data are compared with it. It cannot be undone."""
+    admission = Admission(home_directory(), rules_in_force())
+    effects = admission.effects(held_id) if dry_run else admission.release(held_id)
+    for table, told in effects.items():
+        changed = f", {told.changed:,} changed" if told.changed else ""
+        click.echo(f"{table:<10}{told.before:,} rows → {told.after:,}{changed}")
+    if held_id == TABLES:
+        click.echo("the tables stay as they are: `materialize` brings them online")
+    click.echo(f"{held_id}: {'would be released; nothing was done' if dry_run else 'released'}")
 
 
 @quality_command.command("discard")

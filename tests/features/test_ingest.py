@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -364,6 +367,22 @@ def test_a_mistake_ends_with_2_and_no_traceback(data: Path, tmp_path: Path) -> N
         assert result.stderr.startswith("error: ")
         assert message in result.stderr
         assert result.stderr.count("\n") == 1
+
+
+def test_whoever_reads_only_the_beginning_is_told_of_no_mistake(data: Path, tmp_path: Path) -> None:
+    """A pipe that is closed is none."""
+    take(data, tmp_path)
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    done = subprocess.run(
+        [sys.executable, "-u", "-m", "features", "show"],
+        env=os.environ | {"CUVEE_HOME": str(tmp_path)},
+        stdout=writing, stderr=subprocess.PIPE, check=False,
+    )  # fmt: skip
+    os.close(writing)
+
+    assert done.stderr == b""
 
 
 def test_flags_name_files_and_columns(data: Path, tmp_path: Path) -> None:

@@ -88,17 +88,26 @@ def test_a_released_batch_is_written_and_moves_the_baseline(
     """Somebody knows better: the next batch like it passes."""
     run("ingest", "--data", batch(tmp_path / "a"))
     dear = batch(tmp_path / "b", price=1_000.0, first=1_000)
+    with (dear / "items.csv").open("a") as file:
+        file.write("new,Red,1000\n")
     run("ingest", "--data", dear)
     (held_id,) = held(run)
 
+    told = "events    150 rows → 300\nitems     150 rows → 151, 150 changed\nusers     0 rows → 0\n"
+    dry = run("quality", "release", held_id, "--dry-run")
+    would = f"{told}{held_id}: would be released; nothing was done\n"
+    assert (dry.exit_code, dry.stdout) == (0, would)
+    assert (held(run), OfflineStore(home).count("events")) == ([held_id], ITEMS)
+
     result = run("quality", "release", held_id)
 
-    assert (result.exit_code, result.stdout) == (0, f"{held_id}: released\n")
+    assert (result.exit_code, result.stdout) == (0, f"{told}{held_id}: released\n")
     assert held(run) == []
     assert OfflineStore(home).catalogue().price[0] == 1_000.0
     assert OfflineStore(home).count("events") == 2 * ITEMS
     again = run("ingest", "--data", dear)
-    assert "events    0 new, 150 known already\nitems     0 new" in again.stdout
+    assert "events    0 new, 150 known already\n" in again.stdout
+    assert "items     0 new" in again.stdout
 
 
 def test_a_released_batch_does_not_contradict_the_tables(
@@ -248,7 +257,7 @@ def test_tables_that_are_not_good_are_not_brought_online(
         assert "events where type is rating.value: range: expected at most 3" in results[0].stderr
         assert held(run) == ["materialize"]
         assert run("quality", "release", "materialize").exit_code == 0
-        assert run("materialize").stdout.startswith("9 shoppers online")
+        assert run("materialize").stdout.startswith("shoppers  9 brought online")
         assert "vouched for" in run("quality", "check").stdout
 
         run("ingest", "--events", clicks)
