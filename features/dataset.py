@@ -105,6 +105,9 @@ class Dataset:
     labels: str | None = None
     """The checksum of the labels; None where it was not kept yet."""
 
+    features_file: str | None = None
+    """The file that declared the features, None for our own."""
+
     @property
     def reference(self) -> Reference:
         """Return its name and version."""

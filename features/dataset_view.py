@@ -20,7 +20,7 @@ def summary(dataset: Dataset, path: str) -> Iterator[str]:
         "data": path,
         "labels": " ".join(dataset.declaration.labels.split()),
         "as of": dataset.declaration.as_of,
-        "features": f"schema {dataset.features}",
+        "features": f"schema {dataset.features}, {dataset.features_file or 'our own'}",
         "made of": ", ".join(map(_source, dataset.sources)),
         "checksum": dataset.checksum,
     }

@@ -23,7 +23,7 @@ from features.dataset import (
     checksum_of_rows,
     described,
 )
-from features.declared import FEATURE_SET
+from features.declared import FEATURE_SET, FEATURES_FILE, why_others
 from features.engine import Engine
 from features.errors import InputError
 from features.kept_events import USER_ID
@@ -142,7 +142,8 @@ class Datasets:
         if told.features != FEATURE_SET.schema_hash:
             raise InputError(
                 f"dataset: {told.reference} has features of schema {told.features}, "
-                f"this program computes {FEATURE_SET.schema_hash}"
+                f"this program computes {FEATURE_SET.schema_hash}; "
+                f"{why_others(told.features_file, 'create the next version')}"
             )
         if (changed := checksum_of(self._folder(told.reference) / DATA)) != told.checksum:
             return told, changed
@@ -225,6 +226,7 @@ def _made(
         path.stat().st_size,
         checksum_of(path),
         checksum_of_rows(rows.rows),
+        FEATURES_FILE,
     )
 
 
