@@ -14,11 +14,13 @@ ATTRIBUTE = "attribute:"
 class ColumnsUsed:
     """What became of the columns of one file of a table.
 
-    `renamed` tells columns by target where these have another name, `attributes` the names of
-    attributes, with their kind in brackets where it is known; `ignored` are columns nobody read.
+    `targets` are the table's own columns that it has, `renamed` tells where these have another
+    name, `attributes` the names of attributes, with their kind in brackets where it is known;
+    `ignored` are columns that nobody read.
     """
 
     table: str
+    targets: tuple[str, ...]
     renamed: tuple[tuple[str, str], ...]
     attributes: tuple[str, ...]
     ignored: tuple[str, ...]
@@ -30,6 +32,7 @@ class ColumnsUsed:
         targets = {name: each for name, each in used.items() if not name.startswith(ATTRIBUTE)}
         return cls(
             table,
+            tuple(targets),
             tuple((n, each.column) for n, each in targets.items() if each.column not in {n, None}),
             tuple(n.removeprefix(ATTRIBUTE) for n in used if n.startswith(ATTRIBUTE)),
             tuple(name for name in present if name not in read),

@@ -305,7 +305,7 @@ def _time_rules(column: Column, dtype: pl.DataType) -> list[Rule]:
         ),
         Rule(
             "timestamp",
-            _is_date(since),
+            parsing.is_date(since),
             "looks like a date: declare {column: …, format: '%Y%m%d'}",
         ),
         Rule(
@@ -320,14 +320,6 @@ def _time_rules(column: Column, dtype: pl.DataType) -> list[Rule]:
         ),
         _unparsed("timestamp", f"expected {expected}"),
     ]
-
-
-def _is_date(since: pl.Expr) -> pl.Expr:
-    """Tell where seconds since 1970 read as the year, month and day of a date: 20261005."""
-    month, day = since // 100 % 100, since % 100
-    return (
-        since.is_between(19_700_101, 21_001_231) & month.is_between(1, 12) & day.is_between(1, 31)
-    )
 
 
 def _bad_contexts() -> pl.Expr:

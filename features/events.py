@@ -146,7 +146,8 @@ def parse_timestamp(raw: object, field: str) -> float:
     if isinstance(raw, bool) or not isinstance(raw, int | float):
         raise FieldError(field, f"expected seconds since 1970 (UTC), got {raw!r:.40}")
     if not EARLIEST_S <= raw <= LATEST_S:  # also refuses NaN and the infinities
-        raise FieldError(field, f"expected seconds between 1970 and 2100, got {raw!r:.40}")
+        hint = " (milliseconds?)" if LATEST_S < raw <= LATEST_S * 1e3 else ""
+        raise FieldError(field, f"expected seconds between 1970 and 2100, got {raw!r:.40}{hint}")
     return float(raw)
 
 

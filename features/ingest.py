@@ -9,7 +9,7 @@ nothing. A batch that breaks the rules of data quality is held back whole.
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,7 @@ class Ingested:
     committed: Committed
     refused: tuple[Refusal, ...]
     absent: tuple[tuple[str, str], ...]
-    """Tables, and columns of theirs that most have, which no row of these files has."""
+    """Tables, and columns of theirs that most have, which these files have not."""
 
     columns: tuple[ColumnsUsed, ...] = ()
 
@@ -81,16 +81,15 @@ def ingest(
             refusals.add(drop_conflicts(batch, store, source.file, refusals.room))
         _refuse_empty(inputs, batch, refusals)
         files = ", ".join(each.file for each in inputs.values())
-        told, absent = refusals.all(), tuple(_absent(batch))
+        told, absent = refusals.all(), tuple(_absent(used))
         return Ingested(admission.batch(batch, files, told), told, absent, tuple(used))
 
 
-def _absent(batch: StagedBatch) -> Iterator[tuple[str, str]]:
+def _absent(used: Iterable[ColumnsUsed]) -> Iterator[tuple[str, str]]:
     """Yield what would be missed: a misspelt column that may be left out is no error."""
-    for table, rows in batch.tables().items():
-        column = _MISSED[table]
-        if not rows.select(pl.col(column).is_not_null().any()).collect().item():
-            yield table, column
+    for each in used:
+        if _MISSED[each.table] not in each.targets:
+            yield each.table, _MISSED[each.table]
 
 
 def _refuse_empty(inputs: Mapping[str, Input], batch: StagedBatch, refusals: Refusals) -> None:

@@ -82,7 +82,7 @@ def _report(result: Ingested, home: Path) -> None:
     _tell_refused(result.refused, "the others taken")
     for table, column in result.absent:
         hint = f"is its column named otherwise? --map {table}.{column}=COLUMN"
-        click.echo(f"{table}: no row has a {column}; {hint}", err=True)
+        click.echo(f"{table}: there is no {column}; {hint}", err=True)
     told, version = result.committed, OfflineStore(home).version()
     counts = {
         "events": f"{told.events.accepted} new, {told.events.duplicates} known already",

@@ -23,6 +23,7 @@ from features.mapping import Column
 from features.offline import OfflineStore
 from features.sources import read_batches
 from features.tables import SCHEMAS
+from features.zones import Zones
 
 MASK = "__missing"
 """Behind a feature's name: whether it has its default because nothing was known."""
@@ -60,6 +61,8 @@ def is_query(source: str) -> bool:
 
 def refuse_neither(source: str) -> None:
     """Raise where `source` reads like a query that is none, and there is no file of that name."""
+    if not source.strip():
+        raise InputError("--labels: expected a file or a query, got nothing")
     file = source.partition("!")[0]
     if is_query(source) or not file.split()[1:] or Path(file).exists():
         return
@@ -96,7 +99,7 @@ def read_labels(store: OfflineStore, source: str, as_of: str) -> Labels:
     except pl.exceptions.PolarsError:
         types = f"{USER_ID} of {rows.schema[USER_ID]} and {as_of} of {dtype}"
         raise InputError(f"--labels: {name}: expected ids and moments, got {types}") from None
-    mistakes = list(_mistakes(told, as_of, dtype, numbers))
+    mistakes = list(_mistakes(told, rows[as_of], numbers))
     if mistakes:
         more = "" if len(mistakes) <= MOST_TOLD else f"\nand {len(mistakes) - MOST_TOLD} more"
         lines = (f"--labels: {name}: {line}" for line in mistakes[:MOST_TOLD])
@@ -116,6 +119,8 @@ def _queried(store: OfflineStore, query: str) -> tuple[npt.NDArray[np.int64], pl
         rows = rows.sort(by=pl.exclude(pl.List, pl.Struct, pl.Object), maintain_order=True)
     except pl.exceptions.PolarsError as error:
         reason = str(error).partition("\n")[0]
+        if "relation" in reason:
+            reason += f"; there are {', '.join(tables)}"
         raise InputError(f"--labels: the query cannot be run: {reason:.300}") from error
     return np.arange(1, len(rows) + 1), rows
 
@@ -155,9 +160,12 @@ def _check_column(name: str, column: str, known: list[str]) -> None:
 
 
 def _mistakes(
-    rows: pl.DataFrame, as_of: str, dtype: pl.DataType, numbers: npt.NDArray[np.int64]
+    rows: pl.DataFrame, moments: pl.Series, numbers: npt.NDArray[np.int64]
 ) -> Iterator[str]:
-    since = parsing.seconds(as_of, dtype, Column())
+    as_of, bare = moments.name, pl.Series([False])
+    if moments.dtype == pl.String:
+        bare = Zones().bare(moments, pl.Series(numbers))
+    since = parsing.seconds(as_of, moments.dtype, Column())
     user, moment = pl.col(USER_ID), pl.col(f"{_MOMENT} of {as_of}")
     rules = (
         (USER_ID, user.is_null() | (user == ""), "expected a shopper's id"),
@@ -168,6 +176,9 @@ def _mistakes(
             since.is_between(1e11, LATEST_S * 1e3),
             "looks like milliseconds, not seconds",
         ),
+        (as_of, since.is_between(1e14, LATEST_S * 1e6), "looks like microseconds, not seconds"),
+        (as_of, parsing.is_date(since), "looks like a date: write 2026-10-05"),
+        (as_of, pl.lit(bare), "names no time zone, as others do"),
         (as_of, moment.is_null(), "expected seconds since 1970 or ISO 8601"),
         (as_of, ~moment.dt.epoch("us").is_between(0, LATEST_S * 1e6), "expected 1970 to 2100"),
     )

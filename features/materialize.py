@@ -12,6 +12,7 @@ late stays forgotten. So it may run beside a service under load, and as often as
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -175,6 +176,10 @@ def materialize_command(force: bool, since: datetime | None, rate: float) -> Non
     no time; a run that was stopped is gone on with. The store is that of CUVEE_REDIS_URL, or the
     embedded Valkey under CUVEE_HOME, which is started for as long as needed if none runs.
     """
+    if math.isnan(rate):
+        raise InputError("--rate: expected a number of shoppers a second, got nan")
+    if since is not None and since.replace(tzinfo=UTC) > datetime.now(UTC):
+        raise InputError(f"--since: expected a time that has been, got {since} (UTC)")
     home = home_directory()
     since_ms = None if since is None else round(since.replace(tzinfo=UTC).timestamp() * 1_000)
     admission = Admission(home, rules_in_force())

@@ -119,6 +119,14 @@ def seconds(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
     return number(name, dtype, column) / _PER_SECOND[column.unit]
 
 
+def is_date(since: pl.Expr) -> pl.Expr:
+    """Tell where seconds since 1970 read as the year, month and day of a date: 20261005."""
+    month, day = since // 100 % 100, since % 100
+    return (
+        since.is_between(19_700_101, 21_001_231) & month.is_between(1, 12) & day.is_between(1, 31)
+    )
+
+
 def moment(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
     """Return column `name` as a time in UTC, microseconds.
 

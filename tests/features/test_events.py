@@ -98,7 +98,7 @@ def test_a_good_event_is_taken_as_it_is() -> None:
         ({"timestamp": math.nan}, "event.timestamp", "between 1970 and 2100"),
         ({"timestamp": math.inf}, "event.timestamp", "between 1970 and 2100"),
         ({"timestamp": -1}, "event.timestamp", "between 1970 and 2100"),
-        ({"timestamp": 1_760_000_000_000}, "event.timestamp", "between 1970 and 2100"),
+        ({"timestamp": 1_760_000_000_000}, "event.timestamp", r"0000 \(milliseconds\?\)$"),
         ({"timestamp": 10**400}, "event.timestamp", "between 1970 and 2100"),
         ({"type": "rating"}, "event.value", "required for a rating"),
         ({"type": "rating", "value": 50}, "event.value", "expected 0 to 5 stars, got 50"),

@@ -737,6 +737,28 @@ def test_bare_times_are_noticed_batches_apart(data: Path, tmp_path: Path, first:
         refused(data, tmp_path, *rows, f"z,click,u,i1,{second},")
 
 
+def test_another_delimiter_is_named(data: Path, tmp_path: Path) -> None:
+    """A header that is one column says which sign stands between more of them."""
+    (data / "items.csv").write_text("item_id;category\ni1;Red\n")
+    with pytest.raises(InputError, match=r"declare delimiter: ';' in the mapping"):
+        take(data, tmp_path)
+    (data / "items.csv").write_text("item_id,category\ni1,Red\n")
+    with pytest.raises(InputError, match=r"declare delimiter: ',' in the mapping"):
+        take(data, tmp_path, {"items": {"delimiter": "\t"}})
+
+
+def test_parquet_that_is_damaged_inside_is_told_in_one_line(data: Path, tmp_path: Path) -> None:
+    """Its end may be whole."""
+    path = data / "events.parquet"
+    (data / "events.csv").unlink()
+    pl.DataFrame(TYPED).write_parquet(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4] + bytes(60) + whole[64:])
+
+    with pytest.raises(InputError, match=r"^\S*events\.parquet: .*(damaged|cannot be read)[^\n]*$"):
+        take(data, tmp_path)
+
+
 def test_a_column_that_no_row_has_is_told(data: Path, tmp_path: Path) -> None:
     """It may be left out, and it may be misspelt."""
     (data / "items.csv").write_text("item_id,category,prise\ni1,Red,9.5\ni2,White,8\n")
@@ -747,7 +769,7 @@ def test_a_column_that_no_row_has_is_told(data: Path, tmp_path: Path) -> None:
 
     assert result.exit_code == 0
     assert result.stderr == (
-        "items: no row has a price; is its column named otherwise? --map items.price=COLUMN\n"
+        "items: there is no price; is its column named otherwise? --map items.price=COLUMN\n"
     )
     assert result.stdout.endswith(f"version   events@0,items@0,users@- of {tmp_path}\n")
 

@@ -281,6 +281,22 @@ def test_the_command_uses_what_runs(
         assert server.is_alive()
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--rate", "nan"), "--rate: expected a number of shoppers a second, got nan"),
+        (("--since", "2100-01-01"), "--since: expected a time that has been, got 2100-01-01"),
+    ],
+)
+def test_options_that_make_no_sense_are_told(
+    tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    """Rather than bringing everybody online at once, or nobody."""
+    done = run(tmp_path, *words)
+    assert done.exit_code == 2
+    assert told in done.output
+
+
 def test_the_command_tells_mistakes_in_one_line(tmp_path: Path) -> None:
     """No data and no server are told without a traceback, exit code 2."""
     empty = run(tmp_path)
