@@ -41,7 +41,7 @@ class Admission:
             return batch.commit(self._store)
         judgement = self._gate.judge(Gate.INGEST, source, batch.tables(), refused)
         if judgement.report.violations:
-            held = self._quarantine.hold(judgement.report, judgement.html, batch, digest)
+            held = self._quarantine.hold(judgement.report, batch, digest)
             raise QuarantinedError(held)
         committed = batch.commit(self._store)
         self._gate.accept(judgement)
@@ -51,7 +51,7 @@ class Admission:
         """Pass a version of the tables, or raise `QuarantinedError`."""
         judgement = self.judged_tables(version)
         if judgement.report.violations:
-            raise QuarantinedError(self._quarantine.hold(judgement.report, judgement.html))
+            raise QuarantinedError(self._quarantine.hold(judgement.report))
         self._gate.accept(judgement)
         self._quarantine.drop_tables()
 

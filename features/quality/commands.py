@@ -8,6 +8,7 @@ import click
 from features import refusals
 from features.home import home_directory
 from features.quality.admission import Admission
+from features.quality.page import as_html
 from features.quality.quarantine import TABLES, Quarantine
 from features.quality.report import as_text
 from features.quality.rules import rules_in_force
@@ -44,7 +45,7 @@ def check_command(rules: Path | None, html: Path | None, everything: bool) -> No
     """
     told = Admission(home_directory(), rules_in_force(rules)).judged_tables()
     if html is not None:
-        html.write_text(told.html(), encoding="utf-8")
+        html.write_text(as_html(told.report), encoding="utf-8")
     shown = [each for each in told.report.findings if everything or each.passed is False]
     if shown:
         click.echo(as_text(shown))
