@@ -2,11 +2,18 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-# With DATA=DIRECTORY everything is made from your own files, in a home of its own.
+# With DATA=DIRECTORY everything is made from your own files, in a home of its own; SHOP=NAME names
+# it, so that the next delivery may lie in another directory.
 DATA ?=
+SHOP ?=
 MAPPING ?=
 EVENTS ?= 100000
-ifeq ($(DATA),)
+ifneq ($(SHOP),)
+ifneq ($(SHOP),$(filter-out .%,$(notdir $(firstword $(SHOP)))))
+$(error SHOP: expected a name without blanks and slashes, not '$(SHOP)')
+endif
+CUVEE_HOME ?= var/own/$(SHOP)
+else ifeq ($(DATA),)
 CUVEE_HOME ?= var
 else
 # Directories of one name are not one store: the number is that of the whole path.
@@ -24,7 +31,7 @@ OR_HELD := || [ $$? -eq 3 ]
 help: ## List what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: ready ## Data, model, service: all that is missing, then serve (DATA=DIR: your own files)
+run: ready ## Data, model, service: all that is missing, then serve (DATA=DIR SHOP=NAME: your own files)
 	$(PY) -m server
 
 ready: data ## All that serving needs, made where it is missing
@@ -32,10 +39,13 @@ ready: data ## All that serving needs, made where it is missing
 	$(PY) -m features materialize $(OR_HELD)
 
 data: .venv/.train ## Take DATA=DIR [MAPPING=FILE] in, or make the demo store (EVENTS=100000)
-ifeq ($(DATA),)
+ifeq ($(DATA)$(SHOP),)
 	$(PY) -m features simulate --if-empty --events $(EVENTS)
-else
+else ifneq ($(DATA),)
 	$(PY) -m features ingest --data "$(DATA)" $(if $(MAPPING),--mapping "$(MAPPING)") $(OR_HELD)
+	@echo "the next delivery of this shop, from any directory: CUVEE_HOME=$(CUVEE_HOME) make run DATA=DIRECTORY"
+else
+	@test -d "$(CUVEE_HOME)/offline" || { echo "error: there is no shop $(SHOP) yet: name its files, make run SHOP=$(SHOP) DATA=DIRECTORY" >&2; exit 2; }
 endif
 
 train: .venv/.train ## Train a model, if there is none of the present data, and bring shoppers online

@@ -21,7 +21,7 @@ class CountedBatches:
         """Draw from `batches`."""
         self._batches = batches
         self.rows = 0
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     def is_exhausted(self) -> bool:
         """Tell whether no batch is left, drawing the next one to see."""
@@ -40,7 +40,7 @@ class CountedBatches:
             batch = next(self._batches)
         except StopIteration:
             raise
-        except Exception as error:
+        except BaseException as error:  # Ctrl-C too
             self.error = error
             raise
         self.rows += batch.num_rows

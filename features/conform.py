@@ -12,23 +12,33 @@ from hashlib import blake2b
 import polars as pl
 
 from features import parsing
+from features.columns_used import ATTRIBUTE, ColumnsUsed
 from features.errors import InputError
-from features.events import CONTROL, LATEST_S, VALUE_SCALE, EventType
+from features.events import CONTROL, LATEST_S, MAX_STARS, VALUE_SCALE, EventType
 from features.ids import MAX_ID_LENGTH
-from features.mapping import REQUIRED, TARGETS, AttributeKind, Column, TableMapping
+from features.mapping import (
+    AMOUNTS,
+    REQUIRED,
+    TARGETS,
+    AttributeKind,
+    Column,
+    Decimal,
+    TableMapping,
+)
 from features.refusals import Refusal
 from features.sources import FileBatch
 from features.yaml_fields import unknown
 from features.zones import BARE, Zones
 
-ATTRIBUTE = "attribute:"
-"""What stands before an attribute's name in a conformed frame."""
-
 _RAW = "raw:"
 _ROW = "row"
 _BROKEN = "broken"
 _MAX_VALUE = (2**31 - 1) / VALUE_SCALE
-_NUMBER = "expected a number, with a decimal point if any"
+_NUMBER = {
+    Decimal.POINT: "expected a number, with a decimal point if any (a comma? declare decimal: ',')",
+    Decimal.COMMA: "expected a number, with a decimal comma if any, and no point",
+}
+_STARS = f"expected 0 to {MAX_STARS} stars: declare {{column: …, scale: 0.5}} for stars of ten"
 _TYPES = [str(kind) for kind in EventType]
 
 
@@ -88,11 +98,16 @@ class Conformer:
         refused = checked.filter(pl.col(_BROKEN).is_not_null()).head(room)
         return Conformed(self._finished(good), self._merge(bad, refused, rules, columns)[:room])
 
+    def used(self, frame: pl.DataFrame) -> ColumnsUsed:
+        """Return what becomes of the columns of a file."""
+        return ColumnsUsed.of(self.table, self._columns(frame), frame.columns)
+
     def _columns(self, frame: pl.DataFrame) -> dict[str, Column]:
         """Return where each target comes from, attributes included."""
         columns = {}
         for target in TARGETS[self.table]:
-            column = self.mapping.columns.get(target, Column(column=target))
+            undeclared = Column(column=target, decimal=self.mapping.decimal)
+            column = self.mapping.columns.get(target, undeclared)
             if column.column is None or column.column in frame.columns:
                 columns[target] = column
             elif target in self.mapping.columns:
@@ -111,7 +126,8 @@ class Conformer:
         if declared is None:
             used = {column.column for column in columns.values()}
             rest = () if self.table == "events" else frame.columns
-            declared = {name: Column(column=name) for name in rest if name not in used}
+            decimal = self.mapping.decimal
+            declared = {n: Column(column=n, decimal=decimal) for n in rest if n not in used}
         for name, column in declared.items():
             if column.column is not None and column.column not in frame.columns:
                 raise InputError(
@@ -143,9 +159,7 @@ class Conformer:
     def _rules(
         self, columns: Mapping[str, Column], types: Mapping[str, pl.DataType]
     ) -> list[RowRule]:
-        rules = [
-            RowRule(t, pl.col(_RAW + t).is_null(), "required") for t in REQUIRED_ROWS[self.table]
-        ]
+        rules = [RowRule(t, _is_empty(t), "required") for t in REQUIRED_ROWS[self.table]]
         ids = [target for target in TARGETS[self.table] if target.endswith("_id")]
         rules += [RowRule(t, _bad_id(t), f"expected 1 to {MAX_ID_LENGTH} characters") for t in ids]
         rules += [RowRule(t, _has_control(t), "expected no control characters") for t in ids]
@@ -153,14 +167,17 @@ class Conformer:
         if self.table == "events":
             rules += _event_rules(columns, types, self.items)
         if self.table == "items":
-            rules += [_unparsed("in_stock", "expected true or false"), *_amount_rules("price")]
+            rules.append(_unparsed("in_stock", "expected true or false"))
+            rules += _amount_rules("price", columns)
         for target, column in columns.items():
             if column.list is not None:
                 rules.append(_unparsed(target, "expected a list, say ['Merlot', 'Malbec']"))
             elif column.kind is AttributeKind.NUMBER:
-                rules += [_unparsed(target, _NUMBER), _infinite(target)]
+                why = _NUMBER[column.decimal]
+                rules += [_unparsed(target, why), _infinite(target, why)]
             elif target.startswith(ATTRIBUTE) and types[target].is_float():
-                rules += [] if column.kind is AttributeKind.TEXT else [_infinite(target)]
+                why = _NUMBER[column.decimal]
+                rules += [] if column.kind is AttributeKind.TEXT else [_infinite(target, why)]
         return rules
 
     def _merge(
@@ -202,7 +219,7 @@ Parser = Callable[[str, pl.DataType, Column], pl.Expr]
 
 _PARSERS: dict[str, Parser] = {
     **{
-        target: lambda name, _, __: parsing.text(name)
+        target: lambda name, _, __: parsing.trimmed(name)
         for targets in TARGETS.values()
         for target in targets
     },
@@ -213,8 +230,7 @@ _PARSERS: dict[str, Parser] = {
         if target.endswith("_id")
     },
     "timestamp": parsing.moment,
-    "value": lambda name, dtype, _: parsing.number(name, dtype),
-    "price": lambda name, dtype, _: parsing.number(name, dtype),
+    **dict.fromkeys(AMOUNTS, parsing.amount),
     "in_stock": lambda name, _, __: parsing.truth(name),
 }
 
@@ -229,6 +245,12 @@ def _first_broken(rules: list[RowRule]) -> pl.Expr:
     )
 
 
+def _is_empty(target: str) -> pl.Expr:
+    """Tell where nothing stands, or nothing but blanks."""
+    absent = pl.col(_RAW + target).is_null()
+    return absent | (parsing.trimmed(_RAW + target) == "")
+
+
 def _bad_id(target: str) -> pl.Expr:
     return ~pl.col(target).str.len_chars().is_between(1, MAX_ID_LENGTH)
 
@@ -241,14 +263,16 @@ def _unparsed(target: str, why: str) -> RowRule:
     return RowRule(target, pl.col(target).is_null() & pl.col(_RAW + target).is_not_null(), why)
 
 
-def _infinite(target: str) -> RowRule:
-    return RowRule(target, ~pl.col(target).is_finite(), _NUMBER)
+def _infinite(target: str, why: str) -> RowRule:
+    return RowRule(target, ~pl.col(target).is_finite(), why)
 
 
-def _amount_rules(target: str) -> list[RowRule]:
+def _amount_rules(target: str, columns: Mapping[str, Column]) -> list[RowRule]:
+    if target not in columns:
+        return []
     beyond = ~pl.col(target).is_between(0, _MAX_VALUE) | pl.col(target).is_nan()
     return [
-        _unparsed(target, _NUMBER),
+        _unparsed(target, _NUMBER[columns[target].decimal]),
         RowRule(target, beyond, f"expected a number from 0 to {_MAX_VALUE:,.2f}"),
     ]
 
@@ -264,7 +288,8 @@ def _event_rules(
     rules = [
         RowRule("type", ~kind.is_in(_TYPES), f"expected one of {', '.join(_TYPES)}"),
         *_time_rules(column, types["timestamp"]),
-        *_amount_rules("value"),
+        *_amount_rules("value", columns),
+        RowRule("value", (kind == "rating") & (pl.col("value") > MAX_STARS), _STARS),
         RowRule(
             "value" if "value" in columns else "type",
             (kind == "rating") & no_value,
@@ -292,7 +317,7 @@ def _time_rules(column: Column, dtype: pl.DataType) -> list[RowRule]:
         ),
         RowRule(
             "timestamp",
-            _is_date(since),
+            parsing.is_date(since),
             "looks like a date: declare {column: …, format: '%Y%m%d'}",
         ),
         RowRule(
@@ -307,14 +332,6 @@ def _time_rules(column: Column, dtype: pl.DataType) -> list[RowRule]:
         ),
         _unparsed("timestamp", f"expected {expected}"),
     ]
-
-
-def _is_date(since: pl.Expr) -> pl.Expr:
-    """Tell where seconds since 1970 read as the year, month and day of a date: 20261005."""
-    month, day = since // 100 % 100, since % 100
-    return (
-        since.is_between(19_700_101, 21_001_231) & month.is_between(1, 12) & day.is_between(1, 31)
-    )
 
 
 def _bad_contexts() -> pl.Expr:

@@ -119,6 +119,9 @@ class Dataset:
     labels: str | None = None
     """The checksum of the labels; None where it was not kept yet."""
 
+    features_file: str | None = None
+    """The file that declared the features, None for our own."""
+
     forgotten_ms: int = 0
     """When the last forgetting was noted that was heeded as it was made."""
 

@@ -2,15 +2,13 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
-from features import lineage
-from features.dataset import Dataset, Declaration, Reference
+from features import dataset_view, lineage
+from features.dataset import Declaration, Reference
 from features.datasets import Datasets
 from features.engine import Engine
 from features.engine_options import engine_options
@@ -53,7 +51,7 @@ def list_command(user: str | None) -> None:
     if not datasets.names():
         click.echo("there are no datasets yet: `dataset create` makes one")
     for told in datasets.all() if user is None else datasets.holding(user):
-        less = f"  {_lost(told)}" if told.erased else ""
+        less = f"  {dataset_view.lost(told)}" if told.erased else ""
         click.echo(f"{told.reference}  {told.created}  {told.rows} rows  {told.tables}{less}")
 
 
@@ -69,20 +67,28 @@ def delete_command(dataset: str) -> None:
 
 @dataset_command.command("show")
 @click.argument("dataset")
-def show_command(dataset: str) -> None:
-    """Tell all that is known of a version, as JSON, and where its data lie."""
+@click.option("--json", "as_json", is_flag=True, help="All that is known of it, as JSON.")
+def show_command(dataset: str, as_json: bool) -> None:
+    """Tell what a version is, of what it was made, what is in its columns, and where it lies."""
     datasets = _datasets()
     told = datasets.get(Reference.parse(dataset))
-    click.echo(json.dumps(asdict(told) | {"path": str(datasets.path(told.reference))}, indent=2))
+    path = str(datasets.path(told.reference))
+    if as_json:
+        click.echo(json.dumps(asdict(told) | {"path": path}, indent=2))
+        return
+    for line in dataset_view.summary(told, path):
+        click.echo(line)
 
 
 @dataset_command.command("diff")
 @click.argument("one")
 @click.argument("other")
 def diff_command(one: str, other: str) -> None:
-    """Tell in what two versions differ: declaration, sources, schema, statistics."""
+    """Tell in what two versions differ: declaration, sources, schema, statistics; or that not."""
     datasets = _datasets()
-    for line in differences(*(datasets.get(Reference.parse(each)) for each in (one, other))):
+    for line in dataset_view.differences(
+        *(datasets.get(Reference.parse(each)) for each in (one, other))
+    ):
         click.echo(line)
 
 
@@ -91,12 +97,16 @@ def diff_command(one: str, other: str) -> None:
 @click.option(
     "--svg", type=click.Path(dir_okay=False, path_type=Path), help="Draw it into this file."
 )
-def lineage_command(dataset: str, svg: Path | None) -> None:
-    """Tell what a version is made of, however far back, as events in the OpenLineage model."""
+@click.option("--json", "as_json", is_flag=True, help="As events in the OpenLineage model.")
+def lineage_command(dataset: str, svg: Path | None, as_json: bool) -> None:
+    """Tell what a version is made of, however far back."""
     told = list(_datasets().lineage(Reference.parse(dataset)))
     if svg is not None:
         svg.write_text(lineage.picture(told), encoding="utf-8")
-    click.echo(json.dumps(lineage.events(told), indent=2))
+    if as_json:
+        click.echo(json.dumps(lineage.events(told), indent=2))
+    else:
+        click.echo(dataset_view.lineage(told))
 
 
 @dataset_command.command("verify")
@@ -113,44 +123,9 @@ def verify_command(dataset: str, engine: Engine) -> None:
     """
     told, checksum = _datasets().rebuilt(Reference.parse(dataset), engine)
     same = checksum == told.checksum
-    less = f", {_lost(told)}" if told.erased else ""
+    less = f", {dataset_view.lost(told)}" if told.erased else ""
     click.echo(f"{told.reference}: {'the same' if same else f'differs: {checksum}'}{less}")
     sys.exit(not same)
-
-
-def differences(one: Dataset, other: Dataset) -> Iterator[str]:
-    """Yield a line for each thing in which two versions differ."""
-    yield f"{one.reference} → {other.reference}"
-    for name in ("declaration", "labels", "features", "tables", "rows", "checksum"):
-        yield from _difference(name, getattr(one, name), getattr(other, name))
-    yield from _differences("source", _sources(one), _sources(other))
-    yield from _differences("column", one.schema, other.schema)
-    for name in one.statistics.keys() & other.statistics.keys():
-        yield from _differences(name, one.statistics[name], other.statistics[name])
-
-
-def _sources(dataset: Dataset) -> dict[str, str]:
-    return {f"{each.kind} {each.name}": each.checksum for each in dataset.sources}
-
-
-def _differences(what: str, one: dict[str, Any], other: dict[str, Any]) -> Iterator[str]:
-    for name in sorted(one.keys() | other.keys()):
-        yield from _difference(f"{what} {name}", one.get(name), other.get(name))
-
-
-def _difference(what: str, one: object, other: object) -> Iterator[str]:
-    if one != other:
-        yield f"  {what}: {_told(one)} → {_told(other)}"
-
-
-def _lost(dataset: Dataset) -> str:
-    """Say what is gone, and when it last was."""
-    rows = sum(each.rows for each in dataset.erased)
-    return f"without {rows} rows of forgotten shoppers, deleted until {dataset.erased[-1].on}"
-
-
-def _told(value: object) -> str:
-    return "-" if value is None else str(value)
 
 
 def _datasets() -> Datasets:

@@ -29,12 +29,12 @@ from features.dataset import (
     described,
 )
 from features.dataset_erasure import drop, erased
-from features.declared import FEATURE_SET
+from features.declared import FEATURE_SET, FEATURES_FILE, why_others
 from features.engine import Engine
 from features.errors import InputError
 from features.forgotten import Forgotten
 from features.kept_events import USER_ID
-from features.labels import Labels, is_query, labels_spared, read_labels
+from features.labels import Labels, is_query, labels_spared, read_labels, refuse_neither
 from features.local_engine import local_chunks
 from features.lock import locked
 from features.offline import OfflineStore
@@ -95,6 +95,7 @@ class Datasets:
         """
         if Reference.parse(name).version is not None:
             raise InputError(f"dataset: expected NAME, without a version, got {name!r:.80}")
+        refuse_neither(declaration.labels)  # before it is made the name of a file
         forgotten = self._store.forgotten()  # first: who is in it may not be deleted yet
         store = self._store.at(self._store.version())  # what arrives meanwhile is the next one's
         declaration = declaration.absolute()
@@ -164,7 +165,8 @@ class Datasets:
         if told.features != FEATURE_SET.schema_hash:
             raise InputError(
                 f"dataset: {told.reference} has features of schema {told.features}, "
-                f"this program computes {FEATURE_SET.schema_hash}"
+                f"this program computes {FEATURE_SET.schema_hash}; "
+                f"{why_others(told.features_file, 'create the next version')}"
             )
         if (changed := checksum_of(self._folder(told.reference) / told.data)) != told.checksum:
             return told, changed
@@ -270,6 +272,7 @@ def _made(
         path.stat().st_size,
         checksum_of(path),
         checksum_of_rows(rows.rows),
+        FEATURES_FILE,
         passed_over=passed_over,
     )
 

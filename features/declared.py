@@ -14,9 +14,28 @@ from features.feature_set import FeatureSet, load
 VARIABLE: Final = "CUVEE_FEATURES"
 
 
+FEATURES_FILE: Final = os.environ.get(VARIABLE) or None
+"""The file they are of, None for our own."""
+
+
 def _declared() -> FeatureSet:
-    path = os.environ.get(VARIABLE)
-    return load(Path(path)) if path else FeatureSet.of(VIEWS)
+    return load(Path(FEATURES_FILE)) if FEATURES_FILE else FeatureSet.of(VIEWS)
+
+
+def why_others(file: str | None, anew: str, here: str | None = FEATURES_FILE) -> str:
+    """Return why what was made with the features of `file` does not fit those `here`, and the cure.
+
+    None stands for our own features; `anew` says how it is made again.
+    """
+    if file and not here:
+        return f"it was made with {VARIABLE}={file}, which is not set here: set it, or {anew}"
+    if file and file != here:
+        return f"it was made with {VARIABLE}={file}, here with {here}: name that file, or {anew}"
+    if file:
+        return f"{file} ({VARIABLE}) is not what it was then: bring it back, or {anew}"
+    if here:
+        return f"it was made without {VARIABLE}, here with {here}: unset it, or {anew}"
+    return f"this program has other features than the one that made it: {anew}"
 
 
 FEATURE_SET: Final = _declared()

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.errors import FieldError
-from features.ids import MAX_ID_LENGTH, stable_hash
+from features.ids import BLANKS, MAX_ID_LENGTH, stable_hash
 
 
 class EventType(StrEnum):
@@ -57,6 +57,9 @@ LATEST_S = 4_102_444_800.0
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """Characters that no identifier holds: they are a file read the wrong way, or an attack on logs."""
+
+MAX_STARS = 5
+"""The best that a rating says; the worst is 0."""
 
 _MAX_VALUE = (2**31 - 1) / VALUE_SCALE
 _NEEDS_ITEM = frozenset(EventType) - {EventType.SESSION}
@@ -116,22 +119,26 @@ def _parsed(raw: Mapping[str, Any]) -> Event:
 
 
 def parse_id(raw: object, field: str) -> str:
-    """Return `raw` if it is an identifier: 1 to 128 characters of Unicode, none for control."""
+    """Return the identifier in `raw`: 1 to 128 characters of Unicode, none for control.
+
+    Blanks at its ends are no part of it.
+    """
     if not isinstance(raw, str):
         raise FieldError(
             field, "required" if raw is None else f"expected a string, got {raw!r:.40}"
         )
-    if not 0 < len(raw) <= MAX_ID_LENGTH:
-        raise FieldError(field, f"expected 1 to {MAX_ID_LENGTH} characters, got {len(raw)}")
-    if raw.isascii() and raw.isprintable():  # as nearly all are
-        return raw
-    if CONTROL.search(raw):
-        raise FieldError(field, f"expected no control characters, got {raw!r:.40}")
+    told = raw if raw.strip() == raw else raw.strip(BLANKS)  # the former is cheap
+    if not 0 < len(told) <= MAX_ID_LENGTH:
+        raise FieldError(field, f"expected 1 to {MAX_ID_LENGTH} characters, got {len(told)}")
+    if told.isascii() and told.isprintable():  # as nearly all are
+        return told
+    if CONTROL.search(told):
+        raise FieldError(field, f"expected no control characters, got {told!r:.40}")
     try:
-        raw.encode()
+        told.encode()
     except UnicodeEncodeError:
         raise FieldError(field, "expected valid Unicode, got a lone surrogate") from None
-    return raw
+    return told
 
 
 def parse_timestamp(raw: object, field: str) -> float:
@@ -139,7 +146,8 @@ def parse_timestamp(raw: object, field: str) -> float:
     if isinstance(raw, bool) or not isinstance(raw, int | float):
         raise FieldError(field, f"expected seconds since 1970 (UTC), got {raw!r:.40}")
     if not EARLIEST_S <= raw <= LATEST_S:  # also refuses NaN and the infinities
-        raise FieldError(field, f"expected seconds between 1970 and 2100, got {raw!r:.40}")
+        hint = " (milliseconds?)" if LATEST_S < raw <= LATEST_S * 1e3 else ""
+        raise FieldError(field, f"expected seconds between 1970 and 2100, got {raw!r:.40}{hint}")
     return float(raw)
 
 
@@ -163,6 +171,8 @@ def _parse_value(raw: object, kind: EventType, field: str) -> float | None:
         raise FieldError(field, f"expected a number, got {raw!r:.40}")
     if not 0 <= raw <= _MAX_VALUE:  # also refuses NaN and the infinities
         raise FieldError(field, f"expected a number from 0 to {_MAX_VALUE:,.2f}, got {raw!r:.40}")
+    if kind is EventType.RATING and raw > MAX_STARS:
+        raise FieldError(field, f"expected 0 to {MAX_STARS} stars, got {raw!r:.40}")
     return float(raw)
 
 

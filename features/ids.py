@@ -12,6 +12,9 @@ import numpy.typing as npt
 MAX_ID_LENGTH = 128
 """Longest identifier accepted anywhere, in characters."""
 
+BLANKS = " \u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u202f\u205f\u3000"
+"""Spaces of every width: at the ends of an identifier they are no part of it."""
+
 
 def stable_hash(identifier: str) -> int:
     """Return the unsigned 64-bit BLAKE2b hash of `identifier`; never 0, which means "no id"."""

@@ -9,19 +9,20 @@ nothing. A batch that breaks the rules of data quality is held back whole.
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from features.columns_used import ATTRIBUTE, ColumnsUsed
 from features.conflicts import drop_conflicts
-from features.conform import ATTRIBUTE, Conformer
+from features.conform import Conformer
 from features.errors import InputError, StoreError
 from features.lock import locked
 from features.mapping import Column, TableMapping
-from features.offline import OfflineStore
+from features.offline import STAGED, OfflineStore
 from features.parsing import recognised
 from features.progress import progress
 from features.quality.gatekeeper import Gatekeeper
@@ -31,7 +32,6 @@ from features.staged import Committed, StagedBatch
 from features.tables import SCHEMAS
 
 _MISSED = {"items": "price", "events": "value", "users": "country"}
-_STAGED = ".staged-"
 FILE_ENDINGS = (".csv", ".csv.gz", ".parquet", ".zip")
 """What a table's file in a data directory may end with."""
 
@@ -51,7 +51,9 @@ class Ingested:
     committed: Committed
     refused: tuple[Refusal, ...]
     absent: tuple[tuple[str, str], ...]
-    """Tables, and columns of theirs that most have, which no row of these files has."""
+    """Tables, and columns of theirs that most have, which these files have not."""
+
+    columns: tuple[ColumnsUsed, ...] = ()
 
 
 def ingest(
@@ -64,8 +66,9 @@ def ingest(
     break those of the batch; in each case nothing has been written to the tables.
     """
     refusals = Refusals(max_refused)
-    items = _whole("items", inputs, refusals)
-    users = _whole("users", inputs, refusals)
+    items, of_items = _whole("items", inputs, refusals)
+    users, of_users = _whole("users", inputs, refusals)
+    used = [*of_items, *of_users]
     with _staging(home) as folder:
         batch = StagedBatch(folder)
         batch.stage("items", [items] if len(items) else [])
@@ -73,27 +76,27 @@ def ingest(
         if "events" in inputs:
             store, source = OfflineStore(home), inputs["events"]
             ids = pl.concat((store.item_ids(), items["item_id"].cast(pl.String))).unique()
-            batch.stage("events", _events(source, ids, refusals))
+            conformer = Conformer("events", source.file, source.mapping, ids)
+            batch.stage("events", _events(conformer, source, refusals, used))
             refusals.add(drop_conflicts(batch, store, source.file, refusals.room))
         _refuse_empty(inputs, batch, refusals)
         files = ", ".join(each.file for each in inputs.values())
-        told, absent = refusals.all(), tuple(_absent(batch))
-        return Ingested(gatekeeper.batch(batch, files, told), told, absent)
+        told, absent = refusals.all(), tuple(_absent(used))
+        return Ingested(gatekeeper.batch(batch, files, told), told, absent, tuple(used))
 
 
-def _absent(batch: StagedBatch) -> Iterator[tuple[str, str]]:
+def _absent(used: Iterable[ColumnsUsed]) -> Iterator[tuple[str, str]]:
     """Yield what would be missed: a misspelt column that may be left out is no error."""
-    for table, rows in batch.tables().items():
-        column = _MISSED[table]
-        if not rows.select(pl.col(column).is_not_null().any()).collect().item():
-            yield table, column
+    for each in used:
+        if _MISSED[each.table] not in each.targets:
+            yield each.table, _MISSED[each.table]
 
 
 def _refuse_empty(inputs: Mapping[str, Input], batch: StagedBatch, refusals: Refusals) -> None:
     """Raise where a file has no good row at all: that is no matter of some bad rows."""
     taken = batch.tables()
     for table, source in inputs.items():
-        if table not in taken:
+        if table not in taken or taken[table].head(1).collect().is_empty():
             raise RefusedError(f"{source.file}: none of its rows can be taken", refusals.all())
 
 
@@ -142,16 +145,18 @@ def _staging(home: Path) -> Iterator[Path]:
     root = home / "offline"
     try:
         with locked(root, ".ingest.lock"):
-            for left in root.glob(f"{_STAGED}*"):
+            for left in root.glob(f"{STAGED}*"):
                 shutil.rmtree(left)
-            with tempfile.TemporaryDirectory(prefix=_STAGED, dir=root) as folder:
+            with tempfile.TemporaryDirectory(prefix=STAGED, dir=root) as folder:
                 yield Path(folder)
     except OSError as error:
         raise StoreError(f"offline store: {home}: {error.strerror}") from error
 
 
-def _good_rows(conformer: Conformer, source: Input, refusals: Refusals) -> Iterator[pl.DataFrame]:
-    """Yield the good rows of a file, batch by batch, under a progress bar."""
+def _good_rows(
+    conformer: Conformer, source: Input, refusals: Refusals, used: list[ColumnsUsed]
+) -> Iterator[pl.DataFrame]:
+    """Yield the good rows of a file, batch by batch, and tell which columns are `used`."""
     batches = read_batches(
         source.file, delimiter=source.mapping.delimiter, encoding=source.mapping.encoding
     )
@@ -159,6 +164,8 @@ def _good_rows(conformer: Conformer, source: Input, refusals: Refusals) -> Itera
         done = 0.0
         for batch in batches:
             conformed = conformer(batch, refusals.room)
+            if not done and batch.frame.width:
+                used.append(conformer.used(batch.frame))
             refusals.add(conformed.refused)
             bar.advance(batch.done - done)
             done = batch.done
@@ -166,16 +173,18 @@ def _good_rows(conformer: Conformer, source: Input, refusals: Refusals) -> Itera
                 yield conformed.frame
 
 
-def _whole(table: str, inputs: Mapping[str, Input], refusals: Refusals) -> pl.DataFrame:
+def _whole(
+    table: str, inputs: Mapping[str, Input], refusals: Refusals
+) -> tuple[pl.DataFrame, list[ColumnsUsed]]:
     """Return all good rows of items or users: an attribute's kind shows in all its values only."""
     empty = pl.DataFrame(schema=dict.fromkeys(SCHEMAS[table].names, pl.String))
     if table not in inputs:
-        return empty
-    source = inputs[table]
+        return empty, []
+    source, used = inputs[table], list[ColumnsUsed]()
     conformer = Conformer(table, source.file, source.mapping)
-    frames = list(_good_rows(conformer, source, refusals))
+    frames = list(_good_rows(conformer, source, refusals, used))
     if not frames:
-        return empty
+        return empty, used
     rows = pl.concat(frames, how="vertical_relaxed")
     key = SCHEMAS[table].names[0]
     again = ~rows[key].is_first_distinct()
@@ -183,21 +192,27 @@ def _whole(table: str, inputs: Mapping[str, Input], refusals: Refusals) -> pl.Da
         Refusal(source.file, row, key, value, "this id stands in an earlier row")
         for row, value in rows.filter(again).select("row", key).head(refusals.room).rows()
     )
-    return _with_json(rows.filter(~again), "attributes", source.mapping, infer=True)
+    good = _recognised(rows.filter(~again), source.mapping)
+    numbers = {name for name, dtype in good.schema.items() if dtype == pl.Float64}
+    return _with_json(good, "attributes"), [each.with_kinds(numbers) for each in used]
 
 
-def _with_json(
-    rows: pl.DataFrame, target: str, mapping: TableMapping, *, infer: bool
-) -> pl.DataFrame:
+def _recognised(rows: pl.DataFrame, mapping: TableMapping) -> pl.DataFrame:
+    """Return the rows with attributes as numbers where they are some."""
+    plain, declared = Column(decimal=mapping.decimal), mapping.attributes or {}
+    return rows.with_columns(
+        recognised(rows[name], declared.get(name.removeprefix(ATTRIBUTE), plain))
+        for name in rows.columns
+        if name.startswith(ATTRIBUTE)
+    )
+
+
+def _with_json(rows: pl.DataFrame, target: str) -> pl.DataFrame:
     """Return the rows with their attribute columns as one JSON object in column `target`."""
     names = [name for name in rows.columns if name.startswith(ATTRIBUTE)]
     if not names:
         return rows if target in rows.columns else rows.with_columns(_no_text(target))
-    plain = Column()
-    declared = mapping.attributes or {}
-    kinds = {name: declared.get(name.removeprefix(ATTRIBUTE), plain).kind for name in names}
-    values = [recognised(rows[name], kinds[name]) if infer else rows[name] for name in names]
-    named = pl.DataFrame([each.alias(each.name.removeprefix(ATTRIBUTE)) for each in values])
+    named = rows.select(pl.col(name).alias(name.removeprefix(ATTRIBUTE)) for name in names)
     packed = named.select(pl.struct(pl.all()).struct.json_encode().alias(target))
     return rows.drop(names).with_columns(packed)
 
@@ -206,8 +221,9 @@ def _no_text(name: str) -> pl.Expr:
     return pl.lit(None, pl.String).alias(name)
 
 
-def _events(source: Input, items: pl.Series, refusals: Refusals) -> Iterator[pl.DataFrame]:
-    conformer = Conformer("events", source.file, source.mapping, items)
-    for rows in _good_rows(conformer, source, refusals):
-        whole = _with_json(rows, "context", source.mapping, infer=False)
+def _events(
+    conformer: Conformer, source: Input, refusals: Refusals, used: list[ColumnsUsed]
+) -> Iterator[pl.DataFrame]:
+    for rows in _good_rows(conformer, source, refusals, used):
+        whole = _with_json(rows, "context")
         yield whole.with_columns(arrived_at=pl.col("timestamp"))

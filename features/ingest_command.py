@@ -53,11 +53,11 @@ def ingest_command(
 ) -> None:
     """Take items, events and shoppers from files into CUVEE_HOME.
 
-    Every row is checked before anything is written. Rows that break a rule are listed with
-    their number, column and value, and the others are written, unless there are more of them
-    than --max-errors. A batch that breaks a rule of data quality as a whole is held back, with a
-    report. The same files a second time change nothing. Rows of shoppers who were forgotten
-    since are passed over. See docs/data.md and docs/quality.md.
+    Every row is checked before anything is written. Rows that break a rule are summed up by
+    column and reason, the first of each with number and value, and the others are written,
+    unless there are more of them than --max-errors. A batch that breaks a rule of data quality as
+    a whole is held back, with a report. The same files a second time change nothing. Rows of
+    shoppers who were forgotten since are passed over. See docs/data.md and docs/quality.md.
     """
     if mapping is None and data is not None and (data / "mapping.yaml").is_file():
         mapping = data / "mapping.yaml"
@@ -82,19 +82,25 @@ def _report(result: Ingested, home: Path) -> None:
     _tell_refused(result.refused, "the others taken")
     for table, column in result.absent:
         hint = f"is its column named otherwise? --map {table}.{column}=COLUMN"
-        click.echo(f"{table}: no row has a {column}; {hint}", err=True)
+        click.echo(f"{table}: there is no {column}; {hint}", err=True)
     told, version = result.committed, OfflineStore(home).version()
     if told.forgotten:
         click.echo(f"{told.forgotten} rows of forgotten shoppers were passed over", err=True)
-    click.echo(
-        f"events    {told.events.accepted} new, {told.events.duplicates} known already\n"
-        f"items     {told.items} new or changed\n"
-        f"users     {told.users} new or changed\n"
-        f"version   {version} of {home}"
-    )
+    counts = {
+        "events": f"{told.events.accepted} new, {told.events.duplicates} known already",
+        "items": f"{told.items} new or changed",
+        "users": f"{told.users} new or changed",
+    }
+    used = {each.table: each for each in result.columns}
+    for table, count in counts.items():
+        click.echo(f"{table:<10}{count}")
+        for line in used.get(table, ()):
+            click.echo(f"{'':<10}{line}")
+    click.echo(f"version   {version} of {home}")
 
 
 def _tell_refused(refused: tuple[Refusal, ...], rest: str) -> None:
     if refused:
         click.echo(as_text(refused), err=True)
-        click.echo(f"{len(refused)} rows refused (above), {rest}", err=True)
+        rows = "1 row" if len(refused) == 1 else f"{len(refused):,} rows"
+        click.echo(f"{rows} refused (above), {rest}", err=True)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from features.mapping import Column
 from features.offline import OfflineStore
 from features.sources import read_batches
 from features.tables import SCHEMAS
+from features.zones import Zones
 
 MASK = "__missing"
 """Behind a feature's name: whether it has its default because nothing was known."""
@@ -59,6 +61,22 @@ def is_query(source: str) -> bool:
     return _QUERY.match(source) is not None
 
 
+def refuse_neither(source: str) -> None:
+    """Raise where `source` reads like a query that is none, and there is no file of that name."""
+    if not source.strip():
+        raise InputError("--labels: expected a file or a query, got nothing")
+    file = source.partition("!")[0]
+    if is_query(source) or not file.split()[1:] or Path(file).exists():
+        return
+    first = source.split(maxsplit=1)[0]
+    near = get_close_matches(first.lower(), ("select", "with"), 1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    raise InputError(
+        f"--labels: {' '.join(source.split())!r:.80}: as a query it must begin with select or "
+        f"with, not {first!r:.20}{hint}; as a file it is not there"
+    )
+
+
 def read_labels(store: OfflineStore, source: str, as_of: str) -> Labels:
     """Return the labels in the file `source`, or those that the query `source` finds.
 
@@ -66,6 +84,7 @@ def read_labels(store: OfflineStore, source: str, as_of: str) -> Labels:
     orders by, so that the same query gives the same labels. Raises `InputError` naming what cannot
     be used, up to `MOST_TOLD` rows of it.
     """
+    refuse_neither(source)
     asked = is_query(source)
     numbers, rows = _queried(store, source) if asked else _read(source)
     name = "the query" if asked else source
@@ -76,13 +95,13 @@ def read_labels(store: OfflineStore, source: str, as_of: str) -> Labels:
     dtype = rows.schema[as_of]
     try:
         told = rows.with_columns(
-            pl.col(USER_ID).cast(pl.String),
+            parsing.trimmed(USER_ID),
             parsing.moment(as_of, dtype, Column()).alias(f"{_MOMENT} of {as_of}"),
         )
     except pl.exceptions.PolarsError:
         types = f"{USER_ID} of {rows.schema[USER_ID]} and {as_of} of {dtype}"
         raise InputError(f"--labels: {name}: expected ids and moments, got {types}") from None
-    mistakes = list(_mistakes(told, as_of, dtype, numbers))
+    mistakes = list(_mistakes(told, rows[as_of], numbers))
     if mistakes:
         more = "" if len(mistakes) <= MOST_TOLD else f"\nand {len(mistakes) - MOST_TOLD} more"
         lines = (f"--labels: {name}: {line}" for line in mistakes[:MOST_TOLD])
@@ -123,6 +142,8 @@ def _queried(store: OfflineStore, query: str) -> tuple[npt.NDArray[np.int64], pl
         rows = rows.sort(by=pl.exclude(pl.List, pl.Struct, pl.Object), maintain_order=True)
     except pl.exceptions.PolarsError as error:
         reason = str(error).partition("\n")[0]
+        if "relation" in reason:
+            reason += f"; there are {', '.join(tables)}"
         raise InputError(f"--labels: the query cannot be run: {reason:.300}") from error
     return np.arange(1, len(rows) + 1), rows
 
@@ -144,7 +165,7 @@ def _read(source: str) -> tuple[npt.NDArray[np.int64], pl.DataFrame]:
 
 def _typed(texts: pl.Series) -> pl.Series:
     """Return texts as whole numbers, numbers, or true and false where every one of them is one."""
-    numbers = parsing.recognised(texts, None)
+    numbers = parsing.recognised(texts, Column())
     if numbers.dtype == pl.String:
         return texts
     if texts.str.to_lowercase().drop_nulls().is_in(["true", "false"]).all():
@@ -162,9 +183,12 @@ def _check_column(name: str, column: str, known: list[str]) -> None:
 
 
 def _mistakes(
-    rows: pl.DataFrame, as_of: str, dtype: pl.DataType, numbers: npt.NDArray[np.int64]
+    rows: pl.DataFrame, moments: pl.Series, numbers: npt.NDArray[np.int64]
 ) -> Iterator[str]:
-    since = parsing.seconds(as_of, dtype, Column())
+    as_of, bare = moments.name, pl.Series([False])
+    if moments.dtype == pl.String:
+        bare = Zones().bare(moments, pl.Series(numbers))
+    since = parsing.seconds(as_of, moments.dtype, Column())
     user, moment = pl.col(USER_ID), pl.col(f"{_MOMENT} of {as_of}")
     rules = (
         (USER_ID, user.is_null() | (user == ""), "expected a shopper's id"),
@@ -175,6 +199,9 @@ def _mistakes(
             since.is_between(1e11, LATEST_S * 1e3),
             "looks like milliseconds, not seconds",
         ),
+        (as_of, since.is_between(1e14, LATEST_S * 1e6), "looks like microseconds, not seconds"),
+        (as_of, parsing.is_date(since), "looks like a date: write 2026-10-05"),
+        (as_of, pl.lit(bare), "names no time zone, as others do"),
         (as_of, moment.is_null(), "expected seconds since 1970 or ISO 8601"),
         (as_of, ~moment.dt.epoch("us").is_between(0, LATEST_S * 1e6), "expected 1970 to 2100"),
     )

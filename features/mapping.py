@@ -13,6 +13,7 @@ events:
     timestamp: {column: Date, format: "%Y-%m-%d %H:%M:%S", zone: UTC}
 """
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -46,6 +47,9 @@ TARGETS = {
 }
 """What can be mapped, by table."""
 
+AMOUNTS = ("price", "value")
+"""Those of `TARGETS` that are numbers."""
+
 REQUIRED = {
     "items": ("item_id", "category"),
     "events": ("type", "user_id", "timestamp"),
@@ -68,6 +72,13 @@ class AttributeKind(StrEnum):
     NUMBER = "number"
 
 
+class Decimal(StrEnum):
+    """What stands before the fraction of a number in a text."""
+
+    POINT = "."
+    COMMA = ","
+
+
 class Unit(StrEnum):
     """What a numeric timestamp counts since 1970."""
 
@@ -87,6 +98,9 @@ class Column:
     unit: Unit = Unit.S
     list: Listing | None = None
     kind: AttributeKind | None = None
+    decimal: Decimal = Decimal.POINT
+    scale: float = 1.0
+    """What its numbers are multiplied with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +116,8 @@ class TableMapping:
     attributes: Mapping[str, Column] | None = None
     delimiter: str = ","
     encoding: str = "utf-8"
+    decimal: Decimal = Decimal.POINT
+    """That of columns which are not declared."""
 
 
 FileMapping = dict[str, TableMapping]
@@ -131,7 +147,8 @@ def override(mapping: FileMapping, flags: Collection[str]) -> FileMapping:
         if name not in TARGETS[table]:
             raise InputError(f"--map {flag}: {unknown(name, TARGETS[table])}")
         old = merged.get(table, TableMapping())
-        changed = replace(old.columns.get(name, Column()), column=column, value=None)
+        before = old.columns.get(name, Column(decimal=old.decimal))
+        changed = replace(before, column=column, value=None)
         merged[table] = replace(old, columns={**old.columns, name: changed})
     return merged
 
@@ -141,31 +158,37 @@ def _table(table: str, raw: object, where: str) -> TableMapping:
     refuse_unknown(body, TableMapping.__dataclass_fields__, where)
     columns = as_mapping(body.get("columns", {}), f"{where}.columns")
     refuse_unknown(columns, TARGETS[table], f"{where}.columns")
+    decimal = _decimal(body.get("decimal", Decimal.POINT), f"{where}.decimal")
     return TableMapping(
         file=_text(body.get("file"), f"{where}.file"),
-        columns={k: _column(v, f"{where}.columns.{k}") for k, v in columns.items()},
-        attributes=_attributes(body.get("attributes"), f"{where}.attributes"),
+        columns={
+            k: _column(v, decimal, f"{where}.columns.{k}", is_amount=k in AMOUNTS)
+            for k, v in columns.items()
+        },
+        attributes=_attributes(body.get("attributes"), decimal, f"{where}.attributes"),
         delimiter=_delimiter(body.get("delimiter", ","), f"{where}.delimiter"),
         encoding=_text(body.get("encoding"), f"{where}.encoding") or "utf-8",
+        decimal=decimal,
     )
 
 
-def _attributes(raw: object, where: str) -> dict[str, Column] | None:
+def _attributes(raw: object, decimal: Decimal, where: str) -> dict[str, Column] | None:
     if raw is None:
         return None
     named = {str(name): name for name in raw} if isinstance(raw, list) else raw
-    return {
-        name: _column(each, f"{where}.{name}") for name, each in as_mapping(named, where).items()
-    }
+    columns = as_mapping(named, where).items()
+    return {name: _column(each, decimal, f"{where}.{name}") for name, each in columns}
 
 
-def _column(raw: object, where: str) -> Column:
+def _column(raw: object, decimal: Decimal, where: str, *, is_amount: bool = False) -> Column:
     if isinstance(raw, str | int):
-        return Column(column=_text(raw, where))
+        return Column(column=_text(raw, where), decimal=decimal)
     body = as_mapping(raw, where)
     refuse_unknown(body, Column.__dataclass_fields__, where)
     if ("column" in body) == ("value" in body):
         raise FieldError(where, "expected either a column or a constant value")
+    if "scale" in body and not is_amount:
+        raise FieldError(f"{where}.scale", f"only {' and '.join(AMOUNTS)} are scaled")
     return Column(
         column=_text(body.get("column"), f"{where}.column"),
         value=_text(body.get("value"), f"{where}.value"),
@@ -174,7 +197,21 @@ def _column(raw: object, where: str) -> Column:
         unit=as_choice(Unit, body.get("unit", "s"), f"{where}.unit"),
         list=as_choice(Listing, body["list"], f"{where}.list") if body.get("list") else None,
         kind=as_choice(AttributeKind, body["kind"], f"{where}.kind") if body.get("kind") else None,
+        decimal=_decimal(body.get("decimal", decimal), f"{where}.decimal"),
+        scale=_scale(body.get("scale", 1), f"{where}.scale"),
     )
+
+
+def _decimal(raw: object, where: str) -> Decimal:
+    if raw not in tuple(Decimal):
+        raise FieldError(where, f"expected '.' or ',' (in quotes), got {raw!r:.40}")
+    return Decimal(str(raw))
+
+
+def _scale(raw: object, where: str) -> float:
+    if isinstance(raw, bool) or not isinstance(raw, int | float) or not 0 < raw < math.inf:
+        raise FieldError(where, f"expected a number above 0, say 0.01, got {raw!r:.40}")
+    return float(raw)
 
 
 def _text(raw: object, where: str) -> str | None:

@@ -12,6 +12,7 @@ late stays forgotten. So it may run beside a service under load, and as often as
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Materialized:
-    """What one run brought online; `events` counts those that were new in rings."""
+    """What one run brought online; `events` counts places in rings that were newly filled."""
 
     shoppers: int
     events: int
@@ -207,6 +208,10 @@ def materialize_command(force: bool, since: datetime | None, rate: float) -> Non
     no time; a run that was stopped is gone on with. The store is that of CUVEE_REDIS_URL, or the
     embedded Valkey under CUVEE_HOME, which is started for as long as needed if none runs.
     """
+    if math.isnan(rate):
+        raise InputError("--rate: expected a number of shoppers a second, got nan")
+    if since is not None and since.replace(tzinfo=UTC) > datetime.now(UTC):
+        raise InputError(f"--since: expected a time that has been, got {since} (UTC)")
     home = home_directory()
     since_ms = None if since is None else round(since.replace(tzinfo=UTC).timestamp() * 1_000)
     gatekeeper = Gatekeeper(home, rules_in_force())
@@ -217,6 +222,9 @@ def materialize_command(force: bool, since: datetime | None, rate: float) -> Non
         click.echo(f"online already: {told.version}")
         return
     click.echo(
-        f"{told.shoppers} shoppers online, {told.events} events new in their rings, "
-        f"{told.profiles} profiles new or changed: {told.version}"
+        f"shoppers  {told.shoppers:,} brought online\n"
+        f"events    {told.events:,} places newly filled in shoppers' lists (the latest "
+        f"{RECENT_CAP} events; the latest {HISTORY_CAP} purchases, ratings, refusals)\n"
+        f"users     {told.profiles:,} records new or changed\n"
+        f"version   {told.version}"
     )

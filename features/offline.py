@@ -8,9 +8,12 @@ them new; readers never wait.
 """
 
 import fcntl
+import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -22,6 +25,7 @@ import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
+from pyarrow import parquet
 
 from features import assemble
 from features.batches import Batches, CountedBatches, Fresh, as_frame, conformed, stream
@@ -41,6 +45,10 @@ PART_EVENTS = 16_000_000
 RETENTION = timedelta(days=7)
 """How long `tidy` leaves files that only older versions use."""
 
+STAGED = ".staged-"
+"""How the names of folders begin that hold rows on their way into the tables."""
+
+_BEFORE = "version of events before"
 _OF_URLS = frozenset("%[]")
 _VERSION = re.compile(r"(\w+)@(-|\d+)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -89,15 +97,26 @@ class OfflineStore:
     def __init__(self, home: Path, versions: Mapping[str, int | None] | None = None) -> None:
         """Use the tables below `home`; nothing is created before the first write.
 
-        With `versions` read each table as it was then, None for not at all.
+        Where they were half replaced that is mended first. With `versions` read each table as it
+        was then, None for not at all.
         """
         if _OF_URLS.intersection(str(home.absolute())):  # delta-rs takes them for parts of one
             raise InputError(f"CUVEE_HOME: expected a path without %, [, ], got {home.absolute()}")
         self.home = home
         self._root = home / "offline"
+        self._replacing = self._root / ".replacing"
         self._versions = versions
         self._ids = KnownIds()
         self._known_files: frozenset[Path] = frozenset()
+        if self._replacing.exists():
+            self._mend()
+
+    def _mend(self) -> None:
+        """End what somebody was stopped in, if nobody is at it now."""
+        with _translated(), (self._root / ".lock").open("w") as lock, suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if self._replacing.exists():
+                self._end_replacing()
 
     def append_events(self, batches: Batches, known: KnownEvents | None = None) -> Written:
         """Add the events that are new, in one commit; those whose id is known change nothing.
@@ -132,10 +151,53 @@ class OfflineStore:
         """
         source = CountedBatches(stream(batches))
         with self._writing():
-            self._write(table, source, "overwrite")
-            if table == "users" and (changes := self._delta(CHANGES)) is not None:
-                changes.delete()
+            self._overwrite(table, source)
         return source.rows
+
+    def replace_all(self, events: Batches, others: Mapping[str, Batches]) -> int:
+        """Make these the only rows of all tables, and return how many events they are.
+
+        The commit of the events decides: whoever is stopped before it leaves everything as it
+        was, and where that was after it the others, kept beside until then, are written by
+        whoever opens the store or writes next.
+        """
+        with self._writing():
+            self._stage(others)
+            try:
+                source = CountedBatches(stream(events))
+                self._overwrite("events", source)
+            finally:
+                self._end_replacing()
+        return source.rows
+
+    def _stage(self, others: Mapping[str, Batches]) -> None:
+        with tempfile.TemporaryDirectory(prefix=STAGED, dir=self._root) as folder:
+            scratch = Path(folder)
+            for table, batches in others.items():
+                with parquet.ParquetWriter(_staged(scratch, table), SCHEMAS[table]) as writer:
+                    for batch in stream(batches):
+                        writer.write_batch(batch)
+            (scratch / _BEFORE).write_text(str(self._events_version()))
+            scratch.rename(self._replacing)
+
+    def _end_replacing(self) -> None:
+        """Write what stands beside replaced events; forget it where the events are as before."""
+        folder = self._replacing
+        if self._events_version() != int((folder / _BEFORE).read_text()):
+            for table in SCHEMAS:
+                if _staged(folder, table).exists():
+                    with parquet.ParquetFile(_staged(folder, table)) as file:
+                        self._overwrite(table, CountedBatches(file.iter_batches()))
+        shutil.rmtree(folder.rename(folder.with_name(f"{STAGED}{os.getpid()}")))
+
+    def _events_version(self) -> int:
+        table = self._delta("events")
+        return -1 if table is None else table.version()
+
+    def _overwrite(self, table: str, source: CountedBatches) -> None:
+        self._write(table, source, "overwrite")
+        if table == "users" and (changes := self._delta(CHANGES)) is not None:
+            changes.delete()
 
     def put_items(self, items: pa.Table) -> int:
         """Add or replace items by id and return how many differ from what was there."""
@@ -340,6 +402,8 @@ class OfflineStore:
             self._root.mkdir(parents=True, exist_ok=True)
             with (self._root / ".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
+                if self._replacing.exists():
+                    self._end_replacing()
                 yield
 
     def _learn_ids(self) -> None:
@@ -398,6 +462,10 @@ def _check_said(known: Said, told: Said) -> None:
             "now, and events never change; no event was written: ingest the file again to "
             "have its rows named"
         )
+
+
+def _staged(folder: Path, table: str) -> Path:
+    return folder / f"{table}.parquet"
 
 
 def _files_of(table: DeltaTable) -> list[tuple[str, int]]:

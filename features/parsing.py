@@ -9,13 +9,20 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from features.mapping import TARGETS, AttributeKind, Column, Listing, Unit
+from features.ids import BLANKS
+from features.mapping import AMOUNTS, TARGETS, AttributeKind, Column, Decimal, Listing, Unit
 
 _PER_SECOND = {Unit.S: 1, Unit.MS: 1_000, Unit.US: 1_000_000}
 _NAIVE_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
-_NUMBER = r"^[+-]?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$"
+_NUMBER = {
+    Decimal.POINT: r"^[+-]?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$",
+    Decimal.COMMA: r"^[+-]?(0|[1-9]\d*)(,\d+)?([eE][+-]?\d+)?$",
+}
 _EXACT = 2**53
 """Up to here every whole number is a float64."""
+
+_SCALED_DIGITS = 6
+"""So many digits are left of what is scaled: 3 times 0.1 is 0.3."""
 
 _OWN_TARGETS = frozenset(target for targets in TARGETS.values() for target in targets)
 _TRUTH = {
@@ -37,10 +44,15 @@ def text(name: str) -> pl.Expr:
     return pl.col(name).cast(pl.String)
 
 
+def trimmed(name: str) -> pl.Expr:
+    """Return column `name` as text without the blanks at its ends."""
+    return text(name).str.strip_chars(BLANKS)
+
+
 def identifier(name: str, dtype: pl.DataType) -> pl.Expr:
     """Return column `name` as text; of floats only those that are whole numbers, written so."""
     if not dtype.is_float():
-        return text(name)
+        return trimmed(name)
     whole = (pl.col(name) == pl.col(name).round()) & (pl.col(name).abs() <= _EXACT)
     return pl.when(whole).then(pl.col(name).cast(pl.Int64, strict=False)).cast(pl.String)
 
@@ -49,7 +61,7 @@ def expected_instead(target: str, dtype: pl.DataType, column: Column) -> str | N
     """Return what a column of this type should be to become `target`, None if it can."""
     if target == "timestamp":
         return None if _is_moment(dtype) else "a date with time, a text, or a number since 1970"
-    if target in {"price", "value"}:
+    if target in AMOUNTS:
         return "a number" if _is_opaque(dtype) or dtype.is_temporal() else None
     if not _is_opaque(dtype) or (column.list is not None and _is_flat_list(dtype)):
         return None
@@ -72,16 +84,31 @@ def _is_opaque(dtype: Any) -> bool:  # noqa: ANN401 (of a list polars tells a ty
     return bool(dtype.is_nested() or dtype in (pl.Binary, pl.Duration, pl.Object))
 
 
-def number(name: str, dtype: pl.DataType) -> pl.Expr:
+def number(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
     """Return column `name` as float64; true and false are no numbers."""
     if dtype == pl.Boolean:
         return pl.lit(None, pl.Float64)
-    return pl.col(name).cast(pl.Float64, strict=False)
+    if dtype != pl.String:
+        return pl.col(name).cast(pl.Float64, strict=False)
+    told = trimmed(name)
+    if column.decimal is Decimal.COMMA:
+        told = pl.when(~_has(told, ".")).then(told.str.replace(",", ".", literal=True))
+    return told.cast(pl.Float64, strict=False)
+
+
+def amount(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
+    """Return column `name` as float64, scaled as declared."""
+    told = number(name, dtype, column)
+    return told if column.scale == 1 else (told * column.scale).round(_SCALED_DIGITS)
+
+
+def _has(told: pl.Expr, sign: str) -> pl.Expr:
+    return told.str.contains(sign, literal=True)
 
 
 def truth(name: str) -> pl.Expr:
     """Return column `name` as a boolean: true/false, yes/no, 1/0."""
-    lowered = text(name).str.to_lowercase()
+    lowered = trimmed(name).str.to_lowercase()
     return lowered.replace_strict(_TRUTH, default=None, return_dtype=pl.Boolean)
 
 
@@ -89,7 +116,15 @@ def seconds(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
     """Return column `name` as seconds since 1970, if that is what it holds, else null."""
     if column.format is not None or dtype.is_temporal():
         return pl.lit(None, pl.Float64)
-    return number(name, dtype) / _PER_SECOND[column.unit]
+    return number(name, dtype, column) / _PER_SECOND[column.unit]
+
+
+def is_date(since: pl.Expr) -> pl.Expr:
+    """Tell where seconds since 1970 read as the year, month and day of a date: 20261005."""
+    month, day = since // 100 % 100, since % 100
+    return (
+        since.is_between(19_700_101, 21_001_231) & month.is_between(1, 12) & day.is_between(1, 31)
+    )
 
 
 def moment(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
@@ -113,12 +148,12 @@ def moment(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
 
 
 def _formatted(name: str, layout: str, zone: str | None) -> pl.Expr:
-    parsed = pl.col(name).str.to_datetime(layout, time_unit="us", strict=False)
+    parsed = trimmed(name).str.to_datetime(layout, time_unit="us", strict=False)
     return _in_utc(parsed) if "%z" in layout or "%:z" in layout else _placed(parsed, zone)
 
 
 def _iso(name: str, zone: str | None) -> list[pl.Expr]:
-    spaced = pl.col(name).str.replace("T", " ", literal=True).str.replace("Z$", "+00:00")
+    spaced = trimmed(name).str.replace("T", " ", literal=True).str.replace("Z$", "+00:00")
     zoned = spaced.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%:z", time_unit="us", strict=False)
     naive = [
         spaced.str.to_datetime(layout, time_unit="us", strict=False) for layout in _NAIVE_FORMATS
@@ -150,7 +185,7 @@ def attribute(name: str, dtype: pl.DataType, column: Column) -> pl.Expr:
             return_dtype=pl.String,
         )
     if column.kind is AttributeKind.NUMBER:
-        return number(name, dtype)
+        return number(name, dtype, column)
     return text(name) if column.kind is AttributeKind.TEXT else pl.col(name)
 
 
@@ -172,7 +207,7 @@ def _from_list(raw: str | None, listing: Listing) -> str | None:
     return ", ".join(texts) if listing is Listing.JOINED else (texts or [""])[0]
 
 
-def recognised(values: pl.Series, kind: AttributeKind | None) -> pl.Series:
+def recognised(values: pl.Series, column: Column) -> pl.Series:
     """Return an attribute's values as numbers where every one of them is one, else as text.
 
     Texts with a leading zero ("01234") are no numbers; true and false are 1 and 0.
@@ -180,10 +215,10 @@ def recognised(values: pl.Series, kind: AttributeKind | None) -> pl.Series:
     if values.dtype.is_numeric() or values.dtype == pl.Boolean:
         return values.cast(pl.Float64)
     texts = values.cast(pl.String)
-    if kind is AttributeKind.TEXT or not texts.count():
+    if column.kind is AttributeKind.TEXT or not texts.count():
         return texts
-    if texts.str.contains(_NUMBER).all():
-        return texts.cast(pl.Float64)
+    if texts.str.contains(_NUMBER[column.decimal]).all():
+        return texts.str.replace(",", ".", literal=True).cast(pl.Float64)
     lowered = texts.str.to_lowercase()
     if lowered.drop_nulls().is_in(["true", "false"]).all():
         return (lowered == "true").cast(pl.Float64)

@@ -52,14 +52,27 @@ class Refusals:
         return tuple(self._all)
 
 
-_TITLES = ("file", "row", "column", "value", "why")
+TITLES = ("rows", "file", "column", "why", "the first of them")
+_FIRST = 3
+"""So many rows are named of those that are refused for the same reason."""
+
+
+def summed_up(refusals: Iterable[Refusal]) -> list[tuple[str, ...]]:
+    """Return cells of a table with `TITLES`: a line for each file, column and reason."""
+    alike: dict[tuple[str, str, str], list[Refusal]] = {}
+    for each in refusals:
+        alike.setdefault((each.file, each.column, each.why), []).append(each)
+    return [
+        (f"{len(some):,}", file, column or "(the line)", why, "; ".join(map(_row, some[:_FIRST])))
+        for (file, column, why), some in alike.items()
+    ]
 
 
 def as_text(refusals: Iterable[Refusal]) -> str:
-    """Return the refusals as an aligned table."""
-    return aligned([_TITLES, *map(_cells, refusals)])
+    """Return what was refused as an aligned table, summed up."""
+    return aligned([TITLES, *summed_up(refusals)])
 
 
-def _cells(refusal: Refusal) -> tuple[str, ...]:
+def _row(refusal: Refusal) -> str:
     value = refusal.value if len(refusal.value) <= 40 else f"{refusal.value[:39]}…"
-    return (refusal.file, str(refusal.row), refusal.column, repr(value), refusal.why)
+    return f"row {refusal.row}: {value!r}"

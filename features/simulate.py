@@ -58,16 +58,19 @@ class World:
 
 
 def simulate(store: OfflineStore, world: World) -> int:
-    """Replace everything in the store by the demo shop, and return the number of events."""
+    """Replace everything in the store by the demo shop, and return the number of events.
+
+    Who is stopped leaves the old shop or the new one, and no half of either.
+    """
     if not MIN_EVENTS <= world.events <= MAX_EVENTS:
         raise InputError(f"--events: expected {MIN_EVENTS:,} to {MAX_EVENTS:,}")
     calendar = Calendar.ending(world.until, DAYS)
     wines = make_wines(world.seed, world.wines, calendar.start_ms, calendar.until_ms)
-    store.replace("items", items_table(wines))
-    store.replace("users", user_batches(world))
     shop = Shop.opened(wines, make_kinds(world.seed), calendar)
+    others = {"items": items_table(wines), "users": user_batches(world)}
     with progress("simulating", world.events) as bar:
-        return store.replace("events", _told(event_batches(world, shop), bar))
+        events = _told(event_batches(world, shop), bar)
+        return store.replace_all(_forgetting(Baselines(store.home), events), others)
 
 
 def event_batches(world: World, shop: Shop) -> Iterator[pa.RecordBatch]:
@@ -105,6 +108,14 @@ def _told(batches: Iterator[pa.RecordBatch], bar: Bar) -> Iterator[pa.RecordBatc
         bar.advance(batch.num_rows)
 
 
+def _forgetting(
+    baselines: Baselines, batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the batches, and forget what the data of before were like just before these count."""
+    yield from batches
+    baselines.forget()
+
+
 @click.command("simulate")
 @click.option(
     "--events",
@@ -139,5 +150,4 @@ def simulate_command(
         raise InputError("there is data already: --if-empty leaves it, --replace replaces it")
     world = World(events, seed, until.replace(tzinfo=UTC))
     made = simulate(store, world)
-    Baselines(home).forget()
     click.echo(f"{made} events, {world.wines} wines, {world.shoppers} shoppers: {store.version()}")

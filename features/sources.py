@@ -38,6 +38,7 @@ BATCH_ROWS = 100_000
 _LAST_READ_S, _LEAVING_S = 0.1, 0.02
 """How long Arrow's thread may take to ask for a next block, and to leave Python after that."""
 
+_OTHER_DELIMITERS = ";\t|,"
 _UTF_8 = "save it as UTF-8, or declare its encoding in the mapping"
 
 
@@ -255,6 +256,12 @@ def _header(head: bytes, delimiter: str, encoding: str) -> list[str]:
     names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), None)
     if names is None:
         raise InputError("holds nothing")
+    others = [sign for sign in _OTHER_DELIMITERS if len(names) == 1 and sign in names[0]]
+    if others:
+        raise InputError(
+            f"its header is one column, {names[0]!r:.60}: where {others[0]!r} stands between "
+            f"columns, declare delimiter: {others[0]!r} in the mapping (labels need commas)"
+        )
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise InputError(f"the header names {doubled[0]!r} twice")
@@ -280,7 +287,8 @@ def _explained(name: str, encoding: str) -> Iterator[None]:
     except pa.ArrowException as error:
         raise InputError(f"{name}: {_in_plain_words(str(error), encoding)}") from None
     except OSError as error:
-        raise InputError(f"{name}: cannot be read: {error.strerror or error}") from None
+        reason = error.strerror or f"damaged? {str(error).partition(chr(10))[0]}"
+        raise InputError(f"{name}: cannot be read: {reason}") from None
 
 
 def _in_plain_words(message: str, encoding: str) -> str:

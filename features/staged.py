@@ -29,6 +29,21 @@ ROW = "row"
 
 
 @dataclass(frozen=True, slots=True)
+class Effect:
+    """What a batch does to the rows of a table."""
+
+    before: int
+    new: int
+    changed: int
+    """Rows that are there, and say something else now."""
+
+    @property
+    def after(self) -> int:
+        """Return how many rows there are with it."""
+        return self.before + self.new
+
+
+@dataclass(frozen=True, slots=True)
 class Committed:
     """What a batch brought: items and shoppers that are new or changed, and events.
 
@@ -64,6 +79,18 @@ class StagedBatch:
         """Return the rows of each table that has some."""
         paths = {table: self._path(table) for table in SCHEMAS}
         return {t: pl.scan_parquet(path, glob=False) for t, path in paths.items() if path.exists()}
+
+    def effects(self, store: OfflineStore) -> dict[str, Effect]:
+        """Return what `commit` would do, by table.
+
+        Raises `InputError` where a file cannot be read.
+        """
+        staged = self.tables()
+        try:
+            return {table: _effect(table, staged.get(table), store) for table in SCHEMAS}
+        except pl.exceptions.PolarsError as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"{self.folder}: cannot be read: {reason:.200}") from error
 
     def commit(self, store: OfflineStore) -> Committed:
         """Write everything into the tables; what is there already changes nothing.
@@ -132,6 +159,25 @@ class StagedBatch:
 
     def _path(self, table: str) -> Path:
         return self.folder / f"{table}.parquet"
+
+
+def _effect(table: str, rows: pl.LazyFrame | None, store: OfflineStore) -> Effect:
+    before = store.count(table)
+    if rows is None:
+        return Effect(before, 0, 0)
+    names = SCHEMAS[table].names
+    incoming, present = rows.select(names).unique(names[0], keep="last"), store.scan(table)
+    new = _differing(incoming, present.select(names[0]))
+    if table == "events":  # which never change
+        return Effect(before, new, 0)
+    return Effect(before, new, _differing(incoming, present.select(names)) - new)
+
+
+def _differing(rows: pl.LazyFrame, known: pl.LazyFrame) -> int:
+    """Return how many rows are not among those known, by the columns of these."""
+    on = known.collect_schema().names()
+    told = rows.join(known, on=on, how="anti", nulls_equal=True).select(pl.len())
+    return int(told.collect(engine="streaming").item())
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:

@@ -26,7 +26,7 @@ def training_set_command(labels: str, as_of: str, out: Path, mask: bool, engine:
     """Join labels with every feature as it was known of each row's shopper at its moment.
 
     Labels have a column user_id, one with the moment (seconds since 1970, or ISO 8601; UTC where
-    no zone is told) and any others, which are kept. They are a CSV or Parquet file, or what a
+    none tells a zone) and any others, which are kept. They are a CSV or Parquet file, or what a
     query of the tables events, items and users finds:
 
     --labels "select user_id, arrived_at as at from events where type = 'purchase'" --as-of at

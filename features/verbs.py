@@ -62,6 +62,8 @@ class Verbs(click.Group):
         except FeaturesError as error:
             click.echo(f"error: {error}", err=True)
             raise SystemExit(error.exit_code) from None
+        except BrokenPipeError:  # whoever reads has read enough, as `head` does
+            raise
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             click.echo(f"error: {where}{error.strerror or error}", err=True)

@@ -21,13 +21,13 @@ from typing import Any
 
 import orjson
 
-from features.declared import FEATURE_SET
+from features.declared import FEATURE_SET, why_others
 from features.errors import InputError
 from models.bundle_contents import LADDER_PART, PERSONAL_PART, contents_of, parts_of
 from models.bundle_files import BundleFiles
 from models.directory import write_directory
 from models.errors import BundleError
-from models.manifest import MANIFEST, FileSum, Manifest
+from models.manifest import MADE_WITH, MANIFEST, FileSum, Manifest
 from models.model import Model
 from models.parts import Parts
 from models.ranker_features import RANKER_FEATURES
@@ -76,7 +76,7 @@ def read_bundle(directory: Path) -> Model:
     if manifest.schema_hash != _schema():
         raise BundleError(
             f"{directory.name}: made for features {manifest.schema_hash}, "
-            f"this program computes {_schema()}; train anew"
+            f"this program computes {_schema()}; {_why_others(manifest)}"
         )
     _check_names(directory, manifest)
     return _model(directory, manifest)
@@ -96,6 +96,12 @@ def _schema() -> str:
     """Return what binds a model to this program: the features' hash, and that of the columns."""
     columns = sha256("\n".join(RANKER_FEATURES).encode()).hexdigest()
     return f"{FEATURE_SET.schema_hash}-{columns[:8]}"
+
+
+def _why_others(manifest: Manifest) -> str:
+    if manifest.schema_hash.partition("-")[0] == FEATURE_SET.schema_hash:
+        return "its ranker is of another version of this program: train anew"
+    return why_others(manifest.parameters.get(MADE_WITH), "train anew")
 
 
 def _model(directory: Path, manifest: Manifest, *, is_whole: bool = True) -> Model:

@@ -20,6 +20,9 @@ MANIFEST = "manifest.json"
 LAYOUT = 2
 """The layout of bundles written now. A bundle of another layout is refused."""
 
+MADE_WITH = "features_file"
+"""Of the parameters, the file that declared the features; None for our own."""
+
 _OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -45,6 +45,7 @@ def train_command(if_missing: bool, if_stale: bool, seed: int, no_promote: bool)
     if if_stale and _is_known(registry, store):
         click.echo("a model of what is stored is there already: nothing to do")
         return
+    _tell_why_not(registry)
     started = time.monotonic()
     with progress("training", STEPS) as bar:
         parts = train(store, seed=seed, step=lambda _: bar.advance())
@@ -65,6 +66,16 @@ def _knows(registry: Registry, version: str | None, dataset: str) -> bool:
     """Tell whether a model can be loaded by this program and was made from `dataset`."""
     manifest = _loadable(registry, version)
     return manifest is not None and manifest.dataset_version == dataset
+
+
+def _tell_why_not(registry: Registry) -> None:
+    """Say why the model that should serve is left aside: perhaps it is not what was meant."""
+    version = registry.production()
+    try:
+        if version is not None:
+            registry.load(version)
+    except ModelsError as error:
+        click.echo(f"the production model cannot be used: {error}", err=True)
 
 
 def _loadable(registry: Registry, version: str | None) -> Manifest | None:

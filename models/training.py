@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from features.declared import FEATURES_FILE
 from features.errors import InputError
 from features.offline import OfflineStore
 from models.ease import RANK
 from models.evaluate import Figures, evaluate
 from models.export import ranker_graph, require_agreement
 from models.item_index import INDEXED_FROM, RECALL_AT, ItemIndex
+from models.manifest import MADE_WITH
 from models.parts import FORGOTTEN_MS, Floats, Parts, Personal
 from models.personal import open_ranker
 from models.ranker import TREES, fit_ranker, ordering_gain, predict
@@ -159,6 +161,7 @@ def _users(timeline: Timeline, personal: Personal) -> Floats:
 def _parameters(timeline: Timeline, trial: Trial) -> dict[str, Any]:
     return {
         "seed": timeline.seed,
+        MADE_WITH: FEATURES_FILE,
         "rank": RANK,
         "trees": TREES if trial.keeps_ranker else 0,
         "pairs": len(timeline.pairs),

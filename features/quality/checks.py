@@ -1,6 +1,6 @@
 """From rules to findings: every rule becomes steps of a validation by pointblank.
 
-    rules that look at the same rows ─ a validation of these, lazily ─ findings, a table in HTML
+    rules that look at the same rows ─ a validation of these, lazily ─ findings
 
 Rows are streamed, whatever their number; only uniqueness keeps something of each, its hash.
 """
@@ -24,17 +24,11 @@ from features.quality.steps import AS_NUMBER, HASH, Step, columns_of, days, step
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What came of some rows: findings, what they are like on the whole, pointblank's own view."""
+    """What came of some rows: findings, and what they are like on the whole."""
 
     name: str
     findings: tuple[Finding, ...]
     profile: Profile
-    validation: pb.Validate
-
-    def html(self) -> str:
-        """Return the steps as pointblank's table."""
-        html: str = self.validation.get_tabular_report(title=self.name).as_raw_html()
-        return html
 
 
 def check(
@@ -106,7 +100,6 @@ def _checked(
     for _, step in steps:
         validation = getattr(validation, step.method)(
             **step.arguments,
-            brief=step.expected,
             active=not step.why_not,
             thresholds=pb.Thresholds(error=step.allowed + 1),
         )
@@ -118,7 +111,7 @@ def _checked(
         _finding(name, rule, step, told, absent)
         for (rule, step), told in zip(steps, validation.validation_info, strict=True)
     )
-    return Checked(name, findings, profile, validation)
+    return Checked(name, findings, profile)
 
 
 def _absent(rows: pl.LazyFrame, rules: Sequence[Rule]) -> set[str]:

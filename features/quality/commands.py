@@ -8,7 +8,8 @@ import click
 from features import refusals
 from features.home import home_directory
 from features.quality.gatekeeper import Gatekeeper
-from features.quality.quarantine import Quarantine
+from features.quality.page import as_html
+from features.quality.quarantine import TABLES, Quarantine
 from features.quality.report import as_text
 from features.quality.rules import rules_in_force
 
@@ -44,7 +45,7 @@ def check_command(rules: Path | None, html: Path | None, everything: bool) -> No
     """
     told = Gatekeeper(home_directory(), rules_in_force(rules)).judged_tables()
     if html is not None:
-        html.write_text(told.html(), encoding="utf-8")
+        html.write_text(as_html(told.report), encoding="utf-8")
     shown = [each for each in told.report.findings if everything or each.passed is False]
     if shown:
         click.echo(as_text(shown))
@@ -76,10 +77,17 @@ def show_command(held_id: str) -> None:
 
 @quality_command.command("release")
 @click.argument("held_id", metavar="ID")
-def release_command(held_id: str) -> None:
-    """Take what is held back for good: later data are compared with it."""
-    Gatekeeper(home_directory(), rules_in_force()).release(held_id)
-    click.echo(f"{held_id}: released")
+@click.option("--dry-run", is_flag=True, help="Only tell what it would do to the tables.")
+def release_command(held_id: str, dry_run: bool) -> None:
+    """Take what is held back for good: later data are compared with it. It cannot be undone."""
+    gatekeeper = Gatekeeper(home_directory(), rules_in_force())
+    effects = gatekeeper.effects(held_id) if dry_run else gatekeeper.release(held_id)
+    for table, told in effects.items():
+        changed = f", {told.changed:,} changed" if told.changed else ""
+        click.echo(f"{table:<10}{told.before:,} rows → {told.after:,}{changed}")
+    if held_id == TABLES:
+        click.echo("the tables stay as they are: `materialize` brings them online")
+    click.echo(f"{held_id}: {'would be released; nothing was done' if dry_run else 'released'}")
 
 
 @quality_command.command("discard")

@@ -12,7 +12,7 @@ from features.quality.baselines import Baselines
 from features.quality.checks import Checked, check
 from features.quality.gates import Gate
 from features.quality.profile import Profile
-from features.quality.report import Finding, Report, as_html
+from features.quality.report import Finding, Report
 from features.quality.rules import Rules
 from features.quality.steps import FEWEST
 from features.refusals import Refusal
@@ -24,10 +24,6 @@ class Judgement:
 
     report: Report
     checked: tuple[Checked, ...]
-
-    def html(self) -> str:
-        """Return the page that shows it."""
-        return as_html(self.report, (each.html() for each in self.checked))
 
 
 class QualityGate:

@@ -16,7 +16,7 @@ from features.quality.gates import Gate
 from features.quality.quarantine import Quarantine, QuarantinedError
 from features.quality.rules import Rules
 from features.refusals import Refusal
-from features.staged import Committed, StagedBatch
+from features.staged import Committed, Effect, StagedBatch
 
 
 class Gatekeeper:
@@ -41,7 +41,7 @@ class Gatekeeper:
             return batch.commit(self._store)
         judgement = self._gate.judge(Gate.INGEST, source, batch.tables(), refused)
         if judgement.report.violations:
-            held = self._quarantine.hold(judgement.report, judgement.html, batch, digest)
+            held = self._quarantine.hold(judgement.report, batch, digest)
             raise QuarantinedError(held)
         committed = batch.commit(self._store)
         self._gate.accept(judgement)
@@ -51,7 +51,7 @@ class Gatekeeper:
         """Pass a version of the tables, or raise `QuarantinedError`."""
         judgement = self.judged_tables(version)
         if judgement.report.violations:
-            raise QuarantinedError(self._quarantine.hold(judgement.report, judgement.html))
+            raise QuarantinedError(self._quarantine.hold(judgement.report))
         self._gate.accept(judgement)
         self._quarantine.drop_tables()
 
@@ -68,19 +68,28 @@ class Gatekeeper:
         rows = {table: store.scan(table) for table in tables}
         return self._gate.judge(Gate.MATERIALIZE, version, rows)
 
-    def release(self, held_id: str) -> None:
+    def effects(self, held_id: str) -> dict[str, Effect]:
+        """Return what releasing does to the tables: nothing, where they are held back themselves.
+
+        Raises `InputError` where there is no such thing, or it cannot be read.
+        """
+        return self._quarantine.get(held_id).batch.effects(self._store)
+
+    def release(self, held_id: str) -> dict[str, Effect]:
         """Let in what is held back, by somebody's word; later data are compared with it.
 
-        Tables may be as they are until they get worse, a batch may come again.
+        Tables may be as they are until they get worse, a batch may come again. Returns what that
+        did to the tables.
         """
         with self._quarantine.taken(held_id) as held:
-            report = held.report
+            report, effects = held.report, held.batch.effects(self._store)
             if report.gate is Gate.MATERIALIZE:
                 judgement = self.judged_tables(report.source)
                 self._gate.accept(judgement)
                 self._gate.vouch(judgement)
-                return
+                return effects
             judgement = self._gate.judge(report.gate, report.source, held.batch.tables())
             held.batch.commit(self._store)
             self._gate.accept(judgement)
             self._baselines.release(held.digest)
+            return effects

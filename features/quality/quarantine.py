@@ -5,7 +5,7 @@ ID/ ─ report.json, report.html; of a batch of files also its rows, as Parquet,
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +17,7 @@ from features.forgotten import ForgottenList
 from features.lock import locked
 from features.quality.gates import Gate
 from features.quality.held_names import REPORT, held_names
+from features.quality.page import as_html
 from features.quality.report import Finding, Report
 from features.staged import StagedBatch
 
@@ -71,7 +72,6 @@ class Quarantine:
     def hold(
         self,
         report: Report,
-        page: Callable[[], str],
         batch: StagedBatch | None = None,
         digest: str = "",
     ) -> Held:
@@ -85,20 +85,20 @@ class Quarantine:
             with locked(self._root):
                 if digest and (known := self._with(digest)):
                     return known
-                return self._kept(report, page(), batch, digest)
+                return self._kept(report, batch, digest)
         except OSError as error:
             told = _told(report.violations)
             reason = f"{error.filename or self._root}: {error.strerror or error}"
             raise InputError(f"{told}\nnothing was written; not held back: {reason}") from error
 
-    def _kept(self, report: Report, page: str, batch: StagedBatch | None, digest: str) -> Held:
+    def _kept(self, report: Report, batch: StagedBatch | None, digest: str) -> Held:
         if batch is not None:  # whoever is forgotten from now on is forgotten here, too
             batch.spare(self._forgotten.read())
         with tempfile.TemporaryDirectory(dir=self._root, prefix=".") as scratch:
             folder = Path(scratch) if batch is None else batch.folder
             (folder / DIGEST).write_text(digest, encoding="utf-8")
             (folder / REPORT).write_text(report.to_json(), encoding="utf-8")
-            (folder / PAGE).write_text(page, encoding="utf-8")
+            (folder / PAGE).write_text(as_html(report), encoding="utf-8")
             folder.chmod(0o755)  # a temporary one is for nobody else
             name = self._free_name(report)
             if (self._root / name).exists():

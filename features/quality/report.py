@@ -1,19 +1,15 @@
-"""What checks found: for people as a table of text or HTML, for programs as JSON."""
+"""What checks found: for people as a table of text, for programs as JSON."""
 
 import json
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from html import escape
 from typing import Any, Self
 
-from features import refusals
 from features.aligned import aligned
 from features.quality.gates import Gate
 from features.quality.rules import Kind
 from features.refusals import Refusal
 
-_WEB_FONTS = re.compile(r"@import url\([^)]*\);?")
 _TITLES = ("rows", "rule", "column", "expected", "found", "")
 
 
@@ -91,21 +87,3 @@ def _cells(finding: Finding) -> tuple[str, ...]:
     verdict = "vouched for" if finding.vouched else verdict
     told = finding.column, finding.expected, finding.found
     return finding.rows, finding.rule, *told, verdict
-
-
-def as_html(report: Report, tables: Iterable[str]) -> str:
-    """Return a page with the violations first, and pointblank's table of each part's steps."""
-    title = escape(f"Data quality: {report.source}")
-    violations = "\n".join(f"<li>{escape(str(each))}</li>" for each in report.violations)
-    return "\n".join(_page(title, report, violations or "<li>none</li>", tables))
-
-
-def _page(title: str, report: Report, violations: str, tables: Iterable[str]) -> Iterator[str]:
-    yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-    yield '<body style="font-family: sans-serif; margin: 2em">'
-    yield f"<h1>{title}</h1><p>{escape(report.gate)}, {escape(report.created)}</p>"
-    yield f"<h2>Violations</h2><ul>{violations}</ul>"
-    if report.refused:
-        yield f"<h2>Refused rows</h2><pre>{escape(refusals.as_text(report.refused))}</pre>"
-    yield from (_WEB_FONTS.sub("", each) for each in tables)
-    yield "</body></html>"

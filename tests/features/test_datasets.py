@@ -117,7 +117,7 @@ def test_other_features_cannot_be_made_again(
     """The program must compute what it did."""
     told = datasets.create("paid", PURCHASES)
     monkeypatch.setattr("features.datasets.FEATURE_SET", type(FEATURE_SET)(()))
-    with pytest.raises(InputError, match=r"features of schema"):
+    with pytest.raises(InputError, match=r"features of schema .* create the next version"):
         datasets.rebuilt(told.reference)
 
 
@@ -128,7 +128,15 @@ def test_lineage_goes_all_the_way_back(datasets: Datasets, tmp_path: Path) -> No
     assert second.schema == first.schema
     assert list(datasets.lineage(Reference("again"))) == [second, first]
 
-    told = run(tmp_path, "lineage", "again", "--svg", str(tmp_path / "lineage.svg"))
+    shown = run(tmp_path, "lineage", "again").stdout.splitlines()
+    of_tables = [first.sources[0].checksum[:12]]
+    assert [line.split() for line in shown[1:]] == [
+        ["again@1", "dataset", "paid@1", first.checksum[:12], "at"],
+        ["table", "events@0", *of_tables],
+        ["paid@1", "table", "events@0", *of_tables, "at"],
+    ]
+
+    told = run(tmp_path, "lineage", "again", "--json", "--svg", str(tmp_path / "lineage.svg"))
     events = json.loads(told.stdout)
     assert [each["outputs"][0]["name"] for each in events] == ["dataset again", "dataset paid"]
     inputs = {each["name"]: each["facets"]["version"] for each in events[0]["inputs"]}
@@ -153,7 +161,7 @@ def test_the_commands(datasets: Datasets, store: OfflineStore, tmp_path: Path) -
     assert run(tmp_path, "create", "paid", "--labels", QUERY, "--as-of", "at").exit_code == 0
     listed = run(tmp_path, "list").stdout.splitlines()
     assert [line.split()[0] for line in listed] == ["paid@1", "paid@2"]
-    shown = json.loads(run(tmp_path, "show", "paid@1").stdout)
+    shown = json.loads(run(tmp_path, "show", "paid@1", "--json").stdout)
     assert (shown["rows"], shown["path"]) == (30, str(datasets.path(Reference("paid", 1))))
     lines = run(tmp_path, "diff", "paid@1", "paid@2").stdout.splitlines()
     assert lines[0] == "paid@1 → paid@2"
@@ -161,6 +169,24 @@ def test_the_commands(datasets: Datasets, store: OfflineStore, tmp_path: Path) -
     assert "  tables: events@0,items@-,users@- → events@1,items@-,users@-" in lines
     assert any(line.startswith("  source table events: ") for line in lines)
     assert run(tmp_path, "verify", "paid@1").stdout == "paid@1: the same\n"
+
+
+def test_a_version_is_shown_in_short(datasets: Datasets, tmp_path: Path) -> None:
+    """What it is, and a line for each column; equal versions are said to be equal."""
+    told = datasets.create("paid", PURCHASES)
+    datasets.create("paid", PURCHASES)
+
+    about, _, columns = run(tmp_path, "show", "paid@1").stdout.partition("\n\n")
+
+    lines = dict(line.split(maxsplit=1) for line in about.replace("as of", "as_of").splitlines())
+    assert lines["rows"].startswith("30, ")
+    assert (lines["labels"], lines["as_of"]) == (QUERY, "at")
+    assert lines["checksum"] == told.checksum
+    assert lines["made"] == "of   table events@0"
+    assert len(columns.splitlines()) == 1 + len(told.schema)
+    assert columns.splitlines()[3].split() == ["paid", "Float64", "0", "1", "2.5", "2.5", "2.5"]
+    equal = f"paid@1 and paid@2 are equal: checksum {told.checksum[:12]}\n"
+    assert run(tmp_path, "diff", "paid@1", "paid@2").stdout == equal
 
 
 def test_data_that_were_changed_are_found(datasets: Datasets, tmp_path: Path) -> None:
@@ -257,6 +283,10 @@ def test_sources_that_are_gone_are_told(
         (["create", "A b", "--labels", QUERY, "--as-of", "at"], "dataset: expected NAME"),
         (["create", "x", "--labels", "nope@1", "--as-of", "at"], "there is no 'nope'"),
         (["create", "x", "--labels", "select 1", "--as-of", "at"], "no column 'user_id'"),
+        (
+            ["create", "x", "--labels", "selct user_id from events -- a@b", "--as-of", "at"],
+            "must begin with select or with, not 'selct' (did you mean select?); as a file it is",
+        ),
     ],
 )
 def test_what_cannot_be_is_told(

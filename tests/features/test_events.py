@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from features.errors import FieldError
 from features.events import (
     LATEST_S,
+    MAX_STARS,
     RECORD,
     TYPE_CODES,
     VALUE_SCALE,
@@ -22,12 +24,14 @@ from features.events import (
     parse_event,
     type_codes,
 )
-from features.ids import MAX_ID_LENGTH, stable_hash
+from features.ids import BLANKS, MAX_ID_LENGTH, stable_hash
 from features.stream_entries import decode_entry, encode_event
 
 LARGEST_VALUE = (2**31 - 1) / VALUE_SCALE
 
-IDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=MAX_ID_LENGTH)
+IDS = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=MAX_ID_LENGTH
+).filter(lambda told: told == told.strip(BLANKS))
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
@@ -43,7 +47,7 @@ EVENTS = st.builds(
     recommendation_id=st.none() | IDS,
     session_id=st.none() | IDS,
     context=st.none() | st.dictionaries(st.text(max_size=5), JSON, max_size=3),
-)
+).map(lambda told: replace(told, value=MAX_STARS) if told.type is EventType.RATING else told)
 
 
 def raw(**changes: Any) -> dict[str, Any]:
@@ -94,9 +98,11 @@ def test_a_good_event_is_taken_as_it_is() -> None:
         ({"timestamp": math.nan}, "event.timestamp", "between 1970 and 2100"),
         ({"timestamp": math.inf}, "event.timestamp", "between 1970 and 2100"),
         ({"timestamp": -1}, "event.timestamp", "between 1970 and 2100"),
-        ({"timestamp": 1_760_000_000_000}, "event.timestamp", "between 1970 and 2100"),
+        ({"timestamp": 1_760_000_000_000}, "event.timestamp", r"0000 \(milliseconds\?\)$"),
         ({"timestamp": 10**400}, "event.timestamp", "between 1970 and 2100"),
         ({"type": "rating"}, "event.value", "required for a rating"),
+        ({"type": "rating", "value": 50}, "event.value", "expected 0 to 5 stars, got 50"),
+        ({"user_id": "  "}, "event.user_id", "1 to 128 characters, got 0"),
         ({"value": "3"}, "event.value", "expected a number"),
         ({"value": False}, "event.value", "expected a number"),
         ({"value": math.nan}, "event.value", "from 0 to"),
@@ -114,6 +120,15 @@ def test_what_is_refused_names_its_field(changes: dict[str, Any], field: str, wh
         parse_event(raw(**changes))
 
     assert raised.value.field == field
+
+
+@pytest.mark.parametrize("blank", [" ", "  ", "\u00a0", "\u3000 "])
+def test_blanks_at_the_ends_of_an_id_are_no_part_of_it(blank: str) -> None:
+    """Wherever ids stand; blanks inside are, and the longest id may be padded."""
+    longest = "u" * MAX_ID_LENGTH
+    told = parse_event(raw(event_id=f"{blank}e", user_id=f"{longest}{blank}", item_id=f"i{blank}i"))
+
+    assert (told.event_id, told.user_id, told.item_id) == ("e", longest, f"i{blank}i")
 
 
 @pytest.mark.parametrize("what", [None, [], "x", 3, True])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from features.declared import why_others
 from features.definitions import BEHAVIOUR, SHOPPER, VIEWS
 from features.events import EventType
 from features.feature import (
@@ -421,3 +422,20 @@ def test_a_file_that_cannot_be_used_is_told(
 def test_moments_may_be_none() -> None:
     """No requests are no columns."""
     assert len(Moments.of([])) == 0
+
+
+@pytest.mark.parametrize(
+    ("made", "here", "expected"),
+    [
+        ("a.py", None, "made with CUVEE_FEATURES=a.py, which is not set here: set it, or X"),
+        ("a.py", "b.py", "made with CUVEE_FEATURES=a.py, here with b.py: name that file, or X"),
+        ("a.py", "a.py", "a.py (CUVEE_FEATURES) is not what it was then: bring it back, or X"),
+        (None, "b.py", "made without CUVEE_FEATURES, here with b.py: unset it, or X"),
+        (None, None, "this program has other features than the one that made it: X"),
+    ],
+)
+def test_the_likely_cause_of_other_features_is_named(
+    made: str | None, here: str | None, expected: str
+) -> None:
+    """A variable that was forgotten is the likeliest."""
+    assert expected in why_others(made, "X", here)

@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ from features.mapping import parse_mapping
 from features.offline import OfflineStore
 from features.quality.gatekeeper import Gatekeeper
 from features.quality.rules import rules_in_force
-from features.refusals import Refusal, RefusedError
+from features.refusals import Refusal, RefusedError, as_text
 from features.staged import Committed, StagedBatch
 
 ITEMS = "item_id,category,price,in_stock,grape,abv\ni1,Red,9.5,true,Merlot,13\ni2,White,,,,12.5\n"
@@ -345,7 +348,10 @@ def test_the_command_reports_and_shows(data: Path, tmp_path: Path) -> None:
 
     assert result.exit_code == 0
     assert "events    2 new, 0 known already" in result.stdout
-    assert "events.csv  4    item_id  'i7'   no such item" in result.stderr
+    assert "events.csv  item_id  no such item  row 4: 'i7'" in result.stderr
+    assert "1 row refused (above), the others taken" in result.stderr
+    assert "          named otherwise: user_id is who\n" in result.stdout
+    assert "          attributes: grape (text), abv (number)\n" in result.stdout
     shown = json.loads(run(tmp_path, "show", "--json").stdout)
     assert (shown["items"], shown["events"], shown["click"], shown["rating"]) == (2, 2, 1, 1)
 
@@ -363,6 +369,22 @@ def test_a_mistake_ends_with_2_and_no_traceback(data: Path, tmp_path: Path) -> N
         assert result.stderr.startswith("error: ")
         assert message in result.stderr
         assert result.stderr.count("\n") == 1
+
+
+def test_whoever_reads_only_the_beginning_is_told_of_no_mistake(data: Path, tmp_path: Path) -> None:
+    """A pipe that is closed is none."""
+    take(data, tmp_path)
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    done = subprocess.run(
+        [sys.executable, "-u", "-m", "features", "show"],
+        env=os.environ | {"CUVEE_HOME": str(tmp_path)},
+        stdout=writing, stderr=subprocess.PIPE, check=False,
+    )  # fmt: skip
+    os.close(writing)
+
+    assert done.stderr == b""
 
 
 def test_flags_name_files_and_columns(data: Path, tmp_path: Path) -> None:
@@ -554,16 +576,129 @@ def test_attributes_are_finite(data: Path, tmp_path: Path, table: str) -> None:
 
     result = take_typed(data, tmp_path, table, **columns, mapping={"attributes": ["abv"]})
 
-    why = "expected a number, with a decimal point if any"
+    why = "expected a number, with a decimal point if any (a comma? declare decimal: ',')"
     assert [(each.row, each.column, each.why) for each in result.refused] == [
         (row, "abv", why) for row in (1, 2)
     ]
 
 
 def test_a_decimal_comma_is_no_point(data: Path, tmp_path: Path) -> None:
-    """The refusal says what is expected."""
+    """The refusal says what is expected, and what could be declared."""
     ((*_, why),) = refused(data, tmp_path, "a,session,u1,,5,", 'x,rating,u1,i1,5,"4,5"')
-    assert why == "expected a number, with a decimal point if any"
+    assert why == "expected a number, with a decimal point if any (a comma? declare decimal: ',')"
+
+
+def test_decimal_commas_are_read_as_declared(data: Path, tmp_path: Path) -> None:
+    """Of a table or of a column, of attributes and of seconds too; a point is none then."""
+    (data / "items.csv").write_text(
+        "item_id;category;price;abv;vintage\ni1;Red;12,50;13,5;2019,0\ni2;Red;7;12;2020\n"
+        "i3;Red;1.234,50;12;2020\ni4;Red;9.5;12;2020\n"
+    )
+    (data / "events.csv").write_text("type,user_id,timestamp,value\nsession,u1,'5,25',60\n")
+    text = (data / "events.csv").read_text().replace("'", '"')
+    (data / "events.csv").write_text(text)
+    declared = {
+        "items": {
+            "delimiter": ";",
+            "decimal": ",",
+            "attributes": {
+                "abv": {"column": "abv", "kind": "number"},
+                "vintage": "vintage",
+                "as_is": {"column": "abv", "decimal": "."},
+            },
+        },
+        "events": {"columns": {"timestamp": {"column": "timestamp", "decimal": ","}}},
+    }
+
+    told = take(data, tmp_path, declared)
+
+    why = "expected a number, with a decimal comma if any, and no point"
+    assert [(each.row, each.value, each.why) for each in told.refused] == [
+        (4, "1.234,50", why),
+        (5, "9.5", why),
+    ]
+    catalogue = OfflineStore(tmp_path).catalogue()
+    assert catalogue.price.tolist() == [12.5, 7.0]
+    assert catalogue.attributes["abv"].tolist() == [13.5, 12.0]
+    assert catalogue.attributes["vintage"].tolist() == [2019.0, 2020.0]
+    assert catalogue.attributes["as_is"].tolist() == ["13,5", "12"]
+    (event,) = OfflineStore(tmp_path).scan("events").collect().to_dicts()
+    assert event["timestamp"] == datetime.fromtimestamp(5.25, UTC)
+
+
+def test_stars_are_scaled_to_five(data: Path, tmp_path: Path) -> None:
+    """More than five are refused, with what to declare; prices in cents are scaled likewise."""
+    rows = ["x,rating,u1,i1,5,50", "y,rating,u1,i1,6,35", "z,purchase,u1,i1,7,50"]
+    why = "expected 0 to 5 stars: declare {column: …, scale: 0.5} for stars of ten"
+    assert refused(data, tmp_path / "as they are", *rows) == [
+        (2, "value", "50", why),
+        (3, "value", "35", why),
+    ]
+    (data / "items.csv").write_text("item_id,category,price\ni1,Red,1299\n")
+    declared = {
+        "events": {"columns": {"value": {"column": "value", "scale": 0.1}}},
+        "items": {"columns": {"price": {"column": "price", "scale": 0.01}}},
+    }
+
+    assert take(data, tmp_path, declared).refused == ()
+    values = OfflineStore(tmp_path).scan("events").sort("event_id").collect()["value"]
+    assert values.to_list() == [5.0, 3.5, 5.0]
+    assert OfflineStore(tmp_path).catalogue().price.tolist() == pytest.approx([12.99])
+
+
+def test_blanks_at_the_ends_are_no_part_of_anything(data: Path, tmp_path: Path) -> None:
+    """As over HTTP: ids meet whoever padded them; what is nothing but blanks is missing."""
+    (data / "items.csv").write_text("item_id,category,price\n i1 , Red, 9.5\ni2\u00a0,Red ,\n")
+    (data / "users.csv").write_text("user_id,country\n u1, FR\n")
+    rows = ["e1 , click, u1 ,i1  , 1760000000 ,", "e2,click,   ,i1,1760000000,"]
+    rows.append("e3,rating,u 1,i2 , 2026-01-01 10:00, 4")
+
+    assert refused(data, tmp_path, *rows) == [(3, "user_id", "   ", "required")]
+
+    store = OfflineStore(tmp_path)
+    assert store.item_ids().sort().to_list() == ["i1", "i2"]
+    assert set(store.scan("items").collect()["category"]) == {"Red"}
+    assert store.scan("users").collect().to_dicts()[0]["country"] == "FR"
+    found = store.scan("events").select("event_id", "user_id", "item_id").collect().rows()
+    assert sorted(found) == [("e1", "u1", "i1"), ("e3", "u 1", "i2")]
+
+
+def test_equal_refusals_are_summed_up() -> None:
+    """A line for each file, column and reason, with the first rows of it."""
+    many = [Refusal("e.csv", row, "type", "klick" * 20, "unknown") for row in range(2, 1_202)]
+    other = Refusal("e.csv", 9, "", "a,b", "expected 3 columns, got 2")
+
+    title, first, second = as_text([*many, other]).splitlines()
+
+    assert title.split()[:4] == ["rows", "file", "column", "why"]
+    told = "; ".join(f"row {row}: {('klick' * 20)[:39] + '…'!r}" for row in (2, 3, 4))
+    assert first.split(maxsplit=4) == ["1,200", "e.csv", "type", "unknown", told]
+    assert second.endswith("(the line)  expected 3 columns, got 2  row 9: 'a,b'")
+
+
+def test_events_that_are_all_refused_are_no_success(data: Path, tmp_path: Path) -> None:
+    """Not even where each is refused because of what the tables say."""
+    first, other = "e1,click,u1,i1,1760000000,", "e1,click,u2,i1,1760000000,"
+    assert refused(data, tmp_path, first) == []
+    (data / "events.csv").write_text(f"{HEADER}{other}\n")
+
+    with pytest.raises(RefusedError, match=r"events\.csv: none of its rows can be taken"):
+        take(data, tmp_path)
+
+
+def test_what_became_of_columns_is_told(data: Path, tmp_path: Path) -> None:
+    """Those of items and shoppers that were not declared are attributes, those of events not."""
+    (data / "users.csv").write_text("user_id,country,age,town\nu1,FR,41,Lyon\n")
+    (data / "events.csv").write_text(f"{HEADER[:-1]},note,page\ne1,click,u1,i1,1,,x,home\n")
+    declared = {"items": {"attributes": {"strength": "abv"}}, "events": {"attributes": ["page"]}}
+
+    told = {each.table: list(each) for each in take(data, tmp_path, declared).columns}
+
+    assert told == {
+        "items": ["attributes: strength (number)", "ignored: grape"],
+        "users": ["attributes: age (number), town (text)"],
+        "events": ["context: page", "ignored: note"],
+    }
 
 
 def test_of_several_files_without_a_good_row_the_first_is_named(data: Path, tmp_path: Path) -> None:
@@ -604,6 +739,28 @@ def test_bare_times_are_noticed_batches_apart(data: Path, tmp_path: Path, first:
         refused(data, tmp_path, *rows, f"z,click,u,i1,{second},")
 
 
+def test_another_delimiter_is_named(data: Path, tmp_path: Path) -> None:
+    """A header that is one column says which sign stands between more of them."""
+    (data / "items.csv").write_text("item_id;category\ni1;Red\n")
+    with pytest.raises(InputError, match=r"declare delimiter: ';' in the mapping"):
+        take(data, tmp_path)
+    (data / "items.csv").write_text("item_id,category\ni1,Red\n")
+    with pytest.raises(InputError, match=r"declare delimiter: ',' in the mapping"):
+        take(data, tmp_path, {"items": {"delimiter": "\t"}})
+
+
+def test_parquet_that_is_damaged_inside_is_told_in_one_line(data: Path, tmp_path: Path) -> None:
+    """Its end may be whole."""
+    path = data / "events.parquet"
+    (data / "events.csv").unlink()
+    pl.DataFrame(TYPED).write_parquet(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4] + bytes(60) + whole[64:])
+
+    with pytest.raises(InputError, match=r"^\S*events\.parquet: .*(damaged|cannot be read)[^\n]*$"):
+        take(data, tmp_path)
+
+
 def test_a_column_that_no_row_has_is_told(data: Path, tmp_path: Path) -> None:
     """It may be left out, and it may be misspelt."""
     (data / "items.csv").write_text("item_id,category,prise\ni1,Red,9.5\ni2,White,8\n")
@@ -614,7 +771,7 @@ def test_a_column_that_no_row_has_is_told(data: Path, tmp_path: Path) -> None:
 
     assert result.exit_code == 0
     assert result.stderr == (
-        "items: no row has a price; is its column named otherwise? --map items.price=COLUMN\n"
+        "items: there is no price; is its column named otherwise? --map items.price=COLUMN\n"
     )
     assert result.stdout.endswith(f"version   events@0,items@0,users@- of {tmp_path}\n")
 

@@ -56,6 +56,14 @@ def test_a_mapping_declares_sources_constants_and_formats() -> None:
         ({"users": {"columns": {"country": True}}}, "country: expected a text, got True"),
         ({"users": {"attributes": [False]}}, "expected a text, got False"),
         ({"items": {"delimiter": ",,"}}, "expected one character"),
+        ({"items": {"decimal": ";"}}, r"items\.decimal: expected '\.' or ',' .*, got ';'"),
+        ({"items": {"decimal": None}}, "decimal: expected .* got None"),
+        ({"items": {"columns": {"price": {"column": "p", "decimal": []}}}}, r"price\.decimal: exp"),
+        ({"items": {"columns": {"price": {"column": "p", "scale": 0}}}}, r"scale: .*above 0.* 0"),
+        ({"items": {"columns": {"price": {"column": "p", "scale": "2"}}}}, "scale: .*got '2'"),
+        ({"items": {"columns": {"price": {"column": "p", "scale": True}}}}, "scale: .*got True"),
+        ({"items": {"columns": {"in_stock": {"column": "p", "scale": 2}}}}, "price and value are"),
+        ({"items": {"attributes": {"a": {"column": "p", "scale": 2}}}}, "price and value are"),
     ],
 )
 def test_a_mistake_in_a_mapping_is_named(raw: Any, message: str) -> None:

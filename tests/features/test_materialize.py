@@ -311,11 +311,14 @@ def test_the_command_brings_its_own_server(tmp_path: Path, offline: OfflineStore
     first, second, third = run(tmp_path), run(tmp_path), run(tmp_path, "--force")
 
     assert first.output == (
-        "1 shoppers online, 38 events new in their rings, "
-        "0 profiles new or changed: events@0,items@-,users@-\n"
+        "shoppers  1 brought online\n"
+        "events    38 places newly filled in shoppers' lists (the latest 200 events; "
+        "the latest 256 purchases, ratings, refusals)\n"
+        "users     0 records new or changed\n"
+        "version   events@0,items@-,users@-\n"
     )
     assert second.output.startswith("online already")
-    assert third.output.startswith("1 shoppers online, 0 events new")
+    assert "\nevents    0 places newly filled" in third.output
     assert not EmbeddedValkey(tmp_path).is_alive()
 
 
@@ -328,8 +331,24 @@ def test_the_command_uses_what_runs(
     assert run(tmp_path, url=valkey.url).exit_code == 0
     assert not (tmp_path / "valkey").exists()
     with EmbeddedValkey(tmp_path) as server:
-        assert "38 events new" in run(tmp_path).output
+        assert "events    38 places" in run(tmp_path).output
         assert server.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--rate", "nan"), "--rate: expected a number of shoppers a second, got nan"),
+        (("--since", "2100-01-01"), "--since: expected a time that has been, got 2100-01-01"),
+    ],
+)
+def test_options_that_make_no_sense_are_told(
+    tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    """Rather than bringing everybody online at once, or nobody."""
+    done = run(tmp_path, *words)
+    assert done.exit_code == 2
+    assert told in done.output
 
 
 def test_the_command_tells_mistakes_in_one_line(tmp_path: Path) -> None:

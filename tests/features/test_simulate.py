@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import polars as pl
 import pytest
@@ -138,6 +139,72 @@ def test_data_is_not_replaced_unasked(tmp_path: Path) -> None:
     assert skipped.output.startswith("there is data already: events@0")
     assert digest(OfflineStore(tmp_path)) != before
     assert OfflineStore(tmp_path).count("events") == 1_000
+
+
+def interrupted(*_: object) -> NoReturn:
+    """End as by Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("moment", ["visits_of", "Baselines.forget"])
+def test_who_is_stopped_while_making_the_shop_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """All of it: tables, versions and what good data are like; and nothing lies about."""
+    run(tmp_path)
+    (tmp_path / "quality").mkdir()
+    (tmp_path / "quality" / "baselines.json").write_text("{}")
+    before, version = digest(OfflineStore(tmp_path)), OfflineStore(tmp_path).version()
+    with monkeypatch.context() as patched:
+        patched.setattr(f"features.simulate.{moment}", interrupted)
+
+        assert run(tmp_path, "--seed", "8", "--replace").exit_code == 1
+
+    assert (digest(OfflineStore(tmp_path)), OfflineStore(tmp_path).version()) == (before, version)
+    assert (tmp_path / "quality" / "baselines.json").exists()
+    left = {path.name for path in (tmp_path / "offline").iterdir()}
+    assert left == {"events", "items", "users", ".lock"}
+
+
+def test_who_is_killed_while_putting_the_shop_in_place_leaves_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once its events are there, whoever opens the store next writes the rest."""
+    world = World(SMALL, 8, UNTIL)
+    simulate(OfflineStore(tmp_path / "whole"), world)
+    home = tmp_path / "home"
+    simulate(OfflineStore(home), World(SMALL, 7, UNTIL))
+    with monkeypatch.context() as patched:
+        patched.setattr(OfflineStore, "_end_replacing", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            simulate(OfflineStore(home), world)
+
+    store = OfflineStore(home)
+
+    assert store.version() == "events@1,items@1,users@1"
+    assert digest(store) == digest(OfflineStore(tmp_path / "whole"))
+    left = {path.name for path in (home / "offline").iterdir()}
+    assert left == {"events", "items", "users", ".lock"}
+
+
+def test_a_shop_that_is_being_replaced_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for whoever is at it, or ends it for them."""
+    run(tmp_path)
+    seen = []
+
+    def look(_: object) -> None:
+        command = [sys.executable, "-m", "features", "show", "--json"]
+        environment = os.environ | {"CUVEE_HOME": str(tmp_path)}
+        seen.append(subprocess.run(command, env=environment, check=True, capture_output=True))
+
+    monkeypatch.setattr("features.simulate.Baselines.forget", look)
+
+    assert run(tmp_path, "--seed", "8", "--replace").exit_code == 0
+
+    assert [json.loads(each.stdout)["version"] for each in seen] == ["events@0,items@0,users@0"]
+    assert OfflineStore(tmp_path).version() == "events@1,items@1,users@1"
 
 
 def peak_mib(home: Path, events: int) -> float:

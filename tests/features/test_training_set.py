@@ -134,7 +134,7 @@ def test_labels_may_be_a_file(tmp_path: Path, suffix: str) -> None:
     rows = pl.DataFrame(
         {
             "user_id": ["u1", "u2", "007"],
-            "at": [when.isoformat(), (when + timedelta(hours=1)).strftime("%Y-%m-%d %H:%M:%S"),
+            "at": [when.isoformat(), (when + timedelta(hours=1)).strftime("%Y-%m-%d %H:%M:%SZ"),
                    when.astimezone().isoformat()],
             "label": [1.5, 2.0, 0.0],
         }
@@ -156,11 +156,12 @@ def test_labels_of_a_file_are_kept_as_they_are(tmp_path: Path) -> None:
     path, out = tmp_path / "labels.csv", tmp_path / "set.parquet"
     path.write_text(
         "user_id,at,order_id,liked,lat,note\n"
-        f"u1,{NOW_MS // 1_000},9007199254740993,true,48.5,7\nu2,{NOW_MS // 1_000},2,FALSE,,x\n"
+        f" u1 ,{NOW_MS // 1_000},9007199254740993,true,48.5,7\nu2,{NOW_MS // 1_000},2,FALSE,,x\n"
     )
     told = run(tmp_path, "--labels", str(path), "--as-of", "at", "--out", str(out))
     assert told.exit_code == 0, told.output
     frame = pl.read_parquet(out)
+    assert frame["user_id"].to_list() == ["u1", "u2"]  # blanks at the ends are no part of ids
     assert frame["order_id"].to_list() == [9_007_199_254_740_993, 2]
     assert frame["liked"].to_list() == [True, False]
     assert frame["note"].to_list() == ["7", "x"]
@@ -226,6 +227,14 @@ def test_moments_that_cannot_be_are_told(tmp_path: Path, time: str) -> None:
         ("user_id,at\n,1\n", "at", "row 2: user_id: expected a shopper's id, got"),
         (f"user_id,at\n{'x' * 10**6},1\n", "at", "row 2: user_id: expected at most 128 characters"),
         ("user_id,at\nu1,1,2\n", "at", "row 2: expected 2 columns, got 3"),
+        ("user_id;at\nu1;1\n", "at", "header is one column, 'user_id;at': where ';' stands"),
+        ("user_id,at\nu1,20260105\n", "at", "row 2: at: looks like a date: write 2026-10-05"),
+        ("user_id,at\nu1,1760000000000000\n", "at", "row 2: at: looks like microseconds"),
+        (
+            "user_id,at\nu1,2026-01-01T10:00:00Z\nu1,2026-01-01T10:00:00\n",
+            "at",
+            "row 3: at: names no time zone, as others do, got '2026-01-01T10:00:00'",
+        ),
         ("user_id,at,hour\nu1,1,1\n", "at", "column 'hour': a feature has that name; rename it"),
     ],
 )
@@ -247,6 +256,15 @@ def test_labels_that_cannot_be_are_told(
     [
         (["--labels", "nowhere.csv", "--as-of", "at", "--out", "o"], "nowhere.csv"),
         (["--labels", "select x from events", "--as-of", "x", "--out", "o"], "cannot be run: "),
+        (
+            ["--labels", " ", "--as-of", "x", "--out", "o"],
+            "expected a file or a query, got nothing",
+        ),
+        (
+            ["--labels", "select 1 from event", "--as-of", "x", "--out", "o"],
+            "are events, items, us",
+        ),
+        (["--labels", "my labels.csv", "--as-of", "x", "--out", "o"], "not 'my'; as a file it is"),
         (["--labels", "select 1 from nowhere", "--as-of", "x", "--out", "o"], "cannot be run: "),
         (
             ["--labels", "select * from events where user_id = 'x'", "--as-of", "x", "--out", "o"],

@@ -26,8 +26,10 @@ def test_x_wines_is_taken_in_whole(tmp_path: Path) -> None:
     first = runner.invoke(cli, arguments)
     again = runner.invoke(cli, arguments)
 
-    assert "events    150000 new, 0 known already\nitems     1007 new" in first.stdout
-    assert "events    0 new, 150000 known already\nitems     0 new" in again.stdout
+    for told in ("events    150000 new, 0 known already\n", "items     1007 new"):
+        assert told in first.stdout
+    for told in ("events    0 new, 150000 known already\n", "items     0 new"):
+        assert told in again.stdout
     store = OfflineStore(tmp_path)
     assert store.version() == "events@0,items@0,users@-"
     catalogue, log = store.catalogue(), store.event_log()

@@ -23,7 +23,7 @@ from features.feature_set import FeatureSet
 from models.arrays import Array, map_array, pack
 from models.bundle import read_bundle, read_ladder, read_manifest, write_bundle
 from models.errors import BundleError
-from models.manifest import MANIFEST, FileSum
+from models.manifest import MADE_WITH, MANIFEST, FileSum
 from models.model import Model
 from models.parts import Parts
 from models.ranker_features import RANKER_FEATURES
@@ -187,6 +187,21 @@ def test_other_features_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         patch.setattr(models.bundle, "FEATURE_SET", FeatureSet(()))
         version = write_bundle(tmp_path, small_parts())
     with pytest.raises(BundleError, match=r"made for features a40a3481e9c42a97.*train anew"):
+        read_bundle(tmp_path / version)
+
+
+def test_a_features_file_that_was_forgotten_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever trained with a file of their own forgot to name it, most likely."""
+    parts = small_parts()
+    with monkeypatch.context() as patch:
+        patch.setattr(models.bundle, "FEATURE_SET", FeatureSet(()))
+        version = write_bundle(
+            tmp_path, replace(parts, parameters={**parts.parameters, MADE_WITH: "own.py"})
+        )
+    cause = r"made with CUVEE_FEATURES=own\.py, which is not set here: set it, or train anew"
+    with pytest.raises(BundleError, match=cause):
         read_bundle(tmp_path / version)
 
 

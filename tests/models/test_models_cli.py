@@ -40,6 +40,21 @@ def test_help_names_every_verb() -> None:
     assert "loaded: False False" in done.stdout
 
 
+def test_a_model_that_is_left_aside_is_told(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training in its place may not be what was meant."""
+    with monkeypatch.context() as patch:
+        patch.setattr("models.bundle.RANKER_FEATURES", ("other",))
+        version = written(registry)
+        registry.promote(version)
+
+    done = run("train", "--if-missing")
+
+    assert f"the production model cannot be used: {version}: made for features" in done.stderr
+    assert done.exit_code == 2  # there are no data to train on
+
+
 def test_list_without_models() -> None:
     """No models: what to do is said."""
     done = run("list")
