@@ -60,7 +60,7 @@ def list_command() -> None:
     if not held:
         click.echo("nothing is held back")
     for each in held:
-        about = f"{len(each.report.violations)} violations"
+        about = f"violations: {len(each.report.violations)}"
         click.echo(f"{each.id}  {each.report.created}  {about}  {each.report.source}")
 
 

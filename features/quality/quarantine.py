@@ -55,7 +55,7 @@ class QuarantinedError(InputError):
         super().__init__(
             f"held back as {held.id}: {_told(held.report.violations)}\n"
             f"the report: {held.page}\n"
-            f"take it all the same, or throw it away: "
+            f"take it all the same (--dry-run: what would that do?), or throw it away: "
             f"python -m features quality release|discard {held.id}"
         )
         self.held = held
@@ -178,4 +178,5 @@ class Quarantine:
 
 def _told(violations: list[Finding]) -> str:
     lines = "".join(f"\n  {each}" for each in violations)
-    return f"{len(violations)} expectations are not met{lines}"
+    one = len(violations) == 1
+    return f"{len(violations)} {'expectation is' if one else 'expectations are'} not met{lines}"
