@@ -9,9 +9,15 @@ VERBS = {
     "evaluate": ("models.evaluate_command:evaluate_command", "Measure on a temporal split."),
     "list": ("models.registry_commands:list_command", "List every model, newest first."),
     "show": ("models.registry_commands:show_command", "Show a model's manifest."),
+    "diff": ("models.registry_commands:diff_command", "Show what differs between two models."),
     "verify": ("models.registry_commands:verify_command", "Check a model to the last byte."),
     "promote": ("models.registry_commands:promote_command", "Make a model the one that serves."),
     "rollback": ("models.registry_commands:rollback_command", "Serve the previous model again."),
+    "history": ("models.registry_commands:history_command", "Show who moved which alias, why."),
+    "gc": ("models.registry_commands:gc_command", "Remove models that nobody needs."),
+    "card": ("models.card_command:card_command", "Write a model card."),
+    "keygen": ("models.key_commands:keygen_command", "Make keys to sign models with."),
+    "sign": ("models.key_commands:sign_command", "Sign a model."),
 }
 
 

@@ -21,6 +21,7 @@ from models.candidates import WIDTHS
 from models.errors import BundleError
 from models.items import Items
 from models.items_json import ItemsJson
+from models.lease import Lease
 from models.parts import Floats, Parts, Rows
 from models.personal import PersonalRanker
 from models.request import (
@@ -54,12 +55,17 @@ class Model:
         created: str = "",
         *,
         is_whole: bool = True,
+        held: Lease | None = None,
     ) -> None:
-        """Open the graphs of `parts`; raise `BundleError` where they do not fit its items."""
+        """Open the graphs of `parts`; raise `BundleError` where they do not fit its items.
+
+        `held` is the hold on the bundle they come from: it ends with the model.
+        """
         self.version = version
         self.created = created
         self.is_whole = is_whole
         """False for what is left of a bundle whose personal part cannot be used."""
+        self.held = held
         self.example_user = parts.example_user
         self.cost_s = 0.0
         """Seconds one shopper's share of a run takes, measured by `warm`."""

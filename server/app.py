@@ -14,6 +14,7 @@ from features.online import NullStore, OnlineStore
 from features.served import SKEW_REPORT
 from features.valkey_store import ValkeyStore
 from models.registry import Registry
+from models.signature import TrustedKeys
 from monitoring.metrics import Metrics
 from monitoring.realtime import Alert, RealTimeMonitor
 from server import keys
@@ -56,7 +57,7 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
     app[keys.METRICS] = metrics
     app[keys.ACCESS_LOG] = AccessLog(settings.access_log_share)
     app[keys.MONITOR] = RealTimeMonitor(settings.home / "run" / "window", on_alert=_tell)
-    app[keys.REGISTRY] = Registry(settings.home)
+    app[keys.REGISTRY] = Registry(settings.home, _trusted(settings))
     app[keys.MODELS] = CurrentModel(app[keys.REGISTRY], metrics)
     app[keys.LAST_KNOWN] = LastKnown()
     app[keys.DRAIN] = asyncio.Event()
@@ -70,6 +71,11 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
         )
     )
     return app
+
+
+def _trusted(settings: Settings) -> TrustedKeys | None:
+    path = settings.model_public_key
+    return None if path is None else TrustedKeys.of_file(path)
 
 
 def _store(settings: Settings) -> OnlineStore:

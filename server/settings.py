@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 PREFIX = "CUVEE_"
-_OTHERS = ("CUVEE_LOADTEST_", "CUVEE_FEATURES", "CUVEE_QUALITY")
+_OTHERS = ("CUVEE_LOADTEST_", "CUVEE_FEATURES", "CUVEE_QUALITY", "CUVEE_MODEL_PRIVATE_KEY")
 """Read elsewhere: what features there are is decided before there are settings."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -45,6 +45,7 @@ class Settings:
     log_level: str = "INFO"
     access_log_share: float = 0.01
     feature_log_share: float = 0.01
+    model_public_key: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -154,6 +155,7 @@ VARIABLES: Mapping[str, Variable] = {
     "feature_log_share": Variable(
         "CUVEE_FEATURE_LOG_SHARE", _number(0, 1), "a share from 0 (none) to 1 (all)"
     ),
+    "model_public_key": Variable("CUVEE_MODEL_PUBLIC_KEY", Path, "a file"),
 }
 """Each field of `Settings`, and where it comes from."""
 

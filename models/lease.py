@@ -1,0 +1,41 @@
+"""Who reads a bundle holds it: a shared lock that ends with the reader, however it ends."""
+
+import fcntl
+import os
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from models.errors import BundleError
+from models.manifest import MANIFEST
+
+
+class Lease:
+    """Keeps a bundle from being removed for as long as this lives."""
+
+    def __init__(self, directory: Path) -> None:
+        """Take hold; raise `BundleError` where there is no bundle (any more)."""
+        path = directory / MANIFEST
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+            weakref.finalize(self, os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            if os.fstat(descriptor).st_ino != path.stat().st_ino:
+                raise BundleError(f"{directory.name}: was replaced meanwhile")
+        except OSError as error:
+            raise BundleError(f"{MANIFEST}: {error.strerror} ({directory.name})") from error
+
+
+@contextmanager
+def taken(directory: Path) -> Iterator[bool]:
+    """Yield whether nobody holds a bundle; until the block ends nobody can take hold of it."""
+    descriptor = os.open(directory / MANIFEST, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(descriptor)
