@@ -20,6 +20,10 @@ class RegistryError(ModelsError):
     """The registry cannot do what it was asked."""
 
 
+class AwayError(RegistryError):
+    """A shared registry that is not reached, or does not take what it is sent."""
+
+
 class ConflictError(RegistryError):
     """Somebody else moved an alias meanwhile; what they did stands."""
 

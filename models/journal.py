@@ -47,8 +47,9 @@ class Aliases:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One move; `at` is ISO 8601 UTC, `followed` the record of a shared registry that it follows.
+    """One move; `at` is ISO 8601 UTC.
 
+    `followed` is the record of a shared registry that it follows, `WHERE#NUMBER`.
     `action` says what was done: promote, rollback, candidate, follow, or found, where aliases
     were not as the record before says.
     """
@@ -59,7 +60,7 @@ class Record:
     who: str
     why: str
     aliases: Aliases
-    followed: int | None = None
+    followed: str | None = None
 
     def to_json(self) -> bytes:
         """Return the record as one line of JSON."""
@@ -111,7 +112,7 @@ class Journal:
         return self._read(max(self._numbers(), default=0))
 
     def _numbers(self) -> list[int]:
-        found = (_NAME.fullmatch(name) for name in self._storage.names(_HISTORY))
+        found = (_NAME.fullmatch(name) for name in self._storage.entries(_HISTORY))
         return [int(each[1]) for each in found if each]
 
     def _read(self, number: int) -> Record | None:

@@ -104,6 +104,10 @@ class Registry:
             raise RegistryError(f"there is no model {version!r:.80}; see python -m models list")
         return version
 
+    def has(self, version: str) -> bool:
+        """Tell whether there is a bundle of that version, whatever it is worth."""
+        return self._is_there(version)
+
     def manifest(self, version: str) -> Manifest:
         """Return a bundle's manifest; raise `RegistryError` or `BundleError`."""
         return read_manifest(self.directory / self.resolve(version))
@@ -127,17 +131,19 @@ class Registry:
         """Yield the moves of aliases, newest first."""
         return self._journal.newest_first()
 
-    def promote(self, version: str, why: str = "", who: str | None = None) -> None:
+    def promote(self, name: str, why: str = "", who: str | None = None) -> str:
         """Make a model that loads and ranks the production model; the present one is `previous`.
 
         Raises `RegistryError` or `BundleError` and changes nothing; `ConflictError` where another
-        model came to serve while this one was looked at. Twice is as good as once.
+        model came to serve while this one was looked at. Twice is as good as once. Returns the
+        version that `name`, a version or an alias, stands for.
         """
-        version, present = self.resolve(version), self.production()
+        version, present = self.resolve(name), self.production()
         model = self._warm(version)
         if present != version:
             self._move("promote", lambda now: now.promoted(version), why, who, expected=present)
         del model  # it is held until here: `clear` leaves it alone
+        return version
 
     def rollback(self, why: str = "", who: str | None = None) -> str:
         """Make the previous model the production model again, and return its version.
@@ -158,24 +164,24 @@ class Registry:
         version = self.resolve(version)
         self._move("candidate", lambda now: replace(now, candidate=version), why, who)
 
-    def adopt(self, record: Record, who: str) -> None:
-        """Name what a shared registry names after `record`, as far as it is here.
+    def adopt(self, record: Record, source: str) -> None:
+        """Name what the shared registry `source` names after `record`, as far as it is here.
 
         Raises `RegistryError` or `BundleError` and changes nothing where what is to serve is not
-        here, or does not load.
+        here, or does not load and rank.
         """
-        wanted, present = record.aliases, self.production()
-        model = None
-        if wanted.production is not None and wanted.production != present:
-            model = self._warm(wanted.production)
-        here = self._here(wanted)
-        why = f"{record.action}: {record.why}" if record.why else record.action
-        self._move("follow", lambda _: here, why, who, followed=record.number)
+        wanted, model = record.aliases.production, None
+        if wanted is not None and wanted != self.production():
+            model = self._warm(wanted)
+        here = self._here(record.aliases)
+        why = f"{record.action} by {record.who}: {record.why or 'no reason told'}"
+        self._move("follow", lambda _: here, why, source, followed=f"{source}#{record.number}")
         del model
 
-    def followed(self) -> int:
-        """Return the number of the shared registry's record that was followed last, 0 for none."""
-        return next((each.followed for each in self.history() if each.followed), 0)
+    def followed(self, source: str) -> int:
+        """Return the number of the record of `source` that was followed last, 0 for none."""
+        told = (each.followed.rpartition("#") for each in self.history() if each.followed)
+        return next((int(number) for where, _, number in told if where == source), 0)
 
     def clear(self, keep: int, *, dry_run: bool = False) -> Cleared:
         """Remove all bundles but the newest `keep`, those with an alias and those being read.
@@ -241,7 +247,7 @@ class Registry:
         who: str | None,
         *,
         expected: str | EllipsisType | None = ...,
-        followed: int | None = None,
+        followed: str | None = None,
     ) -> None:
         """Write what is done to the history, then do it: whoever is killed between is found out.
 

@@ -8,26 +8,34 @@ from itertools import islice
 import click
 import orjson
 
-from models.home_registry import home_registry
+from models.home_registry import home_registry, required_shared_registry, shared_registry
 from models.journal import Record
 from models.manifest import Manifest
 from models.manifest_diff import Difference, differences
-from models.registry import Cleared
+from models.registry import Cleared, Registry
+from models.shared_registry import SharedRegistry
 
+here_option = click.option("--here", is_flag=True, help="This home alone, not CUVEE_REGISTRY.")
 why_option = click.option("--why", default="", help="The reason, for the history.")
+who_option = click.option("--who", help="Who says so, for the history.  [default: you]")
+shared_option = click.option(
+    "--shared", "in_shared", is_flag=True, help="Of CUVEE_REGISTRY, not of this home."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 
 
 @click.command("list")
 @json_option
-def list_command(as_json: bool) -> None:
+@shared_option
+def list_command(as_json: bool, in_shared: bool) -> None:
     """List every model, newest first, with its aliases and its NDCG@10 on the temporal split."""
-    registry = home_registry()
+    registry = _told_of(in_shared)
     named = asdict(registry.aliases())
     rows = [_row(each, named) for each in registry.manifests()]
     none = "no models yet: python -m models train makes one"
     click.echo(json.dumps(rows) if as_json else table(rows, none))
-    for version, reason in sorted(registry.damaged().items()):
+    damaged = registry.damaged() if isinstance(registry, Registry) else {}
+    for version, reason in sorted(damaged.items()):
         click.echo(f"damaged: {version}: {reason}", err=True)
 
 
@@ -76,27 +84,29 @@ def verify_command(model: str) -> None:
 @click.command("promote")
 @click.argument("model")
 @why_option
-def promote_command(model: str, why: str) -> None:
-    """Make MODEL, a version or `candidate`, the one that serves."""
-    registry = home_registry()
-    version = registry.resolve(model)
-    registry.promote(version, why)
-    click.echo(f"production is {version}")
+@who_option
+@here_option
+def promote_command(model: str, why: str, who: str | None, here: bool) -> None:
+    """Make MODEL, a version or `candidate`, the one that serves, here and in CUVEE_REGISTRY."""
+    click.echo(f"production is {_moved(here).promote(model, why, who)}")
 
 
 @click.command("rollback")
 @why_option
-def rollback_command(why: str) -> None:
+@who_option
+@here_option
+def rollback_command(why: str, who: str | None, here: bool) -> None:
     """Serve the previous model again; a second time goes forth again."""
-    click.echo(f"production is {home_registry().rollback(why)}")
+    click.echo(f"production is {_moved(here).rollback(why, who)}")
 
 
 @click.command("history")
 @click.option("--last", default=20, show_default=True, type=click.IntRange(1), help="How many.")
 @json_option
-def history_command(last: int, as_json: bool) -> None:
+@shared_option
+def history_command(last: int, as_json: bool, in_shared: bool) -> None:
     """Show who moved which alias, when and why, newest first."""
-    records = list(islice(home_registry().history(), last))
+    records = list(islice(_told_of(in_shared).history(), last))
     if as_json:
         click.echo(orjson.dumps([asdict(each) for each in records]))
         return
@@ -106,16 +116,33 @@ def history_command(last: int, as_json: bool) -> None:
 @click.command("gc")
 @click.option("--keep", default=5, show_default=True, type=click.IntRange(0), help="How many.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
-def gc_command(keep: int, dry_run: bool) -> None:
+@shared_option
+def gc_command(keep: int, dry_run: bool, in_shared: bool) -> None:
     """Remove all models but the newest, those with an alias, and those that a process reads."""
-    cleared = home_registry().clear(keep, dry_run=dry_run)
+    registry = home_registry()
+    cleared = (required_shared_registry(registry) if in_shared else registry).clear(
+        keep, dry_run=dry_run
+    )
     click.echo("\n".join(_cleared(cleared, "would be removed" if dry_run else "removed")))
 
 
 def _cleared(cleared: Cleared, done: str) -> Iterable[str]:
     yield from (f"{version}: {done}" for version in cleared.versions)
     yield from (f"{version}: kept, {why}" for version, why in cleared.kept.items())
-    yield f"{len(cleared.versions)} models {done}, {cleared.size / 1e6:.1f} MB"
+    blobs = f" and {cleared.blobs} blobs" if cleared.blobs else ""
+    yield f"{len(cleared.versions)} models{blobs} {done}, {cleared.size / 1e6:.1f} MB"
+
+
+def _told_of(in_shared: bool) -> Registry | SharedRegistry:
+    """Return the registry that is asked about."""
+    registry = home_registry()
+    return required_shared_registry(registry) if in_shared else registry
+
+
+def _moved(here: bool) -> Registry | SharedRegistry:
+    """Return where aliases are moved: in the registry that homes share, if there is one."""
+    registry = home_registry()
+    return registry if here else shared_registry(registry) or registry
 
 
 def _difference(each: Difference, first: str, second: str) -> dict[str, object]:

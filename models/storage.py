@@ -1,10 +1,19 @@
 """Where a registry lies: names with content, of which some are made only if nobody was quicker."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from features.lock import locked
 from models.directory import copy_file, replace_file
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of a name: bytes, and when it was written, in seconds since 1970."""
+
+    size: int
+    written: float
 
 
 class Storage(Protocol):
@@ -18,12 +27,8 @@ class Storage(Protocol):
         """Return the content under a name; raise `FileNotFoundError`."""
         ...
 
-    def names(self, directory: str) -> list[str]:
-        """Return the last parts of the names just below `directory`, none where it is not there."""
-        ...
-
-    def size(self, name: str) -> int | None:
-        """Return the bytes under a name, None where there is none such."""
+    def entries(self, directory: str) -> dict[str, Entry]:
+        """Return what lies just below `directory` by the last part of its name."""
         ...
 
     def upload(self, path: Path, name: str) -> None:
@@ -32,6 +37,10 @@ class Storage(Protocol):
 
     def download(self, name: str, path: Path) -> None:
         """Write the content under a name to a file; raise `FileNotFoundError`."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove a name, if it is there."""
         ...
 
 
@@ -58,20 +67,14 @@ class Directory:
         """Return a file's content."""
         return (self._path / name).read_bytes()
 
-    def names(self, directory: str) -> list[str]:
-        """Return what lies in a directory, but for hidden files."""
+    def entries(self, directory: str) -> dict[str, Entry]:
+        """Return the files in a directory, but for hidden ones."""
         try:
             paths = list((self._path / directory).iterdir())
         except FileNotFoundError:
-            return []
-        return [path.name for path in paths if not path.name.startswith(".")]
-
-    def size(self, name: str) -> int | None:
-        """Return a file's size."""
-        try:
-            return (self._path / name).stat().st_size
-        except FileNotFoundError:
-            return None
+            return {}
+        told = {path.name: path.stat() for path in paths if not path.name.startswith(".")}
+        return {name: Entry(each.st_size, each.st_mtime) for name, each in told.items()}
 
     def upload(self, path: Path, name: str) -> None:
         """Copy a file here."""
@@ -80,3 +83,7 @@ class Directory:
     def download(self, name: str, path: Path) -> None:
         """Copy a file from here."""
         copy_file(self._path / name, path)
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        (self._path / name).unlink(missing_ok=True)

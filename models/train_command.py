@@ -10,12 +10,13 @@ from features.offline import OfflineStore
 from features.progress import progress
 from models.bundle import Lineage, write_bundle
 from models.code_revision import code_revision
-from models.errors import ConflictError, ModelsError
+from models.errors import AwayError, ConflictError, ModelsError
 from models.evaluate import MODEL, SEGMENT
-from models.home_registry import home_registry, signing_key
+from models.home_registry import home_registry, shared_registry, signing_key
 from models.manifest import Manifest
 from models.parts import Parts
 from models.registry import Registry
+from models.shared_registry import SharedRegistry
 from models.training import STEPS, train
 
 WHY = "trained"
@@ -42,6 +43,7 @@ def train_command(if_missing: bool, if_stale: bool, seed: int, no_promote: bool)
     """
     home = home_directory()
     store, registry, key = OfflineStore(home), home_registry(), signing_key()
+    shared = shared_registry(registry)
     if if_missing and (serving := _loadable(registry, registry.production())) is not None:
         changed = "" if serving.dataset_version == store.version() else NEWER
         click.echo(f"model {serving.version} serves already{changed}")
@@ -54,7 +56,7 @@ def train_command(if_missing: bool, if_stale: bool, seed: int, no_promote: bool)
         parts = train(store, seed=seed, step=lambda _: bar.advance())
     lineage = Lineage(code_revision(), registry.production())
     version = write_bundle(registry.directory, parts, lineage=lineage, key=key)
-    role = _place(registry, version, parts, promote=not no_promote)
+    role = _place(registry, version, parts, promote=not no_promote, shared=shared)
     click.echo(_summary(version, role, time.monotonic() - started, parts))
 
 
@@ -90,13 +92,25 @@ def _manifest(registry: Registry, version: str | None) -> Manifest | None:
         return None
 
 
-def _place(registry: Registry, version: str, parts: Parts, *, promote: bool) -> str:
-    """Give the model its alias, and return it."""
-    if promote and _deserves(parts, _manifest(registry, registry.production())):
-        with suppress(ConflictError):  # what somebody else chose meanwhile serves on
-            registry.promote(version, WHY)
-            return "production"
-    registry.set_candidate(version, WHY)
+def _place(
+    registry: Registry,
+    version: str,
+    parts: Parts,
+    *,
+    promote: bool,
+    shared: SharedRegistry | None = None,
+) -> str:
+    """Give the model its alias, in the shared registry if there is one, and return it."""
+    moves = shared or registry
+    try:
+        if promote and _deserves(parts, _manifest(registry, registry.production())):
+            with suppress(ConflictError):  # what somebody else chose meanwhile serves on
+                moves.promote(version, WHY)
+                return "production"
+        moves.set_candidate(version, WHY)
+    except AwayError as error:
+        click.echo(f"warning: {error}; the model waits here", err=True)
+        registry.set_candidate(version, WHY)
     return "candidate"
 
 

@@ -29,6 +29,7 @@ from server.handlers.recommendations import Recommend
 from server.inference import Inference
 from server.last_known import LastKnown
 from server.loop_lag import watch_loop_lag
+from server.model_moves import ModelMoves
 from server.quarantine_watch import watch_quarantine
 from server.reader import Reader
 from server.recommender import Recommender
@@ -59,6 +60,7 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
     app[keys.MONITOR] = RealTimeMonitor(settings.home / "run" / "window", on_alert=_tell)
     app[keys.REGISTRY] = Registry(settings.home, _trusted(settings))
     app[keys.MODELS] = CurrentModel(app[keys.REGISTRY], metrics)
+    app[keys.MODEL_MOVES] = ModelMoves(settings, app[keys.REGISTRY])
     app[keys.LAST_KNOWN] = LastKnown()
     app[keys.DRAIN] = asyncio.Event()
     app[keys.SERVING] = Serving(app)
