@@ -14,6 +14,7 @@ from fsspec.core import url_to_fs
 
 from models.storage import Entry
 
+_PROBE = "history/.conditional"
 _CONNECT_S = 5
 _READ_S = 30
 _TRIES = 2
@@ -23,7 +24,7 @@ _TRIES = 2
 class Bucket:
     """Everything below a URL like `s3://bucket/prefix`.
 
-    `create` is S3's conditional write (If-None-Match: *), which the store must honour.
+    `create` is S3's conditional write (If-None-Match: *). A store that ignores it is refused.
     """
 
     def __init__(self, url: str) -> None:
@@ -39,6 +40,7 @@ class Bucket:
             self._url, use_listings_cache=False, skip_instance_cache=True, config_kwargs=config
         )
         self._fs.retries = _TRIES
+        self._is_conditional = False
 
     def __str__(self) -> str:
         """Return where it is."""
@@ -47,6 +49,7 @@ class Bucket:
     def create(self, name: str, content: bytes) -> None:
         """Put an object that is not there."""
         with _as_os_errors():
+            self._require_conditional_writes()
             self._fs.pipe_file(self._path(name), content, mode="create")
 
     def read(self, name: str) -> bytes:
@@ -82,6 +85,18 @@ class Bucket:
         """Remove an object."""
         with _as_os_errors():
             self._fs.rm_file(self._path(name))
+
+    def _require_conditional_writes(self) -> None:
+        """Write the same object twice, once for each process: the second time must fail."""
+        for _ in range(2):
+            if self._is_conditional:
+                return
+            try:
+                self._fs.pipe_file(self._path(_PROBE), b"", mode="create")
+            except FileExistsError:
+                self._is_conditional = True
+        if not self._is_conditional:
+            raise OSError("it ignores If-None-Match: of two who write at once both would win")
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"

@@ -368,6 +368,19 @@ def test_a_registry_that_is_away(s3: S3, tmp_path: Path, monkeypatch: pytest.Mon
     assert [each.action for each in registry.history()] == ["promote"]
 
 
+def test_a_store_without_conditional_writes_is_refused(s3: S3, tmp_path: Path) -> None:
+    """Where the header is ignored nothing is moved: two could win at once."""
+    s3.bucket("careless")
+    bucket, registry = Bucket("s3://careless/cuvee"), Registry(tmp_path)
+    write = bucket._fs.pipe_file
+    bucket._fs.pipe_file = lambda path, content, **_: write(path, content)
+    with pytest.raises(AwayError, match="ignores If-None-Match"):
+        SharedRegistry(bucket, registry).promote(
+            write_bundle(registry.directory, small_parts(personal=False))
+        )
+    assert (registry.production(), SharedRegistry(bucket, registry).aliases()) == (None, Aliases())
+
+
 @in_a_directory
 def test_a_full_disk_at_home(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not fit is not half there, and what serves serves on."""
