@@ -174,6 +174,42 @@ def test_keys_sign_and_are_asked_for(
     assert "No such file" in run("verify").stderr
 
 
+def test_a_shared_registry(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Aliases are moved there unless it is said otherwise, and another home follows."""
+    shared, other = tmp_path / "shared", Registry(tmp_path / "other")
+    monkeypatch.setenv("CUVEE_REGISTRY", str(shared))
+    first, second = written(registry, 30), written(registry, 31)
+    assert run("promote", first, "--who", "ann").stdout == f"production is {first}\n"
+    assert run("push", second).stdout.startswith(f"{second} is in {shared}: ")
+    assert f"{first}  production" in run("list", "--shared").stdout
+    assert "ann" in run("history", "--shared").stdout
+    monkeypatch.setenv("CUVEE_HOME", str(tmp_path / "other"))
+    assert run("pull").stdout == f"production is {first}\n"
+    assert run("pull").stdout == "nothing new\n"
+    assert run("pull", second).stdout == f"{second} is here\n"
+    assert run("promote", second, "--here").exit_code == 0
+    assert other.production() == second
+    listed = json.loads(run("list", "--shared", "--json").stdout)
+    assert {row["version"]: row["aliases"] for row in listed} == {first: "production", second: "-"}
+    assert run("rollback").stderr.startswith("error: there is no previous model to roll back to")
+    assert run("rollback", "--here").stdout == f"production is {first}\n"
+    done = run("gc", "--shared", "--keep", "0", "--dry-run")
+    assert f"{second}: would be removed" in done.stdout
+    assert f"{first}: kept, production" in done.stdout
+
+
+@pytest.mark.parametrize("value", ["", "gs://bucket/models"])
+def test_a_shared_registry_that_is_none(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """The variable is named, with what was expected."""
+    monkeypatch.setenv("CUVEE_REGISTRY", value)
+    for words in (("push", "x"), ("pull",), ("follow",), ("history", "--shared")):
+        done = run(*words)
+        assert done.exit_code == 2
+        assert done.stderr.startswith("error: CUVEE_REGISTRY: expected s3://BUCKET/PREFIX or a dir")
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
