@@ -44,7 +44,7 @@ def _storage(told: str) -> Storage:
         return Directory(Path(told))
     if find_spec("s3fs") is None:
         raise InputError(f"{SHARED}: {S3} needs s3fs: pip install 'cuvee[s3]'")
-    from models.bucket import Bucket  # noqa: PLC0415 - half a second, for those who have one
+    from models.bucket import Bucket  # noqa: PLC0415 - 0.3 s, for those who have one
 
     return Bucket(told)
 

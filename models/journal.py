@@ -40,9 +40,9 @@ class Aliases:
         candidate = None if self.candidate == version else self.candidate
         return Aliases(version, self.production or self.previous, candidate)
 
-    def rolled_back(self) -> "Aliases":
-        """Return what they name once production and previous changed places."""
-        return replace(self, production=self.previous, previous=self.production)
+    def rolled_back(self, version: str) -> "Aliases":
+        """Return what they name once `version` serves again, and what serves now is previous."""
+        return replace(self, production=version, previous=self.production)
 
 
 @dataclass(frozen=True, slots=True)

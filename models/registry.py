@@ -155,7 +155,7 @@ class Registry:
         if previous is None:
             raise RegistryError("there is no previous model to roll back to")
         model = self._warm(previous)
-        self._move("rollback", Aliases.rolled_back, why, who, expected=present)
+        self._move("rollback", lambda now: now.rolled_back(previous), why, who, expected=present)
         del model
         return previous
 
@@ -175,7 +175,7 @@ class Registry:
             model = self._warm(wanted)
         here = self._here(record.aliases)
         why = f"{record.action} by {record.who}: {record.why or 'no reason told'}"
-        self._move("follow", lambda _: here, why, source, followed=f"{source}#{record.number}")
+        self._move("follow", lambda _: here, why, source, follows=record.number)
         del model
 
     def followed(self, source: str) -> int:
@@ -247,13 +247,16 @@ class Registry:
         who: str | None,
         *,
         expected: str | EllipsisType | None = ...,
-        followed: str | None = None,
+        follows: int | None = None,
     ) -> None:
         """Write what is done to the history, then do it: whoever is killed between is found out.
 
-        With `expected` it is done only if that is still what serves.
+        With `expected` it is done only if that is still what serves; with `follows`, the number of
+        a record of the shared registry `who`, only if no newer one was followed meanwhile.
         """
         with self._moving():
+            if follows is not None and self.followed(who or "") >= follows:
+                return
             present, last = self.aliases(), self._journal.last()
             if expected is not ... and present.production != expected:
                 raise ConflictError(last)
@@ -261,6 +264,7 @@ class Registry:
                 last = record_after(last, "found", present, "not what was recorded last", who)
                 self._journal.append(last)
             wanted = change(self._here(present))
+            followed = None if follows is None else f"{who}#{follows}"
             record = replace(record_after(last, action, wanted, why, who), followed=followed)
             self._journal.append(record)
             for name in (PREVIOUS, PRODUCTION, CANDIDATE):  # what serves is never lost

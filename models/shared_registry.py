@@ -145,7 +145,8 @@ class SharedRegistry:
         if present.previous is None:
             raise RegistryError(f"there is no previous model to roll back to in {self}")
         version = self._sent(present.previous)
-        self._move("rollback", Aliases.rolled_back, why, who, expected=present.production)
+        expected = present.production
+        self._move("rollback", lambda now: now.rolled_back(version), why, who, expected=expected)
         self.follow()
         return version
 

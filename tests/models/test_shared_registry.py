@@ -404,6 +404,21 @@ def test_a_full_disk_at_home(home: Home, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @in_a_directory
+def test_an_older_record_is_not_followed_after_a_newer(home: Home) -> None:
+    """Two that follow at once, one of them slow: the home does not go back."""
+    one, other = home("a"), home("b")
+    first, second = written(one, 30), written(one, 31)
+    one.promote(first)
+    one.promote(second)
+    other.follow()
+    older = list(one.history())[-1]
+    other.pull(first)
+    other._registry.adopt(older, str(other))
+    assert local(other) == Aliases(second, first)
+    assert [each.action for each in other._registry.history()] == ["follow"]
+
+
+@in_a_directory
 def test_a_home_that_moved_on_its_own_follows_the_next_move(home: Home) -> None:
     """A rollback here while the registry is away stands until somebody moves an alias there."""
     one, other = home("a"), home("b")
