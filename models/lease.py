@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from models.errors import BundleError
-from models.manifest import MANIFEST
 
 
 class Lease:
@@ -16,21 +15,20 @@ class Lease:
 
     def __init__(self, directory: Path) -> None:
         """Take hold; raise `BundleError` where there is no bundle (any more)."""
-        path = directory / MANIFEST
         try:
-            descriptor = os.open(path, os.O_RDONLY)
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
             weakref.finalize(self, os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_SH)
-            if os.fstat(descriptor).st_ino != path.stat().st_ino:
+            if os.fstat(descriptor).st_ino != directory.stat().st_ino:
                 raise BundleError(f"{directory.name}: was replaced meanwhile")
         except OSError as error:
-            raise BundleError(f"{MANIFEST}: {error.strerror} ({directory.name})") from error
+            raise BundleError(f"{directory.name}: {error.strerror}") from error
 
 
 @contextmanager
 def taken(directory: Path) -> Iterator[bool]:
     """Yield whether nobody holds a bundle; until the block ends nobody can take hold of it."""
-    descriptor = os.open(directory / MANIFEST, os.O_RDONLY)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
