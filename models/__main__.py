@@ -9,9 +9,18 @@ VERBS = {
     "evaluate": ("models.evaluate_command:evaluate_command", "Measure on a temporal split."),
     "list": ("models.registry_commands:list_command", "List every model, newest first."),
     "show": ("models.registry_commands:show_command", "Show a model's manifest."),
+    "diff": ("models.registry_commands:diff_command", "Show what differs between two models."),
     "verify": ("models.registry_commands:verify_command", "Check a model to the last byte."),
     "promote": ("models.registry_commands:promote_command", "Make a model the one that serves."),
     "rollback": ("models.registry_commands:rollback_command", "Serve the previous model again."),
+    "history": ("models.registry_commands:history_command", "Show who moved which alias, why."),
+    "gc": ("models.registry_commands:gc_command", "Remove models that nobody needs."),
+    "push": ("models.shared_commands:push_command", "Send a model to CUVEE_REGISTRY."),
+    "pull": ("models.shared_commands:pull_command", "Bring a model from CUVEE_REGISTRY."),
+    "follow": ("models.shared_commands:follow_command", "Follow the aliases of CUVEE_REGISTRY."),
+    "card": ("models.card_command:card_command", "Write a model card."),
+    "keygen": ("models.key_commands:keygen_command", "Make keys to sign models with."),
+    "sign": ("models.key_commands:sign_command", "Sign a model."),
 }
 
 
@@ -25,7 +34,8 @@ def cli() -> None:
     """Train, evaluate, and say which model serves.
 
     Models live under the directory that CUVEE_HOME names (default: var). A service that runs
-    follows promotions and rollbacks within a second or so.
+    follows promotions and rollbacks within a second or so. CUVEE_REGISTRY may name a registry
+    that several homes share: aliases are then moved there, and homes follow.
     """
 
 

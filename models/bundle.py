@@ -12,8 +12,8 @@ was made for other features, and there is no other bundle, they still serve.
 JSON, npy without pickle, ONNX, faiss: reading a bundle runs no code that came with it.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -25,16 +25,33 @@ from features.declared import FEATURE_SET, why_others
 from features.errors import InputError
 from models.bundle_contents import LADDER_PART, PERSONAL_PART, contents_of, parts_of
 from models.bundle_files import BundleFiles
-from models.directory import write_directory
+from models.directory import new_directory, replace_file, write_file
 from models.errors import BundleError
+from models.lease import Lease
 from models.manifest import MADE_WITH, MANIFEST, FileSum, Manifest
 from models.model import Model
 from models.parts import Parts
 from models.ranker_features import RANKER_FEATURES
+from models.signature import SigningKey, TrustedKeys
 
 
-def write_bundle(directory: Path, parts: Parts, now: datetime | None = None) -> str:
-    """Write `parts` as a bundle below `directory` and return its version.
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Where a bundle comes from, beside its data: the code, and the version that served then."""
+
+    code_revision: str | None = None
+    parent: str | None = None
+
+
+def write_bundle(
+    directory: Path,
+    parts: Parts,
+    now: datetime | None = None,
+    *,
+    lineage: Lineage | None = None,
+    key: SigningKey | None = None,
+) -> str:
+    """Write `parts` as a bundle below `directory`, signed if there is a key; return its version.
 
     It appears whole or, whatever happens, not at all, and only if it can be read back. Raises
     `InputError` for an empty catalogue, `BundleError` for parts that do not fit together or
@@ -43,15 +60,38 @@ def write_bundle(directory: Path, parts: Parts, now: datetime | None = None) -> 
     if not len(parts.items):
         raise InputError("catalogue: expected at least one item; ingest or simulate some first")
     files = contents_of(parts)
-    manifest = _manifest(parts, files, now or datetime.now(UTC))
-    files[MANIFEST] = manifest.to_json()
+    manifest = _manifest(parts, files, now or datetime.now(UTC), lineage or Lineage())
+    add_bundle(
+        directory,
+        manifest if key is None else key.sign(manifest),
+        lambda name, path: write_file(path, files[name]),
+    )
+    return manifest.version
+
+
+def add_bundle(directory: Path, manifest: Manifest, fetch: Callable[[str, Path], None]) -> None:
+    """Add the bundle of a manifest to those below `directory`, whole or not at all.
+
+    `fetch` is handed the name of each file and where to write it. Raises what it does, or
+    `BundleError` for files that are not what the manifest says, and leaves nothing.
+    """
     try:
-        write_directory(
-            directory / manifest.version, files, lambda written: _model(written, manifest)
-        )
+        with new_directory(directory / manifest.version) as unfinished:
+            for name in manifest.files:
+                fetch(name, unfinished / name)
+            write_file(unfinished / MANIFEST, manifest.to_json())
+            _model(unfinished, manifest)
     except OSError as error:
         raise BundleError(f"{directory}: not written: {error.strerror or error}") from error
-    return manifest.version
+
+
+def sign_bundle(directory: Path, key: SigningKey) -> None:
+    """Sign a bundle that is whole; raise `BundleError` if it is not, or the disk is full."""
+    read_bundle(directory)
+    try:
+        replace_file(directory / MANIFEST, key.sign(read_manifest(directory)).to_json())
+    except OSError as error:
+        raise BundleError(f"{directory}: not signed: {error.strerror or error}") from error
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -66,30 +106,48 @@ def read_manifest(directory: Path) -> Manifest:
     return manifest
 
 
-def read_bundle(directory: Path) -> Model:
-    """Return the model in a bundle, verified to the last byte.
+def read_bundle(directory: Path, trusted: TrustedKeys | None = None) -> Model:
+    """Return the model in a bundle, verified to the last byte; it holds the bundle as a `Lease`.
 
     Raises `BundleError` for a file that is missing, superfluous or changed, for features other
-    than this program's, and for contents that do not fit together.
+    than this program's, for contents that do not fit together, and where there are `trusted`
+    keys for a manifest that none of them signed.
     """
-    manifest = read_manifest(directory)
-    if manifest.schema_hash != _schema():
-        raise BundleError(
-            f"{directory.name}: made for features {manifest.schema_hash}, "
-            f"this program computes {_schema()}; {_why_others(manifest)}"
-        )
-    _check_names(directory, manifest)
-    return _model(directory, manifest)
+    lease, manifest = Lease(directory), read_trusted(directory, trusted)
+    require_known(manifest)
+    present = {path.name for path in directory.iterdir()} - {MANIFEST}
+    if extra := present - manifest.files.keys():
+        raise BundleError(f"{directory.name}: {', '.join(sorted(extra))} not in the manifest")
+    return _model(directory, manifest, lease)
 
 
-def read_ladder(directory: Path) -> Model:
+def read_ladder(directory: Path, trusted: TrustedKeys | None = None) -> Model:
     """Return what a refused bundle can still answer from, verified: its ladder, without ranking.
 
-    Raises `BundleError` where that part is damaged, too.
+    Raises `BundleError` where that part is damaged, too, or the manifest is not signed as told.
     """
-    manifest = read_manifest(directory)
+    lease, manifest = Lease(directory), read_trusted(directory, trusted)
     files = {name: told for name, told in manifest.files.items() if name in LADDER_PART}
-    return _model(directory, replace(manifest, files=files), is_whole=False)
+    return _model(directory, replace(manifest, files=files), lease, is_whole=False)
+
+
+def read_trusted(directory: Path, trusted: TrustedKeys | None) -> Manifest:
+    """Return a bundle's manifest, signed by one of the `trusted` keys where there are any."""
+    manifest = read_manifest(directory)
+    if trusted is not None:
+        trusted.require(manifest)
+    return manifest
+
+
+def require_known(manifest: Manifest) -> None:
+    """Raise `BundleError` if a bundle is of other features or other files than this program's."""
+    if manifest.schema_hash != _schema():
+        raise BundleError(
+            f"{manifest.version}: made for features {manifest.schema_hash}, "
+            f"this program computes {_schema()}; {_why_others(manifest)}"
+        )
+    if strange := manifest.files.keys() - LADDER_PART - PERSONAL_PART:
+        raise BundleError(f"{MANIFEST}: files: {', '.join(sorted(strange))} not known")
 
 
 def _schema() -> str:
@@ -104,7 +162,9 @@ def _why_others(manifest: Manifest) -> str:
     return why_others(manifest.parameters.get(MADE_WITH), "train anew")
 
 
-def _model(directory: Path, manifest: Manifest, *, is_whole: bool = True) -> Model:
+def _model(
+    directory: Path, manifest: Manifest, lease: Lease | None = None, *, is_whole: bool = True
+) -> Model:
     if missing := LADDER_PART - manifest.files.keys():
         raise BundleError(f"{MANIFEST}: files: {', '.join(sorted(missing))} missing")
     files = BundleFiles(directory, manifest.files)
@@ -112,10 +172,12 @@ def _model(directory: Path, manifest: Manifest, *, is_whole: bool = True) -> Mod
         parts = parts_of(files, manifest)
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{manifest.version}: contents do not fit: {error}") from error
-    return Model(parts, manifest.version, manifest.created, is_whole=is_whole)
+    return Model(parts, manifest.version, manifest.created, is_whole=is_whole, held=lease)
 
 
-def _manifest(parts: Parts, files: Mapping[str, bytes], now: datetime) -> Manifest:
+def _manifest(
+    parts: Parts, files: Mapping[str, bytes], now: datetime, lineage: Lineage
+) -> Manifest:
     return Manifest(
         version="",
         created=now.astimezone(UTC).isoformat(timespec="seconds"),
@@ -126,6 +188,8 @@ def _manifest(parts: Parts, files: Mapping[str, bytes], now: datetime) -> Manife
         metrics=_plain(parts.metrics),
         parameters=_plain(parts.parameters),
         example_user=parts.example_user,
+        code_revision=lineage.code_revision,
+        parent=lineage.parent,
     ).versioned()
 
 
@@ -135,11 +199,3 @@ def _plain(told: Mapping[str, Any]) -> Mapping[str, Any]:
         orjson.dumps(dict(told), option=orjson.OPT_SERIALIZE_NUMPY)
     )
     return plain
-
-
-def _check_names(directory: Path, manifest: Manifest) -> None:
-    if strange := manifest.files.keys() - LADDER_PART - PERSONAL_PART:
-        raise BundleError(f"{MANIFEST}: files: {', '.join(sorted(strange))} not known")
-    present = {path.name for path in directory.iterdir()} - {MANIFEST}
-    if extra := present - manifest.files.keys():
-        raise BundleError(f"{directory.name}: {', '.join(sorted(extra))} not in the manifest")

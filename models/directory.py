@@ -4,30 +4,29 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_UNFINISHED = ".writing-"
+UNFINISHED = ".writing-"
+"""How names begin of what is not whole yet, or not any more."""
+
 _ABANDONED_S = 3_600.0
 """Age from which an unfinished directory is what a killed process left behind."""
 
 
-def write_directory(
-    path: Path, files: Mapping[str, bytes], check: Callable[[Path], object]
-) -> None:
-    """Write `files` to a new directory `path`, on the disk before this returns.
+@contextmanager
+def new_directory(path: Path) -> Iterator[Path]:
+    """Yield an empty directory that becomes `path` at the end, on the disk before this returns.
 
-    `check` is handed where they were written before they appear in `path`. Raises `OSError`, or
-    what `check` does, and leaves nothing. A directory that is there already is left as it is.
+    Where the block or the disk raises, nothing is left. A `path` that is there already is left
+    as it is.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path.parent)
-    unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=path.parent))
+    unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent))
     try:
-        for name, content in files.items():
-            _write(unfinished / name, content)
-        check(unfinished)
+        yield unfinished
         unfinished.chmod(0o755)
         sync_directory(unfinished)
         if not path.exists():
@@ -37,6 +36,14 @@ def write_directory(
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
+def remove_directory(path: Path) -> None:
+    """Remove a directory in one step for whoever looks, then its files."""
+    leaving = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent)) / path.name
+    path.rename(leaving)
+    sync_directory(path.parent)
+    shutil.rmtree(leaving.parent)
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Put `content` in the place of what `path` holds: readers see the old or the new, whole.
 
@@ -44,12 +51,37 @@ def replace_file(path: Path, content: bytes) -> None:
     """
     fresh = path.with_name(f".{path.name}.new")
     try:
-        _write(fresh, content)
+        write_file(fresh, content)
         fresh.replace(path)
     except OSError:
         fresh.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def copy_file(source: Path, path: Path) -> None:
+    """Let `path` hold what `source` does, whole or not at all, however many copy at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=UNFINISHED, dir=path.parent)
+    fresh = Path(name)
+    try:
+        with source.open("rb") as content, os.fdopen(descriptor, "wb") as file:
+            shutil.copyfileobj(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.chmod(0o644)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    sync_directory(path.parent)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file and bring it to the disk."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def sync_directory(path: Path) -> None:
@@ -59,13 +91,6 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _keep(path: Path) -> None:
@@ -78,7 +103,7 @@ def _keep(path: Path) -> None:
 
 def _sweep(directory: Path) -> None:
     """Remove what processes that were killed left unfinished."""
-    for path in directory.glob(f"{_UNFINISHED}*"):
+    for path in directory.glob(f"{UNFINISHED}*"):
         with suppress(FileNotFoundError):  # another process was quicker
             if time.time() - path.stat().st_mtime > _ABANDONED_S:
                 shutil.rmtree(path, ignore_errors=True)

@@ -1,6 +1,11 @@
 """What can go wrong in this room. Each message names what, where and why."""
 
+from typing import TYPE_CHECKING
+
 from features.errors import FeaturesError
+
+if TYPE_CHECKING:
+    from models.journal import Record
 
 
 class ModelsError(FeaturesError):
@@ -13,6 +18,24 @@ class BundleError(ModelsError):
 
 class RegistryError(ModelsError):
     """The registry cannot do what it was asked."""
+
+
+class AwayError(RegistryError):
+    """A shared registry that is not reached, or does not take what it is sent."""
+
+
+class ConflictError(RegistryError):
+    """Somebody else moved an alias meanwhile; what they did stands."""
+
+    def __init__(self, quicker: "Record | None") -> None:
+        """Tell of the move that was quicker, where it is known."""
+        told = "somebody else was quicker; nothing was changed"
+        if quicker is not None:
+            told = (
+                f"{quicker.who} was quicker ({quicker.action}, {quicker.at[:19]}Z): production is "
+                f"{quicker.aliases.production}; nothing was changed"
+            )
+        super().__init__(told)
 
 
 class ExportError(ModelsError):

@@ -48,8 +48,20 @@ class FileSum:
 
 
 @dataclass(frozen=True, slots=True)
+class Signature:
+    """An Ed25519 signature: the id of its key and the 64 bytes themselves, both in hex."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
-    """The manifest of one bundle; `created` is ISO 8601 UTC."""
+    """The manifest of one bundle; `created` is ISO 8601 UTC.
+
+    Lineage is `dataset_version`, `parameters`, `metrics`, `code_revision` and `parent`: the
+    version that served when this one was made. What is None at the end is left out.
+    """
 
     version: str
     created: str
@@ -61,6 +73,9 @@ class Manifest:
     parameters: Mapping[str, Any]
     example_user: str | None = None
     layout: int = LAYOUT
+    code_revision: str | None = None
+    parent: str | None = None
+    signature: Signature | None = None
 
     def versioned(self) -> "Manifest":
         """Return the manifest with the version that its moment and content make."""
@@ -69,7 +84,16 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """Return the manifest as JSON, for people too; numbers that are none become null."""
-        return orjson.dumps(asdict(self), option=_OPTIONS)
+        told = {
+            name: value
+            for name, value in asdict(self).items()
+            if value is not None or name not in _OPTIONAL
+        }
+        return orjson.dumps(told, option=_OPTIONS)
+
+    def signed_content(self) -> bytes:
+        """Return what a signature is of: the manifest without one, and so every byte."""
+        return replace(self, signature=None).to_json()
 
     @classmethod
     def from_json(cls, raw: bytes) -> "Manifest":
@@ -81,14 +105,21 @@ class Manifest:
         if not isinstance(told, dict):
             raise BundleError(f"{MANIFEST}: expected an object, got {type(told).__name__}")
         if told.get("layout") != LAYOUT:
-            raise BundleError(f"{MANIFEST}: expected layout {LAYOUT}, got {told.get('layout')!r}")
-        manifest = cls(**{**_checked(told), "files": _files(told["files"])})
+            raise BundleError(f"{MANIFEST}: {_other_layout(told.get('layout'))}")
+        manifest = cls(
+            **{
+                **_checked(told),
+                "files": _files(told["files"]),
+                "signature": _signature(told.get("signature")),
+            }
+        )
         if manifest.version.rpartition("-")[2] != manifest._digest():
             raise BundleError(f"{MANIFEST}: changed since it was written (checksum)")
         return manifest
 
     def _digest(self) -> str:
-        return sha256(replace(self, version="").to_json()).hexdigest()[:8]
+        bare = replace(self, version="", signature=None)
+        return sha256(bare.to_json()).hexdigest()[:8]
 
 
 _KINDS: Mapping[str, Any] = {
@@ -102,19 +133,30 @@ _KINDS: Mapping[str, Any] = {
     "parameters": dict,
     "example_user": str | None,
     "layout": int,
+    "code_revision": str | None,
+    "parent": str | None,
+    "signature": dict | None,
 }
+_OPTIONAL = ("code_revision", "parent", "signature")
+
+
+def _other_layout(layout: object) -> str:
+    if isinstance(layout, int) and layout > LAYOUT:
+        return f"expected layout {LAYOUT}, got {layout}: written by a newer program, upgrade this"
+    return f"expected layout {LAYOUT}, got {layout!r}"
 
 
 def _checked(told: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return `told` if it has every field of a manifest, of its type, and no other."""
     names = {field.name for field in fields(Manifest)}
-    if missing := sorted(names - told.keys()):
+    if missing := sorted(names - told.keys() - set(_OPTIONAL)):
         raise BundleError(f"{MANIFEST}: {missing[0]}: missing")
     if unknown := sorted(told.keys() - names):
-        raise BundleError(f"{MANIFEST}: {unknown[0]}: unknown field")
+        raise BundleError(f"{MANIFEST}: {unknown[0]}: unknown field; is a newer program's?")
     for name, kind in _KINDS.items():
-        if not isinstance(told[name], kind) or isinstance(told[name], bool):
-            found = type(told[name]).__name__
+        value = told.get(name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            found = type(value).__name__
             raise BundleError(f"{MANIFEST}: {name}: not of its type, got {found}")
     return told
 
@@ -129,3 +171,11 @@ def _file_sum(name: str, told: object) -> FileSum:
         if type(size) is int and size >= 0 and _SHA256.fullmatch(str(digest)):
             return FileSum(size, digest)
     raise BundleError(f"{MANIFEST}: files: {name}: expected size and sha256")
+
+
+def _signature(told: Mapping[str, Any] | None) -> Signature | None:
+    if told is None:
+        return None
+    if told.keys() == {"key", "value"} and all(isinstance(each, str) for each in told.values()):
+        return Signature(**told)
+    raise BundleError(f"{MANIFEST}: signature: expected key and value")

@@ -22,6 +22,7 @@ from models.candidates import WIDTHS
 from models.errors import BundleError
 from models.items import Items
 from models.items_json import ItemsJson
+from models.lease import Lease
 from models.parts import Floats, Parts, Rows, forgotten_ms
 from models.personal import PersonalRanker
 from models.request import (
@@ -56,13 +57,18 @@ class Model:
         created: str = "",
         *,
         is_whole: bool = True,
+        held: Lease | None = None,
     ) -> None:
-        """Open the graphs of `parts`; raise `BundleError` where they do not fit its items."""
+        """Open the graphs of `parts`; raise `BundleError` where they do not fit its items.
+
+        `held` is the hold on the bundle they come from: it ends with the model.
+        """
         self.version = version
         self.created = created
         self.is_whole = is_whole
         """False for what is left of a bundle whose personal part cannot be used."""
         self._example_user = parts.example_user
+        self.held = held
         self.example_user = parts.example_user
         self._forgotten_ms = forgotten_ms(parts.parameters)
         self.cost_s = 0.0

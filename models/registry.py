@@ -1,38 +1,66 @@
 """The models of one home, and which of them serves.
 
-models/VERSION/           bundles
-models/aliases/production the version that serves
-               previous   the one before, to roll back to
-               candidate  trained, and not promoted (yet)
+models/VERSION/            bundles
+models/aliases/production  the version that serves
+               previous    the one before, to roll back to
+               candidate   trained, and not promoted (yet)
+models/history/00000001.json  who moved which alias, when and why
 
 An alias is a file that is replaced in one step; whoever reads it sees the old or the new one.
 """
 
-import fcntl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import EllipsisType
 from typing import TypeGuard
 
+from features.lock import locked
 from models.bundle import read_bundle, read_ladder, read_manifest
-from models.directory import replace_file
-from models.errors import BundleError, RegistryError
+from models.directory import remove_directory, replace_file
+from models.errors import BundleError, ConflictError, RegistryError
+from models.journal import (
+    ALIASES,
+    CANDIDATE,
+    PREVIOUS,
+    PRODUCTION,
+    Aliases,
+    Journal,
+    Record,
+    record_after,
+)
+from models.lease import taken
 from models.manifest import Manifest
 from models.model import Model
+from models.signature import TrustedKeys
+from models.storage import Directory
 
-PRODUCTION = "production"
-PREVIOUS = "previous"
-CANDIDATE = "candidate"
-ALIASES = (PRODUCTION, PREVIOUS, CANDIDATE)
+_NO_BUNDLES = {"aliases", "history"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What a registry removed, or would remove, in bytes; `kept` says why old ones stay."""
+
+    versions: tuple[str, ...]
+    size: int
+    kept: Mapping[str, str]
+    blobs: int = 0
 
 
 class Registry:
     """The registry of one home. Reading needs no lock; one process at a time moves aliases."""
 
-    def __init__(self, home: Path) -> None:
-        """Use `home/models`; nothing is created before the first write."""
+    def __init__(self, home: Path, trusted: TrustedKeys | None = None) -> None:
+        """Use `home/models`; nothing is created before the first write.
+
+        With `trusted` keys, only what one of them signed is loaded.
+        """
         self.directory = home / "models"
+        self.trusted = trusted
         self._aliases = self.directory / "aliases"
+        self._journal = Journal(Directory(self.directory))
 
     def manifests(self) -> list[Manifest]:
         """Return the manifests of all bundles that have a believable one, newest first."""
@@ -76,55 +104,114 @@ class Registry:
             raise RegistryError(f"there is no model {version!r:.80}; see python -m models list")
         return version
 
+    def has(self, version: str) -> bool:
+        """Tell whether there is a bundle of that version, whatever it is worth."""
+        return self._is_there(version)
+
     def manifest(self, version: str) -> Manifest:
         """Return a bundle's manifest; raise `RegistryError` or `BundleError`."""
         return read_manifest(self.directory / self.resolve(version))
 
     def load(self, version: str) -> Model:
-        """Return the verified model; raise `RegistryError` or `BundleError`."""
-        return read_bundle(self.directory / self.resolve(version))
+        """Return the verified model; raise `RegistryError` or `BundleError`.
+
+        As long as it lives, `clear` leaves its bundle alone.
+        """
+        return read_bundle(self.directory / self.resolve(version), self.trusted)
 
     def load_ladder(self, version: str) -> Model:
         """Return what a bundle that `load` refuses can still answer from; raise as `load` does."""
-        return read_ladder(self.directory / self.resolve(version))
+        return read_ladder(self.directory / self.resolve(version), self.trusted)
 
-    def promote(self, version: str) -> None:
+    def aliases(self) -> Aliases:
+        """Return what the aliases name, whether it is there or not."""
+        return Aliases(*(self._alias(name) for name in ALIASES))
+
+    def history(self) -> Iterator[Record]:
+        """Yield the moves of aliases, newest first."""
+        return self._journal.newest_first()
+
+    def promote(self, name: str, why: str = "", who: str | None = None) -> str:
         """Make a model that loads and ranks the production model; the present one is `previous`.
 
-        Raises `RegistryError` or `BundleError` and changes nothing. Twice is as good as once.
+        Raises `RegistryError` or `BundleError` and changes nothing; `ConflictError` where another
+        model came to serve while this one was looked at. Twice is as good as once. Returns the
+        version that `name`, a version or an alias, stands for.
         """
-        version = self.resolve(version)
-        self.load(version).warm()
-        with self._moving():
-            present = self.production()
-            if present == version:
-                return
-            if self._is_there(present):
-                self._point(PREVIOUS, present)
-            self._point(PRODUCTION, version)
-            if self.candidate() == version:
-                (self._aliases / CANDIDATE).unlink()
+        version, present = self.resolve(name), self.production()
+        model = self._warm(version)
+        if present != version:
+            self._move("promote", lambda now: now.promoted(version), why, who, expected=present)
+        del model  # it is held until here: `clear` leaves it alone
+        return version
 
-    def rollback(self) -> str:
+    def rollback(self, why: str = "", who: str | None = None) -> str:
         """Make the previous model the production model again, and return its version.
 
-        Raises `RegistryError` where there is none, `BundleError` where it cannot be loaded.
+        Raises `RegistryError` where there is none, `BundleError` where it cannot be loaded,
+        `ConflictError` where another model came to serve meanwhile.
         """
-        with self._moving():
-            previous, present = self.previous(), self.production()
-            if previous is None:
-                raise RegistryError("there is no previous model to roll back to")
-            self.load(previous).warm()
-            self._point(PRODUCTION, previous)
-            if self._is_there(present):
-                self._point(PREVIOUS, present)
-            return previous
+        present, previous = self.production(), self.previous()
+        if previous is None:
+            raise RegistryError("there is no previous model to roll back to")
+        model = self._warm(previous)
+        self._move("rollback", lambda now: now.rolled_back(previous), why, who, expected=present)
+        del model
+        return previous
 
-    def set_candidate(self, version: str) -> None:
+    def set_candidate(self, version: str, why: str = "", who: str | None = None) -> None:
         """Name the model that waits for promotion; raise `RegistryError` if there is none such."""
         version = self.resolve(version)
+        self._move("candidate", lambda now: replace(now, candidate=version), why, who)
+
+    def adopt(self, record: Record, source: str) -> None:
+        """Name what the shared registry `source` names after `record`, as far as it is here.
+
+        Raises `RegistryError` or `BundleError` and changes nothing where what is to serve is not
+        here, or does not load and rank.
+        """
+        wanted, model = record.aliases.production, None
+        if wanted is not None and wanted != self.production():
+            model = self._warm(wanted)
+        here = self._here(record.aliases)
+        why = f"{record.action} by {record.who}: {record.why or 'no reason told'}"
+        self._move("follow", lambda _: here, why, source, follows=record.number)
+        del model
+
+    def followed(self, source: str) -> int:
+        """Return the number of the record of `source` that was followed last, 0 for none."""
+        told = (each.followed.rpartition("#") for each in self.history() if each.followed)
+        return next((int(number) for where, _, number in told if where == source), 0)
+
+    def clear(self, keep: int, *, dry_run: bool = False) -> Cleared:
+        """Remove all bundles but the newest `keep`, those with an alias and those being read.
+
+        What has no manifest that this program can read stays.
+        """
+        removed, kept, size = [], {}, 0
         with self._moving():
-            self._point(CANDIDATE, version)
+            named = {each: alias for alias, each in asdict(self.aliases()).items()}
+            for manifest in self.manifests()[keep:]:
+                reason = named.get(manifest.version) or self._remove(manifest.version, dry_run)
+                if reason is not None:
+                    kept[manifest.version] = reason
+                    continue
+                removed.append(manifest.version)
+                size += sum(told.size for told in manifest.files.values())
+        return Cleared(tuple(removed), size, kept)
+
+    def _remove(self, version: str, dry_run: bool) -> str | None:
+        """Remove a bundle; return why not."""
+        directory = self.directory / version
+        with taken(directory) as is_free:
+            if is_free and not dry_run:
+                remove_directory(directory)
+            return None if is_free else "being read"
+
+    def _warm(self, version: str) -> Model:
+        model = self.load(version)
+        model.warm()
+        return model
 
     def _bundles(self) -> list[Path]:
         if not self.directory.is_dir():
@@ -132,11 +219,16 @@ class Registry:
         return [
             path
             for path in self.directory.iterdir()
-            if path.is_dir() and path != self._aliases and not path.name.startswith(".")
+            if path.is_dir() and path.name not in _NO_BUNDLES and not path.name.startswith(".")
         ]
 
     def _is_there(self, version: str | None) -> TypeGuard[str]:
         return version in {each.name for each in self._bundles()}
+
+    def _here(self, aliases: Aliases) -> Aliases:
+        """Return what aliases name, None for what is not here."""
+        named = (aliases.production, aliases.previous, aliases.candidate)
+        return Aliases(*(each if self._is_there(each) else None for each in named))
 
     def _alias(self, name: str) -> str | None:
         try:
@@ -144,18 +236,50 @@ class Registry:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise RegistryError(f"alias {name}: {error.strerror}") from error
+            raise RegistryError(f"{self._aliases / name}: {error.strerror}") from error
         return content.decode(errors="replace").strip() or None
 
-    def _point(self, name: str, version: str) -> None:
-        replace_file(self._aliases / name, f"{version}\n".encode())
+    def _move(
+        self,
+        action: str,
+        change: Callable[[Aliases], Aliases],
+        why: str,
+        who: str | None,
+        *,
+        expected: str | EllipsisType | None = ...,
+        follows: int | None = None,
+    ) -> None:
+        """Write what is done to the history, then do it: whoever is killed between is found out.
+
+        With `expected` it is done only if that is still what serves; with `follows`, the number of
+        a record of the shared registry `who`, only if no newer one was followed meanwhile.
+        """
+        with self._moving():
+            if follows is not None and self.followed(who or "") >= follows:
+                return
+            present, last = self.aliases(), self._journal.last()
+            if expected is not ... and present.production != expected:
+                raise ConflictError(last)
+            if last is not None and last.aliases != present:
+                last = record_after(last, "found", present, "not what was recorded last", who)
+                self._journal.append(last)
+            wanted = change(self._here(present))
+            followed = None if follows is None else f"{who}#{follows}"
+            record = replace(record_after(last, action, wanted, why, who), followed=followed)
+            self._journal.append(record)
+            for name in (PREVIOUS, PRODUCTION, CANDIDATE):  # what serves is never lost
+                self._point(name, getattr(wanted, name))
+
+    def _point(self, name: str, version: str | None) -> None:
+        if version is None:
+            (self._aliases / name).unlink(missing_ok=True)
+        elif self._alias(name) != version:
+            replace_file(self._aliases / name, f"{version}\n".encode())
 
     @contextmanager
     def _moving(self) -> Iterator[None]:
         try:
-            self._aliases.mkdir(parents=True, exist_ok=True)
-            with (self._aliases / ".lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with locked(self._aliases):
                 yield
         except OSError as error:
-            raise RegistryError(f"{self._aliases}: {error.strerror}") from error
+            raise RegistryError(f"{self._aliases}: {error.strerror or error}") from error

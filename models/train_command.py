@@ -1,20 +1,25 @@
 """`python -m models train`: a model of what is stored, promoted where it is better."""
 
 import time
+from contextlib import suppress
 
 import click
 
 from features.home import home_directory
 from features.offline import OfflineStore
 from features.progress import progress
-from models.bundle import write_bundle
-from models.errors import ModelsError
+from models.bundle import Lineage, write_bundle
+from models.code_revision import code_revision
+from models.errors import AwayError, ConflictError, ModelsError
 from models.evaluate import MODEL, SEGMENT
+from models.home_registry import home_registry, shared_registry, signing_key
 from models.manifest import Manifest
 from models.parts import Parts
 from models.registry import Registry
+from models.shared_registry import SharedRegistry
 from models.training import STEPS, train
 
+WHY = "trained"
 NEWER = "; data came since, python -m models train learns from them"
 
 
@@ -37,7 +42,8 @@ def train_command(if_missing: bool, if_stale: bool, seed: int, no_promote: bool)
     the production model; any other waits as `candidate`. Services follow within a second.
     """
     home = home_directory()
-    store, registry = OfflineStore(home), Registry(home)
+    store, registry, key = OfflineStore(home), home_registry(), signing_key()
+    shared = shared_registry(registry)
     if if_missing and (serving := _loadable(registry, registry.production())) is not None:
         changed = "" if serving.dataset_version == store.version() else NEWER
         click.echo(f"model {serving.version} serves already{changed}")
@@ -49,8 +55,9 @@ def train_command(if_missing: bool, if_stale: bool, seed: int, no_promote: bool)
     started = time.monotonic()
     with progress("training", STEPS) as bar:
         parts = train(store, seed=seed, step=lambda _: bar.advance())
-    version = write_bundle(home / "models", parts)
-    role = _place(registry, version, parts, promote=not no_promote)
+    lineage = Lineage(code_revision(), registry.production())
+    version = write_bundle(registry.directory, parts, lineage=lineage, key=key)
+    role = _place(registry, version, parts, promote=not no_promote, shared=shared)
     click.echo(_summary(version, role, time.monotonic() - started, parts))
 
 
@@ -96,12 +103,25 @@ def _manifest(registry: Registry, version: str | None) -> Manifest | None:
         return None
 
 
-def _place(registry: Registry, version: str, parts: Parts, *, promote: bool) -> str:
-    """Give the model its alias, and return it."""
-    if promote and _deserves(parts, _manifest(registry, registry.production())):
-        registry.promote(version)
-        return "production"
-    registry.set_candidate(version)
+def _place(
+    registry: Registry,
+    version: str,
+    parts: Parts,
+    *,
+    promote: bool,
+    shared: SharedRegistry | None = None,
+) -> str:
+    """Give the model its alias, in the shared registry if there is one, and return it."""
+    moves = shared or registry
+    try:
+        if promote and _deserves(parts, _manifest(registry, registry.production())):
+            with suppress(ConflictError):  # what somebody else chose meanwhile serves on
+                moves.promote(version, WHY)
+                return "production"
+        moves.set_candidate(version, WHY)
+    except AwayError as error:
+        click.echo(f"warning: {error}; the model waits here", err=True)
+        registry.set_candidate(version, WHY)
     return "candidate"
 
 

@@ -15,6 +15,7 @@ from features.online import NullStore, OnlineStore
 from features.served import SKEW_REPORT
 from features.valkey_store import ValkeyStore
 from models.registry import Registry
+from models.signature import TrustedKeys
 from monitoring.metrics import Metrics
 from monitoring.realtime import Alert, RealTimeMonitor
 from server import keys
@@ -30,6 +31,7 @@ from server.handlers.recommendations import Recommend
 from server.inference import Inference
 from server.last_known import LastKnown
 from server.loop_lag import watch_loop_lag
+from server.model_moves import ModelMoves
 from server.quarantine_watch import watch_quarantine
 from server.reader import Reader
 from server.recommender import Recommender
@@ -58,8 +60,9 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
     app[keys.METRICS] = metrics
     app[keys.ACCESS_LOG] = AccessLog(settings.access_log_share)
     app[keys.MONITOR] = RealTimeMonitor(settings.home / "run" / "window", on_alert=_tell)
-    app[keys.REGISTRY] = Registry(settings.home)
+    app[keys.REGISTRY] = Registry(settings.home, _trusted(settings))
     app[keys.MODELS] = CurrentModel(app[keys.REGISTRY], metrics)
+    app[keys.MODEL_MOVES] = ModelMoves(settings, app[keys.REGISTRY])
     app[keys.LAST_KNOWN] = LastKnown()
     app[keys.FORGETTING] = Forgetting(
         ForgottenList(settings.home), app[keys.MODELS], app[keys.LAST_KNOWN], metrics
@@ -75,6 +78,11 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
         )
     )
     return app
+
+
+def _trusted(settings: Settings) -> TrustedKeys | None:
+    path = settings.model_public_key
+    return None if path is None else TrustedKeys.of_file(path)
 
 
 def _store(settings: Settings) -> OnlineStore:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from server.forgetting import Forgetting
     from server.handlers.recommendations import Recommend
     from server.last_known import LastKnown
+    from server.model_moves import ModelMoves
     from server.recommender import Recommender
     from server.serving import Serving
     from server.settings import Settings
@@ -33,6 +34,7 @@ FORGETTING: web.AppKey["Forgetting"] = web.AppKey("forgetting")
 LAST_KNOWN: web.AppKey["LastKnown"] = web.AppKey("last_known")
 METRICS: web.AppKey["Metrics"] = web.AppKey("metrics")
 MODELS: web.AppKey["CurrentModel"] = web.AppKey("models")
+MODEL_MOVES: web.AppKey["ModelMoves"] = web.AppKey("model_moves")
 MONITOR: web.AppKey["RealTimeMonitor"] = web.AppKey("monitor")
 RECOMMEND: web.AppKey["Recommend"] = web.AppKey("recommend")
 RECOMMENDER: web.AppKey["Recommender"] = web.AppKey("recommender")

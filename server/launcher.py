@@ -93,8 +93,13 @@ class Launcher(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         hang_s: int = HANG_S,
     ) -> None:
         """Take the `listener` over. Without `redis_url` the launcher brings its own Valkey."""
-        self._sidecars = Sidecars(settings.home) if settings.redis_url is None else None
-        if self._sidecars is not None:
+        has_valkey, follows = settings.redis_url is None, settings.registry is not None
+        self._sidecars = (
+            Sidecars(settings.home, has_valkey=has_valkey, follows=follows)
+            if has_valkey or follows
+            else None
+        )
+        if self._sidecars is not None and has_valkey:
             settings = replace(settings, redis_url=self._sidecars.url)
         self.settings = settings
         self._listener = listener.detach()

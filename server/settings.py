@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 PREFIX = "CUVEE_"
-_OTHERS = ("CUVEE_LOADTEST_", "CUVEE_FEATURES", "CUVEE_QUALITY")
+_OTHERS = ("CUVEE_LOADTEST_", "CUVEE_FEATURES", "CUVEE_QUALITY", "CUVEE_MODEL_PRIVATE_KEY")
 """Read elsewhere: what features there are is decided before there are settings."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -45,6 +45,8 @@ class Settings:
     log_level: str = "INFO"
     access_log_share: float = 0.01
     feature_log_share: float = 0.01
+    model_public_key: Path | None = None
+    registry: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -116,6 +118,13 @@ def _url(raw: str) -> str:
     return raw
 
 
+def _registry(raw: str) -> str:
+    parts = urlsplit(_word(raw))
+    if "://" in raw and (parts.scheme != "s3" or not parts.netloc):
+        raise ValueError
+    return raw
+
+
 def _level(raw: str) -> str:
     if raw.upper() not in LOG_LEVELS:
         raise ValueError
@@ -154,6 +163,8 @@ VARIABLES: Mapping[str, Variable] = {
     "feature_log_share": Variable(
         "CUVEE_FEATURE_LOG_SHARE", _number(0, 1), "a share from 0 (none) to 1 (all)"
     ),
+    "model_public_key": Variable("CUVEE_MODEL_PUBLIC_KEY", Path, "a file"),
+    "registry": Variable("CUVEE_REGISTRY", _registry, "s3://BUCKET/PREFIX or a directory"),
 }
 """Each field of `Settings`, and where it comes from."""
 

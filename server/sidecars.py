@@ -1,4 +1,4 @@
-"""What runs beside the workers of a single machine: the embedded Valkey and event consumers.
+"""What runs beside the workers of a single machine: Valkey, event consumers, who fetches models.
 
 Nothing here has a thread, and nothing waits but `start` and `stop`: the master's loop calls
 `tend` about once a second, and has workers to look after and signals to hear.
@@ -24,6 +24,10 @@ FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 NICENESS = 10
 """Writing tables takes every core for a moment; shoppers who wait come first."""
+
+
+FOLLOW = (sys.executable, "-m", "models", "follow")
+"""What reaches for a bucket is a process of its own: no library of that is loaded to serve."""
 
 
 class Pauses:
@@ -89,44 +93,55 @@ class Sidecar:
 
 
 class Sidecars:
-    """The embedded Valkey of `home` and the consumers of its event stream."""
+    """The embedded Valkey of `home`, the consumers of its event stream, and who follows models."""
 
-    def __init__(self, home: Path, clock: Clock = time.monotonic) -> None:
-        """Start nothing yet."""
+    def __init__(
+        self,
+        home: Path,
+        clock: Clock = time.monotonic,
+        *,
+        has_valkey: bool = True,
+        follows: bool = False,
+    ) -> None:
+        """Start nothing yet; with `follows` the aliases of a shared registry are followed."""
         self._home = home
-        self._valkey = EmbeddedValkey(home)
+        self._valkey = EmbeddedValkey(home) if has_valkey else None
         self._pauses = Pauses(clock)
         self._missing = False
-        self._consumers = [
-            Sidecar(f"consumer {group}", _consume(group), clock) for group in _consumer_groups()
-        ]
+        groups = _consumer_groups() if has_valkey else ()
+        self._others = [Sidecar(f"consumer {group}", _consume(group), clock) for group in groups]
+        if follows:
+            self._others.append(Sidecar("follower of models", FOLLOW, clock))
 
     @property
-    def url(self) -> str:
-        """Return where the embedded Valkey answers."""
-        return self._valkey.url
+    def url(self) -> str | None:
+        """Return where the embedded Valkey answers, None where there is none."""
+        return self._valkey.url if self._valkey else None
 
     def start(self) -> None:
         """Start Valkey and wait until it answers; raise `FeaturesError` if it does not."""
-        self._pauses.started()
-        self._valkey.start()
+        if self._valkey is not None:
+            self._pauses.started()
+            self._valkey.start()
 
     def tend(self) -> None:
         """Start again whatever has ended."""
-        self._tend_valkey()
-        for consumer in self._consumers:
-            consumer.tend()
+        if self._valkey is not None:
+            self._tend_valkey(self._valkey)
+        for other in self._others:
+            other.tend()
 
     def stop(self) -> None:
-        """End the consumers, then Valkey."""
-        for consumer in self._consumers:
-            consumer.terminate()
-        for consumer in self._consumers:
-            consumer.stop()
-        self._valkey.stop()
+        """End the others, then Valkey."""
+        for other in self._others:
+            other.terminate()
+        for other in self._others:
+            other.stop()
+        if self._valkey is not None:
+            self._valkey.stop()
 
-    def _tend_valkey(self) -> None:
-        if self._valkey.is_alive():
+    def _tend_valkey(self, valkey: EmbeddedValkey) -> None:
+        if valkey.is_alive():
             self._missing = False
             return
         if not self._missing:
@@ -137,7 +152,7 @@ class Sidecars:
             return
         self._pauses.started()
         try:
-            self._valkey.start_soon()
+            valkey.start_soon()
         except (FeaturesError, OSError) as error:
             log.error("the embedded Valkey: %s", error)  # noqa: TRY400 - it is tried again
 

@@ -21,7 +21,9 @@ MAY_IMPORT = {
 
 SERVER_ONLY = {"aiohttp", "prometheus_client"}
 SPARK = ("pyspark", "py4j", "pandas")
+BUCKETS = ("fsspec", "s3fs", "botocore")
 TRAINING = ("sklearn", "polars", "pyarrow", "deltalake", "onnx", "skl2onnx", "scipy", *SPARK)
+NOT_TO_SERVE = (*TRAINING, *BUCKETS, "cryptography.hazmat")
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -53,8 +55,8 @@ def test_lower_rooms_know_no_http_and_no_metrics(room: str) -> None:
 
 @pytest.mark.parametrize("module", ["server.app", "server.launcher", "server"])
 def test_serving_loads_no_training_library(module: str) -> None:
-    """What answers requests neither waits nor pays for what fits models."""
-    assert loaded(module, TRAINING) == []
+    """What answers requests neither waits nor pays for what fits, fetches or signs models."""
+    assert loaded(module, NOT_TO_SERVE) == []
 
 
 @pytest.mark.parametrize("module", ["features.training_set_command", "features.dataset_commands"])

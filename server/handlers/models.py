@@ -31,7 +31,7 @@ async def promote(request: web.Request) -> Response:
     if version not in known:
         raise NotFoundError(f"there is no model {version!r:.140}")
     try:
-        await asyncio.to_thread(registry.promote, version)
+        await request.app[keys.MODEL_MOVES].promote(version, *_by(request))
     except (BundleError, RegistryError) as error:
         raise ConflictError(str(error)) from None
     return await _served(request)
@@ -41,10 +41,15 @@ async def promote(request: web.Request) -> Response:
 async def rollback(request: web.Request) -> Response:
     """Make the previous model the production model again and serve it."""
     try:
-        await asyncio.to_thread(request.app[keys.REGISTRY].rollback)
+        await request.app[keys.MODEL_MOVES].rollback(*_by(request))
     except (BundleError, RegistryError) as error:
         raise ConflictError(str(error)) from None
     return await _served(request)
+
+
+def _by(request: web.Request) -> tuple[str, str]:
+    """Return the reason and who gives it, for the history."""
+    return f"{request.method} {request.path:.140}", f"admin at {request.remote}"
 
 
 async def _served(request: web.Request) -> Response:

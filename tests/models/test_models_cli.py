@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from models.__main__ import cli
+from models.__main__ import VERBS, cli
 from models.bundle import write_bundle
 from models.registry import Registry
 from tests.support.bundles import small_parts
@@ -35,7 +35,7 @@ def test_help_names_every_verb() -> None:
     told = "import sys; from models.__main__ import cli; cli(['--help'], standalone_mode=False); "
     told += "print('loaded:', 'models.registry' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
-    for verb in ("train", "evaluate", "list", "show", "verify", "promote", "rollback"):
+    for verb in VERBS:
         assert f"  {verb} " in done.stdout
     assert "loaded: False False" in done.stdout
 
@@ -109,6 +109,120 @@ def test_promote_and_rollback(registry: Registry) -> None:
     assert run("promote", "candidate").stdout == f"production is {second}\n"
     assert run("rollback").stdout == f"production is {first}\n"
     assert (registry.production(), registry.previous()) == (first, second)
+
+
+def test_the_history_is_told(registry: Registry) -> None:
+    """Newest first, with the reason that was given."""
+    first, second = written(registry, 30), written(registry, 31)
+    assert run("history").stdout == "no alias was moved yet\n"
+    run("promote", first)
+    run("promote", second, "--why", "clicks rose")
+    run("rollback", "--why", "clicks fell")
+    lines = run("history").stdout.splitlines()
+    assert [line.split()[2] for line in lines[1:]] == ["rollback", "promote", "promote"]
+    assert lines[1].endswith("clicks fell")
+    (told,) = json.loads(run("history", "--json", "--last", "1").stdout)
+    assert told["aliases"] == {"production": first, "previous": second, "candidate": None}
+    assert (told["number"], told["why"], "@" in told["who"]) == (3, "clicks fell", True)
+
+
+def test_diff_shows_what_differs(registry: Registry) -> None:
+    """By alias or version, with the change of what is a number."""
+    first, second = written(registry, 30), written(registry, 31)
+    run("promote", first)
+    run("promote", second)
+    lines = run("diff").stdout.splitlines()
+    assert lines[0].split() == [first, second, "change"]
+    assert lines[1].split() == ["data:", "items", "30", "31", "+1"]
+    assert any(line.startswith("files: price.npy") for line in lines)
+    told = json.loads(run("diff", first, second, "--json").stdout)
+    assert told[0] == {"part": "data", "name": "items", "first": 30, "second": 31}
+    assert "no difference" in run("diff", first, first).stdout
+
+
+def test_gc_keeps_what_is_needed(registry: Registry) -> None:
+    """A dry run says what would go; then it goes."""
+    versions = sorted(written(registry, items) for items in (30, 31, 32))
+    registry.promote(versions[0])
+    done = run("gc", "--keep", "1", "--dry-run")
+    assert done.stdout.splitlines()[0] == f"{versions[1]}: would be removed"
+    assert len(registry.manifests()) == 3
+    assert f"{versions[0]}: kept, production" in run("gc", "--keep", "1").stdout
+    assert [each.version for each in registry.manifests()] == [versions[2], versions[0]]
+    assert run("gc", "--keep", "-1").exit_code == 2
+
+
+def test_a_card_is_written(registry: Registry, tmp_path: Path) -> None:
+    """As Markdown, or as a page of its own."""
+    registry.promote(version := written(registry))
+    assert run("card").stdout.startswith(f"# Model {version}\n")
+    path = tmp_path / "card.html"
+    assert run("card", version, "--html", "-o", str(path)).stdout == f"{path}\n"
+    page = path.read_text()
+    assert f"<h1>Model {version}</h1>" in page
+    assert "<td>dataset version</td>\n<td>events@3,items@1,users@0</td>" in page
+    assert run("card", "-o", str(tmp_path / "none" / "card")).stderr.startswith("error: ")
+
+
+def test_keys_sign_and_are_asked_for(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a public key set only what was signed is verified and promoted."""
+    version = written(registry)
+    assert "CUVEE_MODEL_PRIVATE_KEY: expected" in run("sign", version).stderr
+    told = run("keygen", str(tmp_path / "keys")).stdout.splitlines()
+    assert told[1:] == [
+        f"CUVEE_MODEL_PRIVATE_KEY={tmp_path}/keys/model-private.pem",
+        f"CUVEE_MODEL_PUBLIC_KEY={tmp_path}/keys/model-public.pem",
+    ]
+    for line in told[1:]:
+        monkeypatch.setenv(*line.split("="))
+    for verb in ("verify", "promote"):
+        done = run(verb, version)
+        assert (done.exit_code, "is not signed" in done.stderr) == (2, True)
+    assert run("sign", version).stdout == f"{version} is signed with {told[0]}\n"
+    assert run("verify", version).stdout.endswith(f"signed with {told[0]}\n")
+    assert run("promote", version).exit_code == 0
+    monkeypatch.delenv("CUVEE_MODEL_PUBLIC_KEY")
+    assert "not checked: no key is set" in run("verify").stdout
+    monkeypatch.setenv("CUVEE_MODEL_PUBLIC_KEY", str(tmp_path / "none"))
+    assert "No such file" in run("verify").stderr
+
+
+def test_a_shared_registry(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Aliases are moved there unless it is said otherwise, and another home follows."""
+    shared, other = tmp_path / "shared", Registry(tmp_path / "other")
+    monkeypatch.setenv("CUVEE_REGISTRY", str(shared))
+    first, second = written(registry, 30), written(registry, 31)
+    assert run("promote", first, "--who", "ann").stdout == f"production is {first}\n"
+    assert run("push", second).stdout.startswith(f"{second} is in {shared}: ")
+    assert f"{first}  production" in run("list", "--shared").stdout
+    assert "ann" in run("history", "--shared").stdout
+    monkeypatch.setenv("CUVEE_HOME", str(tmp_path / "other"))
+    assert run("pull").stdout == f"production is {first}\n"
+    assert run("pull").stdout == "nothing new\n"
+    assert run("pull", second).stdout == f"{second} is here\n"
+    assert run("promote", second, "--here").exit_code == 0
+    assert other.production() == second
+    listed = json.loads(run("list", "--shared", "--json").stdout)
+    assert {row["version"]: row["aliases"] for row in listed} == {first: "production", second: "-"}
+    assert run("rollback").stderr.startswith("error: there is no previous model to roll back to")
+    assert run("rollback", "--here").stdout == f"production is {first}\n"
+    done = run("gc", "--shared", "--keep", "0", "--dry-run")
+    assert f"{second}: would be removed" in done.stdout
+    assert f"{first}: kept, production" in done.stdout
+
+
+@pytest.mark.parametrize("value", ["", "gs://bucket/models"])
+def test_a_shared_registry_that_is_none(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """The variable is named, with what was expected."""
+    monkeypatch.setenv("CUVEE_REGISTRY", value)
+    for words in (("push", "x"), ("pull",), ("follow",), ("history", "--shared")):
+        done = run(*words)
+        assert done.exit_code == 2
+        assert done.stderr.startswith("error: CUVEE_REGISTRY: expected s3://BUCKET/PREFIX or a dir")
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,19 @@
 """The registry: which model serves, which did before, and who may say so at once."""
 
+import gc
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from models.bundle import write_bundle
-from models.errors import BundleError, RegistryError
+from models.directory import replace_file
+from models.errors import BundleError, ConflictError, RegistryError
+from models.journal import Aliases
+from models.model import Model
 from models.registry import Registry
 from tests.support.bundles import small_parts
 
@@ -193,20 +198,184 @@ def test_a_full_disk_leaves_the_alias(registry: Registry, monkeypatch: pytest.Mo
     }  # fmt: skip
 
 
+def test_every_step_of_a_full_disk(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever write fails, what serves is the old or the new one, and it can be mended."""
+    first, second, third = (written(registry, items) for items in (30, 31, 32))
+    registry.promote(first)
+    registry.promote(second)
+    fsync, left = os.fsync, 0
+
+    def full(descriptor: int) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(28, "No space left on device")
+        fsync(descriptor)
+
+    for steps in range(6):
+        left = steps
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            with pytest.raises(RegistryError, match="No space left on device"):
+                registry.promote(third)
+        assert registry.production() in {second, third}
+        assert registry.load("production").version == registry.production()
+        registry.promote(second)
+        registry.promote(first)
+        registry.promote(second)
+        assert aliases(registry)[:2] == (second, first)
+
+
+READ_ONLY = """
+set -e
+mount --bind {home} {home} 2>/dev/null && mount -o remount,bind,ro {home} 2>/dev/null || exit 77
+exec {python} -m models promote {version}
+"""
+
+
+def test_a_read_only_disk_is_told_and_serves_on(registry: Registry, tmp_path: Path) -> None:
+    """Where nothing can be written a promotion says so in a line, and the old one serves."""
+    first, second = written(registry, 30), written(registry, 31)
+    registry.promote(first)
+    script = READ_ONLY.format(home=tmp_path, python=sys.executable, version=second)
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "CUVEE_HOME": str(tmp_path)},
+    )
+    if done.returncode not in {0, 2}:
+        pytest.skip("this machine lets nobody mount a directory read-only")
+    assert "aliases: Read-only file system" in done.stderr
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert aliases(registry) == (first, None, None)
+
+
+def test_the_history_tells_who_moved_what_and_why(registry: Registry) -> None:
+    """Every move leaves a record; the newest says what the aliases name."""
+    first, second = written(registry, 30), written(registry, 31)
+    registry.promote(first, "the first", "ann")
+    registry.set_candidate(second, "trained", "the trainer")
+    registry.promote(second, who="ann")
+    registry.rollback("clicks fell", "the watch")
+    newest, *older = registry.history()
+    assert (newest.action, newest.who, newest.why) == ("rollback", "the watch", "clicks fell")
+    assert newest.aliases == Aliases(first, second, None) == registry.aliases()
+    assert [each.action for each in older] == ["promote", "candidate", "promote"]
+    assert [each.number for each in (newest, *older)] == [4, 3, 2, 1]
+    assert older[1].aliases == Aliases(first, None, second)
+    assert older[0].at < newest.at
+
+
+def test_a_record_is_never_changed(registry: Registry) -> None:
+    """Moves add files; those that are there stay as they are."""
+    first, second = written(registry, 30), written(registry, 31)
+    registry.promote(first)
+    folder = registry.directory / "history"
+    before = (folder / "00000001.json").read_bytes()
+    registry.promote(second)
+    registry.rollback()
+    assert (folder / "00000001.json").read_bytes() == before
+    assert max(path.name for path in folder.glob("*.json")) == "00000003.json"
+
+
+def test_what_was_moved_without_a_record_is_found(registry: Registry) -> None:
+    """A process that was killed between record and alias, or a hand, is told of by the next."""
+    first, second = written(registry, 30), written(registry, 31)
+    registry.promote(first)
+    (registry.directory / "aliases" / "production").write_text(second)
+    registry.set_candidate(first)
+    newest, found, _ = registry.history()
+    assert (found.action, found.aliases) == ("found", Aliases(second, None, None))
+    assert newest.aliases == Aliases(second, None, first)
+
+
+def test_a_home_without_history_goes_on(registry: Registry) -> None:
+    """Aliases of an older program serve, and the first move writes the first record."""
+    first, second = written(registry, 30), written(registry, 31)
+    (registry.directory / "aliases").mkdir()
+    (registry.directory / "aliases" / "production").write_text(first)
+    assert (registry.production(), list(registry.history())) == (first, [])
+    registry.promote(second)
+    assert aliases(registry) == (second, first, None)
+    assert [each.action for each in registry.history()] == ["promote"]
+
+
+def test_a_record_that_is_none_is_told(registry: Registry) -> None:
+    """A damaged record stops moves, not serving."""
+    only = written(registry)
+    registry.promote(only)
+    (registry.directory / "history" / "00000001.json").write_bytes(b"{")
+    with pytest.raises(RegistryError, match=r"00000001\.json: not a record"):
+        registry.set_candidate(only)
+    assert registry.load("production").version == only
+
+
+# Two at once
+
+
+def test_a_promotion_that_was_overtaken_changes_nothing(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who promotes while another promotion is looked at wins; the other is told by whom."""
+    first, second, third = (written(registry, items) for items in (30, 31, 32))
+    registry.promote(first)
+    load = registry.load
+
+    def overtaken(version: str) -> Model:
+        monkeypatch.undo()
+        registry.promote(third, who="ben")
+        return load(version)
+
+    monkeypatch.setattr(registry, "load", overtaken)
+    with pytest.raises(ConflictError, match=f"ben was quicker .*production is {third}"):
+        registry.promote(second)
+    assert aliases(registry) == (third, first, None)
+
+
+def test_a_rollback_that_was_overtaken_changes_nothing(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two who roll back at once roll back once, not forth again."""
+    first, second = written(registry, 30), written(registry, 31)
+    registry.promote(first)
+    registry.promote(second)
+    load = registry.load
+
+    def overtaken(version: str) -> Model:
+        monkeypatch.undo()
+        registry.rollback(who="ben")
+        return load(version)
+
+    monkeypatch.setattr(registry, "load", overtaken)
+    with pytest.raises(ConflictError, match="ben was quicker"):
+        registry.rollback()
+    assert aliases(registry) == (first, second, None)
+
+
 PROMOTE = """
 import sys
 from pathlib import Path
+from models.errors import ConflictError
 from models.registry import Registry
 registry = Registry(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
+won = told = 0
 for _ in range(25):
-    registry.promote(sys.argv[2])
+    before = registry.production()
+    try:
+        registry.promote(sys.argv[2], who=sys.argv[2])
+        won += before != sys.argv[2]
+    except ConflictError:
+        told += 1
+print(won, told)
 """
 
 
 def test_two_promoters_at_once(registry: Registry, tmp_path: Path) -> None:
-    """Whoever is last serves, the other is previous, and readers only ever see versions."""
+    """Each promotion wins or is told; all that won are in the history, one after another."""
     both = {written(registry, 30), written(registry, 31)}
     promoters = [
         subprocess.Popen(
@@ -230,4 +399,82 @@ def test_two_promoters_at_once(registry: Registry, tmp_path: Path) -> None:
     for promoter in promoters:
         promoter.communicate()
     assert seen <= both | {None}
+    served = [each.aliases.production for each in registry.history()]
+    assert served[0] == registry.production()
+    assert all(one != other for one, other in pairwise(served))
     assert {registry.production(), registry.previous()} == both
+
+
+# What is removed
+
+
+def test_old_models_are_removed(registry: Registry) -> None:
+    """The newest stay, and those with an alias; the rest is gone, its bytes told."""
+    versions = sorted(written(registry, items) for items in range(30, 36))
+    for version in (versions[0], versions[1]):
+        registry.promote(version)
+    registry.set_candidate(versions[2])
+    wanted = registry.clear(1, dry_run=True)
+    assert {each.version for each in registry.manifests()} == set(versions)
+    cleared = registry.clear(1)
+    assert cleared == wanted
+    assert set(cleared.versions) == {versions[3], versions[4]}
+    assert cleared.kept == {
+        versions[2]: "candidate", versions[1]: "production", versions[0]: "previous",
+    }  # fmt: skip
+    assert cleared.size > 0
+    assert {each.version for each in registry.manifests()} == {*versions[:3], versions[5]}
+    assert {path.name for path in registry.directory.iterdir()} == {
+        "aliases", "history", *versions[:3], versions[5],
+    }  # fmt: skip
+
+
+def test_what_is_read_is_not_removed(registry: Registry) -> None:
+    """A model that somebody has loaded stays until they let go of it."""
+    version = written(registry)
+    model = registry.load(version)
+    manifest = registry.directory / version / "manifest.json"
+    replace_file(manifest, manifest.read_bytes())  # as signing does
+    assert registry.clear(0).kept == {version: "being read"}
+    model.warm()
+    del model
+    gc.collect()
+    assert registry.clear(0).versions == (version,)
+    with pytest.raises(RegistryError, match="there is no model"):
+        registry.load(version)
+
+
+READ = """
+import sys
+from pathlib import Path
+from models.registry import Registry
+model = Registry(Path(sys.argv[1])).load(sys.argv[2])
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_what_another_process_reads_is_not_removed(registry: Registry, tmp_path: Path) -> None:
+    """The hold ends with the process, however it ends."""
+    version = written(registry)
+    reader = subprocess.Popen(
+        [sys.executable, "-c", READ, str(tmp_path), version],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == b"ready\n"
+        assert registry.clear(0).kept == {version: "being read"}
+        reader.kill()
+    assert registry.clear(0).versions == (version,)
+
+
+def test_what_cannot_be_read_is_not_removed(registry: Registry) -> None:
+    """A newer program's bundle is not this program's to remove."""
+    version = written(registry)
+    manifest = registry.directory / version / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"layout": 2', b'"layout": 9'))
+    assert "written by a newer program" in registry.damaged()[version]
+    assert registry.clear(0).versions == ()
+    assert manifest.exists()

@@ -18,10 +18,12 @@ from features.simulate import World, simulate
 from features.tables import SCHEMAS
 from models.__main__ import cli
 from models.bundle import read_bundle, write_bundle
+from models.code_revision import code_revision
 from models.model import Model
 from models.parts import Parts
 from models.registry import Registry
 from models.request import Filters
+from models.signature import TrustedKeys, make_keys
 from models.train_command import _place
 from models.training import STEPS, train
 
@@ -199,6 +201,41 @@ def test_a_model_that_does_not_beat_segments_waits(tmp_path: Path) -> None:
     second = write_bundle(tmp_path / "models", worse)
     assert _place(registry, second, worse, promote=True) == "candidate"
     assert registry.production() == first
+
+
+def test_a_trained_model_tells_where_it_comes_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Code, data, the model that served, and with a key who made it."""
+    private, public, key = make_keys(tmp_path / "keys")
+    monkeypatch.setenv("CUVEE_MODEL_PRIVATE_KEY", str(private))
+    monkeypatch.setenv("CUVEE_MODEL_PUBLIC_KEY", str(public))
+    versions = []
+    for bought in (3, 2):
+        _store(tmp_path, 5, [("ann", 3), ("ben", bought)])
+        assert _run(tmp_path, "train")[0] == 0
+        versions.append(Registry(tmp_path).production())
+    manifest = Registry(tmp_path, TrustedKeys.of_file(public)).manifest("production")
+    assert (manifest.parent, manifest.code_revision) == (versions[0], code_revision())
+    assert manifest.signature is not None
+    assert manifest.signature.key == key
+
+
+def test_a_shared_registry_that_is_away_keeps_no_model_from_being_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was trained waits here as candidate, and the reason is told."""
+    (tmp_path / "shared").write_text("no directory")
+    monkeypatch.setenv("CUVEE_REGISTRY", str(tmp_path / "shared"))
+    _store(tmp_path, 5, [("ann", 3)])
+    code, output = _run(tmp_path, "train")
+    assert code == 0
+    assert output.startswith(f"warning: {tmp_path}/shared: ")
+    registry = Registry(tmp_path)
+    assert (registry.production(), registry.candidate() is None) == (None, False)
+    (tmp_path / "shared").unlink()
+    assert _run(tmp_path, "promote", str(registry.candidate()))[0] == 0
+    assert Registry(tmp_path).production() == registry.production()
 
 
 def test_nothing_to_train_on_ends_with_two(tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ def test_every_field_can_be_set() -> None:
         ("CUVEE_LOG_LEVEL", "loud"),
         ("CUVEE_REDIS_URL", "localhost:6379"),
         ("CUVEE_HOST", "a\nb"),
+        ("CUVEE_REGISTRY", "gs://bucket"),
+        ("CUVEE_REGISTRY", "s3:///prefix"),
     ],
 )
 def test_a_bad_value_is_named(name: str, value: str) -> None:

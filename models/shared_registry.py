@@ -1,0 +1,283 @@
+"""A registry that several homes share: a bucket, or a directory that all of them mount.
+
+blobs/sha256/HEX         every file of every bundle, once
+manifests/VERSION.json   written when all its blobs are there: then it is a bundle
+history/00000001.json    who moved which alias; the newest says what each alias names
+
+Homes keep what serves: a pull brings a bundle to CUVEE_HOME/models, where it is read. Whoever
+moves an alias moves it here, and their own home follows; other homes follow when they look.
+"""
+
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from types import EllipsisType
+
+from models.bundle import add_bundle, require_known
+from models.errors import AwayError, BundleError, ConflictError, RegistryError
+from models.journal import ALIASES, Aliases, Journal, Record, record_after
+from models.manifest import MANIFEST, FileSum, Manifest
+from models.registry import Cleared, Registry
+from models.storage import Storage
+
+BLOBS = "blobs/sha256"
+MANIFESTS = "manifests"
+
+YOUNG_S = 86_400.0
+"""Blobs that are younger may be of a bundle whose manifest is still to come."""
+
+_VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """How many files of a bundle were sent, their bytes, and how many were there already."""
+
+    version: str
+    sent: int
+    size: int
+    there: int
+
+
+class SharedRegistry:
+    """A registry beside that of a home; all methods raise `AwayError` where it is not reached."""
+
+    def __init__(self, storage: Storage, registry: Registry) -> None:
+        """Push from, pull to and move aliases with the registry of a home."""
+        self._storage = storage
+        self._registry = registry
+        self._journal = Journal(storage)
+
+    def __str__(self) -> str:
+        """Return where it is."""
+        return str(self._storage)
+
+    def aliases(self) -> Aliases:
+        """Return what the aliases name."""
+        with self._reaching():
+            last = self._journal.last()
+        return last.aliases if last else Aliases()
+
+    def history(self) -> Iterator[Record]:
+        """Yield the moves of aliases, newest first."""
+        with self._reaching():
+            yield from self._journal.newest_first()
+
+    def manifests(self) -> list[Manifest]:
+        """Return the manifests of all bundles that this program can read, newest first."""
+        manifests = []
+        with self._reaching():
+            for name in sorted(self._storage.entries(MANIFESTS), reverse=True):
+                with suppress(BundleError):
+                    content = self._storage.read(f"{MANIFESTS}/{name}")
+                    manifests.append(Manifest.from_json(content))
+        return manifests
+
+    def push(self, name: str, *, anew: bool = False) -> Pushed:
+        """Send a bundle that is whole: the files that are not there, then its manifest.
+
+        With `anew` all files are sent, whatever is there. Raises `RegistryError` or `BundleError`.
+        """
+        version = self._registry.resolve(name)
+        model = self._registry.load(version)
+        directory, manifest = self._registry.directory / version, self._registry.manifest(version)
+        with self._reaching():
+            there = {} if anew else self._storage.entries(BLOBS)
+            missing = {
+                told: directory / file
+                for file, told in manifest.files.items()
+                if told.sha256 not in there or there[told.sha256].size != told.size
+            }
+            for told, path in missing.items():
+                self._storage.upload(path, _blob(told))
+            self._storage.upload(directory / MANIFEST, f"{MANIFESTS}/{version}.json")
+        del model  # held until all is sent
+        size = sum(told.size for told in missing)
+        return Pushed(version, len(missing), size, len(set(manifest.files.values())) - len(missing))
+
+    def pull(self, name: str) -> str:
+        """Bring a bundle to the home, whole or not at all, and return its version.
+
+        Files that a bundle of the home has are copied from there. Raises `RegistryError` or
+        `BundleError` for what is not there, damaged, not signed as told or a newer program's.
+        """
+        version = self._resolve(name)
+        if self._registry.has(version):
+            return version
+        with self._reaching():
+            try:
+                manifest = Manifest.from_json(self._storage.read(f"{MANIFESTS}/{version}.json"))
+            except FileNotFoundError:
+                raise RegistryError(f"there is no model {version} in {self}") from None
+        if manifest.version != version:
+            raise BundleError(f"{MANIFESTS}/{version}.json: of {manifest.version}")
+        if self._registry.trusted is not None:
+            self._registry.trusted.require(manifest)
+        require_known(manifest)
+        add_bundle(
+            self._registry.directory, manifest, partial(self._fetch, manifest, self._known_files())
+        )
+        return version
+
+    def promote(self, name: str, why: str = "", who: str | None = None) -> str:
+        """Make a model that loads and ranks the production model, here and in the home.
+
+        Raises as `Registry.promote`, and changes nothing.
+        """
+        present = self.aliases().production
+        version = self._sent(name)
+        if present != version:
+            self._move("promote", lambda now: now.promoted(version), why, who, expected=present)
+        self.follow()
+        return version
+
+    def rollback(self, why: str = "", who: str | None = None) -> str:
+        """Make the previous model the production model again, here and in the home.
+
+        Raises as `Registry.rollback`, and changes nothing.
+        """
+        present = self.aliases()
+        if present.previous is None:
+            raise RegistryError(f"there is no previous model to roll back to in {self}")
+        version = self._sent(present.previous)
+        expected = present.production
+        self._move("rollback", lambda now: now.rolled_back(version), why, who, expected=expected)
+        self.follow()
+        return version
+
+    def set_candidate(self, name: str, why: str = "", who: str | None = None) -> None:
+        """Name the model that waits for promotion, here and in the home."""
+        version = self._sent(name)
+        self._move("candidate", lambda now: replace(now, candidate=version), why, who)
+        self.follow()
+
+    def follow(self) -> Record | None:
+        """Let the home's aliases name what these do, and return the record that was followed.
+
+        Returns None where there is no newer record. What is to serve is pulled and tried first;
+        raises `RegistryError` or `BundleError`, and the home goes on as it was. A previous model
+        or a candidate that cannot be pulled is named by no alias of the home.
+        """
+        with self._reaching():
+            record = self._journal.last()
+        if record is None or record.number <= self._registry.followed(str(self)):
+            return None
+        aliases = record.aliases
+        if aliases.production is not None:
+            self.pull(aliases.production)
+        for version in filter(None, (aliases.previous, aliases.candidate)):
+            with suppress(BundleError):
+                self.pull(version)
+        self._registry.adopt(record, str(self))
+        return record
+
+    def clear(self, keep: int, *, dry_run: bool = False) -> Cleared:
+        """Remove the manifests of all but the newest `keep` and those with an alias.
+
+        Then blobs that no manifest names, but for those younger than a day: the manifest of a
+        bundle comes after its blobs. What this program cannot read keeps all blobs.
+        """
+        named = {each: alias for alias, each in asdict(self.aliases()).items()}
+        manifests = self.manifests()
+        removed = [each for each in manifests[keep:] if each.version not in named]
+        left = [each for each in manifests if each not in removed]
+        kept = {each.version: named[each.version] for each in manifests[keep:] if each in left}
+        with self._reaching():
+            loose = self._loose(left, known=len(manifests))
+            for name in () if dry_run else [f"{MANIFESTS}/{each.version}.json" for each in removed]:
+                self._storage.remove(name)
+            for name in () if dry_run else loose:
+                self._storage.remove(f"{BLOBS}/{name}")
+        versions = tuple(each.version for each in removed)
+        return Cleared(versions, sum(loose.values()), kept, len(loose))
+
+    def _loose(self, left: list[Manifest], known: int) -> dict[str, int]:
+        """Return the size of each blob that nothing needs."""
+        if len(self._storage.entries(MANIFESTS)) != known:
+            return {}
+        needed = {told.sha256 for each in left for told in each.files.values()}
+        old = time.time() - YOUNG_S
+        return {
+            name: entry.size
+            for name, entry in self._storage.entries(BLOBS).items()
+            if name not in needed and entry.written < old
+        }
+
+    def _sent(self, name: str) -> str:
+        """Return the version of a model that is in both registries, loads and ranks."""
+        version = self._resolve(name)
+        if not self._registry.has(version):
+            self.pull(version)
+        self._registry.load(version).warm()
+        return self.push(version).version
+
+    def _resolve(self, name: str) -> str:
+        version = getattr(self.aliases(), name) if name in ALIASES else name
+        if version is None:
+            raise RegistryError(f"there is no {name} model in {self}")
+        if not _VERSION.fullmatch(version):
+            raise RegistryError(f"there is no model {version!r:.80}; see python -m models list")
+        return str(version)
+
+    def _move(
+        self,
+        action: str,
+        change: Callable[[Aliases], Aliases],
+        why: str,
+        who: str | None,
+        *,
+        expected: str | EllipsisType | None = ...,
+    ) -> None:
+        """Append a record; with `expected` only if that is still what serves."""
+        while True:
+            with self._reaching():
+                last = self._journal.last()
+                present = last.aliases if last else Aliases()
+                if expected is not ... and present.production != expected:
+                    raise ConflictError(last)
+                with suppress(ConflictError):  # look what they did, and whether it matters
+                    self._journal.append(record_after(last, action, change(present), why, who))
+                    return
+
+    def _known_files(self) -> dict[FileSum, Path]:
+        """Return where the home has files of bundles, by what is in them."""
+        return {
+            told: self._registry.directory / each.version / name
+            for each in self._registry.manifests()
+            for name, told in each.files.items()
+        }
+
+    def _fetch(self, manifest: Manifest, known: dict[FileSum, Path], name: str, path: Path) -> None:
+        told = manifest.files[name]
+        if told in known:
+            with suppress(OSError):
+                shutil.copyfile(known[told], path)
+                if FileSum.of_file(path) == told:
+                    return
+        with self._reaching():
+            try:
+                self._storage.download(_blob(told), path)
+            except FileNotFoundError:
+                raise BundleError(f"{name}: blob {told.sha256} is missing in {self}") from None
+        found = FileSum.of_file(path)
+        if found != told:
+            raise BundleError(
+                f"{name}: blob {told.sha256} is damaged in {self}: expected {told.size} bytes of "
+                f"that checksum, got {found.size} of {found.sha256[:12]}…; push it --anew"
+            )
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise AwayError(f"{self}: {error.strerror or error}") from error
+
+
+def _blob(told: FileSum) -> str:
+    return f"{BLOBS}/{told.sha256}"

@@ -1,0 +1,474 @@
+"""A registry that homes share, in a directory and in a bucket: of two one wins."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import count, pairwise
+from pathlib import Path
+
+import pytest
+
+import models.bucket
+from models.bucket import Bucket
+from models.bundle import write_bundle
+from models.errors import AwayError, BundleError, ConflictError, RegistryError
+from models.journal import Aliases
+from models.manifest import LAYOUT
+from models.registry import Registry
+from models.shared_registry import YOUNG_S, SharedRegistry
+from models.signature import SigningKey, TrustedKeys, make_keys
+from models.storage import Directory, Storage
+from tests.support.bundles import small_parts
+from tests.support.s3 import S3, s3
+
+__all__ = ["s3"]
+
+Home = Callable[..., SharedRegistry]
+numbers = count()
+
+in_a_directory = pytest.mark.parametrize("url", ["directory"], indirect=True)
+"""For what has nothing to do with where the registry is."""
+
+
+@pytest.fixture(params=["directory", "bucket"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return where the shared registry is."""
+    if request.param == "directory":
+        return str(tmp_path / "shared")
+    name = f"models-{next(numbers)}"
+    request.getfixturevalue("s3").bucket(name)
+    return f"s3://{name}/cuvee"
+
+
+@pytest.fixture
+def home(url: str, tmp_path: Path) -> Home:
+    """Return a function that makes the shared registry as the home of a name sees it."""
+
+    def made(name: str = "a", trusted: TrustedKeys | None = None) -> SharedRegistry:
+        return SharedRegistry(storage(url), Registry(tmp_path / name, trusted))
+
+    return made
+
+
+def storage(url: str) -> Storage:
+    """Return the storage behind a URL or in a directory."""
+    return Bucket(url) if url.startswith("s3://") else Directory(Path(url))
+
+
+def written(shared: SharedRegistry, items: int = 30, key: SigningKey | None = None) -> str:
+    """Write a bundle into a home and return its version."""
+    return write_bundle(shared._registry.directory, small_parts(items), key=key)
+
+
+def local(shared: SharedRegistry) -> Aliases:
+    """Return the aliases of the home."""
+    return shared._registry.aliases()
+
+
+def replace_blob(url: str, name: str, content: bytes, tmp_path: Path) -> None:
+    """Put something else in the place of an object."""
+    (tmp_path / "other").write_bytes(content)
+    storage(url).upload(tmp_path / "other", name)
+
+
+def test_an_empty_registry(home: Home) -> None:
+    """There is nothing, and nothing to follow or to roll back to."""
+    shared = home()
+    assert (shared.aliases(), shared.manifests(), list(shared.history())) == (Aliases(), [], [])
+    assert shared.follow() is None
+    with pytest.raises(RegistryError, match="no previous model to roll back to"):
+        shared.rollback()
+    with pytest.raises(RegistryError, match="no production model in"):
+        shared.pull("production")
+    with pytest.raises(RegistryError, match="there is no model 20261123T101500Z-00000000 in"):
+        shared.pull("20261123T101500Z-00000000")
+    for name in ("../models", "", "a/b"):
+        with pytest.raises(RegistryError, match="there is no model"):
+            shared.pull(name)
+
+
+def test_what_is_promoted_in_one_home_serves_in_another(home: Home) -> None:
+    """Promotions and rollbacks are followed, with the reason, and files arrive whole."""
+    one, other = home("a"), home("b")
+    first, second = written(one, 30), written(one, 31)
+    assert one.promote(first, "the first", "ann") == first
+    assert other.follow() is not None
+    assert local(other) == Aliases(first) == local(one)
+    other._registry.load(first).warm()
+    one.promote(second, "clicks rose", "ann")
+    other.follow()
+    assert local(other) == Aliases(second, first)
+    newest = next(other._registry.history())
+    assert (newest.action, newest.why) == ("follow", "promote by ann: clicks rose")
+    assert other.rollback("clicks fell", "ben") == first
+    one.follow()
+    assert local(one) == local(other) == one.aliases() == Aliases(first, second)
+    assert [each.action for each in one.history()] == ["rollback", "promote", "promote"]
+    assert (one.follow(), other.follow()) == (None, None)
+
+
+@in_a_directory
+def test_a_candidate_is_shared(home: Home) -> None:
+    """What one home trained another may promote, by its alias."""
+    one, other = home("a"), home("b")
+    version = written(one)
+    one.set_candidate(version, "trained")
+    assert local(one) == Aliases(candidate=version)
+    assert other.promote("candidate") == version
+    assert other.aliases() == local(other) == Aliases(version)
+
+
+def test_a_push_sends_what_is_not_there(home: Home, url: str) -> None:
+    """Files of equal content are one blob; a second push sends none of them."""
+    shared = home()
+    first, second = written(shared, 30), written(shared, 31)
+    pushed = shared.push(first)
+    assert (pushed.there, pushed.sent) == (0, len(storage(url).entries("blobs/sha256")))
+    assert shared.push(first).sent == 0
+    assert 0 < shared.push(second).there < pushed.sent
+    assert shared.push(second, anew=True).there == 0
+    assert [each.version for each in shared.manifests()] == sorted((first, second), reverse=True)
+
+
+def test_a_pull_takes_from_home_what_is_there(
+    home: Home, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a bundle of the home holds is not fetched again, unless it is damaged there."""
+    one, other = home("a"), home("b")
+    first, second = written(one, 30), written(one, 31)
+    one.push(first)
+    one.push(second)
+    other.pull(first)
+    kept = other._registry.directory / first / "tower.onnx"
+    kept.write_bytes(b"damaged")
+    fetched: list[str] = []
+    download = type(storage(url)).download
+
+    def noted(self: Storage, name: str, path: Path) -> None:
+        fetched.append(name)
+        download(self, name, path)
+
+    monkeypatch.setattr(type(storage(url)), "download", noted)
+    assert other.pull(second) == second
+    files = other._registry.manifest(second).files
+    assert f"blobs/sha256/{files['tower.onnx'].sha256}" in fetched
+    assert f"blobs/sha256/{files['items.json'].sha256}" not in fetched
+    other._registry.load(second)
+    assert other.pull(second) == second
+
+
+# Two at once
+
+
+def test_of_two_promotions_at_once_one_wins(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who looked before the other moved changes nothing, and is told who was quicker."""
+    one, other = home("a"), home("b")
+    first, second, third = written(one, 30), written(one, 31), written(other, 32)
+    one.promote(first)
+    push = one.push
+
+    def overtaken(name: str) -> object:
+        other.promote(third, who="ben")
+        return push(name)
+
+    monkeypatch.setattr(one, "push", overtaken)
+    with pytest.raises(ConflictError, match=f"ben was quicker .*production is {third}"):
+        one.promote(second)
+    assert one.aliases() == Aliases(third, first)
+    assert local(one) == Aliases(first)
+    one.follow()
+    assert local(one) == Aliases(third, first)
+
+
+def test_a_move_that_does_not_matter_is_no_conflict(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between look and write somebody named a candidate: the promotion looks again and wins."""
+    one, other = home("a"), home("b")
+    first, second = written(one, 30), written(other, 31)
+    append = one._journal.append
+
+    def overtaken(record: object) -> None:
+        monkeypatch.undo()
+        other.set_candidate(second)
+        append(record)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(one._journal, "append", overtaken)
+    one.promote(first)
+    assert one.aliases() == Aliases(first, None, second)
+
+
+RACE = """
+import sys
+from pathlib import Path
+from models.errors import ConflictError
+from models.home_registry import shared_registry
+from models.registry import Registry
+shared = shared_registry(Registry(Path(sys.argv[1])))
+print("ready", flush=True)
+sys.stdin.readline()
+won = 0
+for _ in range(4):
+    before = len(list(shared.history()))
+    try:
+        shared.promote(sys.argv[2], who=sys.argv[2])
+    except ConflictError:
+        pass
+"""
+
+
+def test_promoters_in_two_processes(home: Home, url: str, tmp_path: Path) -> None:
+    """However their writes meet, every record follows from the one before."""
+    versions = {name: written(home(name), items) for name, items in (("a", 30), ("b", 31))}
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACE, str(tmp_path / name), version],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "CUVEE_REGISTRY": url},
+        )
+        for name, version in versions.items()
+    ]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == b"ready\n"
+    for racer in racers:
+        racer.communicate(b"\n", timeout=100)
+    assert [racer.returncode for racer in racers] == [0, 0]
+    records = list(home().history())[::-1]
+    assert [each.number for each in records] == list(range(1, len(records) + 1))
+    for before, after in pairwise(records):
+        assert after.aliases == before.aliases.promoted(after.who)
+
+
+# What is damaged, unsigned or away
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "missing"])
+def test_a_damaged_blob_is_not_pulled(home: Home, url: str, tmp_path: Path, damage: str) -> None:
+    """The file and the blob are named, the home is as it was, and a push mends it."""
+    one, other = home("a"), home("b")
+    version = written(one)
+    one.promote(version)
+    told = one._registry.manifest(version).files["price.npy"]
+    blob = f"blobs/sha256/{told.sha256}"
+    content = storage(url).read(blob)
+    if damage == "missing":
+        storage(url).remove(blob)
+    else:
+        other_content = content[:-9] if damage == "cut" else bytes([content[0] ^ 1]) + content[1:]
+        replace_blob(url, blob, other_content, tmp_path)
+    with pytest.raises(BundleError, match=rf"price\.npy: blob {told.sha256} is (damaged|missing)"):
+        other.follow()
+    assert local(other) == Aliases()
+    assert list(other._registry.directory.glob("*")) == []
+    one.push(version, anew=damage == "flipped")
+    other.follow()
+    assert local(other) == Aliases(version)
+
+
+def test_a_push_that_was_cut_is_no_bundle(
+    home: Home, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manifest comes last: what was sent before it is nobody's, and the next push goes on."""
+    one, other = home("a"), home("b")
+    version = written(one)
+    kind, left = type(storage(url)), 5
+    upload = kind.upload
+
+    def cut(self: Storage, path: Path, name: str) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ConnectionResetError(104, "Connection reset by peer")
+        upload(self, path, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "upload", cut)
+        with pytest.raises(AwayError, match="Connection reset by peer"):
+            one.promote(version)
+    assert (one.manifests(), one.aliases(), local(one)) == ([], Aliases(), Aliases())
+    with pytest.raises(RegistryError, match="there is no model"):
+        other.pull(version)
+    assert one.push(version).there == 5
+
+
+def test_a_write_whose_answer_was_lost_is_no_conflict(
+    home: Home, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that is there because the first try wrote it is ours."""
+    shared = home()
+    version = written(shared)
+    kind = type(storage(url))
+    create = kind.create
+
+    def twice(self: Storage, name: str, content: bytes) -> None:
+        create(self, name, content)
+        create(self, name, content)
+
+    monkeypatch.setattr(kind, "create", twice)
+    shared.set_candidate(version)
+    assert [each.action for each in shared.history()] == ["candidate"]
+
+
+@in_a_directory
+def test_signatures_are_asked_of_what_is_pulled(home: Home, tmp_path: Path) -> None:
+    """Unsigned or signed by another: nothing arrives, and the home serves on."""
+    private, public, _ = make_keys(tmp_path / "keys")
+    theirs, _, _ = make_keys(tmp_path / "theirs")
+    one, careful = home("a"), home("b", TrustedKeys.of_file(public))
+    versions = {
+        "is not signed": written(one, 30),
+        "is signed with key": written(one, 31, SigningKey.of_file(theirs)),
+    }
+    for told, version in versions.items():
+        one.promote(version)
+        with pytest.raises(BundleError, match=told):
+            careful.follow()
+    assert local(careful) == Aliases()
+    signed = written(one, 32, SigningKey.of_file(private))
+    one.promote(signed)
+    careful.follow()
+    assert local(careful) == Aliases(signed)
+
+
+@in_a_directory
+def test_a_newer_programs_bundle_is_not_pulled(home: Home, url: str, tmp_path: Path) -> None:
+    """It is told as such, and not listed."""
+    shared = home()
+    version = "20991123T101500Z-0123abcd"
+    newer = b'{"layout": %d, "surprise": 1}' % (LAYOUT + 1)
+    replace_blob(url, f"manifests/{version}.json", newer, tmp_path)
+    with pytest.raises(BundleError, match="written by a newer program, upgrade this"):
+        shared.pull(version)
+    assert shared.manifests() == []
+
+
+def test_a_registry_that_is_away(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused, slow or without such a bucket: told in a line, and the home is as it was."""
+    registry = Registry(tmp_path)
+    registry.promote(version := write_bundle(registry.directory, small_parts()))
+    s3.bucket("slow")
+    none = SharedRegistry(Bucket("s3://no-such-bucket/cuvee"), registry)
+    with pytest.raises(AwayError, match=r"s3://no-such-bucket/cuvee: .*bucket"):
+        none.push(version)
+    monkeypatch.setattr(models.bucket, "_READ_S", 0.2)
+    slow = SharedRegistry(Bucket("s3://slow/cuvee"), registry)
+    with s3.stuck():
+        for ask in (slow.follow, slow.aliases, lambda: slow.promote(version)):
+            with pytest.raises(AwayError, match="s3://slow/cuvee: "):
+                ask()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    away = SharedRegistry(Bucket("s3://away/cuvee"), registry)
+    with pytest.raises(AwayError, match="s3://away/cuvee: "):
+        away.follow()
+    assert registry.aliases() == Aliases(version)
+    assert [each.action for each in registry.history()] == ["promote"]
+
+
+def test_a_store_without_conditional_writes_is_refused(s3: S3, tmp_path: Path) -> None:
+    """Where the header is ignored nothing is moved: two could win at once."""
+    s3.bucket("careless")
+    bucket, registry = Bucket("s3://careless/cuvee"), Registry(tmp_path)
+    write = bucket._fs.pipe_file
+    bucket._fs.pipe_file = lambda path, content, **_: write(path, content)
+    with pytest.raises(AwayError, match="ignores If-None-Match"):
+        SharedRegistry(bucket, registry).promote(
+            write_bundle(registry.directory, small_parts(personal=False))
+        )
+    assert (registry.production(), SharedRegistry(bucket, registry).aliases()) == (None, Aliases())
+
+
+@in_a_directory
+def test_a_full_disk_at_home(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit is not half there, and what serves serves on."""
+    one, other = home("a"), home("b")
+    first, second = written(one, 30), written(one, 31)
+    one.promote(first)
+    other.follow()
+    one.promote(second)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises((RegistryError, BundleError), match="No space left on device"):
+            other.follow()
+    assert local(other) == Aliases(first)
+    assert [each.version for each in other._registry.manifests()] == [first]
+    other.follow()
+    assert local(other) == Aliases(second, first)
+
+
+@in_a_directory
+def test_an_older_record_is_not_followed_after_a_newer(home: Home) -> None:
+    """Two that follow at once, one of them slow: the home does not go back."""
+    one, other = home("a"), home("b")
+    first, second = written(one, 30), written(one, 31)
+    one.promote(first)
+    one.promote(second)
+    other.follow()
+    older = list(one.history())[-1]
+    other.pull(first)
+    other._registry.adopt(older, str(other))
+    assert local(other) == Aliases(second, first)
+    assert [each.action for each in other._registry.history()] == ["follow"]
+
+
+@in_a_directory
+def test_a_home_that_moved_on_its_own_follows_the_next_move(home: Home) -> None:
+    """A rollback here while the registry is away stands until somebody moves an alias there."""
+    one, other = home("a"), home("b")
+    first, second, third = (written(one, items) for items in (30, 31, 32))
+    one.promote(first)
+    one.promote(second)
+    other.follow()
+    other._registry.rollback("the registry is away")
+    assert other.follow() is None
+    assert local(other) == Aliases(first, second)
+    one.promote(third)
+    other.follow()
+    assert local(other) == Aliases(third, second)
+
+
+# What is removed
+
+
+def test_old_bundles_and_loose_blobs_are_removed(
+    home: Home, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those with an alias stay, and blobs that may be of a push that is under way."""
+    shared = home()
+    versions = sorted(written(shared, items) for items in (30, 31, 32, 33))
+    shared.promote(versions[0])
+    for version in versions[1:]:
+        shared.push(version)
+    blobs = storage(url).entries("blobs/sha256").keys()
+    assert shared.clear(1, dry_run=True).versions == (versions[2], versions[1])
+    assert shared.clear(2).blobs == 0
+    later = time.time() + YOUNG_S + 60
+    monkeypatch.setattr("models.shared_registry.time.time", lambda: later)
+    cleared = shared.clear(1)
+    assert (cleared.versions, cleared.kept) == ((versions[2],), {versions[0]: "production"})
+    assert cleared.blobs > 0
+    left = storage(url).entries("blobs/sha256").keys()
+    needed = {told.sha256 for each in shared.manifests() for told in each.files.values()}
+    assert left == needed < blobs
+    home("b").pull(versions[3])
+
+
+@in_a_directory
+def test_blobs_of_a_newer_programs_bundles_stay(
+    home: Home, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be read may need any blob."""
+    shared = home()
+    replace_blob(url, "manifests/20991123T101500Z-0123abcd.json", b'{"layout": 9}', tmp_path)
+    replace_blob(url, f"blobs/sha256/{'0' * 64}", b"of a newer one", tmp_path)
+    later = time.time() + YOUNG_S + 60
+    monkeypatch.setattr("models.shared_registry.time.time", lambda: later)
+    assert shared.clear(0).blobs == 0
+    assert len(storage(url).entries("blobs/sha256")) == 1

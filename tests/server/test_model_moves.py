@@ -1,0 +1,82 @@
+"""Promotions over HTTP: recorded, in the registry that homes share, and only of what is signed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from features.errors import InputError
+from models.bundle import sign_bundle, write_bundle
+from models.registry import Registry
+from models.shared_registry import SharedRegistry
+from models.signature import SigningKey, make_keys
+from models.storage import Directory
+from server.app import build_app
+from server.settings import Settings
+from tests.support.bundles import small_parts
+from tests.support.service import Start, home, start
+
+__all__ = ["home", "start"]
+
+ADMIN = {"Authorization": "Bearer secret"}
+
+
+async def post(client: Any, path: str) -> tuple[int, dict[str, Any]]:
+    """Post to an admin route."""
+    answer = await client.post(path, headers=ADMIN)
+    return answer.status, await answer.json(content_type=None)
+
+
+async def test_a_promotion_over_http_leaves_a_record(start: Start, home: Path) -> None:
+    """Who asked, and by which request."""
+    registry = Registry(home)
+    second = write_bundle(registry.directory, small_parts(31))
+    assert (await post(await start(), f"/v1/models/{second}/promote"))[0] == 200
+    newest = next(registry.history())
+    assert (newest.action, newest.who) == ("promote", "admin at 127.0.0.1")
+    assert newest.why == f"POST /v1/models/{second}/promote"
+
+
+async def test_aliases_are_moved_in_the_shared_registry(
+    start: Start, home: Path, tmp_path: Path
+) -> None:
+    """A promotion is pushed and moved there; what it refuses is told, and the old one serves."""
+    where = tmp_path / "shared"
+    registry = Registry(home)
+    shared = SharedRegistry(Directory(where), registry)
+    first, second = registry.production(), write_bundle(registry.directory, small_parts(31))
+    shared.promote(str(first))
+    client = await start(CUVEE_REGISTRY=str(where))
+    status, told = await post(client, f"/v1/models/{second}/promote")
+    assert (status, told["serving"], told["previous"]) == (200, second, first)
+    assert shared.aliases() == registry.aliases()
+    assert next(shared.history()).who == "admin at 127.0.0.1"
+    status, told = await post(client, "/v1/models/rollback")
+    assert (status, told["serving"]) == (200, first)
+    assert next(shared.history()).action == "rollback"
+    (registry.directory / second / "price.npy").write_bytes(b"")
+    status, told = await post(client, f"/v1/models/{second}/promote")
+    assert (status, "price.npy: expected" in told["detail"]) == (409, True)
+    assert shared.aliases().production == registry.production() == first
+
+
+async def test_what_is_not_signed_does_not_serve(start: Start, home: Path, tmp_path: Path) -> None:
+    """With a key set an unsigned model is as none, until it is signed."""
+    private, public, _ = make_keys(tmp_path / "keys")
+    client = await start(CUVEE_MODEL_PUBLIC_KEY=str(public))
+    assert (await client.get("/readyz")).status == 503
+    registry = Registry(home)
+    version = str(registry.production())
+    sign_bundle(registry.directory / version, SigningKey.of_file(private))
+    signed = await start(CUVEE_MODEL_PUBLIC_KEY=str(public))
+    assert (await signed.get("/readyz")).status == 200
+    unsigned = write_bundle(registry.directory, small_parts(31))
+    status, told = await post(signed, f"/v1/models/{unsigned}/promote")
+    assert (status, "is not signed" in told["detail"]) == (409, True)
+
+
+def test_a_key_that_is_none_is_the_users_to_mend(tmp_path: Path) -> None:
+    """The service does not start without the key that it was told to ask for."""
+    environment = {"CUVEE_HOME": str(tmp_path), "CUVEE_MODEL_PUBLIC_KEY": str(tmp_path / "none")}
+    with pytest.raises(InputError, match=r"CUVEE_MODEL_PUBLIC_KEY: .*No such file"):
+        build_app(Settings.from_environment(environment))
