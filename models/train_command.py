@@ -13,6 +13,7 @@ from models.evaluate import MODEL, SEGMENT
 from models.manifest import Manifest
 from models.parts import Parts
 from models.registry import Registry
+from models.report_command import report_path, write_report
 from models.training import STEPS, train
 
 NEWER = "; data came since, python -m models train learns from them"
@@ -33,8 +34,9 @@ def train_command(if_missing: bool, if_stale: bool, seed: int, no_promote: bool)
     """Train on everything in CUVEE_HOME and write a model.
 
     The first tenths of the past train, the last tenth judges; then all of it trains what is
-    written. The first model, and any that beats segment popularity by more than chance, becomes
-    the production model; any other waits as `candidate`. Services follow within a second.
+    written, with a page of figures in CUVEE_HOME/reports. The first model, and any that beats
+    segment popularity by more than chance, becomes the production model; any other waits as
+    `candidate`. Services follow within a second.
     """
     home = home_directory()
     store, registry = OfflineStore(home), Registry(home)
@@ -50,6 +52,7 @@ def train_command(if_missing: bool, if_stale: bool, seed: int, no_promote: bool)
         parts = train(store, seed=seed, step=lambda _: bar.advance())
     version = write_bundle(home / "models", parts)
     role = _place(registry, version, parts, promote=not no_promote)
+    write_report(registry.manifest(version), report_path(home, version))
     click.echo(_summary(version, role, time.monotonic() - started, parts))
 
 

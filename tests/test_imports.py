@@ -21,7 +21,18 @@ MAY_IMPORT = {
 
 SERVER_ONLY = {"aiohttp", "prometheus_client"}
 SPARK = ("pyspark", "py4j", "pandas")
-TRAINING = ("sklearn", "polars", "pyarrow", "deltalake", "onnx", "skl2onnx", "scipy", *SPARK)
+BASELINES = ("implicit", "cornac")
+TRAINING = (
+    "sklearn",
+    "polars",
+    "pyarrow",
+    "deltalake",
+    "onnx",
+    "skl2onnx",
+    "scipy",
+    *BASELINES,
+    *SPARK,
+)
 
 
 def imported(path: Path) -> Iterator[str]:
