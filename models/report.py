@@ -150,14 +150,17 @@ def _measured(told: Mapping[str, float]) -> list[_Row]:
 
 
 def _table(caption: str, columns: Sequence[str], rows: Sequence[_Row]) -> str:
-    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in columns)
+    head = "".join(
+        f'<th scope="col">{escape(each)}</th>' if each else "<td></td>" for each in columns
+    )
     body = [
         f'<tr class="own">{_cell(each)}</tr>' if each.stands_out else f"<tr>{_cell(each)}</tr>"
         for each in rows
     ]
     return "\n".join(
         [
-            f'<div class="wide"><table><caption>{escape(caption)}</caption>',
+            f'<div class="wide" tabindex="0" role="region" aria-label="{escape(caption)}">',
+            f"<table><caption>{escape(caption)}</caption>",
             f"<thead><tr>{head}</tr></thead>",
             f"<tbody>{''.join(body)}</tbody></table></div>",
         ]

@@ -29,7 +29,7 @@ _COMPARED = 500
 _ASKED_FOR = 1_000
 """Shoppers over whom an index of items learns how far to look."""
 
-STEPS = 9
+STEPS = 8
 """At most so many steps does `train` name."""
 
 Step = Callable[[str], None]
