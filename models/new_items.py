@@ -18,7 +18,7 @@ from models.parts import Floats, Rows
 from models.segments import Attribute, text_attributes
 
 SHARPNESS = 8
-"""Power of the number of common attributes; 1, 2 and 4 told less on the windows before the last."""
+"""Power of the number of common attributes; less sharp, new items are not found among all."""
 
 _CHUNK = 128
 

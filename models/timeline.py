@@ -18,7 +18,7 @@ from models.examples import Examples, examples_of
 from models.fit import fit
 from models.model import Model
 from models.parts import Parts
-from models.window import ANY_HISTORY, Window, open_window
+from models.window import Window, open_window
 
 VALIDATION = 0.8
 TEST = 0.9
@@ -66,7 +66,8 @@ class Timeline:
     def window(self, cut: float) -> Window:
         """Return the window that begins at `cut`, a share of the pairs."""
         if cut not in self._windows:
-            self._windows[cut] = open_window(self.log, self.catalogue, *self._span(cut))
+            start, end = self.moment(cut), self.moment(round(cut + _WINDOW, 6))
+            self._windows[cut] = open_window(self.log, self.catalogue, start, end)
         return self._windows[cut]
 
     def parts(self, cut: float) -> Parts:
@@ -77,14 +78,7 @@ class Timeline:
         return self._parts[cut]
 
     def examples(self, cut: float) -> Examples:
-        """Return what a ranker learns from the window that begins at `cut`.
-
-        Those with hardly any history are among them, or it would order badly for them.
-        """
+        """Return what a ranker learns from the window that begins at `cut`."""
         if cut not in self._examples:
-            window = open_window(self.log, self.catalogue, *self._span(cut), ANY_HISTORY)
-            self._examples[cut] = examples_of(Model(self.parts(cut)), window)
+            self._examples[cut] = examples_of(Model(self.parts(cut)), self.window(cut))
         return self._examples[cut]
-
-    def _span(self, cut: float) -> tuple[int, int]:
-        return self.moment(cut), self.moment(round(cut + _WINDOW, 6))
