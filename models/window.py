@@ -33,9 +33,6 @@ MOST_SHOPPERS = 5_000
 
 _NEVER = np.iinfo(np.int64).max
 
-ANY_HISTORY = (1, _NEVER)
-"""Least and most items met: all who can be ranked for."""
-
 
 @dataclass(frozen=True, slots=True)
 class Window:

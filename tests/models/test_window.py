@@ -9,7 +9,7 @@ from models.examples import examples_of
 from models.fit import fit
 from models.model import Model
 from models.parts import Parts
-from models.window import ANY_HISTORY, LEAST_HISTORY, Window, leave_last_out, open_window
+from models.window import LEAST_HISTORY, Window, leave_last_out, open_window
 from tests.support.histories import DAY_MS, Happened, log_of, tasteful, wines
 
 CATALOGUE = wines(60)
@@ -114,7 +114,6 @@ def test_how_much_history_is_judged_can_be_told() -> None:
     span = 15 * DAY_MS, 25 * DAY_MS
     assert open_window(log, CATALOGUE, *span, (1, 4)).users.tolist() == [0]
     assert open_window(log, CATALOGUE, *span, (0, 0)).users.tolist() == [1]
-    assert open_window(log, CATALOGUE, *span, ANY_HISTORY).users.tolist() == [0]
 
 
 def test_an_empty_log_has_an_empty_window() -> None:
