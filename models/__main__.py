@@ -6,7 +6,11 @@ from features.verbs import Verbs
 
 VERBS = {
     "train": ("models.train_command:train_command", "Train on what is stored, promote if better."),
-    "evaluate": ("models.evaluate_command:evaluate_command", "Measure on a temporal split."),
+    "evaluate": (
+        "models.evaluate_command:evaluate_command",
+        "Measure what training is worth.",
+    ),
+    "report": ("models.report_command:report_command", "Write the page about a training run."),
     "list": ("models.registry_commands:list_command", "List every model, newest first."),
     "show": ("models.registry_commands:show_command", "Show a model's manifest."),
     "diff": ("models.registry_commands:diff_command", "Show what differs between two models."),

@@ -1,6 +1,6 @@
 """What shoppers thought of items, as training sees it: one row for each pair that met."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,16 @@ class Interactions:
         told = self.grades if weights is None else weights
         return sparse.csr_matrix((told, (self.users, self.items)), shape, np.float32)
 
+    def only(self, chosen: npt.NDArray[np.bool_]) -> "Interactions":
+        """Return the chosen pairs, bool[n]."""
+        return replace(
+            self,
+            users=self.users[chosen],
+            items=self.items[chosen],
+            grades=self.grades[chosen],
+            ts=self.ts[chosen],
+        )
+
     def counts(self) -> Rows:
         """Return how many items each shopper met, int64[users]."""
         return np.bincount(self.users, minlength=self.user_count)
@@ -91,6 +101,24 @@ def between(log: EventLog, start_ms: int, end_ms: int) -> EventLog:
     """Return the log of what happened from the start and before the end, shoppers as they were."""
     ts = log.records["ts"]
     return _only(log, (ts >= start_ms) & (ts < end_ms))
+
+
+def before(log: EventLog, until_ms: Rows, gone: Interactions, catalogue: Catalogue) -> EventLog:
+    """Return the log of what each shopper did before a moment of theirs, int64[shoppers].
+
+    Of the pairs that are `gone` nothing is left, not the click before the purchase either.
+    """
+    by = np.repeat(np.arange(len(log.user_ids)), np.diff(log.offsets))
+    rows = Items(ItemTable.of(catalogue)).rows_of(log.records["item"])
+    width = len(catalogue) + 1
+    left_out = np.isin(by * width + rows, gone.users * width + gone.items)
+    return _only(log, (log.records["ts"] < until_ms[by]) & ~left_out)
+
+
+def without(log: EventLog, hashes: npt.NDArray[np.uint64], until_ms: int) -> EventLog:
+    """Return the log without what happened to the items of `hashes` before a moment."""
+    gone = np.isin(log.records["item"], hashes) & (log.records["ts"] < until_ms)
+    return _only(log, ~gone)
 
 
 def moment_of(pairs: Interactions, share: float) -> int:

@@ -4,17 +4,19 @@ What is judged is what serves: the exported graphs, run by `Model.rank` over wha
 store would have held just before the cut.
 """
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from models.metrics import Quality, best_new, difference, quality
+from models.bootstrap import intervals
+from models.metrics import Quality, best_new, difference, mean_and_error, quality
 from models.model import Model
 from models.parts import Parts, Rows
 from models.popularity import RECENT_DAYS, popularity
-from models.replay import popular_lists, ranked_lists
+from models.replay import popular_lists, ranked_lists, segments_of
 from models.window import Window
 
 MODEL = "model"
@@ -25,12 +27,17 @@ POPULARITY = "popularity"
 
 _NO_DECAY_DAYS = 1e6
 
+LEAST_OF_A_SEGMENT = 20
+MOST_SEGMENTS = 20
+"""The largest are told of, where so many shoppers are judged."""
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Quality by name; `model` is what would serve."""
+    """Quality by name; `model` is what would serve. `segments` has that of each shopper."""
 
     by_name: Mapping[str, Quality]
+    segments: tuple[str, ...] = field(default=())
 
     @property
     def beats_segments(self) -> bool:
@@ -39,14 +46,18 @@ class Figures:
         return gain > 2 * error
 
     def told(self) -> dict[str, Any]:
-        """Return all figures, and what the model gains over each of the others."""
+        """Return all figures with their intervals, and what the model gains over the others."""
+        within = intervals(self.by_name)
         gains = {
             name: difference(self.by_name[MODEL], other)
             for name, other in self.by_name.items()
             if name != MODEL
         }
         return {
-            **{name: each.told() for name, each in self.by_name.items()},
+            **{
+                name: {**each.told(), **_bounds(within[name])}
+                for name, each in self.by_name.items()
+            },
             "gain": {
                 name: {"ndcg@10": round(gain, 5), "se": round(error, 5)}
                 for name, (gain, error) in gains.items()
@@ -54,11 +65,39 @@ class Figures:
             "beats_segments": self.beats_segments,
         }
 
+    def by_segment(self) -> dict[str, Any]:
+        """Return NDCG@10 and its standard error in each large segment, the largest first."""
+        of_each = np.array(self.segments)
+        told: dict[str, Any] = {}
+        for name, users in Counter(self.segments).most_common(MOST_SEGMENTS):
+            if users >= LEAST_OF_A_SEGMENT:
+                lists = {
+                    each: mean_and_error(one.by_user[of_each == name])
+                    for each, one in self.by_name.items()
+                }
+                told[name] = {"users": users, **{each: _ndcg(*of) for each, of in lists.items()}}
+        return told
 
-def evaluate(parts: Parts, window: Window) -> Figures:
-    """Return the figures of `parts`, which were made from the window's past."""
+
+def _bounds(within: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    lows = {f"{figure}_low": low for figure, (low, _) in within.items()}
+    return lows | {f"{figure}_high": high for figure, (_, high) in within.items()}
+
+
+def _ndcg(mean: float, error: float) -> dict[str, float]:
+    return {"ndcg@10": round(mean, 5), "ndcg@10_se": round(error, 5)}
+
+
+def evaluate(
+    parts: Parts, window: Window, others: Mapping[str, list[Rows]] | None = None
+) -> Figures:
+    """Return the figures of `parts`, which were made from the window's past.
+
+    `others` are further lists for its shoppers, by name, to stand beside.
+    """
     model, met = Model(parts), window.known.met()
     lists = {
+        **(others or {}),
         POPULARITY: _everybody(window, _NO_DECAY_DAYS),
         RECENT: _everybody(window, RECENT_DAYS),
         SEGMENT: popular_lists(model, window),
@@ -69,7 +108,10 @@ def evaluate(parts: Parts, window: Window) -> Figures:
     lists[MODEL] = ranked_lists(model, window)
     if CANDIDATES not in lists and parts.personal is not None:
         lists[CANDIDATES] = lists[MODEL]
-    return Figures({name: quality(each, window.wanted, met) for name, each in lists.items()})
+    return Figures(
+        {name: quality(each, window.wanted, met) for name, each in lists.items()},
+        tuple(segments_of(model, window)),
+    )
 
 
 def _everybody(window: Window, half_life_days: float) -> list[Rows]:

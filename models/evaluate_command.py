@@ -1,6 +1,8 @@
 """`python -m models evaluate`: what a model trained like this would be worth."""
 
 import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,29 +11,36 @@ from features.errors import InputError
 from features.home import home_directory
 from features.offline import OfflineStore
 from features.progress import progress
-from models.evaluate import CANDIDATES, MODEL, POPULARITY, RECENT, SEGMENT
-from models.training import STEPS, read, try_out
+from models.baselines import EXTRA, Chosen, are_there, baseline_lists, choose_baselines
+from models.comparison import Others, nobody_else
+from models.directory import replace_file
+from models.evaluate import MODEL
+from models.report import evaluation_page
+from models.timeline import VALIDATION, Timeline
+from models.titles import AUDIENCES, FIGURES, HISTORY, LEFT_OUT, LISTS, SPLITS, TEMPORAL
+from models.training import Step, read, try_left_out, try_out
 
-_TITLES = {
-    POPULARITY: "popularity",
-    RECENT: "recent popularity",
-    SEGMENT: "segment popularity",
-    CANDIDATES: "candidates alone",
-    MODEL: "the model",
-}
-_COLUMNS = {
-    "ndcg@10": "NDCG@10",
-    "recall@10": "Recall@10",
-    "mrr@10": "MRR@10",
-    "hitrate@10": "HitRate@10",
-    "coverage@10": "coverage@10",
-    "novelty@10": "novelty, bits",
-    "gini@10": "Gini",
-}
+BOTH = "both"
+_STEPS = {TEMPORAL: 4, LEFT_OUT: 4, BOTH: 7}
+_WITHOUT = (
+    f"item-kNN, ALS and EASE are left out: pip install 'cuvee[{EXTRA}]' brings their libraries"
+)
 
 
 @click.command("evaluate")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--split",
+    default=TEMPORAL,
+    show_default=True,
+    type=click.Choice(["temporal", "leave-last-out", BOTH]),
+    help="What is learnt from, and what judges.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, intervals and all.")
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write an HTML page of all of it, too.",
+)
 @click.option(
     "--seed",
     default=0,
@@ -39,29 +48,88 @@ _COLUMNS = {
     type=click.IntRange(0, 2**32 - 1),
     help="Equal data and seeds give equal figures.",
 )
-def evaluate_command(as_json: bool, seed: int) -> None:
-    """Measure, on a temporal split, what training on CUVEE_HOME is worth.
+def evaluate_command(split: str, as_json: bool, report: Path | None, seed: int) -> None:
+    """Measure what training on CUVEE_HOME is worth, beside what others would show.
 
-    A model is trained on the first 90 % of the past, and judged on what shoppers with five
-    items or more went on to want in the last 10 %: bought, or gave four stars and more. Beside
-    it stand popularity (of all time and of late), what the shopper's segment buys, and the
-    candidates without the ranker. Nothing is written.
+    The split in time trains on the first 90 % of the past, and judges by what shoppers went on
+    to want in the last 10 %: bought, or gave four stars and more. Told apart are shoppers with a
+    history, with hardly any, with none, anonymous sessions, and new items. Leaving out what each
+    shopper wanted last is a second opinion: it learns from what others did later.
+
+    Beside the model stand popularity (of all time and of late), what the shopper's segment buys,
+    the candidates without the ranker, and item-kNN, ALS and EASE from the libraries of the extra
+    `baselines`, tuned on a window of their own. No model is written.
     """
-    with progress("evaluating", STEPS) as bar:
-        timeline = read(OfflineStore(home_directory()), seed)
-        trial = try_out(timeline, lambda _: bar.advance())
-    if trial.figures is None:
+    split = split.replace("-", "_")
+    with progress("evaluating", _STEPS[split]) as bar:
+        store = OfflineStore(home_directory())
+        timeline = read(store, seed)
+        told = measure(timeline, split, lambda _: bar.advance())
+    told["dataset_version"] = store.version()
+    if report is not None:
+        _write(report, evaluation_page(told))
+    if told["baselines"] is None:
+        click.echo(_WITHOUT, err=True)
+    click.echo(json.dumps(told) if as_json else "\n".join(_tables(told)))
+
+
+def measure(timeline: Timeline, split: str, step: Step = lambda _: None) -> dict[str, Any]:
+    """Return the figures on a split or both, JSON-able; raise `InputError` for too little data."""
+    if not timeline.can_be_judged:
         raise InputError("events: too few shoppers with a history to judge anything by")
-    told = trial.figures.told()
-    choices = timeline.choices.told()
-    click.echo(json.dumps({**told, "choices": choices}) if as_json else _table(told, choices))
+    step("choosing what others need")
+    chosen = choose_baselines(timeline.window(VALIDATION), timeline.seed) if are_there() else None
+    others = nobody_else if chosen is None else _lists_of(chosen)
+    told: dict[str, Any] = {"baselines": None if chosen is None else _settings(chosen)}
+    if split in (TEMPORAL, BOTH):
+        comparison = try_out(timeline, step, others).comparison
+        if comparison is None:
+            raise InputError("events: too few shoppers who met two items to learn from")
+        told[TEMPORAL] = comparison.told()
+    if split in (LEFT_OUT, BOTH):
+        told[LEFT_OUT] = try_left_out(timeline, step, others).told()
+    return {**told, "choices": timeline.choices.told()}
 
 
-def _table(told: dict[str, Any], choices: dict[str, Any]) -> str:
-    """Return the figures as an aligned table."""
-    names = [name for name in _TITLES if name in told]
-    lines: list[tuple[str, ...]] = [("", *_COLUMNS.values(), "NDCG@10, 95 %", "model gains NDCG")]
-    lines += [_line(name, told) for name in names]
+def _lists_of(chosen: Mapping[str, Chosen]) -> Others:
+    return lambda window: {name: baseline_lists(each.fit, window) for name, each in chosen.items()}
+
+
+def _settings(chosen: Mapping[str, Chosen]) -> dict[str, Any]:
+    return {
+        name: {
+            "settings": each.settings,
+            "validation": {key: round(value, 5) for key, value in each.measured.items()},
+        }
+        for name, each in chosen.items()
+    }
+
+
+def _write(path: Path, page: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, page.encode())
+    except OSError as error:
+        raise InputError(f"--report: {path}: not written: {error.strerror or error}") from None
+
+
+def _tables(told: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the figures as aligned tables."""
+    for split, title in SPLITS.items():
+        if split not in told:
+            continue
+        figures = told[split]
+        yield f"{title}\n"
+        yield _table(HISTORY, figures)
+        for name, each in figures["audiences"].items():
+            yield _table(AUDIENCES[name], each)
+    taste = told["choices"]["taste"] or "none"
+    yield f"segments by {taste.replace(',', ' and ')}"
+
+
+def _table(title: str, told: Mapping[str, Any]) -> str:
+    lines = [("", *FIGURES.values(), "NDCG@10, 95 %", "model gains NDCG")]
+    lines += [_line(name, told) for name in LISTS if name in told]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     rows = [
         "  ".join(
@@ -70,13 +138,11 @@ def _table(told: dict[str, Any], choices: dict[str, Any]) -> str:
         ).rstrip()
         for line in lines
     ]
-    taste = choices["taste"] or "none"
-    rows.append(f"\n{told[MODEL]['users']} shoppers; segments by {taste.replace(',', ' and ')}")
-    return "\n".join(rows)
+    return "\n".join([f"{title} ({told[MODEL]['users']})", *rows, ""])
 
 
-def _line(name: str, told: dict[str, Any]) -> tuple[str, ...]:
+def _line(name: str, told: Mapping[str, Any]) -> tuple[str, ...]:
     figures, gain = told[name], told["gain"].get(name)
     gains = f"{gain['ndcg@10']:+.4f} ±{gain['se']:.4f}" if gain else ""
     within = f"{figures['ndcg@10_low']:.4f} to {figures['ndcg@10_high']:.4f}"
-    return _TITLES[name], *(f"{figures[column]:.4f}" for column in _COLUMNS), within, gains
+    return LISTS[name], *(f"{figures[column]:.4f}" for column in FIGURES), within, gains

@@ -1,6 +1,7 @@
 """Trained parts as ONNX graphs, and the gate that lets only those through that rank alike."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from models.errors import ExportError
 from models.parts import Floats
 from models.ranker import Ranker
 from models.ranker_features import RANKER_FEATURES
+from models.window import LEAST_HISTORY
 
 OPSET = 17
 IR_VERSION = 8
@@ -57,7 +59,29 @@ def ranker_graph(ranker: Ranker) -> bytes:
         node.output[:] = ["score" if name == output.name else name for name in node.output]
     output.name = "score"
     _put_sum_before(model, ranker.weights)
+    _leave_short_histories(model)
     return _serialised(model)
+
+
+def _leave_short_histories(model: onnx.ModelProto) -> None:
+    """Let a graph give candidates of a history shorter than any it learnt from their own score."""
+    for node in model.graph.node:
+        node.output[:] = ["ranked" if name == "score" else name for name in node.output]
+    constants: dict[str, npt.NDArray[Any]] = {
+        "score_at": np.array([RANKER_FEATURES.index("score")], np.int64),
+        "graded_items_at": np.array([RANKER_FEATURES.index("graded_items")], np.int64),
+        "least_history": np.array(LEAST_HISTORY, np.float32),
+    }
+    for name, value in constants.items():
+        model.graph.initializer.append(numpy_helper.from_array(value, name))
+    model.graph.node.extend(
+        [
+            helper.make_node("Gather", ["features", "score_at"], ["own"], axis=1),
+            helper.make_node("Gather", ["features", "graded_items_at"], ["history"], axis=1),
+            helper.make_node("Less", ["history", "least_history"], ["is_short"]),
+            helper.make_node("Where", ["is_short", "own", "ranked"], ["score"]),
+        ]
+    )
 
 
 def _put_sum_before(model: onnx.ModelProto, weights: Floats) -> None:

@@ -12,6 +12,7 @@ from models.ease import faded, faded_implicit, fit_towers
 from models.export import require_agreement, tower_graph
 from models.item_stats import item_stats
 from models.item_table import ItemTable
+from models.new_items import introduce
 from models.parts import Parts, Personal
 from models.ranker_features import AFFINITIES
 from models.segments import Attribute, make_segments
@@ -49,8 +50,10 @@ def _personal(
     pairs: Interactions, catalogue: Catalogue, choices: Choices, at_ms: int, seed: int
 ) -> tuple[Personal, dict[str, float]]:
     matrix = pairs.matrix()
-    towers = fit_towers(faded(pairs, at_ms), choices.regularisation, seed)
-    implicit = fit_towers(faded_implicit(pairs, at_ms), choices.regularisation, seed)
+    towers, implicit = (
+        introduce(fit_towers(grades, choices.regularisation, seed), catalogue, pairs.met())
+        for grades in (faded(pairs, at_ms), faded_implicit(pairs, at_ms))
+    )
     graph = tower_graph(towers.inputs.shape[1])
     known = np.flatnonzero(pairs.counts())[:_CHECKED]
     met = matrix[known]

@@ -2,8 +2,8 @@
 
 Binary relevance, lists of 10. NDCG as in Järvelin and Kekäläinen, TOIS 2002, with an ideal list
 of at most 10; MRR as in Voorhees, TREC-8, 1999; novelty is the mean self-information of what is
-shown (Zhou et al., PNAS 2010); Gini is that of how often each item is shown; intervals are by
-percentile bootstrap over shoppers (Efron and Tibshirani, 1993).
+shown (Zhou et al., PNAS 2010); Gini is that of how often each item is shown. `models.bootstrap`
+has the intervals.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,10 @@ import numpy.typing as npt
 from models.parts import Floats, Rows
 
 K = 10
-RESAMPLES = 1_000
-"""Of a bootstrap."""
+MEANS = ("ndcg@10", "recall@10", "mrr@10", "hitrate@10")
+"""Figures that are means over shoppers, in the order of `Quality.means`."""
+
+Doubles = npt.NDArray[np.float64]
 
 _DISCOUNTS = 1 / np.log2(np.arange(2, K + 2))
 _IDEAL = np.concatenate(([0.0], np.cumsum(_DISCOUNTS)))
@@ -24,10 +26,12 @@ _IDEAL = np.concatenate(([0.0], np.cumsum(_DISCOUNTS)))
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Means over shoppers, the standard error of NDCG, and every shopper's own NDCG.
+    """Means over shoppers, the standard error of NDCG, and what they are means of.
 
     `coverage` is the share of items that stand in any list, `novelty` in bits, `gini` 0 where
-    all items are shown as often, near 1 where few are all that is shown.
+    all items are shown as often, near 1 where few are all that is shown. `by_user` is every
+    shopper's own NDCG, `means` float64[users, 4] all of `MEANS`, `shown` the lists, `information`
+    float64[items] how many bits it tells that an item is shown.
     """
 
     users: int
@@ -39,16 +43,16 @@ class Quality:
     coverage: float
     novelty: float
     gini: float
-    by_user: npt.NDArray[np.float64]
+    by_user: Doubles
+    means: Doubles
+    shown: tuple[Rows, ...]
+    information: Doubles
 
     def told(self) -> dict[str, float | int]:
         """Return the figures under their usual names."""
-        low, high = interval(self.by_user)
         return {
             "ndcg@10": round(self.ndcg, 5),
             "ndcg@10_se": round(self.ndcg_error, 5),
-            "ndcg@10_low": round(low, 5),
-            "ndcg@10_high": round(high, 5),
             "recall@10": round(self.recall, 5),
             "mrr@10": round(self.mrr, 5),
             "hitrate@10": round(self.hit_rate, 5),
@@ -72,25 +76,32 @@ def quality(lists: Sequence[Rows], wanted: Sequence[Rows], met: Rows) -> Quality
     sizes = np.array([len(want) for want in wanted], np.int64)
     by_user = (gains @ _DISCOUNTS) / np.maximum(_IDEAL[np.minimum(sizes, K)], _DISCOUNTS[-1])
     hits, count = gains.sum(axis=1), max(len(lists), 1)
+    first = (gains / np.arange(1, K + 1)).max(axis=1, initial=0)
+    means = np.column_stack((by_user, hits / np.maximum(sizes, 1), first, hits > 0))
+    ndcg, recall, mrr, hit_rate = (means.sum(axis=0) / count).tolist()
     rows = np.concatenate(lists) if lists else np.empty(0, np.int64)
     exposures = np.bincount(rows, minlength=len(met))
+    information = _information(met)
     return Quality(
         users=len(lists),
-        ndcg=float(by_user.sum() / count),
+        ndcg=ndcg,
         ndcg_error=_standard_error(by_user),
-        recall=float((hits / np.maximum(sizes, 1)).sum() / count),
-        mrr=float((gains / np.arange(1, K + 1)).max(axis=1, initial=0).sum() / count),
-        hit_rate=float((hits > 0).sum() / count),
+        recall=recall,
+        mrr=mrr,
+        hit_rate=hit_rate,
         coverage=float((exposures > 0).sum() / max(len(met), 1)),
-        novelty=float(_information(met)[rows].mean()) if len(rows) else 0.0,
+        novelty=float(information[rows].mean()) if len(rows) else 0.0,
         gini=gini(exposures),
         by_user=by_user,
+        means=means,
+        shown=tuple(lists),
+        information=information,
     )
 
 
-def _information(met: Rows) -> npt.NDArray[np.float64]:
+def _information(met: Rows) -> Doubles:
     """Return how many bits it tells that an item is met, float64[items]; each is met once more."""
-    told: npt.NDArray[np.float64] = -np.log2((met + 1) / (met + 1).sum())
+    told: Doubles = -np.log2((met + 1) / (met + 1).sum())
     return told
 
 
@@ -101,16 +112,6 @@ def gini(counts: Rows) -> float:
         return 0.0
     ranks = np.arange(1, n + 1)
     return float(2 * (ranks * np.sort(counts)).sum() / (n * total) - (n + 1) / n)
-
-
-def interval(values: npt.NDArray[np.float64], seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % interval of the mean of float64[n] by bootstrap, (0, 0) for n = 0."""
-    if not len(values):
-        return 0.0, 0.0
-    random = np.random.default_rng(seed)
-    means = [values[random.integers(0, len(values), len(values))].mean() for _ in range(RESAMPLES)]
-    low, high = np.quantile(means, (0.025, 0.975))
-    return float(low), float(high)
 
 
 def difference(one: Quality, other: Quality) -> tuple[float, float]:

@@ -9,8 +9,8 @@ from features.point_in_time import known_at
 from models.metrics import K
 from models.model import Model
 from models.parts import Rows
-from models.request import Filters, Listed, Ranking, RankRequest
-from models.window import Window, moment_at
+from models.request import Filters, Hashes, Listed, Ranking, RankRequest
+from models.window import Window
 
 ANY = Filters(in_stock=False)
 """What was in stock in the past is not known: all items are open."""
@@ -23,13 +23,20 @@ def requests_of(window: Window) -> Iterator[list[RankRequest]]:
 
     Each shows the events that the online store held just before the cut.
     """
-    users = window.users.tolist()
+    users, asked = window.users.tolist(), window.moments()
     for start in range(0, len(users), _BATCH):
-        batch = users[start : start + _BATCH]
-        moments = [moment_at(window.past, user, window.cut_ms) for user in batch]
+        batch, moments = users[start : start + _BATCH], asked[start : start + _BATCH]
         states = known_at(window.past, batch, moments)
         yield [
-            RankRequest(window.past.user_ids[user], states.of(pair), NO_RECORDS, moment, K, ANY)
+            RankRequest(
+                window.past.user_ids[user],
+                states.of(pair),
+                NO_RECORDS,
+                moment,
+                K,
+                ANY,
+                window.closed,
+            )
             for pair, (user, moment) in enumerate(zip(batch, moments, strict=True))
         ]
 
@@ -40,7 +47,7 @@ def ranked_lists(model: Model, window: Window) -> list[Rows]:
     Who cannot be ranked for is shown what their segment buys. Raises what ranking raised.
     """
     return [
-        np.array((each.listed or _popular(model, each)).rows, np.int64)
+        np.array((each.listed or _popular(model, each, window.closed)).rows, np.int64)
         for batch in requests_of(window)
         for each in model.rank(model.batch(batch))
     ]
@@ -49,11 +56,21 @@ def ranked_lists(model: Model, window: Window) -> list[Rows]:
 def popular_lists(model: Model, window: Window) -> list[Rows]:
     """Return the rows of what each shopper's segment buys, best first."""
     return [
-        np.array(_popular(model, each).rows, np.int64)
+        np.array(_popular(model, each, window.closed).rows, np.int64)
         for batch in requests_of(window)
         for each in model.shoppers(model.batch(batch))
     ]
 
 
-def _popular(model: Model, shopper: Ranking) -> Listed:
-    return model.popular(shopper.segment, shopper.blocked, ANY, K)
+def segments_of(model: Model, window: Window) -> list[str]:
+    """Return the name of the segment that each shopper of a window is in."""
+    return [
+        model.segment_names[each.segment]
+        for batch in requests_of(window)
+        for each in model.shoppers(model.batch(batch))
+    ]
+
+
+def _popular(model: Model, shopper: Ranking, closed: Hashes) -> Listed:
+    blocked = np.concatenate((shopper.blocked, closed)) if len(closed) else shopper.blocked
+    return model.popular(shopper.segment, blocked, ANY, K)

@@ -50,14 +50,18 @@ class Attribute:
 
 def attributes_of(catalogue: Catalogue) -> list[Attribute]:
     """Return the category and the text attributes that could tell tastes apart, in name order."""
+    return [each for each in text_attributes(catalogue) if 2 <= len(each.names) <= MOST_VALUES]
+
+
+def text_attributes(catalogue: Catalogue) -> list[Attribute]:
+    """Return the category and all text attributes, in name order."""
     columns: dict[str, npt.NDArray[np.generic]] = {"category": catalogue.category}
     columns |= {
         name: column
         for name, column in sorted(catalogue.attributes.items())
         if column.dtype.kind in "UO"
     }
-    found = [_attribute(title, column) for title, column in columns.items()]
-    return [each for each in found if 2 <= len(each.names) <= MOST_VALUES]
+    return [_attribute(title, column) for title, column in columns.items()]
 
 
 def pairs_of(attributes: list[Attribute]) -> Iterator[Attribute]:

@@ -16,6 +16,7 @@ from models.home_registry import home_registry, shared_registry, signing_key
 from models.manifest import Manifest
 from models.parts import Parts
 from models.registry import Registry
+from models.report_command import report_path, write_report
 from models.shared_registry import SharedRegistry
 from models.training import STEPS, train
 
@@ -38,8 +39,9 @@ def train_command(if_missing: bool, if_stale: bool, seed: int, no_promote: bool)
     """Train on everything in CUVEE_HOME and write a model.
 
     The first tenths of the past train, the last tenth judges; then all of it trains what is
-    written. The first model, and any that beats segment popularity by more than chance, becomes
-    the production model; any other waits as `candidate`. Services follow within a second.
+    written, with a page of figures in CUVEE_HOME/reports. The first model, and any that beats
+    segment popularity by more than chance, becomes the production model; any other waits as
+    `candidate`. Services follow within a second.
     """
     home = home_directory()
     store, registry, key = OfflineStore(home), home_registry(), signing_key()
@@ -58,6 +60,7 @@ def train_command(if_missing: bool, if_stale: bool, seed: int, no_promote: bool)
     lineage = Lineage(code_revision(), registry.production())
     version = write_bundle(registry.directory, parts, lineage=lineage, key=key)
     role = _place(registry, version, parts, promote=not no_promote, shared=shared)
+    write_report(registry.manifest(version), report_path(home, version))
     click.echo(_summary(version, role, time.monotonic() - started, parts))
 
 

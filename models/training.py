@@ -9,6 +9,7 @@ import numpy as np
 from features.declared import FEATURES_FILE
 from features.errors import InputError
 from features.offline import OfflineStore
+from models.comparison import Comparison, Others, compare, nobody_else
 from models.ease import RANK
 from models.evaluate import Figures, evaluate
 from models.export import ranker_graph, require_agreement
@@ -19,6 +20,7 @@ from models.personal import open_ranker
 from models.ranker import TREES, fit_ranker, ordering_gain, predict
 from models.reference import reference_profile
 from models.timeline import LEARNT_FROM, NOW, TEST, VALIDATION, Timeline
+from models.window import leave_last_out
 
 EXAMPLE_HISTORY = 12
 """Items that the example shopper should know: enough to see why they are shown what they are."""
@@ -56,10 +58,15 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What would have come of training earlier; `figures` None where too few can be judged."""
+    """What would have come of training earlier; `comparison` None where too few can be judged."""
 
-    figures: Figures | None
+    comparison: Comparison | None
     keeps_ranker: bool
+
+    @property
+    def figures(self) -> Figures | None:
+        """Return the figures of shoppers with a history."""
+        return self.comparison.figures if self.comparison else None
 
 
 def read(store: OfflineStore, seed: int) -> Timeline:
@@ -85,11 +92,7 @@ def train(store: OfflineStore, *, seed: int = 0, step: Step = lambda _: None) ->
     timeline = read(store, seed)
     trial = try_out(timeline, step)
     step("learning from everything")
-    parts = timeline.parts(NOW)
-    agreement: dict[str, Any] = {"tower": parts.metrics}
-    if trial.keeps_ranker and (order := learn_order(timeline, NOW, TEST)):
-        parts = _ordered(parts, order)
-        agreement["ranker"] = order.agreement
+    parts, agreement = learn(timeline, NOW, keeps_ranker=trial.keeps_ranker)
     if parts.personal is not None and len(parts.items) >= INDEXED_FROM:
         step("indexing items")
         index, recall = ItemIndex.build(parts.personal.outputs, _users(timeline, parts.personal))
@@ -99,30 +102,56 @@ def train(store: OfflineStore, *, seed: int = 0, step: Step = lambda _: None) ->
     return replace(
         parts,
         reference=reference_profile(parts, timeline.log, timeline.moment(NOW)),
-        metrics={**(trial.figures.told() if trial.figures else {}), "export": agreement},
+        metrics={**(trial.comparison.told() if trial.comparison else {}), "export": agreement},
         parameters={**_parameters(timeline, trial), FORGOTTEN_MS: forgotten_ms},
         dataset_version=version,
         example_user=_example_user(timeline),
     )
 
 
-def try_out(timeline: Timeline, step: Step = lambda _: None) -> Trial:
+def try_out(timeline: Timeline, step: Step = lambda _: None, others: Others = nobody_else) -> Trial:
     """Return what would have come of training on the first nine tenths of the past.
 
-    The ranker is kept if it orders the candidates of the validation window better than the inner
-    product did, by more than chance; the last window, which gives the figures, decides nothing.
+    The last window, which gives the figures, decides nothing.
     """
     step("choosing")
     if not timeline.can_be_judged or timeline.parts(VALIDATION).personal is None:
         return Trial(None, keeps_ranker=False)
     step("learning an order")
-    order = learn_order(timeline, VALIDATION, VALIDATION)
-    keeps = order is not None and order.is_better
-    parts = timeline.parts(TEST)
-    if keeps and (order := learn_order(timeline, TEST, TEST)):
-        parts = _ordered(parts, order)
+    keeps = _keeps_ranker(timeline)
+    parts, _ = learn(timeline, TEST, keeps_ranker=keeps)
     step("evaluating")
-    return Trial(evaluate(parts, timeline.window(TEST)), keeps)
+    return Trial(compare(timeline, parts, others), keeps)
+
+
+def try_left_out(
+    timeline: Timeline, step: Step = lambda _: None, others: Others = nobody_else
+) -> Comparison:
+    """Return what comes of training without what each shopper wanted last."""
+    step("leaving out")
+    left_out = leave_last_out(timeline.log, timeline.catalogue)
+    before = Timeline(left_out.past, timeline.catalogue, timeline.seed)
+    step("learning without what was left out")
+    keeps = before.can_be_judged and _keeps_ranker(before)
+    parts, _ = learn(before, NOW, keeps_ranker=keeps)
+    step("evaluating")
+    return Comparison(evaluate(parts, left_out, others(left_out)))
+
+
+def learn(timeline: Timeline, cut: float, *, keeps_ranker: bool) -> tuple[Parts, dict[str, Any]]:
+    """Return what is learnt before `cut`, and how well each graph agrees with its original."""
+    parts = timeline.parts(cut)
+    agreement: dict[str, Any] = {"tower": parts.metrics}
+    if keeps_ranker and (order := learn_order(timeline, cut, TEST)):
+        parts = _ordered(parts, order)
+        agreement["ranker"] = order.agreement
+    return parts, agreement
+
+
+def _keeps_ranker(timeline: Timeline) -> bool:
+    """Tell whether a ranker orders the validation window's candidates better, not by chance."""
+    order = learn_order(timeline, VALIDATION, VALIDATION)
+    return order is not None and order.is_better
 
 
 def learn_order(timeline: Timeline, cut: float, checked: float) -> Order | None:

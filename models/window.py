@@ -4,26 +4,34 @@
     all that may be looked at   │   the answers: `wanted`
 
 Everything that is learnt or computed for a window takes its `past`, which holds no later event.
+
+Beside it stands the split that leaves out what each shopper wanted last. There is no one cut, so
+what others did later is learnt from: it leaks the future, and popularity at its end is told to
+shoppers of years before. It is a second opinion, no yardstick.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy import sparse
 
 from features.catalogue import Catalogue
 from features.eventlog import EventLog
 from features.history import tastes_of
 from features.moments import Moment
-from models.dataset import POSITIVE, Interactions, between, interactions
+from models.dataset import POSITIVE, Interactions, before, between, interactions
 from models.item_table import ItemTable
 from models.items import Items
 from models.parts import Rows
+from models.request import NO_HASHES, Hashes
 
 LEAST_HISTORY = 5
 """Shoppers who met fewer items are not judged: there was little to learn from."""
 
 MOST_SHOPPERS = 5_000
 """More are not judged: they would say the same."""
+
+_NEVER = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +43,33 @@ class Window:
     """
 
     past: EventLog
+    """What is shown of those who are asked for."""
     known: Interactions
+    """What may be learnt from."""
     cut_ms: int
     users: Rows
     blocked: tuple[Rows, ...]
     wanted: tuple[Rows, ...]
+    met: Interactions | None = None
+    """The pairs of `past`, where those are not what is known."""
+    asked_ms: Rows | None = None
+    """When each is asked for, int64[users], where that is not the cut."""
+    closed: Hashes = field(default_factory=lambda: NO_HASHES)
+    """Items that nobody may be shown; `blocked` has them too."""
 
     def __len__(self) -> int:
         """Return the number of shoppers."""
         return len(self.users)
+
+    def histories(self) -> sparse.csr_matrix:
+        """Return the grades that are shown of each shopper, float32[users, items]."""
+        return (self.met or self.known).matrix()[self.users]
+
+    def moments(self) -> list[Moment]:
+        """Return when each is asked for, with their profile, from nowhere in particular."""
+        asked = np.full(len(self), self.cut_ms) if self.asked_ms is None else self.asked_ms
+        pairs = zip(self.users.tolist(), asked.tolist(), strict=True)
+        return [moment_at(self.past, user, at_ms) for user, at_ms in pairs]
 
 
 def open_window(
@@ -51,19 +77,50 @@ def open_window(
     catalogue: Catalogue,
     cut_ms: int,
     end_ms: int,
+    histories: tuple[int, int] = (LEAST_HISTORY, _NEVER),
 ) -> Window:
     """Return the window of `log` that is cut at one moment and looks on to another.
 
-    It holds shoppers with `LEAST_HISTORY`, at most `MOST_SHOPPERS`, evenly from all of them.
+    It holds shoppers who met so many items, least and most, at most `MOST_SHOPPERS`, evenly from
+    all of them.
     """
     past = between(log, 0, cut_ms)
-    known = interactions(past, catalogue)
     later = interactions(between(log, cut_ms, end_ms), catalogue)
+    return _opened(past, later, catalogue, cut_ms, histories)
+
+
+def leave_last_out(log: EventLog, catalogue: Catalogue) -> Window:
+    """Return the window that leaves out what each shopper wanted last, and all of theirs after.
+
+    Nothing is left out of who met fewer than `LEAST_HISTORY` items before.
+    """
+    pairs = interactions(log, catalogue)
+    wanted = pairs.grades >= POSITIVE
+    last = np.full(pairs.user_count, -1)
+    np.maximum.at(last, pairs.users[wanted], pairs.ts[wanted])
+    earlier = np.bincount(pairs.users[pairs.ts < last[pairs.users]], minlength=len(last))
+    cuts = np.where(earlier >= LEAST_HISTORY, last, _NEVER)
+    left_out = pairs.only(wanted & (pairs.ts >= cuts[pairs.users]))
+    past = before(log, cuts, left_out, catalogue)
+    end_ms = int(log.records["ts"].max(initial=-1)) + 1
+    window = _opened(past, left_out, catalogue, end_ms, (LEAST_HISTORY, _NEVER))
+    return replace(window, asked_ms=cuts[window.users])
+
+
+def _opened(
+    past: EventLog,
+    later: Interactions,
+    catalogue: Catalogue,
+    cut_ms: int,
+    histories: tuple[int, int],
+) -> Window:
+    """Return the window of those who went on to want something of `later` they had not."""
+    known = interactions(past, catalogue)
     positive = later.grades >= POSITIVE
-    wanted = np.split(later.items[positive], _bounds(later.users[positive], len(log.user_ids)))
+    wanted = np.split(later.items[positive], _bounds(later.users[positive], len(past.user_ids)))
     owned = _blocked(past, Items(ItemTable.of(catalogue)))
     users, blocked, new = [], [], []
-    for user in _some(np.unique(later.users[positive]), known).tolist():
+    for user in _some(np.unique(later.users[positive]), known, histories).tolist():
         fresh = np.setdiff1d(wanted[user], owned[user])
         if len(fresh):
             users.append(user)
@@ -81,8 +138,10 @@ def _blocked(past: EventLog, items: Items) -> list[Rows]:
     return np.split(rows[known], _bounds(tastes.blocked_by[known], count))
 
 
-def _some(users: Rows, known: Interactions) -> Rows:
-    enough = users[known.counts()[users] >= LEAST_HISTORY]
+def _some(users: Rows, known: Interactions, histories: tuple[int, int]) -> Rows:
+    least, most = histories
+    counts = known.counts()[users]
+    enough = users[(counts >= least) & (counts <= most)]
     return enough[:: -(-len(enough) // MOST_SHOPPERS)] if len(enough) else enough
 
 

@@ -22,7 +22,18 @@ MAY_IMPORT = {
 SERVER_ONLY = {"aiohttp", "prometheus_client"}
 SPARK = ("pyspark", "py4j", "pandas")
 BUCKETS = ("fsspec", "s3fs", "botocore")
-TRAINING = ("sklearn", "polars", "pyarrow", "deltalake", "onnx", "skl2onnx", "scipy", *SPARK)
+BASELINES = ("implicit", "cornac")
+TRAINING = (
+    "sklearn",
+    "polars",
+    "pyarrow",
+    "deltalake",
+    "onnx",
+    "skl2onnx",
+    "scipy",
+    *BASELINES,
+    *SPARK,
+)
 NOT_TO_SERVE = (*TRAINING, *BUCKETS, "cryptography.hazmat")
 
 

@@ -59,6 +59,10 @@ async def _served(request: web.Request) -> Response:
     return _json({**aliases, "serving": models.model and models.model.version})
 
 
+_LONG = {"audiences", "by_segment"}
+"""Metrics that are told by the report only: most of a manifest."""
+
+
 def _told(registry: Registry) -> dict[str, Any]:
     return {**_aliases(registry), "models": [_summary(each) for each in registry.manifests()]}
 
@@ -76,7 +80,7 @@ def _summary(manifest: Manifest) -> dict[str, Any]:
         "version": manifest.version,
         "created": manifest.created,
         "dataset_version": manifest.dataset_version,
-        "metrics": manifest.metrics,
+        "metrics": {name: told for name, told in manifest.metrics.items() if name not in _LONG},
     }
 
 

@@ -1,6 +1,7 @@
 """Figures beside what costs nothing, from the path that serves."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,15 +9,26 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from features.errors import InputError
 from features.offline import OfflineStore
 from features.simulate import DEFAULT_UNTIL, World, simulate
 from models.__main__ import cli
+from models.baselines import ALS, EASE, KNN
 from models.choices import Choices, choose
-from models.evaluate import CANDIDATES, MODEL, POPULARITY, SEGMENT, evaluate
+from models.evaluate import (
+    CANDIDATES,
+    LEAST_OF_A_SEGMENT,
+    MODEL,
+    POPULARITY,
+    SEGMENT,
+    evaluate,
+)
+from models.evaluate_command import _write
 from models.fit import fit
 from models.metrics import best_new, quality
 from models.parts import Parts
 from models.ranker_features import RANKER_FEATURES
+from models.titles import FIGURES, HISTORY, LEFT_OUT, SPLITS, TEMPORAL
 from models.window import Window, open_window
 from tests.support.bundles import linear_ranker
 from tests.support.histories import DAY_MS, tasteful, wines
@@ -83,20 +95,85 @@ def test_gains_come_with_their_errors(window: Window) -> None:
     assert json.dumps(told)
 
 
-def test_the_command_prints_a_table_and_json(tmp_path: Path) -> None:
-    """Every model stands beside the others; nothing is written."""
-    simulate(OfflineStore(tmp_path), World(20_000, 0, DEFAULT_UNTIL))
-    run = CliRunner().invoke(cli, ["evaluate"], env={"CUVEE_HOME": str(tmp_path)})
+def test_segments_are_told_of_where_they_are_large_enough(parts: Parts, window: Window) -> None:
+    """Each shopper judged is in one; NDCG@10 of each list, as far as 20 shoppers are in it."""
+    figures = evaluate(parts, window)
+    assert len(figures.segments) == len(window)
+    told = figures.by_segment()
+    assert set(told) <= set(parts.segments.names)
+    for name, each in told.items():
+        own = figures.by_name[MODEL].by_user[np.array(figures.segments) == name]
+        assert each["users"] == len(own) >= LEAST_OF_A_SEGMENT
+        assert each[MODEL]["ndcg@10"] == pytest.approx(own.mean(), abs=1e-5)
+    assert told
+    assert json.dumps(told)
+
+
+def test_other_lists_stand_beside_ours(parts: Parts, window: Window) -> None:
+    """What is handed in is judged on the same shoppers; a perfect list finds everything."""
+    figures = evaluate(parts, window, {"perfect": list(window.wanted)})
+    assert figures.by_name["perfect"].ndcg == pytest.approx(1)
+    assert figures.told()["gain"]["perfect"]["ndcg@10"] < 0
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the home of a demo shop."""
+    home = tmp_path_factory.mktemp("shop")
+    simulate(OfflineStore(home), World(20_000, 0, DEFAULT_UNTIL))
+    return home
+
+
+def test_the_command_prints_a_table_without_the_extra(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours stand beside the others; that the libraries are missing is said; nothing is written."""
+    monkeypatch.setitem(sys.modules, "cornac", None)
+    run = CliRunner().invoke(cli, ["evaluate"], env={"CUVEE_HOME": str(shop)})
     assert run.exit_code == 0, run.output
-    assert [line.split("  ")[0] for line in run.output.splitlines()[1:6]] == [
+    assert "cuvee[baselines]" in run.stderr
+    lines = run.stdout.splitlines()
+    at = next(row for row, line in enumerate(lines) if line.startswith(HISTORY))
+    assert [line.split("  ")[0] for line in lines[at + 2 : at + 7]] == [
         "popularity",
         "recent popularity",
         "segment popularity",
         "candidates alone",
         "the model",
     ]
-    run = CliRunner().invoke(cli, ["evaluate", "--json"], env={"CUVEE_HOME": str(tmp_path)})
-    told = json.loads(run.output)
-    assert 0 < told["model"]["ndcg@10"] <= 1
+    assert not (shop / "models").exists()
+
+
+def test_the_command_compares_on_both_splits(shop: Path, tmp_path: Path) -> None:
+    """With the libraries: item-kNN, ALS and EASE on both, all intervals in JSON, and a page."""
+    pytest.importorskip("implicit", reason="needs the extra `baselines`")
+    pytest.importorskip("cornac", reason="needs the extra `baselines`")
+    page = tmp_path / "new" / "page.html"
+    words = ["evaluate", "--split", "both", "--json", "--report", str(page)]
+    run = CliRunner().invoke(cli, words, env={"CUVEE_HOME": str(shop)})
+    assert run.exit_code == 0, run.output
+    told = json.loads(run.stdout)
+    for split in (TEMPORAL, LEFT_OUT):
+        for name in (POPULARITY, SEGMENT, KNN, ALS, EASE, MODEL):
+            figures = told[split][name]
+            for each in FIGURES:
+                assert figures[f"{each}_low"] <= figures[each] <= figures[f"{each}_high"]
+    assert told[TEMPORAL][EASE]["ndcg@10"] > told[TEMPORAL][POPULARITY]["ndcg@10"]
+    assert told[TEMPORAL][MODEL]["users"] != told[LEFT_OUT][MODEL]["users"]
     assert told["choices"]["regularisation"] > 0
-    assert not (tmp_path / "models").exists()
+    assert told["baselines"][KNN]["settings"] in told["baselines"][KNN]["validation"]
+    assert all(title in page.read_text(encoding="utf-8") for title in SPLITS.values())
+
+
+def test_too_little_to_judge_is_the_users_to_know(tmp_path: Path) -> None:
+    """Exit code 2 and one line; nothing is left behind."""
+    simulate(OfflineStore(tmp_path), World(1_000, 0, DEFAULT_UNTIL))
+    run = CliRunner().invoke(cli, ["evaluate"], env={"CUVEE_HOME": str(tmp_path)})
+    assert (run.exit_code, "too few shoppers" in run.output) == (2, True)
+
+
+def test_a_page_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    """The error names the option and the path."""
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"--report: .*file/page.html: not written"):
+        _write(tmp_path / "file" / "page.html", "")

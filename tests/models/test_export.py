@@ -13,8 +13,10 @@ from models.parts import Floats, Rows
 from models.personal import open_ranker
 from models.ranker import fit_ranker, predict
 from models.ranker_features import RANKER_FEATURES
+from models.window import LEAST_HISTORY
 
 ITEMS, RANK = 50, 6
+HISTORY = RANKER_FEATURES.index("graded_items")
 
 
 @pytest.fixture
@@ -31,6 +33,7 @@ def examples() -> Examples:
     shoppers, each = 300, 40
     features = random.normal(size=(shoppers * each, len(RANKER_FEATURES))).astype(np.float32)
     features[:, 5] = np.round(features[:, 5], 1)  # few values, so thresholds fall between them
+    features[:, HISTORY] = 12
     strength = features[:, 0] + 2 * (features[:, 5] > 0.35) + random.normal(0, 0.3, len(features))
     labels = (strength > 2.6).astype(np.float32)
     labels[::each] = 1
@@ -76,11 +79,24 @@ def test_values_on_a_threshold_fall_alike(examples: Examples) -> None:
             near = np.float32(node["num_threshold"])
             for value in (near, np.nextafter(near, np.inf), np.nextafter(near, -np.inf)):
                 row = np.zeros(len(RANKER_FEATURES), np.float32)
+                row[HISTORY] = 12
                 row[node["feature_idx"]] = value
                 rows.append(row)
     features = np.array(rows, np.float32)
     told = graph.run({"features": features})[:, 0]
     np.testing.assert_allclose(told, predict(ranker, features), atol=1e-5)
+
+
+def test_short_histories_keep_their_own_order(examples: Examples) -> None:
+    """Who has fewer items than any shopper learnt from is shown candidates as they came."""
+    ranker = fit_ranker([examples], 0)
+    assert ranker is not None
+    features = examples.features[:400].copy()
+    features[:200, HISTORY] = LEAST_HISTORY - 1
+    features[200:, HISTORY] = LEAST_HISTORY
+    told = open_ranker(ranker_graph(ranker)).run({"features": features})[:, 0]
+    np.testing.assert_array_equal(told[:200], features[:200, 0])
+    np.testing.assert_allclose(told[200:], predict(ranker, features[200:]), atol=1e-5)
 
 
 def test_agreement_is_told(examples: Examples) -> None:

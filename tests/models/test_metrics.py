@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.metrics import best_new, difference, gini, interval, quality
+from models.metrics import best_new, difference, gini, quality
 
 LOG2_3 = np.log2(3)
 
@@ -63,14 +63,3 @@ def test_what_nobody_knows_is_novel() -> None:
 def test_gini_of_exposures(counts: tuple[int, ...], expected: float) -> None:
     """Nothing where all are shown as often; nearly 1 where one is all that is shown."""
     assert gini(_rows(*counts)) == pytest.approx(expected)
-
-
-def test_intervals_hold_the_mean() -> None:
-    """Wider with fewer shoppers, nothing for none, and the same every time."""
-    values = np.random.default_rng(0).random(1_000)
-    low, high = interval(values)
-    error = values.std() / np.sqrt(1_000)
-    assert low < values.mean() < high
-    assert high - low == pytest.approx(2 * 1.96 * error, rel=0.15)
-    assert interval(values) == (low, high)
-    assert interval(np.empty(0)) == (0, 0)

@@ -9,7 +9,7 @@ from models.examples import examples_of
 from models.fit import fit
 from models.model import Model
 from models.parts import Parts
-from models.window import LEAST_HISTORY, Window, open_window
+from models.window import LEAST_HISTORY, Window, leave_last_out, open_window
 from tests.support.histories import DAY_MS, Happened, log_of, tasteful, wines
 
 CATALOGUE = wines(60)
@@ -85,6 +85,38 @@ def test_what_comes_after_the_end_is_not_wanted() -> None:
     assert len(open_window(log, CATALOGUE, 15 * DAY_MS, 30 * DAY_MS)) == 0
 
 
+def test_the_last_that_was_wanted_is_left_out_with_all_after_it() -> None:
+    """Of each shopper with a history: the click on it before, and what came later, too."""
+    happened = [Happened(user, item, 1.0 + item) for user in (0, 1) for item in range(6)]
+    happened += [
+        Happened(0, 9, 19, EventType.CLICK),  # of the pair that is left out
+        Happened(0, 8, 19.5, EventType.CLICK),
+        Happened(0, 9, 20),
+        Happened(0, 7, 21, EventType.RATING, 2.0),  # later, and not liked
+        Happened(2, 4, 30),  # too short a history: all of it may be learnt from
+    ]
+    log = log_of(happened, 3, CATALOGUE)
+    window = leave_last_out(log, CATALOGUE)
+    assert window.users.tolist() == [0, 1]
+    assert [wanted.tolist() for wanted in window.wanted] == [[9], [5]]
+    assert window.asked_ms is not None
+    assert window.asked_ms.tolist() == [20 * DAY_MS, 6 * DAY_MS]
+    assert [moment.as_of_ms for moment in window.moments()] == window.asked_ms.tolist()
+    assert [len(window.past.of(user)) for user in range(3)] == [7, 5, 1]
+    assert window.known.met()[[9, 7, 8, 4]].tolist() == [0, 0, 1, 3]
+
+
+def test_how_much_history_is_judged_can_be_told() -> None:
+    """Those with a few items, and those with none, have windows of their own."""
+    happened = [Happened(0, item, 1.0 + item) for item in range(3)]
+    happened += [Happened(0, 9, 20), Happened(1, 9, 20)]
+    log = log_of(happened, 2, CATALOGUE)
+    span = 15 * DAY_MS, 25 * DAY_MS
+    assert open_window(log, CATALOGUE, *span, (1, 4)).users.tolist() == [0]
+    assert open_window(log, CATALOGUE, *span, (0, 0)).users.tolist() == [1]
+
+
 def test_an_empty_log_has_an_empty_window() -> None:
     """No shoppers, no error."""
     assert len(open_window(log_of([], 0, CATALOGUE), CATALOGUE, 1, 2)) == 0
+    assert len(leave_last_out(log_of([], 0, CATALOGUE), CATALOGUE)) == 0

@@ -58,7 +58,7 @@ def test_every_stage_reaches_its_figure(figures: Figures) -> None:
     assert ndcg[CANDIDATES] >= 0.169 - 0.002
     assert ndcg[MODEL] >= 0.174 - 0.002
     assert figures.by_name[MODEL].recall >= 0.275
-    assert figures.by_name[MODEL].coverage >= 0.20
+    assert figures.by_name[MODEL].coverage >= 0.20 - 0.005
 
 
 @pytest.mark.parametrize("other", [POPULARITY, RECENT, SEGMENT])

@@ -63,7 +63,7 @@ def small_parts(
         if personal
         else None,
         reference={"features": {}, "scores": [0.0, 1.0]},
-        metrics={"model": {"ndcg@10": 0.25}, "popularity": {"ndcg@10": 0.125}},
+        metrics={"model": {"ndcg@10": 0.25}, "popularity": {"ndcg@10": 0.125}, "by_segment": {}},
         parameters={"rank": RANK, "seed": seed},
         dataset_version="events@3,items@1,users@0",
         example_user=SHOPPERS[0],

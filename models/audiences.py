@@ -1,0 +1,100 @@
+"""Those of whom little is known, and items of which nothing is: windows of their own.
+
+cold       met one to four items
+newcomers  met nothing: where they live and the hour is all there is
+anonymous  what a session's last clicks were, and no name: shoppers with a history, without it
+new items  what shoppers with a history wanted of the items that nobody had met
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from features.catalogue import Catalogue
+from features.eventlog import EventLog
+from features.events import CODE_MASK, TYPE_CODES, EventType, Records
+from features.history import grades_of
+from features.ids import stable_hashes
+from models.dataset import interactions, without
+from models.window import LEAST_HISTORY, Window, open_window
+
+COLD = "cold"
+NEWCOMERS = "newcomers"
+ANONYMOUS = "anonymous"
+NEW_ITEMS = "new_items"
+ONLY_NEW = "only_new_items"
+
+SESSION_MS = 1_800_000
+"""So long before the last of them do clicks belong to one session."""
+
+CLICKS = 5
+"""Latest clicks of a session that a page tells."""
+
+_ONE_IN = 10
+"""As many items are taken for new: too few are really."""
+
+_NOTHING = np.empty(0, np.int64)
+
+
+def cold(log: EventLog, catalogue: Catalogue, cut_ms: int, end_ms: int) -> Window:
+    """Return the window of those who had met few items."""
+    return open_window(log, catalogue, cut_ms, end_ms, (1, LEAST_HISTORY - 1))
+
+
+def newcomers(log: EventLog, catalogue: Catalogue, cut_ms: int, end_ms: int) -> Window:
+    """Return the window of those who had met no item."""
+    return open_window(log, catalogue, cut_ms, end_ms, (0, 0))
+
+
+def anonymous(window: Window, catalogue: Catalogue) -> Window:
+    """Return the window of the same shoppers when only the last clicks of a session are known.
+
+    Whatever they did is told as a click, under no name and from nowhere.
+    """
+    clicks = [_clicks(window.past.of(user)) for user in window.users.tolist()]
+    offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum([len(each) for each in clicks])))
+    records = np.concatenate(clicks) if clicks else window.past.records[:0]
+    past = EventLog(("",) * len(clicks), offsets, records)
+    return replace(
+        window,
+        past=past,
+        met=interactions(past, catalogue),
+        users=np.arange(len(clicks)),
+        blocked=(_NOTHING,) * len(clicks),
+    )
+
+
+def without_new_items(log: EventLog, catalogue: Catalogue, cut_ms: int) -> EventLog:
+    """Return the log in which one item in ten is met for the first time after a cut."""
+    hashes = stable_hashes(catalogue.item_ids)
+    return without(log, hashes[hashes % _ONE_IN == 0], cut_ms)
+
+
+def new_items(window: Window) -> Window:
+    """Return the window of those who wanted an item that nobody had met, and of these items."""
+    is_new = window.known.met() == 0
+    wanted = [each[is_new[each]] for each in window.wanted]
+    there = [place for place, each in enumerate(wanted) if len(each)]
+    return replace(
+        window,
+        users=window.users[there],
+        blocked=tuple(window.blocked[place] for place in there),
+        wanted=tuple(wanted[place] for place in there),
+    )
+
+
+def only_new(window: Window, catalogue: Catalogue) -> Window:
+    """Return the window when nothing but the items that nobody had met may be shown."""
+    (old,) = np.nonzero(window.known.met())
+    hashes = stable_hashes(catalogue.item_ids)
+    blocked = tuple(np.union1d(each, old) for each in window.blocked)
+    return replace(window, blocked=blocked, closed=hashes[old])
+
+
+def _clicks(records: Records) -> Records:
+    """Return the last clicks of the last session among time-sorted events."""
+    graded = records[grades_of(records) > 0]
+    session = graded[graded["ts"] > graded["ts"][-1] - SESSION_MS] if len(graded) else graded
+    clicks = session[-CLICKS:].copy()
+    clicks["tag"] = (clicks["tag"] & ~np.uint32(CODE_MASK)) | TYPE_CODES[EventType.CLICK]
+    return clicks

@@ -1,0 +1,90 @@
+"""What training is worth, asked in several ways: of whom, of which items, and on which split."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from models.audiences import (
+    ANONYMOUS,
+    COLD,
+    NEW_ITEMS,
+    NEWCOMERS,
+    ONLY_NEW,
+    anonymous,
+    cold,
+    new_items,
+    newcomers,
+    only_new,
+    without_new_items,
+)
+from models.evaluate import Figures, evaluate
+from models.fit import fit
+from models.parts import Parts, Rows
+from models.timeline import LEAST_JUDGED, NOW, TEST, Timeline
+from models.window import Window, open_window
+
+Others = Callable[[Window], Mapping[str, list[Rows]]]
+"""Further lists for the shoppers of a window, by name."""
+
+
+def nobody_else(_window: Window) -> Mapping[str, list[Rows]]:
+    """Return no further lists."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Figures of shoppers with a history, and of each audience that is large enough to judge."""
+
+    figures: Figures
+    audiences: Mapping[str, Figures] = field(default_factory=dict)
+
+    def told(self) -> dict[str, Any]:
+        """Return all figures, JSON-able."""
+        return {
+            **self.figures.told(),
+            "by_segment": self.figures.by_segment(),
+            "audiences": {name: each.told() for name, each in self.audiences.items()},
+        }
+
+
+def compare(timeline: Timeline, parts: Parts, others: Others = nobody_else) -> Comparison:
+    """Return what `parts`, trained at the last cut, are worth in what came after it."""
+    window = timeline.window(TEST)
+    return Comparison(
+        evaluate(parts, window, others(window)), _of_audiences(timeline, parts, others)
+    )
+
+
+def _of_audiences(timeline: Timeline, parts: Parts, others: Others) -> dict[str, Figures]:
+    log, catalogue = timeline.log, timeline.catalogue
+    span = timeline.moment(TEST), timeline.moment(NOW)
+    asked = [
+        (COLD, cold(log, catalogue, *span), parts),
+        (NEWCOMERS, newcomers(log, catalogue, *span), parts),
+        (ANONYMOUS, anonymous(timeline.window(TEST), catalogue), parts),
+        *_of_new_items(timeline, parts),
+    ]
+    return {
+        name: evaluate(served, window, others(window))
+        for name, window, served in asked
+        if len(window) >= LEAST_JUDGED
+    }
+
+
+def _of_new_items(timeline: Timeline, parts: Parts) -> list[tuple[str, Window, Parts]]:
+    """Return the windows of new items, and what is learnt where they are new.
+
+    The ranker is that of `parts`: it knows no item by name.
+    """
+    catalogue, start = timeline.catalogue, timeline.moment(TEST)
+    log = without_new_items(timeline.log, catalogue, start)
+    window = new_items(open_window(log, catalogue, start, timeline.moment(NOW)))
+    served = fit(window.past, catalogue, timeline.choices, start, timeline.seed)
+    if served.personal is not None and parts.personal is not None:
+        personal = replace(served.personal, ranker=parts.personal.ranker)
+        served = replace(served, personal=personal)
+    return [
+        (NEW_ITEMS, window, served),
+        (ONLY_NEW, only_new(window, catalogue), served),
+    ]
