@@ -55,8 +55,9 @@ train: .venv/.train ## Train a model, if there is none of the present data, and 
 serve: .venv/.train ## Serve what is there
 	$(PY) -m server
 
-test: .venv/.dev ## Run every test (ARGS="-k name" for some)
-	$(PY) -m pytest $(ARGS)
+# A store of your own can be filled by one process only.
+test: .venv/.dev ## Run every test, on two processors (ARGS="-k name" for some)
+	$(PY) -m pytest $(if $(CUVEE_REDIS_URL),,--numprocesses 2 --dist loadfile) $(ARGS)
 
 lint: .venv/.dev ## Check style, types and the Dockerfile
 	$(PY) -m ruff check .
