@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from features.errors import InputError
 from features.offline import OfflineStore
@@ -12,9 +14,10 @@ from models.ease import RANK
 from models.evaluate import Figures, evaluate
 from models.export import ranker_graph, require_agreement
 from models.item_index import INDEXED_FROM, RECALL_AT, ItemIndex
+from models.metrics import mean_and_error
 from models.parts import Floats, Parts, Personal
 from models.personal import open_ranker
-from models.ranker import TREES, fit_ranker, ordering_gain, predict
+from models.ranker import TREES, fit_ranker, ordering, predict
 from models.reference import reference_profile
 from models.timeline import LEARNT_FROM, NOW, TEST, VALIDATION, Timeline
 
@@ -37,19 +40,27 @@ Step = Callable[[str], None]
 class Order:
     """A ranker as a graph, and what became of rows it had not learnt from.
 
-    `gain` is the mean gain in NDCG@10 over the candidates' own order and its standard error,
-    `agreement` how alike graph and original rank.
+    `by_shopper` float64[n] is NDCG@10 of each of their shoppers, `given` that of the candidates'
+    own order, `agreement` how alike graph and original rank.
     """
 
     graph: bytes
-    gain: tuple[float, float]
+    by_shopper: npt.NDArray[np.float64]
+    given: npt.NDArray[np.float64]
     agreement: Mapping[str, float]
 
-    @property
-    def is_better(self) -> bool:
-        """Tell whether it orders better than the inner product, by more than chance."""
-        gain, error = self.gain
+    def beats(self, other: npt.NDArray[np.float64]) -> bool:
+        """Tell whether it orders better than another order did, by more than chance."""
+        gain, error = mean_and_error(self.by_shopper - other)
         return gain > 2 * error
+
+
+class Kept(Enum):
+    """What orders the candidates of the model that serves."""
+
+    CANDIDATES = "candidates"
+    SUM = "sum"
+    TREES = "trees"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +68,7 @@ class Trial:
     """What would have come of training earlier; `figures` None where too few can be judged."""
 
     figures: Figures | None
-    keeps_ranker: bool
+    kept: Kept
 
 
 def read(store: OfflineStore, seed: int) -> Timeline:
@@ -84,7 +95,7 @@ def train(store: OfflineStore, *, seed: int = 0, step: Step = lambda _: None) ->
     step("learning from everything")
     parts = timeline.parts(NOW)
     agreement: dict[str, Any] = {"tower": parts.metrics}
-    if trial.keeps_ranker and (order := learn_order(timeline, NOW, TEST)):
+    if order := learn_order(timeline, NOW, TEST, trial.kept):
         parts = _ordered(parts, order)
         agreement["ranker"] = order.agreement
     if parts.personal is not None and len(parts.items) >= INDEXED_FROM:
@@ -106,28 +117,47 @@ def train(store: OfflineStore, *, seed: int = 0, step: Step = lambda _: None) ->
 def try_out(timeline: Timeline, step: Step = lambda _: None) -> Trial:
     """Return what would have come of training on the first nine tenths of the past.
 
-    The ranker is kept if it orders the candidates of the validation window better than the inner
-    product did, by more than chance; the last window, which gives the figures, decides nothing.
+    The validation window decides what orders candidates; the last one, which gives the figures,
+    decides nothing.
     """
     step("choosing")
     if not timeline.can_be_judged or timeline.parts(VALIDATION).personal is None:
-        return Trial(None, keeps_ranker=False)
+        return Trial(None, Kept.CANDIDATES)
     step("learning an order")
-    order = learn_order(timeline, VALIDATION, VALIDATION)
-    keeps = order is not None and order.is_better
+    kept = choose_order(timeline)
     parts = timeline.parts(TEST)
-    if keeps and (order := learn_order(timeline, TEST, TEST)):
+    if order := learn_order(timeline, TEST, TEST, kept):
         parts = _ordered(parts, order)
     step("evaluating")
-    return Trial(evaluate(parts, timeline.window(TEST)), keeps)
+    return Trial(evaluate(parts, timeline.window(TEST)), kept)
 
 
-def learn_order(timeline: Timeline, cut: float, checked: float) -> Order | None:
-    """Return the ranker that the past of a cut teaches, None where it holds too little.
+def choose_order(timeline: Timeline) -> Kept:
+    """Return what orders the candidates of the validation window best.
+
+    Trees, which take many times longer to ask, must beat the sum by more than chance, and what
+    is kept must beat the inner product by as much.
+    """
+    told = [learn_order(timeline, VALIDATION, VALIDATION, each) for each in (Kept.SUM, Kept.TREES)]
+    by_sum, by_trees = told
+    if by_sum is None or by_trees is None:
+        return Kept.CANDIDATES
+    trees = by_trees.beats(by_sum.by_shopper)
+    chosen = by_trees if trees else by_sum
+    if not chosen.beats(chosen.given):
+        return Kept.CANDIDATES
+    return Kept.TREES if trees else Kept.SUM
+
+
+def learn_order(timeline: Timeline, cut: float, checked: float, kept: Kept) -> Order | None:
+    """Return the ranker that the past of a cut teaches, None where it holds too little or none is.
 
     Its export is compared with the original over the window that begins at `checked`.
     """
-    ranker = fit_ranker([timeline.examples(each) for each in LEARNT_FROM[cut]], timeline.seed)
+    if kept is Kept.CANDIDATES:
+        return None
+    windows = [timeline.examples(each) for each in LEARNT_FROM[cut]]
+    ranker = fit_ranker(windows, timeline.seed, trees=kept is Kept.TREES)
     if ranker is None:
         return None
     graph, rows = ranker_graph(ranker), timeline.examples(checked)
@@ -137,7 +167,7 @@ def learn_order(timeline: Timeline, cut: float, checked: float) -> Order | None:
     agreement = require_agreement(
         "ranker", some.by_shopper(original), some.by_shopper(told[: len(original)])
     )
-    return Order(graph, ordering_gain(rows, told), agreement)
+    return Order(graph, ordering(rows, told), ordering(rows), agreement)
 
 
 def _ordered(parts: Parts, order: Order) -> Parts:
@@ -159,7 +189,8 @@ def _parameters(timeline: Timeline, trial: Trial) -> dict[str, Any]:
     return {
         "seed": timeline.seed,
         "rank": RANK,
-        "trees": TREES if trial.keeps_ranker else 0,
+        "order": trial.kept.value,
+        "trees": TREES if trial.kept is Kept.TREES else 0,
         "pairs": len(timeline.pairs),
         "shoppers": len(timeline.log.user_ids),
         **timeline.choices.told(),

@@ -55,9 +55,10 @@ def test_the_tower_sums_what_was_met(towers: Towers) -> None:
         np.testing.assert_allclose(user, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_ranker_compares_in_float32_as_in_float64(examples: Examples) -> None:
+@pytest.mark.parametrize("trees", [False, True])
+def test_the_ranker_compares_in_float32_as_in_float64(examples: Examples, trees: bool) -> None:
     """Every row falls into the same leaves: scores differ by rounding only."""
-    ranker = fit_ranker([examples], 0)
+    ranker = fit_ranker([examples], 0, trees=trees)
     assert ranker is not None
     told = open_ranker(ranker_graph(ranker)).run({"features": examples.features})[:, 0]
     np.testing.assert_allclose(told, predict(ranker, examples.features), atol=1e-5)
@@ -65,8 +66,9 @@ def test_the_ranker_compares_in_float32_as_in_float64(examples: Examples) -> Non
 
 def test_values_on_a_threshold_fall_alike(examples: Examples) -> None:
     """The float32 nearest to each threshold, and its neighbours, take the same branch."""
-    ranker = fit_ranker([examples], 0)
+    ranker = fit_ranker([examples], 0, trees=True)
     assert ranker is not None
+    assert ranker.trees is not None
     graph = open_ranker(ranker_graph(ranker))
     rows = []
     for (tree,) in ranker.trees._predictors[:20]:
@@ -85,7 +87,7 @@ def test_values_on_a_threshold_fall_alike(examples: Examples) -> None:
 
 def test_agreement_is_told(examples: Examples) -> None:
     """A graph of the model it was made from agrees wholly."""
-    ranker = fit_ranker([examples], 0)
+    ranker = fit_ranker([examples], 0, trees=True)
     assert ranker is not None
     original = predict(ranker, examples.features)
     told = open_ranker(ranker_graph(ranker)).run({"features": examples.features})[:, 0]
@@ -110,8 +112,8 @@ def test_a_wrong_tower_is_refused(towers: Towers) -> None:
 
 def test_a_wrong_ranker_is_refused(examples: Examples) -> None:
     """Trees of other data do not pass for these."""
-    ranker, labels = fit_ranker([examples], 0), np.roll(examples.labels, 1)
-    wrong = fit_ranker([Examples(examples.features, labels, examples.sizes)], 0)
+    ranker, labels = fit_ranker([examples], 0, trees=True), np.roll(examples.labels, 1)
+    wrong = fit_ranker([Examples(examples.features, labels, examples.sizes)], 0, trees=True)
     assert ranker is not None
     assert wrong is not None
     original = predict(ranker, examples.features)
