@@ -9,11 +9,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
+from sklearn.ensemble import HistGradientBoostingRegressor
 
 from models.errors import ExportError
 from models.parts import Floats
 from models.ranker import Ranker
-from models.ranker_features import RANKER_FEATURES
+from models.ranker_features import HISTORY, RANKER_FEATURES, SCORE
 from models.window import LEAST_HISTORY
 
 OPSET = 17
@@ -52,15 +53,37 @@ def tower_graph(rank: int) -> bytes:
 
 def ranker_graph(ranker: Ranker) -> bytes:
     """Return the ranker as a graph: `features` float32[n, ranker features] → `score` [n, 1]."""
+    score = helper.make_tensor_value_info("score", TensorProto.FLOAT, [None, 1])
+    if ranker.trees is None:
+        graph = helper.make_graph([_cast_sum("score")], "ranker", [], [score])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
+    else:
+        model = _trees(ranker.trees)
+        _put_before(
+            model,
+            [
+                _cast_sum("sum"),
+                helper.make_node("Concat", ["features", "sum"], ["columns"], axis=1),
+            ],
+        )
+    _put_sum_before(model, ranker)
+    _leave_short_histories(model)
+    return _serialised(model)
+
+
+def _trees(trees: HistGradientBoostingRegressor) -> onnx.ModelProto:
+    """Return trees as a graph of `columns`: features, and last their sum."""
     columns = ("columns", FloatTensorType([None, len(RANKER_FEATURES) + 1]))
-    model = to_onnx(ranker.trees, initial_types=[columns], target_opset=OPSET)
+    model: onnx.ModelProto = to_onnx(trees, initial_types=[columns], target_opset=OPSET)
     (output,) = model.graph.output
     for node in model.graph.node:
         node.output[:] = ["score" if name == output.name else name for name in node.output]
     output.name = "score"
-    _put_sum_before(model, ranker.weights)
-    _leave_short_histories(model)
-    return _serialised(model)
+    return model
+
+
+def _cast_sum(name: str) -> onnx.NodeProto:
+    return helper.make_node("Cast", ["exact_sum"], [name], to=TensorProto.FLOAT)
 
 
 def _leave_short_histories(model: onnx.ModelProto) -> None:
@@ -68,46 +91,54 @@ def _leave_short_histories(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         node.output[:] = ["ranked" if name == "score" else name for name in node.output]
     constants: dict[str, npt.NDArray[Any]] = {
-        "score_at": np.array([RANKER_FEATURES.index("score")], np.int64),
-        "graded_items_at": np.array([RANKER_FEATURES.index("graded_items")], np.int64),
-        "least_history": np.array(LEAST_HISTORY, np.float32),
+        "score_at": np.array([SCORE], np.int64),
+        "history_at": np.array([HISTORY], np.int64),
+        "least_history": np.array(np.log(LEAST_HISTORY), np.float32),
     }
     for name, value in constants.items():
         model.graph.initializer.append(numpy_helper.from_array(value, name))
     model.graph.node.extend(
         [
             helper.make_node("Gather", ["features", "score_at"], ["own"], axis=1),
-            helper.make_node("Gather", ["features", "graded_items_at"], ["history"], axis=1),
-            helper.make_node("Less", ["history", "least_history"], ["is_short"]),
+            helper.make_node("Gather", ["features", "history_at"], ["length"], axis=1),
+            helper.make_node("Less", ["length", "least_history"], ["is_short"]),
             helper.make_node("Where", ["is_short", "own", "ranked"], ["score"]),
         ]
     )
 
 
-def _put_sum_before(model: onnx.ModelProto, weights: Floats) -> None:
-    """Let a graph of `columns` take `features`: its last column is their weighted sum.
+def _put_sum_before(model: onnx.ModelProto, ranker: Ranker) -> None:
+    """Let a graph that begins with `exact_sum` take `features`: it is `Ranker.sums` of them.
 
     It is added up in float64, as where trees were learnt: a float32 that differs in its last bit
     may fall on the other side of a threshold.
     """
-    trees = list(model.graph.node)
-    del model.graph.node[:]
-    model.graph.node.extend(
+    _put_before(
+        model,
         [
             helper.make_node("Cast", ["features"], ["exact"], to=TensorProto.DOUBLE),
-            helper.make_node("MatMul", ["exact", "weights"], ["exact_sum"]),
-            helper.make_node("Cast", ["exact_sum"], ["sum"], to=TensorProto.FLOAT),
-            helper.make_node("Concat", ["features", "sum"], ["columns"], axis=1),
-            *trees,
-        ]
+            helper.make_node("MatMul", ["exact", "weights"], ["plain"]),
+            helper.make_node("MatMul", ["exact", "by_history"], ["told"]),
+            helper.make_node("Gather", ["exact", "history"], ["known"], axis=1),
+            helper.make_node("Mul", ["told", "known"], ["more"]),
+            helper.make_node("Add", ["plain", "more"], ["exact_sum"]),
+        ],
     )
-    model.graph.initializer.append(
-        numpy_helper.from_array(weights[:, None].astype(np.float64), "weights")
-    )
+    for name, weights in (("weights", ranker.weights), ("by_history", ranker.by_history)):
+        column = weights[:, None].astype(np.float64)
+        model.graph.initializer.append(numpy_helper.from_array(column, name))
+    history = numpy_helper.from_array(np.array([HISTORY], np.int64), "history")
+    model.graph.initializer.append(history)
     del model.graph.input[:]
     model.graph.input.append(
-        helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, len(weights)])
+        helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, len(ranker.weights)])
     )
+
+
+def _put_before(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
+    behind = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes, *behind])
 
 
 def _serialised(model: onnx.ModelProto) -> bytes:

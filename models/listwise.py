@@ -2,7 +2,8 @@
 
 The softmax of a list's scores is how likely each of its candidates is the wanted one; weights
 minimise the cross entropy (ListNet, Cao et al., ICML 2007). What is the same in all of a list
-cancels out: only what tells candidates of one shopper apart gets a weight.
+cancels out: only what tells candidates of one shopper apart gets a weight. A list of which much
+was wanted counts for more than one of which little was, but less than in proportion.
 """
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.optimize import minimize
 
 from models.parts import Floats, Rows
 
-PENALTY = 0.01
+PENALTY = 0.03
 """Of the squared weights of columns of unit variance, beside the mean cross entropy of a list."""
 
 _ROUNDS = 200
@@ -19,17 +20,21 @@ _ROUNDS = 200
 Doubles = npt.NDArray[np.float64]
 
 
-def fit_listwise(features: Floats, labels: Floats, sizes: Rows, counts: Doubles) -> Floats:
-    """Return float32[columns]: the weights that order the lists best.
+def fit_listwise(
+    features: Floats, labels: Floats, sizes: Rows, counts: Doubles, importance: Doubles
+) -> Doubles:
+    """Return float64[columns]: the weights that order the lists best.
 
     `features` float32[n, columns] and `labels` float32[n] (1 for wanted) are those of one list
-    after another, `sizes` int64[lists] long and none of them empty; each row stands for `counts`
-    float64[n] of its kind.
+    after another, `sizes` int64[lists] long and each with something wanted; each row stands for
+    `counts` float64[n] of its kind, each list counts by its `importance` float64[lists].
     """
     spread = features.std(axis=0, dtype=np.float64)
     scales = np.divide(1, spread, out=np.zeros_like(spread), where=spread > 1e-6)
     columns = (features - features.mean(axis=0, dtype=np.float64)) * scales
-    wanted = labels.astype(np.float64)
+    hits = np.add.reduceat(labels.astype(np.float64), np.cumsum(sizes) - sizes)
+    shares = importance / np.sqrt(hits)
+    wanted = labels * np.repeat(shares / shares.mean(), sizes)
 
     def loss(weights: Doubles) -> tuple[float, Doubles]:
         entropy, slopes = _cross_entropy(columns @ weights, wanted, sizes, counts)
@@ -40,7 +45,7 @@ def fit_listwise(features: Floats, labels: Floats, sizes: Rows, counts: Doubles)
 
     start = np.zeros(features.shape[1])
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _ROUNDS})
-    weights: Floats = (found.x * scales).astype(np.float32)
+    weights: Doubles = found.x * scales
     return weights
 
 

@@ -1,12 +1,13 @@
-"""The second stage: a linear score and boosted trees that order the candidates.
+"""The second stage: a linear score, and boosted trees where they help, that order candidates.
 
-The linear score (`models.listwise`) is one more column for the trees, histogram gradient boosting
-(Ke et al., "LightGBM", NeurIPS 2017, as in scikit-learn) on whether a candidate was wanted. What
-counts is the order it gives, not the numbers.
+The linear score (`models.listwise`) has weights that change with the length of the history: of
+whom much is known, the fit tells more. Where that is not enough it is one more column for trees,
+histogram gradient boosting (Ke et al., "LightGBM", NeurIPS 2017, as in scikit-learn) on whether a
+candidate was wanted. What counts is the order it gives, not the numbers.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,9 @@ from threadpoolctl import threadpool_limits
 
 from models.examples import Examples
 from models.listwise import fit_listwise
-from models.metrics import ideal_ndcg, mean_and_error
+from models.metrics import ideal_ndcg
 from models.parts import Floats, Rows
-from models.ranker_features import OF_THE_CANDIDATE, RANKER_FEATURES
+from models.ranker_features import HISTORY, OF_THE_CANDIDATE, RANKER_FEATURES
 
 TREES = 40
 LEAVES = 6
@@ -25,22 +26,38 @@ LEARNING_RATE = 0.05
 NEGATIVES = 0.25
 """Share of the candidates nobody wanted that are learnt from: more gave no better order."""
 
+AGEING = 0.3
+"""What a list of a window counts for beside one of the next window: shops change."""
+
 LEAST_SHOPPERS = 100
 """Shoppers that must have wanted a candidate, or there is no order to learn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ranker:
-    """`trees` over the ranker's columns and a last one: their sum with `weights` float32."""
+    """A sum of the ranker's columns, and `trees` over the columns and that sum, or none.
+
+    `weights` and `by_history` float32[ranker features]: what a column weighs, and how much more
+    for each unit of `log_graded_items`.
+    """
 
     weights: Floats
-    trees: HistGradientBoostingRegressor
+    by_history: Floats
+    trees: HistGradientBoostingRegressor | None
+
+    def sums(self, features: Floats) -> Floats:
+        """Return float32[n]: the weighted sums of float32[n, ranker features]."""
+        exact = features.astype(np.float64)
+        more = (exact @ self.by_history.astype(np.float64)) * exact[:, HISTORY]
+        sums: Floats = (exact @ self.weights.astype(np.float64) + more).astype(np.float32)
+        return sums
 
 
-def fit_ranker(windows: Sequence[Examples], seed: int) -> Ranker | None:
+def fit_ranker(windows: Sequence[Examples], seed: int, *, trees: bool) -> Ranker | None:
     """Return what orders candidates, None where there are too few shoppers.
 
-    One thread: threads that wait for one another on a busy machine take three times as long.
+    `windows` are in order of time; with `trees` the sum is not the last word. One thread: threads
+    that wait for one another on a busy machine take three times as long.
     """
     if sum(len(each.sizes) for each in windows) < LEAST_SHOPPERS:
         return None
@@ -48,40 +65,35 @@ def fit_ranker(windows: Sequence[Examples], seed: int) -> Ranker | None:
     sampled = [_sampled(each, random) for each in windows]
     features = np.concatenate([each.features for each in sampled])
     labels = np.concatenate([each.labels for each in sampled])
-    trees = HistGradientBoostingRegressor(
-        max_iter=TREES,
-        max_leaf_nodes=LEAVES,
-        learning_rate=LEARNING_RATE,
-        min_samples_leaf=int(np.clip(len(labels) // 2_000, 20, 100)),
-        l2_regularization=1.0,
-        early_stopping=False,
-        random_state=seed,
-    )
+    sizes = np.concatenate([each.sizes for each in sampled])
+    ages = np.repeat(np.arange(len(sampled))[::-1], [len(each.sizes) for each in sampled])
     with threadpool_limits(1):
-        weights = _linear(features, labels, np.concatenate([each.sizes for each in sampled]))
-        trees.fit(_with_sum(features, weights), labels)
-    _settle_thresholds(trees)
-    return Ranker(weights, trees)
+        ranker = Ranker(
+            *_linear(features, labels, sizes, np.power(AGEING, ages, dtype=np.float64)), None
+        )
+        if not trees:
+            return ranker
+        return replace(ranker, trees=_trees(_with_sum(ranker, features), labels, seed))
 
 
 def predict(ranker: Ranker, features: Floats) -> Floats:
     """Return float32[n] scores of float32[n, ranker features]."""
-    scores: npt.NDArray[np.float64] = ranker.trees.predict(_with_sum(features, ranker.weights))
+    if ranker.trees is None:
+        return ranker.sums(features)
+    scores: npt.NDArray[np.float64] = ranker.trees.predict(_with_sum(ranker, features))
     return scores.astype(np.float32)
 
 
-def ordering_gain(examples: Examples, scores: Floats) -> tuple[float, float]:
-    """Return the mean gain in NDCG@10 over the candidates' own order, and its standard error.
+def ordering(examples: Examples, scores: Floats | None = None) -> npt.NDArray[np.float64]:
+    """Return NDCG@10 of each shopper's candidates in the order of `scores` float32[n].
 
-    It is that of shoppers who wanted some candidate; others gain nothing either way.
+    As they came where there are none.
     """
-    gains = [
-        ideal_ndcg(labels[np.argsort(-told, kind="stable")]) - ideal_ndcg(labels)
-        for told, labels in zip(
-            examples.by_shopper(scores), examples.by_shopper(examples.labels), strict=True
-        )
-    ]
-    return mean_and_error(np.array(gains, np.float64))
+    told = examples.by_shopper(examples.labels)
+    if scores is not None:
+        orders = [np.argsort(-each, kind="stable") for each in examples.by_shopper(scores)]
+        told = [labels[order] for labels, order in zip(told, orders, strict=True)]
+    return np.array([ideal_ndcg(labels) for labels in told], np.float64)
 
 
 def _sampled(examples: Examples, random: np.random.Generator) -> Examples:
@@ -92,17 +104,43 @@ def _sampled(examples: Examples, random: np.random.Generator) -> Examples:
     return Examples(examples.features[chosen], examples.labels[chosen], sizes)
 
 
-def _linear(features: Floats, labels: Floats, sizes: Rows) -> Floats:
-    """Return the weight of each of the ranker's columns, 0 for what is known of the shopper."""
+def _linear(
+    features: Floats, labels: Floats, sizes: Rows, importance: npt.NDArray[np.float64]
+) -> tuple[Floats, Floats]:
+    """Return `Ranker.weights` and `by_history`, 0 for what is known of the shopper.
+
+    Products are of centred columns: a penalty on how weights change is none on what they are, and
+    sums of long histories are no greater than those of short ones, which would lead trees astray.
+    """
     counts = np.where(labels > 0, 1, 1 / NEGATIVES)
-    weights = np.zeros(len(RANKER_FEATURES), np.float32)
-    weights[:OF_THE_CANDIDATE] = fit_listwise(features[:, :OF_THE_CANDIDATE], labels, sizes, counts)
-    return weights
+    columns, known = features[:, :OF_THE_CANDIDATE], features[:, HISTORY]
+    usual, means = known.mean(dtype=np.float64), columns.mean(axis=0, dtype=np.float64)
+    products = (columns - means) * (known - usual)[:, None]
+    both = np.hstack((columns, products.astype(np.float32)))
+    plain, change = np.split(fit_listwise(both, labels, sizes, counts, importance), 2)
+    told = np.zeros((2, len(RANKER_FEATURES)), np.float32)
+    told[:, :OF_THE_CANDIDATE] = plain - usual * change, change
+    told[0, HISTORY] -= means @ change
+    return told[0], told[1]
 
 
-def _with_sum(features: Floats, weights: Floats) -> Floats:
-    exact = features.astype(np.float64) @ weights.astype(np.float64)
-    return np.column_stack((features, exact.astype(np.float32)))
+def _trees(columns: Floats, labels: Floats, seed: int) -> HistGradientBoostingRegressor:
+    trees = HistGradientBoostingRegressor(
+        max_iter=TREES,
+        max_leaf_nodes=LEAVES,
+        learning_rate=LEARNING_RATE,
+        min_samples_leaf=int(np.clip(len(labels) // 2_000, 20, 100)),
+        l2_regularization=1.0,
+        early_stopping=False,
+        random_state=seed,
+    )
+    trees.fit(columns, labels)
+    _settle_thresholds(trees)
+    return trees
+
+
+def _with_sum(ranker: Ranker, features: Floats) -> Floats:
+    return np.column_stack((features, ranker.sums(features)))
 
 
 def _settle_thresholds(ranker: HistGradientBoostingRegressor) -> None:

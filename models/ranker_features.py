@@ -33,7 +33,7 @@ FIT = (
     "implicit_rank",
     *(f"affinity_{number}" for number in range(AFFINITIES)),
     "price_ratio",
-    "graded_items",
+    "log_graded_items",
 )
 ITEM_STATS = (
     "log_events_14d",
@@ -58,6 +58,12 @@ OF_THE_SHOPPER = [
 
 OF_THE_CANDIDATE = len(FIT) + len(ITEM_STATS)
 """The first so many columns tell candidates of one shopper apart; the others are the shopper's."""
+
+SCORE = FIT.index("score")
+"""How well the candidate fits: what it was found by."""
+
+HISTORY = FIT.index("log_graded_items")
+"""The logarithm of how many graded items the shopper met: how much is known of their taste."""
 
 _IMPLICIT_AT = FIT.index("implicit_score")
 _AFFINITY_AT = FIT.index("affinity_0")
@@ -160,7 +166,7 @@ def ranker_matrix(
     paid = items.stats.take(met, axis=0)[..., _PRICE]
     usual = (paid * weights).sum(axis=1, keepdims=True)
     matrix[..., _AFFINITY_AT + AFFINITIES] = stats[..., _PRICE] - usual
-    matrix[..., _AFFINITY_AT + AFFINITIES + 1] = counts[:, None]
+    matrix[..., _AFFINITY_AT + AFFINITIES + 1] = np.log(np.maximum(counts, 1))[:, None]
     matrix[..., _STATS_AT:OF_THE_CANDIDATE] = stats
     matrix[..., OF_THE_CANDIDATE:] = shoppers.vectors[:, None]
     return matrix

@@ -20,6 +20,7 @@ _NOTE = (
     "the difference, shopper by shopper. Items in a shopper's history that were bought, rated or "
     "refused are never shown."
 )
+_ORDERS = {"candidates": "their own scores", "sum": "a sum", "trees": "trees over a sum"}
 _UNJUDGED = "Too few shoppers had a history to judge this model by."
 
 
@@ -130,8 +131,8 @@ def _choices(told: Mapping[str, Any]) -> Iterator[str]:
         "λ of EASE": told.get("regularisation", ""),
         "affinities, what tells most first": ", ".join(told.get("affinities", ())) or "none",
     }
-    if "trees" in told:
-        chosen["ranker"] = f"kept, {told['trees']} trees" if told["trees"] else "not kept"
+    if "order" in told:
+        chosen["candidates in the order of"] = _ORDERS.get(told["order"], told["order"])
     caption = "Decided on a window before the one that judges"
     yield _table(caption, ("", "chosen"), _texts(chosen))
     for name, measured in told.get("validation", {}).items():

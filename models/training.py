@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from features.declared import FEATURES_FILE
 from features.errors import InputError
@@ -15,9 +17,10 @@ from models.evaluate import Figures, evaluate
 from models.export import ranker_graph, require_agreement
 from models.item_index import INDEXED_FROM, RECALL_AT, ItemIndex
 from models.manifest import MADE_WITH
+from models.metrics import mean_and_error
 from models.parts import FORGOTTEN_MS, Floats, Parts, Personal
 from models.personal import open_ranker
-from models.ranker import TREES, fit_ranker, ordering_gain, predict
+from models.ranker import TREES, fit_ranker, ordering, predict
 from models.reference import reference_profile
 from models.timeline import LEARNT_FROM, NOW, TEST, VALIDATION, Timeline
 from models.window import leave_last_out
@@ -41,19 +44,27 @@ Step = Callable[[str], None]
 class Order:
     """A ranker as a graph, and what became of rows it had not learnt from.
 
-    `gain` is the mean gain in NDCG@10 over the candidates' own order and its standard error,
-    `agreement` how alike graph and original rank.
+    `by_shopper` float64[n] is NDCG@10 of each of their shoppers, `given` that of the candidates'
+    own order, `agreement` how alike graph and original rank.
     """
 
     graph: bytes
-    gain: tuple[float, float]
+    by_shopper: npt.NDArray[np.float64]
+    given: npt.NDArray[np.float64]
     agreement: Mapping[str, float]
 
-    @property
-    def is_better(self) -> bool:
-        """Tell whether it orders better than the inner product, by more than chance."""
-        gain, error = self.gain
+    def beats(self, other: npt.NDArray[np.float64]) -> bool:
+        """Tell whether it orders better than another order did, by more than chance."""
+        gain, error = mean_and_error(self.by_shopper - other)
         return gain > 2 * error
+
+
+class Kept(Enum):
+    """What orders the candidates of the model that serves."""
+
+    CANDIDATES = "candidates"
+    SUM = "sum"
+    TREES = "trees"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,7 @@ class Trial:
     """What would have come of training earlier; `comparison` None where too few can be judged."""
 
     comparison: Comparison | None
-    keeps_ranker: bool
+    kept: Kept
 
     @property
     def figures(self) -> Figures | None:
@@ -92,7 +103,7 @@ def train(store: OfflineStore, *, seed: int = 0, step: Step = lambda _: None) ->
     timeline = read(store, seed)
     trial = try_out(timeline, step)
     step("learning from everything")
-    parts, agreement = learn(timeline, NOW, keeps_ranker=trial.keeps_ranker)
+    parts, agreement = learn(timeline, NOW, trial.kept)
     if parts.personal is not None and len(parts.items) >= INDEXED_FROM:
         step("indexing items")
         index, recall = ItemIndex.build(parts.personal.outputs, _users(timeline, parts.personal))
@@ -112,16 +123,17 @@ def train(store: OfflineStore, *, seed: int = 0, step: Step = lambda _: None) ->
 def try_out(timeline: Timeline, step: Step = lambda _: None, others: Others = nobody_else) -> Trial:
     """Return what would have come of training on the first nine tenths of the past.
 
-    The last window, which gives the figures, decides nothing.
+    The validation window decides what orders candidates; the last one, which gives the figures,
+    decides nothing.
     """
     step("choosing")
     if not timeline.can_be_judged or timeline.parts(VALIDATION).personal is None:
-        return Trial(None, keeps_ranker=False)
+        return Trial(None, Kept.CANDIDATES)
     step("learning an order")
-    keeps = _keeps_ranker(timeline)
-    parts, _ = learn(timeline, TEST, keeps_ranker=keeps)
+    kept = choose_order(timeline)
+    parts, _ = learn(timeline, TEST, kept)
     step("evaluating")
-    return Trial(compare(timeline, parts, others), keeps)
+    return Trial(compare(timeline, parts, others), kept)
 
 
 def try_left_out(
@@ -132,34 +144,48 @@ def try_left_out(
     left_out = leave_last_out(timeline.log, timeline.catalogue)
     before = Timeline(left_out.past, timeline.catalogue, timeline.seed)
     step("learning without what was left out")
-    keeps = before.can_be_judged and _keeps_ranker(before)
-    parts, _ = learn(before, NOW, keeps_ranker=keeps)
+    kept = choose_order(before) if before.can_be_judged else Kept.CANDIDATES
+    parts, _ = learn(before, NOW, kept)
     step("evaluating")
     return Comparison(evaluate(parts, left_out, others(left_out)))
 
 
-def learn(timeline: Timeline, cut: float, *, keeps_ranker: bool) -> tuple[Parts, dict[str, Any]]:
+def learn(timeline: Timeline, cut: float, kept: Kept) -> tuple[Parts, dict[str, Any]]:
     """Return what is learnt before `cut`, and how well each graph agrees with its original."""
     parts = timeline.parts(cut)
     agreement: dict[str, Any] = {"tower": parts.metrics}
-    if keeps_ranker and (order := learn_order(timeline, cut, TEST)):
+    if order := learn_order(timeline, cut, TEST, kept):
         parts = _ordered(parts, order)
         agreement["ranker"] = order.agreement
     return parts, agreement
 
 
-def _keeps_ranker(timeline: Timeline) -> bool:
-    """Tell whether a ranker orders the validation window's candidates better, not by chance."""
-    order = learn_order(timeline, VALIDATION, VALIDATION)
-    return order is not None and order.is_better
+def choose_order(timeline: Timeline) -> Kept:
+    """Return what orders the candidates of the validation window best.
+
+    Trees, which take many times longer to ask, must beat the sum by more than chance, and what
+    is kept must beat the inner product by as much.
+    """
+    told = [learn_order(timeline, VALIDATION, VALIDATION, each) for each in (Kept.SUM, Kept.TREES)]
+    by_sum, by_trees = told
+    if by_sum is None or by_trees is None:
+        return Kept.CANDIDATES
+    trees = by_trees.beats(by_sum.by_shopper)
+    chosen = by_trees if trees else by_sum
+    if not chosen.beats(chosen.given):
+        return Kept.CANDIDATES
+    return Kept.TREES if trees else Kept.SUM
 
 
-def learn_order(timeline: Timeline, cut: float, checked: float) -> Order | None:
-    """Return the ranker that the past of a cut teaches, None where it holds too little.
+def learn_order(timeline: Timeline, cut: float, checked: float, kept: Kept) -> Order | None:
+    """Return the ranker that the past of a cut teaches, None where it holds too little or none is.
 
     Its export is compared with the original over the window that begins at `checked`.
     """
-    ranker = fit_ranker([timeline.examples(each) for each in LEARNT_FROM[cut]], timeline.seed)
+    if kept is Kept.CANDIDATES:
+        return None
+    windows = [timeline.examples(each) for each in LEARNT_FROM[cut]]
+    ranker = fit_ranker(windows, timeline.seed, trees=kept is Kept.TREES)
     if ranker is None:
         return None
     graph, rows = ranker_graph(ranker), timeline.examples(checked)
@@ -169,7 +195,7 @@ def learn_order(timeline: Timeline, cut: float, checked: float) -> Order | None:
     agreement = require_agreement(
         "ranker", some.by_shopper(original), some.by_shopper(told[: len(original)])
     )
-    return Order(graph, ordering_gain(rows, told), agreement)
+    return Order(graph, ordering(rows, told), ordering(rows), agreement)
 
 
 def _ordered(parts: Parts, order: Order) -> Parts:
@@ -192,7 +218,8 @@ def _parameters(timeline: Timeline, trial: Trial) -> dict[str, Any]:
         "seed": timeline.seed,
         MADE_WITH: FEATURES_FILE,
         "rank": RANK,
-        "trees": TREES if trial.keeps_ranker else 0,
+        "order": trial.kept.value,
+        "trees": TREES if trial.kept is Kept.TREES else 0,
         "pairs": len(timeline.pairs),
         "shoppers": len(timeline.log.user_ids),
         **timeline.choices.told(),

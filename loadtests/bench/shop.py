@@ -161,4 +161,4 @@ def _trees(random: np.random.Generator, count: int) -> bytes:
     )
     weights = random.normal(size=len(RANKER_FEATURES)).astype(np.float32)
     trees.fit(np.column_stack((columns, columns @ weights)), wanted)
-    return ranker_graph(Ranker(weights, trees))
+    return ranker_graph(Ranker(weights, np.zeros_like(weights), trees))

@@ -12,11 +12,10 @@ from models.export import ranker_graph, require_agreement, tower_graph
 from models.parts import Floats, Rows
 from models.personal import open_ranker
 from models.ranker import fit_ranker, predict
-from models.ranker_features import RANKER_FEATURES
+from models.ranker_features import HISTORY, RANKER_FEATURES, SCORE
 from models.window import LEAST_HISTORY
 
 ITEMS, RANK = 50, 6
-HISTORY = RANKER_FEATURES.index("graded_items")
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def examples() -> Examples:
     shoppers, each = 300, 40
     features = random.normal(size=(shoppers * each, len(RANKER_FEATURES))).astype(np.float32)
     features[:, 5] = np.round(features[:, 5], 1)  # few values, so thresholds fall between them
-    features[:, HISTORY] = 12
+    features[:, HISTORY] = np.log(random.integers(LEAST_HISTORY, 40, shoppers)).repeat(each)
     strength = features[:, 0] + 2 * (features[:, 5] > 0.35) + random.normal(0, 0.3, len(features))
     labels = (strength > 2.6).astype(np.float32)
     labels[::each] = 1
@@ -58,9 +57,10 @@ def test_the_tower_sums_what_was_met(towers: Towers) -> None:
         np.testing.assert_allclose(user, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_ranker_compares_in_float32_as_in_float64(examples: Examples) -> None:
+@pytest.mark.parametrize("trees", [False, True])
+def test_the_ranker_compares_in_float32_as_in_float64(examples: Examples, trees: bool) -> None:
     """Every row falls into the same leaves: scores differ by rounding only."""
-    ranker = fit_ranker([examples], 0)
+    ranker = fit_ranker([examples], 0, trees=trees)
     assert ranker is not None
     told = open_ranker(ranker_graph(ranker)).run({"features": examples.features})[:, 0]
     np.testing.assert_allclose(told, predict(ranker, examples.features), atol=1e-5)
@@ -68,8 +68,9 @@ def test_the_ranker_compares_in_float32_as_in_float64(examples: Examples) -> Non
 
 def test_values_on_a_threshold_fall_alike(examples: Examples) -> None:
     """The float32 nearest to each threshold, and its neighbours, take the same branch."""
-    ranker = fit_ranker([examples], 0)
+    ranker = fit_ranker([examples], 0, trees=True)
     assert ranker is not None
+    assert ranker.trees is not None
     graph = open_ranker(ranker_graph(ranker))
     rows = []
     for (tree,) in ranker.trees._predictors[:20]:
@@ -79,7 +80,7 @@ def test_values_on_a_threshold_fall_alike(examples: Examples) -> None:
             near = np.float32(node["num_threshold"])
             for value in (near, np.nextafter(near, np.inf), np.nextafter(near, -np.inf)):
                 row = np.zeros(len(RANKER_FEATURES), np.float32)
-                row[HISTORY] = 12
+                row[HISTORY] = np.log(12)
                 row[node["feature_idx"]] = value
                 rows.append(row)
     features = np.array(rows, np.float32)
@@ -87,21 +88,22 @@ def test_values_on_a_threshold_fall_alike(examples: Examples) -> None:
     np.testing.assert_allclose(told, predict(ranker, features), atol=1e-5)
 
 
-def test_short_histories_keep_their_own_order(examples: Examples) -> None:
+@pytest.mark.parametrize("trees", [False, True])
+def test_short_histories_keep_their_own_order(examples: Examples, trees: bool) -> None:
     """Who has fewer items than any shopper learnt from is shown candidates as they came."""
-    ranker = fit_ranker([examples], 0)
+    ranker = fit_ranker([examples], 0, trees=trees)
     assert ranker is not None
     features = examples.features[:400].copy()
-    features[:200, HISTORY] = LEAST_HISTORY - 1
-    features[200:, HISTORY] = LEAST_HISTORY
+    features[:200, HISTORY] = np.log(LEAST_HISTORY - 1)
+    features[200:, HISTORY] = np.log(LEAST_HISTORY)
     told = open_ranker(ranker_graph(ranker)).run({"features": features})[:, 0]
-    np.testing.assert_array_equal(told[:200], features[:200, 0])
+    np.testing.assert_array_equal(told[:200], features[:200, SCORE])
     np.testing.assert_allclose(told[200:], predict(ranker, features[200:]), atol=1e-5)
 
 
 def test_agreement_is_told(examples: Examples) -> None:
     """A graph of the model it was made from agrees wholly."""
-    ranker = fit_ranker([examples], 0)
+    ranker = fit_ranker([examples], 0, trees=True)
     assert ranker is not None
     original = predict(ranker, examples.features)
     told = open_ranker(ranker_graph(ranker)).run({"features": examples.features})[:, 0]
@@ -126,8 +128,8 @@ def test_a_wrong_tower_is_refused(towers: Towers) -> None:
 
 def test_a_wrong_ranker_is_refused(examples: Examples) -> None:
     """Trees of other data do not pass for these."""
-    ranker, labels = fit_ranker([examples], 0), np.roll(examples.labels, 1)
-    wrong = fit_ranker([Examples(examples.features, labels, examples.sizes)], 0)
+    ranker, labels = fit_ranker([examples], 0, trees=True), np.roll(examples.labels, 1)
+    wrong = fit_ranker([Examples(examples.features, labels, examples.sizes)], 0, trees=True)
     assert ranker is not None
     assert wrong is not None
     original = predict(ranker, examples.features)

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from models.examples import Examples
-from models.ranker import LEAST_SHOPPERS, fit_ranker, ordering_gain, predict
-from models.ranker_features import RANKER_FEATURES
+from models.metrics import mean_and_error
+from models.parts import Floats
+from models.ranker import LEAST_SHOPPERS, Ranker, fit_ranker, ordering, predict
+from models.ranker_features import HISTORY, RANKER_FEATURES
 
 EACH = 30
 SIGNAL = RANKER_FEATURES.index("trend")
@@ -24,21 +26,69 @@ def _examples(shoppers: int, seed: int = 0) -> Examples:
     )
 
 
-def test_it_learns_an_order_that_holds_for_others() -> None:
-    """Shoppers it has not met gain far more than chance."""
-    ranker = fit_ranker([_examples(150), _examples(150, seed=1)], 0)
+def _fitted(windows: list[Examples], seed: int = 0, *, trees: bool = True) -> Ranker:
+    ranker = fit_ranker(windows, seed, trees=trees)
     assert ranker is not None
+    return ranker
+
+
+def _gain(examples: Examples, scores: Floats) -> tuple[float, float]:
+    return mean_and_error(ordering(examples, scores) - ordering(examples))
+
+
+@pytest.mark.parametrize("trees", [False, True])
+def test_it_learns_an_order_that_holds_for_others(trees: bool) -> None:
+    """Shoppers it has not met gain far more than chance."""
+    ranker = _fitted([_examples(150), _examples(150, seed=1)], trees=trees)
+    assert (ranker.trees is not None) is trees
     others = _examples(100, seed=2)
-    gain, error = ordering_gain(others, predict(ranker, others.features))
+    gain, error = _gain(others, predict(ranker, others.features))
     assert gain > 0.4
     assert gain > 5 * error
+
+
+def test_weights_change_with_the_length_of_the_history() -> None:
+    """Where those of a long history want the opposite, a sum alone knows it."""
+    examples = _opposed(400)
+    ranker = _fitted([examples], trees=False)
+    others = _opposed(200, seed=1)
+    assert _gain(others, predict(ranker, others.features))[0] > 0.4
+    at = [(ranker.weights + known * ranker.by_history)[SIGNAL] for known in (2, 4)]
+    assert at[0] < -0.1
+    assert at[1] > 0.1
+
+
+def test_sums_of_long_histories_are_no_greater() -> None:
+    """How much is known moves no sum on average, or trees would split by it."""
+    examples = _opposed(400)
+    examples.features[:, SIGNAL] += 5
+    sums = _fitted([examples], trees=False).sums(examples.features).reshape(-1, EACH).mean(axis=1)
+    assert abs(sums[::2].mean() - sums[1::2].mean()) < 0.1 * sums.std() + 0.2
+
+
+def _opposed(shoppers: int, seed: int = 0) -> Examples:
+    """Return candidates of whom long histories want the greatest trend, short ones the least."""
+    examples = _examples(shoppers, seed)
+    features = examples.features.reshape(shoppers, EACH, -1)
+    long = np.arange(shoppers) % 2 == 0
+    features[:, :, HISTORY] = np.where(long, 4, 2)[:, None]
+    features[~long, :, SIGNAL] *= -1
+    return Examples(features.reshape(examples.features.shape), examples.labels, examples.sizes)
+
+
+def test_the_next_window_counts_for_more() -> None:
+    """Of two windows that say the opposite the later one is followed."""
+    one, opposite = _examples(150), _examples(150, seed=1)
+    opposite.features[:, SIGNAL] *= -1
+    assert _fitted([opposite, one], trees=False).weights[SIGNAL] > 0.1
+    assert _fitted([one, opposite], trees=False).weights[SIGNAL] < -0.1
 
 
 def test_the_order_it_was_given_gains_nothing() -> None:
     """Scores that fall with the rank change no list."""
     examples = _examples(50)
     falling = np.tile(-np.arange(EACH, dtype=np.float32), 50)
-    assert ordering_gain(examples, falling) == (0, 0)
+    np.testing.assert_array_equal(ordering(examples, falling), ordering(examples))
 
 
 def test_noise_loses_against_a_good_order() -> None:
@@ -48,22 +98,20 @@ def test_noise_loses_against_a_good_order() -> None:
     rows = (order + EACH * np.arange(80)[:, None]).ravel()
     best = Examples(examples.features[rows], examples.labels[rows], examples.sizes)
     noise = np.random.default_rng(0).random(len(rows)).astype(np.float32)
-    assert ordering_gain(best, noise)[0] < -0.5
+    assert _gain(best, noise)[0] < -0.5
 
 
 def test_too_few_shoppers_teach_nothing() -> None:
     """Below the least there is no ranker."""
-    assert fit_ranker([_examples(LEAST_SHOPPERS - 1)], 0) is None
-    assert fit_ranker([], 0) is None
+    assert fit_ranker([_examples(LEAST_SHOPPERS - 1)], 0, trees=True) is None
+    assert fit_ranker([], 0, trees=False) is None
 
 
-def test_equal_seeds_give_equal_trees() -> None:
+@pytest.mark.parametrize("trees", [False, True])
+def test_equal_seeds_give_equal_rankers(trees: bool) -> None:
     """Everything that is drawn is drawn from the seed."""
     examples = _examples(120)
-    one, same, other = (fit_ranker([examples], seed) for seed in (4, 4, 5))
-    assert one is not None
-    assert same is not None
-    assert other is not None
+    one, same, other = (_fitted([examples], seed, trees=trees) for seed in (4, 4, 5))
     told = predict(one, examples.features)
     np.testing.assert_array_equal(told, predict(same, examples.features))
     assert not np.array_equal(told, predict(other, examples.features))
@@ -71,8 +119,8 @@ def test_equal_seeds_give_equal_trees() -> None:
 
 def test_thresholds_are_float32() -> None:
     """No threshold loses anything when it is written as float32."""
-    ranker = fit_ranker([_examples(120)], 0)
-    assert ranker is not None
+    ranker = _fitted([_examples(120)])
+    assert ranker.trees is not None
     for (tree,) in ranker.trees._predictors:
         thresholds = tree.nodes["num_threshold"]
         np.testing.assert_array_equal(thresholds, thresholds.astype(np.float32))
@@ -87,4 +135,5 @@ def test_by_shopper_splits_and_first_cuts() -> None:
     )
     assert [each.tolist() for each in examples.by_shopper(examples.labels)] == [[1, 0], [0, 1, 0]]
     assert examples.first(1).labels.tolist() == [1, 0]
-    assert pytest.approx(ordering_gain(examples, -examples.labels)[0]) != 0
+    told = ordering(examples, -examples.labels)
+    np.testing.assert_allclose(told, [1 / np.log2(3), 1 / np.log2(4)])

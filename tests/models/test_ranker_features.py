@@ -130,7 +130,8 @@ def test_the_shopper_is_the_same_in_every_row(sides: tuple[ItemSide, ShopperSide
     items, shoppers = sides
     matrix = ranker_matrix(items, shoppers, *GIVEN)
     assert (matrix[..., -len(SHOPPER) :] == shoppers.vectors[:, None]).all()
-    assert (_column(matrix, "graded_items") == [[4], [2]]).all()
+    told = np.broadcast_to(np.log([[4], [2]]), CANDIDATES.shape)
+    np.testing.assert_allclose(_column(matrix, "log_graded_items"), told, rtol=1e-6)
     stats = matrix[..., len(FIT) : len(FIT) + len(ITEM_STATS)]
     np.testing.assert_array_equal(stats, items.stats[CANDIDATES])
 

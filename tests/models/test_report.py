@@ -17,6 +17,7 @@ from models.plot import Mark, intervals_plot
 from models.registry import Registry
 from models.report import training_page
 from models.titles import AUDIENCES, FIGURES, HISTORY
+from models.training import Kept
 from tests.support.bundles import small_parts
 
 VOID = {"meta", "circle", "path"}
@@ -75,6 +76,7 @@ def test_training_leaves_a_page_beside_its_bundle(home: Path) -> None:
         assert AUDIENCES[name] in page.text
         assert f"{each['model']['recall@10']:.4f}" in page.text
     assert manifest.parameters["taste"] in page.text
+    assert "candidates in the order of" in page.text
     assert all(name in page.text for name in manifest.metrics["by_segment"])
 
 
@@ -125,6 +127,17 @@ def test_what_comes_from_data_is_text(tmp_path: Path) -> None:
     manifest = registry.manifest(version)
     strange = replace(manifest, dataset_version="<script>alert(1)</script>")
     assert "<script" not in training_page(strange)
+
+
+@pytest.mark.parametrize("kept", Kept)
+def test_a_page_tells_what_orders_candidates(kept: Kept, tmp_path: Path) -> None:
+    """In words, whatever was kept."""
+    registry = Registry(tmp_path)
+    version = write_bundle(registry.directory, small_parts(30))
+    parameters = {"order": kept.value}
+    page = _Page(training_page(replace(registry.manifest(version), parameters=parameters)))
+    words = {Kept.CANDIDATES: "their own scores", Kept.SUM: "a sum", Kept.TREES: "trees over a sum"}
+    assert f"candidates in the order of{words[kept]}" in page.text.replace("\n", "")
 
 
 def test_a_model_that_was_not_judged_has_a_page(tmp_path: Path) -> None:

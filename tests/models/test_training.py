@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ from features.errors import InputError
 from features.offline import OfflineStore
 from features.simulate import World, simulate
 from features.tables import SCHEMAS
+from models import training
 from models.__main__ import cli
 from models.bundle import read_bundle, write_bundle
 from models.code_revision import code_revision
@@ -24,8 +25,9 @@ from models.parts import Parts
 from models.registry import Registry
 from models.request import Filters
 from models.signature import TrustedKeys, make_keys
+from models.timeline import Timeline
 from models.train_command import _place
-from models.training import STEPS, train
+from models.training import STEPS, Kept, Order, choose_order, train
 
 UNTIL = datetime(2026, 11, 1, tzinfo=UTC)
 NOTHING = np.empty(0, np.uint64)
@@ -87,6 +89,8 @@ def test_the_model_beats_what_costs_nothing(parts: Parts) -> None:
     assert told["model"]["ndcg@10"] > 1.5 * told["popularity"]["ndcg@10"]
     assert told["model"]["ndcg@10"] > told["segment_popularity"]["ndcg@10"]
     assert parts.parameters["taste"] is not None
+    assert parts.parameters["order"] in {each.value for each in Kept}
+    assert (parts.parameters["trees"] > 0) == (parts.parameters["order"] == "trees")
 
 
 def test_parts_make_a_bundle_that_serves(parts: Parts, tmp_path: Path) -> None:
@@ -117,6 +121,31 @@ def test_the_reference_profile_is_json(parts: Parts) -> None:
         assert quantiles == sorted(quantiles)
     assert json.dumps(dict(parts.metrics))
     assert json.dumps(dict(parts.parameters))
+
+
+def _order(by_shopper: float) -> Order:
+    wavering = 0.01 * np.sin(np.arange(100.0))
+    return Order(b"", by_shopper + wavering, np.full(100, 0.2), {})
+
+
+@pytest.mark.parametrize(
+    ("by_sum", "by_trees", "kept"),
+    [
+        (0.3, 0.4, Kept.TREES),
+        (0.3, 0.3, Kept.SUM),
+        (0.4, 0.3, Kept.SUM),
+        (0.1, 0.4, Kept.TREES),
+        (0.1, 0.1, Kept.CANDIDATES),
+        (0.1, 0.15, Kept.CANDIDATES),
+    ],
+)
+def test_the_dearer_order_must_be_better(
+    by_sum: float, by_trees: float, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trees must beat the sum, and what is kept the candidates' own order."""
+    orders = {Kept.SUM: _order(by_sum), Kept.TREES: _order(by_trees)}
+    monkeypatch.setattr(training, "learn_order", lambda *told: orders[told[-1]])
+    assert choose_order(cast("Timeline", None)) is kept
 
 
 @pytest.mark.parametrize(
