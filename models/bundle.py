@@ -1,12 +1,13 @@
 """A bundle on disk: everything that serving needs, written whole or not at all, read or refused.
 
 VERSION/manifest.json                 where it came from; size and SHA-256 of every other file
-        items, segments, reference.json   names, and what was normal at training
+        items.json, segments.json     names
         price.npy, popularity.npy, …      an array each, mapped into memory
         tower.onnx, ranker.onnx, index.faiss, outputs.npy, …
                                       absent where there was too little data
+        reference.json, …     what was normal at training; absent where nobody had come
 
-All but the last are what the ladder answers from, and stand alone: if what ranks is damaged or
+All but the last two are what the ladder answers from, and stand alone: if what ranks is damaged or
 was made for other features, and there is no other bundle, they still serve.
 
 JSON, npy without pickle, ONNX, faiss: reading a bundle runs no code that came with it.
@@ -27,10 +28,11 @@ from models.bundle_contents import LADDER_PART, PERSONAL_PART, contents_of, part
 from models.bundle_files import BundleFiles
 from models.directory import write_directory
 from models.errors import BundleError
-from models.manifest import MANIFEST, FileSum, Manifest
+from models.manifest import MANIFEST, FileSum, Manifest, read_manifest
 from models.model import Model
 from models.parts import Parts
 from models.ranker_features import RANKER_FEATURES
+from models.reference.stored import REFERENCE_PART
 
 
 def write_bundle(directory: Path, parts: Parts, now: datetime | None = None) -> str:
@@ -52,18 +54,6 @@ def write_bundle(directory: Path, parts: Parts, now: datetime | None = None) -> 
     except OSError as error:
         raise BundleError(f"{directory}: not written: {error.strerror or error}") from error
     return manifest.version
-
-
-def read_manifest(directory: Path) -> Manifest:
-    """Return a bundle's manifest; raise `BundleError` if there is none that can be believed."""
-    try:
-        content = (directory / MANIFEST).read_bytes()
-    except OSError as error:
-        raise BundleError(f"{MANIFEST}: {error.strerror} ({directory.name})") from error
-    manifest = Manifest.from_json(content)
-    if manifest.version != directory.name:
-        raise BundleError(f"{MANIFEST}: of {manifest.version}, but it lies in {directory.name}")
-    return manifest
 
 
 def read_bundle(directory: Path) -> Model:
@@ -132,7 +122,7 @@ def _plain(told: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _check_names(directory: Path, manifest: Manifest) -> None:
-    if strange := manifest.files.keys() - LADDER_PART - PERSONAL_PART:
+    if strange := manifest.files.keys() - LADDER_PART - PERSONAL_PART - REFERENCE_PART:
         raise BundleError(f"{MANIFEST}: files: {', '.join(sorted(strange))} not known")
     present = {path.name for path in directory.iterdir()} - {MANIFEST}
     if extra := present - manifest.files.keys():

@@ -14,10 +14,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeGuard
 
-from models.bundle import read_bundle, read_ladder, read_manifest
+from models.bundle import read_bundle, read_ladder
 from models.directory import replace_file
 from models.errors import BundleError, RegistryError
-from models.manifest import Manifest
+from models.manifest import Manifest, read_manifest
 from models.model import Model
 
 PRODUCTION = "production"

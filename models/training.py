@@ -15,7 +15,7 @@ from models.item_index import INDEXED_FROM, RECALL_AT, ItemIndex
 from models.parts import Floats, Parts, Personal
 from models.personal import open_ranker
 from models.ranker import TREES, fit_ranker, ordering_gain, predict
-from models.reference import reference_profile
+from models.reference.sample import sample_rows
 from models.timeline import LEARNT_FROM, NOW, TEST, VALIDATION, Timeline
 
 EXAMPLE_HISTORY = 12
@@ -95,7 +95,7 @@ def train(store: OfflineStore, *, seed: int = 0, step: Step = lambda _: None) ->
     step("describing what is normal")
     return replace(
         parts,
-        reference=reference_profile(parts, timeline.log, timeline.moment(NOW)),
+        reference=sample_rows(timeline.log, timeline.moment(NOW)),
         metrics={**(trial.figures.told() if trial.figures else {}), "export": agreement},
         parameters=_parameters(timeline, trial),
         dataset_version=version,
