@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 PREFIX = "CUVEE_"
-_OTHERS = ("CUVEE_LOADTEST_", "CUVEE_FEATURES", "CUVEE_QUALITY")
+_OTHERS = ("CUVEE_LOADTEST_", "CUVEE_FEATURES", "CUVEE_QUALITY", "CUVEE_DRIFT")
 """Read elsewhere: what features there are is decided before there are settings."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 

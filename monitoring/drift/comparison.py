@@ -66,7 +66,7 @@ def compare(
 def combined(p_values: Sequence[float]) -> float:
     """Return one p of several that may depend on each other (Cauchy: Liu and Xie, JASA 2020)."""
     p = np.clip(p_values, 1e-15, 1 - 1e-3)
-    told: float = 0.5 - np.arctan(np.tan((0.5 - p) * np.pi).mean()) / np.pi
+    told = 0.5 - float(np.arctan(np.tan((0.5 - p) * np.pi).mean())) / np.pi
     return max(told, 0.0)
 
 

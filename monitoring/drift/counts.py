@@ -33,6 +33,11 @@ class Counts:
             {each.name: _binned(each, rows) for each in columns},
         )
 
+    @classmethod
+    def none(cls, columns: Sequence[Column]) -> Self:
+        """Return the counts of no rows."""
+        return cls(bins={each.name: np.zeros(each.size, np.int64) for each in columns})
+
     @property
     def rows(self) -> int:
         """Return how many rows were counted."""

@@ -1,7 +1,7 @@
 """Which columns have drifted, as of the latest window.
 
-    counts of 1, 2, 4, 8, 16 windows ─ each column beside its hours ─ one p of all scales
-    ─ Benjamini and Hochberg over all columns ─ an effect that matters ─ sure, or twice in three
+    counts of 2, 3, 4, 16 windows ─ each column beside its hours ─ one p of all scales
+    ─ Benjamini and Hochberg over all columns ─ an effect that matters
 
 A small shift that stays is found in many windows together, a large one at once in the last.
 """
@@ -16,13 +16,8 @@ from monitoring.drift.comparison import Company, Compared, combined, compare
 from monitoring.drift.counts import Counts
 from monitoring.drift.reference import Reference
 
-SCALES = (1, 2, 4, 8, 16)
-"""Windows that are looked at together."""
-
-REMEMBERED = 3
-"""Looks of which `ALERTING` must be suspect before a column counts as drifted."""
-
-ALERTING = 2
+SCALES = (2, 3, 4, 16)
+"""Windows that are looked at together: one alone has too few shoppers to add anything."""
 
 
 class State(StrEnum):
@@ -30,24 +25,24 @@ class State(StrEnum):
 
     QUIET = "quiet"
     SUSPECT = "suspect"
-    """Other than it was, by the latest look alone."""
+    """Perhaps other than it was: too often so to be told."""
 
     DRIFTED = "drifted"
     INSUFFICIENT = "insufficient"
-    """Too few rows to say anything."""
+    """Too few rows to say anything, and it had not drifted before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a column is suspect.
+    """When a column has drifted.
 
-    `q` is the share of false ones among those that are (Benjamini and Hochberg 1995), `sure` that
-    at which one look is enough; `floor` is the least effect that matters (for a column in `floors`
-    another), `least_rows` the rows that windows must have together.
+    `q` is the share of false ones among those that have (Benjamini and Hochberg 1995), `suspect`
+    the same of those that may have; `floor` is the least effect that matters (for a column in
+    `floors` another), `least_rows` the rows that windows must have together.
     """
 
-    q: float = 0.01
-    sure: float = 0.002
+    q: float = 0.002
+    suspect: float = 0.02
     floor: float = 0.05
     floors: Mapping[str, float] = field(default_factory=dict)
     least_rows: int = 200
@@ -61,8 +56,7 @@ class Limits:
 class Finding:
     """What is said of a column: `p` corrected for scales, `q` for columns too.
 
-    `effect` is that of the scale (in windows) with the smallest p. `suspects` are the last looks,
-    the oldest first: whether it was suspect.
+    `effect` is that of the scale (in windows) with the smallest p.
     """
 
     name: str
@@ -71,7 +65,6 @@ class Finding:
     q: float = 1.0
     effect: float = 0.0
     windows: int = 0
-    suspects: tuple[bool, ...] = ()
 
 
 def judge(
@@ -97,7 +90,7 @@ def judge(
     tested = at_scales(reference, windows, scales)
     corrected = adjusted([told.p for told, _ in tested.values()])
     return {
-        name: _finding(limits, name, told, scale, q, before.get(name))
+        name: _finding(limits, name, told, scale, q)
         for (name, (told, scale)), q in zip(tested.items(), corrected, strict=True)
     }
 
@@ -155,21 +148,13 @@ def _clearest(compared: Sequence[Compared], scales: Sequence[int]) -> tuple[Comp
     return Compared(p, compared[at].effect), scales[at]
 
 
-def _finding(
-    limits: Limits, name: str, told: Compared, scale: int, q: float, before: Finding | None
-) -> Finding:
-    matters = told.effect >= limits.floor_of(name)
-    suspect = matters and q <= limits.q
-    suspects = (*(before.suspects if before else ()), suspect)[-REMEMBERED:]
-    had = before is not None and before.state is State.DRIFTED
-    state = State.SUSPECT if suspect else State.QUIET
-    if (matters and q <= limits.sure) or sum(suspects) >= ALERTING or (had and any(suspects)):
-        state = State.DRIFTED
-    return Finding(name, state, told.p, q, told.effect, scale, suspects)
+def _finding(limits: Limits, name: str, told: Compared, scale: int, q: float) -> Finding:
+    state = State.QUIET
+    if told.effect >= limits.floor_of(name) and q <= max(limits.q, limits.suspect):
+        state = State.DRIFTED if q <= limits.q else State.SUSPECT
+    return Finding(name, state, told.p, q, told.effect, scale)
 
 
 def _unchanged(name: str, before: Finding | None) -> Finding:
-    if before is None:
-        return Finding(name, State.INSUFFICIENT)
-    state = State.DRIFTED if before.state is State.DRIFTED else State.INSUFFICIENT
-    return Finding(name, state, suspects=before.suspects)
+    had = before is not None and before.state is State.DRIFTED
+    return Finding(name, State.DRIFTED if had else State.INSUFFICIENT)
