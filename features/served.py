@@ -39,6 +39,8 @@ class Served:
     latitude: float | None
     schema: str
     values: list[float | None]
+    home: str | None = None
+    """Where the shopper is, else lives."""
 
     def line(self) -> bytes:
         """Return it as a line."""
@@ -71,7 +73,7 @@ def forget(home: Path, until_ms: Mapping[str, int]) -> None:
             kept = [
                 line
                 for line in lines
-                if not any(name in line for name in names) or _is_kept(_parse(line), until_ms)
+                if not any(name in line for name in names) or _is_kept(parse(line), until_ms)
             ]
             if len(kept) < len(lines):
                 _replace(path, b"".join(kept))
@@ -98,16 +100,17 @@ def read(home: Path, since_ms: int, until_ms: int) -> Iterator[Served]:
         if path.stat().st_mtime * 1_000 < since_ms:
             continue
         for line in path.read_bytes().splitlines():
-            served = _parse(line)
+            served = parse(line)
             if served is not None and since_ms <= served.at_ms < until_ms:
                 yield served
 
 
-def _parse(line: bytes) -> Served | None:
+def parse(line: bytes) -> Served | None:
+    """Return what a line says, None where it is none: the end of a process that was killed."""
     try:
         told: dict[str, Any] = orjson.loads(line)
         return Served(**told)
-    except (orjson.JSONDecodeError, TypeError):  # the end of a process that was killed
+    except (orjson.JSONDecodeError, TypeError):
         return None
 
 

@@ -115,11 +115,11 @@ async def translated() -> AsyncIterator[None]:
 
 
 class Script:
-    """A server-side script beside this file. Each call's keys stand in one hash slot."""
+    """A server-side script. Each call's keys stand in one hash slot."""
 
-    def __init__(self, name: str) -> None:
-        """Read `NAME.lua`."""
-        self.body = Path(__file__).with_name(f"{name}.lua").read_bytes()
+    def __init__(self, name: str, folder: Path = Path(__file__).parent) -> None:
+        """Read `NAME.lua`, which is beside this file or in `folder`."""
+        self.body = (folder / f"{name}.lua").read_bytes()
         self.sha = sha1(self.body, usedforsecurity=False).hexdigest()
 
     async def once(self, client: Commands, call: "Call") -> None:

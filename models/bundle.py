@@ -1,12 +1,13 @@
 """A bundle on disk: everything that serving needs, written whole or not at all, read or refused.
 
 VERSION/manifest.json                 where it came from; size and SHA-256 of every other file
-        items, segments, reference.json   names, and what was normal at training
+        items.json, segments.json     names
         price.npy, popularity.npy, …      an array each, mapped into memory
         tower.onnx, ranker.onnx, index.faiss, outputs.npy, …
                                       absent where there was too little data
+        reference.json, …     what was normal at training; absent where nobody had come
 
-All but the last are what the ladder answers from, and stand alone: if what ranks is damaged or
+All but the last two are what the ladder answers from, and stand alone: if what ranks is damaged or
 was made for other features, and there is no other bundle, they still serve.
 
 JSON, npy without pickle, ONNX, faiss: reading a bundle runs no code that came with it.
@@ -28,10 +29,11 @@ from models.bundle_files import BundleFiles
 from models.directory import new_directory, replace_file, write_file
 from models.errors import BundleError
 from models.lease import Lease
-from models.manifest import MADE_WITH, MANIFEST, FileSum, Manifest
+from models.manifest import MADE_WITH, MANIFEST, FileSum, Manifest, read_manifest
 from models.model import Model
 from models.parts import Parts
 from models.ranker_features import RANKER_FEATURES
+from models.reference.stored import REFERENCE_PART
 from models.signature import SigningKey, TrustedKeys
 
 
@@ -94,18 +96,6 @@ def sign_bundle(directory: Path, key: SigningKey) -> None:
         raise BundleError(f"{directory}: not signed: {error.strerror or error}") from error
 
 
-def read_manifest(directory: Path) -> Manifest:
-    """Return a bundle's manifest; raise `BundleError` if there is none that can be believed."""
-    try:
-        content = (directory / MANIFEST).read_bytes()
-    except OSError as error:
-        raise BundleError(f"{MANIFEST}: {error.strerror} ({directory.name})") from error
-    manifest = Manifest.from_json(content)
-    if manifest.version != directory.name:
-        raise BundleError(f"{MANIFEST}: of {manifest.version}, but it lies in {directory.name}")
-    return manifest
-
-
 def read_bundle(directory: Path, trusted: TrustedKeys | None = None) -> Model:
     """Return the model in a bundle, verified to the last byte; it holds the bundle as a `Lease`.
 
@@ -146,7 +136,7 @@ def require_known(manifest: Manifest) -> None:
             f"{manifest.version}: made for features {manifest.schema_hash}, "
             f"this program computes {_schema()}; {_why_others(manifest)}"
         )
-    if strange := manifest.files.keys() - LADDER_PART - PERSONAL_PART:
+    if strange := manifest.files.keys() - LADDER_PART - PERSONAL_PART - REFERENCE_PART:
         raise BundleError(f"{MANIFEST}: files: {', '.join(sorted(strange))} not known")
 
 

@@ -13,11 +13,11 @@ from models.item_table import ItemTable, Texts
 from models.manifest import Manifest
 from models.parts import Parts, Personal, Segments
 from models.ranker_features import AFFINITIES, ITEM_STATS
+from models.reference.stored import files_of, rows_of
 from models.segment_table import GLOBAL, GLOBAL_NAME
 
 ITEMS = "items.json"
 SEGMENTS = "segments.json"
-REFERENCE = "reference.json"
 TOWER = "tower.onnx"
 RANKER = "ranker.onnx"
 INDEX = "index.faiss"
@@ -43,7 +43,7 @@ _PERSONAL_ARRAYS = (
     "item_codes",
 )
 
-LADDER_PART = frozenset((ITEMS, SEGMENTS, REFERENCE, *(f"{name}.npy" for name in _LADDER_ARRAYS)))
+LADDER_PART = frozenset((ITEMS, SEGMENTS, *(f"{name}.npy" for name in _LADDER_ARRAYS)))
 """What the ladder answers from; it stands alone."""
 
 _NEEDED = frozenset((TOWER, *(f"{name}.npy" for name in _PERSONAL_ARRAYS)))
@@ -57,10 +57,11 @@ def contents_of(parts: Parts) -> dict[str, bytes]:
     files = {
         ITEMS: orjson.dumps({"categories": parts.items.categories}),
         SEGMENTS: orjson.dumps({"names": parts.segments.names}),
-        REFERENCE: orjson.dumps(dict(parts.reference), option=orjson.OPT_SERIALIZE_NUMPY),
     }
     columns = _ladder_columns(parts.items, parts.segments)
-    arrays = dict(zip(_LADDER_ARRAYS, columns, strict=True))
+    names, arrays = files_of(parts.reference)
+    files |= names
+    arrays |= dict(zip(_LADDER_ARRAYS, columns, strict=True))
     if (personal := parts.personal) is not None:
         arrays |= {name: getattr(personal, name) for name in _PERSONAL_ARRAYS}
         files[TOWER] = personal.tower
@@ -81,7 +82,7 @@ def parts_of(files: BundleFiles, manifest: Manifest) -> Parts:
         items=items,
         segments=_segments(files, len(items)),
         personal=_personal(files, len(items)),
-        reference=files.json(REFERENCE),
+        reference=rows_of(files),
         metrics=manifest.metrics,
         parameters=manifest.parameters,
         dataset_version=manifest.dataset_version,

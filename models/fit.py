@@ -38,7 +38,7 @@ def fit(log: EventLog, catalogue: Catalogue, choices: Choices, at_ms: int, seed:
         items=ItemTable.of(catalogue),
         segments=make_segments(log, choices.taste, pairs, at_ms, choices.prior),
         personal=personal,
-        reference={},
+        reference=None,
         metrics=agreement,
         parameters={},
         dataset_version="",

@@ -122,6 +122,18 @@ class Manifest:
         return sha256(bare.to_json()).hexdigest()[:8]
 
 
+def read_manifest(directory: Path) -> Manifest:
+    """Return a bundle's manifest; raise `BundleError` if there is none that can be believed."""
+    try:
+        content = (directory / MANIFEST).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{MANIFEST}: {error.strerror} ({directory.name})") from error
+    manifest = Manifest.from_json(content)
+    if manifest.version != directory.name:
+        raise BundleError(f"{MANIFEST}: of {manifest.version}, but it lies in {directory.name}")
+    return manifest
+
+
 _KINDS: Mapping[str, Any] = {
     "version": str,
     "created": str,

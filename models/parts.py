@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from models.item_index import ItemIndex
 from models.item_table import ItemTable
+from models.reference.rows import Rows as Reference
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -72,8 +73,8 @@ class Parts:
     items: ItemTable
     segments: Segments
     personal: Personal | None
-    reference: Mapping[str, Any]
-    """The reference profile for drift: quantiles of features and scores, JSON-able."""
+    reference: Reference | None
+    """What was normal, to tell drift by; None where nobody had come."""
     metrics: Mapping[str, Any]
     """What evaluation measured, JSON-able."""
     parameters: Mapping[str, Any]

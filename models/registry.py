@@ -17,7 +17,7 @@ from types import EllipsisType
 from typing import TypeGuard
 
 from features.lock import locked
-from models.bundle import read_bundle, read_ladder, read_manifest
+from models.bundle import read_bundle, read_ladder
 from models.directory import remove_directory, replace_file
 from models.errors import BundleError, ConflictError, RegistryError
 from models.journal import (
@@ -31,7 +31,7 @@ from models.journal import (
     record_after,
 )
 from models.lease import taken
-from models.manifest import Manifest
+from models.manifest import Manifest, read_manifest
 from models.model import Model
 from models.signature import TrustedKeys
 from models.storage import Directory

@@ -21,7 +21,7 @@ from models.metrics import mean_and_error
 from models.parts import FORGOTTEN_MS, Floats, Parts, Personal
 from models.personal import open_ranker
 from models.ranker import TREES, fit_ranker, ordering, predict
-from models.reference import reference_profile
+from models.reference.sample import sample_rows
 from models.timeline import LEARNT_FROM, NOW, TEST, VALIDATION, Timeline
 from models.window import leave_last_out
 
@@ -112,7 +112,7 @@ def train(store: OfflineStore, *, seed: int = 0, step: Step = lambda _: None) ->
     step("describing what is normal")
     return replace(
         parts,
-        reference=reference_profile(parts, timeline.log, timeline.moment(NOW)),
+        reference=sample_rows(timeline.log, timeline.moment(NOW)),
         metrics={**(trial.comparison.told() if trial.comparison else {}), "export": agreement},
         parameters={**_parameters(timeline, trial), FORGOTTEN_MS: forgotten_ms},
         dataset_version=version,

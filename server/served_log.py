@@ -82,6 +82,7 @@ class ServedLog:
             moment.latitude,
             FEATURE_SET.schema_hash,
             [None if unknown else value for value, unknown in told],
+            None if moment.home is None else str(moment.home),
         )
 
     def _write(self) -> None:

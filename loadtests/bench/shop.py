@@ -90,7 +90,7 @@ def shop_parts(
             item_codes=random.integers(0, 40, (items, AFFINITIES)).astype(np.int32),
             index=index,
         ),
-        reference={},
+        reference=None,
         metrics={"export": {"index": {f"recall@{RECALL_AT}": recall}}},
         parameters={"rank": RANK, "seed": seed},
         dataset_version="benchmark",

@@ -10,6 +10,9 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from monitoring.drift.detector import Finding, State
+from monitoring.drift.metrics import DriftMetrics
+from monitoring.drift.report import Report, Told
 from monitoring.exposition import render
 from monitoring.metrics import Metrics
 
@@ -63,6 +66,12 @@ def test_every_alert_has_a_unit_test() -> None:
     assert fired == {rule["alert"] for rule in _rules() if "alert" in rule}
 
 
+def _drift(registry: CollectorRegistry) -> None:
+    """Show a quiet feature."""
+    told = Told(Finding("age", State.QUIET), ())
+    DriftMetrics(registry).show(Report("v1", 0, 1_000, 0, {"age": told}))
+
+
 def test_rules_watch_only_metrics_that_exist() -> None:
     """Every name in an expression is exposed by the service or recorded by a rule."""
     registry = CollectorRegistry()
@@ -71,6 +80,7 @@ def test_rules_watch_only_metrics_that_exist() -> None:
     metrics.feature_skew({"hour": 0.0})
     metrics.events_behind({"offline": 0})
     metrics.data_held({"ingest": 0})
+    _drift(registry)
     exposed = set(re.findall(r"^(cuvee_\w+)", render(registry)[0].decode(), re.MULTILINE))
     recorded = {rule["record"] for rule in _rules() if "record" in rule}
     used = {name for rule in _rules() for name in re.findall(r"\bcuvee[_:][\w:]+", rule["expr"])}
@@ -94,6 +104,7 @@ def test_the_metrics_page_names_every_metric() -> None:
     """The documented table and the code agree."""
     registry = CollectorRegistry()
     Metrics(registry).model("v1")
+    _drift(registry)
     text = render(registry)[0].decode()
     declared = set(re.findall(r"^# TYPE (cuvee_\w+) ", text, re.MULTILINE))
     declared = {name for name in declared if not name.endswith("_created")}

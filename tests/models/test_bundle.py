@@ -21,9 +21,9 @@ import models.bundle
 from features.errors import InputError
 from features.feature_set import FeatureSet
 from models.arrays import Array, map_array, pack
-from models.bundle import read_bundle, read_ladder, read_manifest, write_bundle
+from models.bundle import read_bundle, read_ladder, write_bundle
 from models.errors import BundleError
-from models.manifest import MADE_WITH, MANIFEST, FileSum
+from models.manifest import MADE_WITH, MANIFEST, FileSum, read_manifest
 from models.model import Model
 from models.parts import Parts
 from models.ranker_features import RANKER_FEATURES
@@ -31,7 +31,7 @@ from models.request import Filters
 from tests.support.bundles import RANK, graph, indexed_parts, linear_ranker, small_parts, tower
 
 LADDER = (
-    MANIFEST, "items.json", "segments.json", "reference.json",
+    MANIFEST, "items.json", "segments.json",
     "item_ids.npy", "item_hashes.npy", "hash_rows.npy", "category.npy", "price.npy",
     "in_stock.npy", "popularity.npy", "item_rows.npy", "shoppers.npy", "shopper_rows.npy",
 )  # fmt: skip
@@ -39,7 +39,11 @@ PERSONAL = (
     "inputs.npy", "outputs.npy", "implicit_inputs.npy", "implicit_outputs.npy", "item_stats.npy",
     "item_codes.npy", "tower.onnx", "ranker.onnx", "index.faiss",
 )  # fmt: skip
-FILES = LADDER + PERSONAL
+REFERENCE = (
+    "reference.json", "reference_numbers.npy", "reference_words.npy", "reference_shoppers.npy",
+    "reference_slots.npy",
+)  # fmt: skip
+FILES = LADDER + PERSONAL + REFERENCE
 NOW = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
 NOTHING = np.empty(0, np.uint64)
 

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 
 from features.errors import InputError
-from models.bundle import read_bundle, read_ladder, read_manifest, sign_bundle, write_bundle
+from models.bundle import read_bundle, read_ladder, sign_bundle, write_bundle
 from models.errors import BundleError
-from models.manifest import MANIFEST, Signature
+from models.manifest import MANIFEST, Signature, read_manifest
 from models.registry import Registry
 from models.signature import SigningKey, TrustedKeys, make_keys
 from tests.support.bundles import small_parts

@@ -112,13 +112,11 @@ def test_equal_data_and_seed_give_equal_parts(parts: Parts, shop: Path, tmp_path
     assert 0 < len(steps) <= STEPS
 
 
-def test_the_reference_profile_is_json(parts: Parts) -> None:
-    """Quantiles of every feature rise, and scores are there."""
-    reference = json.loads(json.dumps(dict(parts.reference)))
-    assert list(reference["features"]) == list(FEATURE_NAMES)
-    for quantiles in (*reference["features"].values(), reference["scores"]):
-        assert len(quantiles) == len(reference["steps"])
-        assert quantiles == sorted(quantiles)
+def test_what_was_normal_comes_along(parts: Parts) -> None:
+    """Every feature and the country of those who came in the last weeks; figures are JSON."""
+    assert parts.reference is not None
+    assert list(parts.reference.values) == [*FEATURE_NAMES, "country"]
+    assert len(parts.reference) > 1_000
     assert json.dumps(dict(parts.metrics))
     assert json.dumps(dict(parts.parameters))
 

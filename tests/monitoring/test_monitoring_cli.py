@@ -5,8 +5,9 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from monitoring.__main__ import WINDOW_FOLDER, cli
+from monitoring.__main__ import cli
 from monitoring.realtime import RealTimeMonitor
+from monitoring.window_command import WINDOW_FOLDER
 
 
 def test_window_shows_live_workers(tmp_path: Path) -> None:

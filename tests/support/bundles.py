@@ -18,6 +18,7 @@ from models.item_index import ItemIndex
 from models.item_table import ItemTable
 from models.parts import Floats, Parts, Personal, Segments
 from models.ranker_features import AFFINITIES, ITEM_STATS, RANKER_FEATURES
+from models.reference.rows import SLOTS, Rows
 
 CATEGORIES = ("Red", "White", "Rosé", "Sparkling")
 SEGMENT_NAMES = ("global", "type=Red", "type=White", "market=FR")
@@ -62,7 +63,7 @@ def small_parts(
         personal=_personal(items, random, towers, weights if ranked else None)
         if personal
         else None,
-        reference={"features": {}, "scores": [0.0, 1.0]},
+        reference=_reference(random),
         metrics={"model": {"ndcg@10": 0.25}, "popularity": {"ndcg@10": 0.125}, "by_segment": {}},
         parameters={"rank": RANK, "seed": seed},
         dataset_version="events@3,items@1,users@0",
@@ -150,6 +151,14 @@ def _personal(
         item_stats=random.uniform(0, 3, (items, len(ITEM_STATS))).astype(np.float32),
         item_codes=random.integers(-1, 4, (items, AFFINITIES)).astype(np.int32),
     )
+
+
+def _reference(random: np.random.Generator) -> Rows:
+    numbers = random.normal(size=40).astype(np.float32).astype(np.float64)
+    numbers[3] = np.nan
+    words = np.array([None, "FR", "IT", "FR"] * 10, object)
+    shoppers = np.arange(40, dtype=np.uint64) // 4
+    return Rows(shoppers, np.arange(40) % SLOTS, {"recent_spend": numbers, "country": words})
 
 
 def _catalogue(items: int, random: np.random.Generator, ids: Sequence[str] | None) -> Catalogue:

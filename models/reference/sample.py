@@ -1,0 +1,61 @@
+"""A sample of what was known of shoppers as they came, in the last weeks before a moment.
+
+    events of four weeks ─ every k-th shopper, with all of theirs ─ the features just before each
+
+Shoppers are taken whole, so that it can be told how alike the rows of one of them are.
+"""
+
+import numpy as np
+
+from features.declared import FEATURE_NAMES
+from features.eventlog import EventLog
+from features.moments import Moment
+from features.point_in_time import known_at
+from models.parts import Rows as Numbers
+from models.reference.rows import HOUR_MS, Rows, slots_of
+
+MOST_ROWS = 50_000
+"""Enough for some two thousand in each hour of the day."""
+
+MOST_OF_ONE = 100
+"""Rows of one shopper, their last: a robot is no crowd."""
+
+WEEKS_MS = 28 * 24 * HOUR_MS
+
+COUNTRY = "country"
+"""The one column of words: where a shopper is, or else lives."""
+
+
+def sample_rows(log: EventLog, at_ms: int) -> Rows | None:
+    """Return at most `MOST_ROWS` rows before a moment, None where nobody came in four weeks."""
+    events = _events(log, at_ms)
+    if not len(events):
+        return None
+    shoppers = np.searchsorted(log.offsets, events, side="right") - 1
+    at = log.records["ts"][events].astype(np.int64)
+    users, moments = shoppers.tolist(), at.tolist()
+    profiles = [log.profiles.get(log.user_ids[each]) for each in users]
+    told = [
+        Moment(moment, profile=profile) for moment, profile in zip(moments, profiles, strict=True)
+    ]
+    vectors = known_at(log, shoppers, told).vectors()
+    numbers = np.where(vectors.missing, np.nan, vectors.values.astype(np.float64))
+    values = dict(zip(FEATURE_NAMES, numbers.T, strict=True))
+    homes = np.array([None if each.home is None else str(each.home) for each in told], object)
+    return Rows(shoppers.astype(np.uint64), slots_of(at), {**values, COUNTRY: homes})
+
+
+def _events(log: EventLog, at_ms: int) -> Numbers:
+    """Return the places of the events before which to look, each shopper's together."""
+    ts = log.records["ts"]
+    recent = np.flatnonzero((ts >= at_ms - WEEKS_MS) & (ts < at_ms))
+    ends = np.searchsorted(recent, log.offsets[1:])
+    counts = np.diff(np.concatenate(([0], ends)))
+    first = ends - np.minimum(counts, MOST_OF_ONE)
+    there = np.flatnonzero(counts)
+    total = int((ends - first).sum())
+    step = max(1, -(-total // MOST_ROWS))
+    chosen = there[::step]
+    kept = np.cumsum((ends - first)[chosen]) <= MOST_ROWS
+    places = [recent[first[each] : ends[each]] for each in chosen[kept].tolist()]
+    return np.concatenate(places) if places else np.empty(0, np.int64)

@@ -1,0 +1,160 @@
+"""Which columns have drifted, as of the latest window.
+
+    counts of 2, 3, 4, 16 windows ─ each column beside its hours ─ one p of all scales
+    ─ Benjamini and Hochberg over all columns ─ an effect that matters
+
+A small shift that stays is found in many windows together, a large one at once in the last.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+
+from monitoring.drift.comparison import Company, Compared, combined, compare
+from monitoring.drift.counts import Counts
+from monitoring.drift.reference import Reference
+
+SCALES = (2, 3, 4, 16)
+"""Windows that are looked at together: one alone has too few shoppers to add anything."""
+
+
+class State(StrEnum):
+    """What is thought of a column."""
+
+    QUIET = "quiet"
+    SUSPECT = "suspect"
+    """Perhaps other than it was: too often so to be told."""
+
+    DRIFTED = "drifted"
+    INSUFFICIENT = "insufficient"
+    """Too few rows to say anything, and it had not drifted before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a column has drifted.
+
+    `q` is the share of false ones among those that have (Benjamini and Hochberg 1995), `suspect`
+    the same of those that may have; `floor` is the least effect that matters (for a column in
+    `floors` another), `least_rows` the rows that windows must have together.
+    """
+
+    q: float = 0.002
+    suspect: float = 0.02
+    floor: float = 0.05
+    floors: Mapping[str, float] = field(default_factory=dict)
+    least_rows: int = 200
+
+    def floor_of(self, name: str) -> float:
+        """Return the least effect that matters in a column."""
+        return self.floors.get(name, self.floor)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is said of a column: `p` corrected for scales, `q` for columns too.
+
+    `effect` is that of the scale (in windows) with the smallest p.
+    """
+
+    name: str
+    state: State
+    p: float = 1.0
+    q: float = 1.0
+    effect: float = 0.0
+    windows: int = 0
+
+
+def judge(
+    reference: Reference,
+    limits: Limits,
+    windows: Sequence[Counts],
+    before: Mapping[str, Finding],
+) -> dict[str, Finding]:
+    """Return what is said of every column after the latest of `windows`, the oldest first.
+
+    `before` is what was said at the look before. A window without rows, or too few rows in all
+    windows, change nothing: what had drifted still has.
+    """
+    scales = [
+        each
+        for each in SCALES
+        if each <= len(windows) and _rows(windows[-each:]) >= limits.least_rows
+    ]
+    if not scales or not windows[-1].rows:
+        return {
+            each.name: _unchanged(each.name, before.get(each.name)) for each in reference.columns
+        }
+    tested = at_scales(reference, windows, scales)
+    corrected = adjusted([told.p for told, _ in tested.values()])
+    return {
+        name: _finding(limits, name, told, scale, q)
+        for (name, (told, scale)), q in zip(tested.items(), corrected, strict=True)
+    }
+
+
+def at_scales(
+    reference: Reference, windows: Sequence[Counts], scales: Sequence[int]
+) -> dict[str, tuple[Compared, int]]:
+    """Return for each column what all scales say together, and the scale that says it clearest."""
+    told: dict[str, list[Compared]] = {each.name: [] for each in reference.columns}
+    for scale in scales:
+        for name, compared in compared_all(reference, together(windows, scale)).items():
+            told[name].append(compared)
+    return {name: _clearest(each, scales) for name, each in told.items()}
+
+
+def together(windows: Sequence[Counts], scale: int) -> Counts:
+    """Return what the last `scale` of `windows` have counted."""
+    return sum(windows[-scale:], Counts())
+
+
+def compared_all(reference: Reference, window: Counts) -> dict[str, Compared]:
+    """Return each column of a window, which has rows, beside its reference."""
+    matched = reference.matched(window.slots)
+    company = Company(window.rows, window.rows_per_shopper())
+    return {
+        each.name: compare(
+            each,
+            window.bins[each.name],
+            matched[each.name],
+            reference.alike[each.name],
+            company,
+        )
+        for each in reference.columns
+    }
+
+
+def adjusted(p_values: Sequence[float]) -> list[float]:
+    """Return the q-value of each p-value (Benjamini and Hochberg 1995)."""
+    p = np.asarray(p_values, np.float64)
+    order = np.argsort(p)[::-1]
+    scaled = p[order] * len(p) / np.arange(len(p), 0, -1)
+    q = np.empty(len(p))
+    q[order] = np.minimum(np.minimum.accumulate(scaled), 1.0)
+    told: list[float] = q.tolist()
+    return told
+
+
+def _rows(windows: Sequence[Counts]) -> int:
+    return sum(each.rows for each in windows)
+
+
+def _clearest(compared: Sequence[Compared], scales: Sequence[int]) -> tuple[Compared, int]:
+    at = min(range(len(scales)), key=lambda at: compared[at].p)
+    p = combined([each.p for each in compared])
+    return Compared(p, compared[at].effect), scales[at]
+
+
+def _finding(limits: Limits, name: str, told: Compared, scale: int, q: float) -> Finding:
+    state = State.QUIET
+    if told.effect >= limits.floor_of(name) and q <= max(limits.q, limits.suspect):
+        state = State.DRIFTED if q <= limits.q else State.SUSPECT
+    return Finding(name, state, told.p, q, told.effect, scale)
+
+
+def _unchanged(name: str, before: Finding | None) -> Finding:
+    had = before is not None and before.state is State.DRIFTED
+    return Finding(name, State.DRIFTED if had else State.INSUFFICIENT)
