@@ -11,6 +11,7 @@ VERBS = {
     "show": ("models.registry_commands:show_command", "Show a model's manifest."),
     "verify": ("models.registry_commands:verify_command", "Check a model to the last byte."),
     "promote": ("models.registry_commands:promote_command", "Make a model the one that serves."),
+    "rules": ("models.rules.commands:rules_command", "Check and show a storefront's rules."),
     "rollback": ("models.registry_commands:rollback_command", "Serve the previous model again."),
 }
 

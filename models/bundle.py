@@ -2,6 +2,7 @@
 
 VERSION/manifest.json                 where it came from; size and SHA-256 of every other file
         items, segments, reference.json   names, and what was normal at training
+        names.npy                     what people call the items, where that is known
         price.npy, popularity.npy, …      an array each, mapped into memory
         tower.onnx, ranker.onnx, index.faiss, outputs.npy, …
                                       absent where there was too little data
@@ -23,7 +24,7 @@ import orjson
 
 from features.declared import FEATURE_SET
 from features.errors import InputError
-from models.bundle_contents import LADDER_PART, PERSONAL_PART, contents_of, parts_of
+from models.bundle_contents import LADDER_FILES, LADDER_PART, PERSONAL_PART, contents_of, parts_of
 from models.bundle_files import BundleFiles
 from models.directory import write_directory
 from models.errors import BundleError
@@ -88,7 +89,7 @@ def read_ladder(directory: Path) -> Model:
     Raises `BundleError` where that part is damaged, too.
     """
     manifest = read_manifest(directory)
-    files = {name: told for name, told in manifest.files.items() if name in LADDER_PART}
+    files = {name: told for name, told in manifest.files.items() if name in LADDER_FILES}
     return _model(directory, replace(manifest, files=files), is_whole=False)
 
 
@@ -132,7 +133,7 @@ def _plain(told: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _check_names(directory: Path, manifest: Manifest) -> None:
-    if strange := manifest.files.keys() - LADDER_PART - PERSONAL_PART:
+    if strange := manifest.files.keys() - LADDER_FILES - PERSONAL_PART:
         raise BundleError(f"{MANIFEST}: files: {', '.join(sorted(strange))} not known")
     present = {path.name for path in directory.iterdir()} - {MANIFEST}
     if extra := present - manifest.files.keys():
