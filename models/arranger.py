@@ -22,7 +22,6 @@ from models.reasons import POPULAR, Kind, Sources, because
 from models.request import Hashes, Listed, RankRequest, Spot
 from models.rules.arrange import Contest, Filled, fill
 from models.rules.compiled import Arrangement, CompiledRules, Turn
-from models.rules.declared import Page
 from models.segment_table import SegmentTable
 
 _LIFTED = 20
@@ -48,7 +47,7 @@ class Asked(NamedTuple):
 
 
 class _Field(NamedTuple):
-    """The columns of a contest: item rows int64[g, c] and scores, why each int64[g, c] (or None).
+    """The columns of a contest: item rows int64[g, c] and their scores float32[g, c].
 
     Behind `contenders` columns stand those whose places are reserved.
     """
@@ -76,17 +75,18 @@ class Arranger:
 
     def rank(self, batch: Batch, personal: PersonalRanker) -> list[Listed | None]:
         """Return each request's items, see `Model.rank`."""
-        groups: dict[tuple[Page, int], list[int]] = {}
-        for place, request in enumerate(batch.requests):
-            groups.setdefault((request.page, request.turn.phase), []).append(place)
-        told = [(self.rules.at(page, Turn(phase)), of) for (page, phase), of in groups.items()]
-        if batch.again is None and all(arrangement is None for arrangement, _ in told):
+        groups: dict[int, list[int]] = {}
+        arrangements = [self.rules.at(each.page, each.turn) for each in batch.requests]
+        for place, arrangement in enumerate(arrangements):
+            groups.setdefault(id(arrangement), []).append(place)
+        if batch.again is None and all(each is None for each in arrangements):
             return personal.rank(batch)
         users = personal.users(batch)
-        wide = personal.candidates(users, batch, CANDIDATES)
+        longest = max(each.k for each in batch.requests)
+        wide = personal.candidates(users, batch, max(CANDIDATES, longest))
         listed: list[Listed | None] = [None] * len(batch)
-        for arrangement, of in told:
-            places = np.array(of)
+        for of in groups.values():
+            places, arrangement = np.array(of), arrangements[of[0]]
             some = Chosen(wide.rows[places], wide.scores[places])
             if arrangement is None:
                 lists = self._as_ranked(batch, personal, places, some)
@@ -149,7 +149,7 @@ class Arranger:
         self, batch: Batch, personal: PersonalRanker, places: Rows, some: Chosen
     ) -> list[Listed]:
         """Return lists that no rule arranges."""
-        columns, scores = best(personal.scores(batch, some, places), CANDIDATES)
+        columns, scores = best(personal.scores(batch, some, places), some.rows.shape[1])
         rows = np.take_along_axis(some.rows, columns, axis=1)
         sources = self._again(batch, places, rows, personal.sources(batch, rows, places))
         there = (scores > -np.inf).sum(axis=1).tolist()
@@ -447,7 +447,7 @@ def _drawn(
     count = min(count, len(fresh), len(free))
     if not count:
         return {}, 1.0
-    items = chance.sample(fresh.tolist(), count)
+    items = fresh[chance.sample(range(len(fresh)), count)].tolist()
     return dict(zip(chance.sample(free, count), items, strict=True)), count / len(fresh)
 
 

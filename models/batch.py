@@ -64,7 +64,7 @@ class Batch:
         known = rows >= 0
         by, rows, grades = tastes.graded_by[known], rows[known], tastes.grades[known]
         self.counts, self.items, self.grades = padded(by, rows, grades, len(requests))
-        self._codes = by, tastes.graded_codes[known]
+        self._codes = tastes.graded_codes[known]
         longest = max(int(self.counts.max(initial=0)), 1)
         self.met, self.liked = self.items[:, :longest], self.grades[:, :longest]
         self._forbidden: tuple[Rows, Rows] | None = None
@@ -90,10 +90,8 @@ class Batch:
 
     def reasons(self) -> Rows:
         """Return int64[b, h]: `met` as sources of what is shown, see `models.reasons`."""
-        by, codes = self._codes
-        place = np.arange(len(by)) - (np.cumsum(self.counts) - self.counts)[by]
         reasons = self.met.copy()
-        reasons[by, place] += KIND_OF_CODE.take(codes)
+        reasons[self.met >= 0] += KIND_OF_CODE.take(self._codes)  # both shopper by shopper
         return reasons
 
     def forbidden(self) -> tuple[Rows, Rows]:

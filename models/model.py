@@ -14,7 +14,7 @@ import numpy.typing as npt
 from features.eventlog import NO_RECORDS
 from features.events import RECORD, TYPE_CODES, EventType
 from features.history import RECENT_CAP
-from features.ids import stable_hashes
+from features.ids import stable_hash, stable_hashes
 from features.moments import Moment
 from models.arranger import Arranger
 from models.batch import Batch
@@ -45,6 +45,9 @@ _WARM_EVENTS = (*WIDTHS[:-1], RECENT_CAP)
 _MOST_CONSTANT = 256
 """Lists of popular items that are kept as they are written."""
 
+_CROWDS = 8
+"""So many lists of popular items there are at once where chance decides."""
+
 
 class Model:
     """Ranks for shoppers, and knows what is popular and what is similar.
@@ -72,7 +75,7 @@ class Model:
         self._segments = SegmentTable(parts.segments)
         self.segment_names = self._segments.names
         self._json = ItemsJson(self._items.ids, parts.items.names, self.segment_names)
-        self._constant: dict[tuple[int, Filters, int, tuple[Page, int] | None], Written] = {}
+        self._constant: dict[tuple[int, Filters, int, Spot | None], Written] = {}
         self._table = parts.items
         self._arranger: Arranger | None = None
         self.stamp = version
@@ -188,23 +191,31 @@ class Model:
         k: int,
         spot: Spot | None = None,
     ) -> Written:
-        """Return `popular` as it is answered; what depends on no shopper is written once."""
-        if len(blocked) or self._is_by_chance(spot):
+        """Return `popular` as it is answered; what is forbidden to nobody is written once.
+
+        Where chance decides, once for each of a few crowds of shoppers: this must stay cheap.
+        """
+        spot = self._shared(spot)
+        if len(blocked):
             return self._written(self.popular(segment, blocked, filters, k, spot))
-        where = None if spot is None else (spot.page, spot.turn.phase)
-        asked = segment, filters, k, where
+        asked = segment, filters, k, spot
         if asked not in self._constant:
             if len(self._constant) >= _MOST_CONSTANT:
                 self._constant.clear()
-            self._constant[asked] = self._written(self.popular(segment, blocked, filters, k, spot))
+            listed = self.popular(segment, blocked, filters, k, spot)
+            self._constant[asked] = self._written(listed)
         return self._constant[asked]
+
+    def _shared(self, spot: Spot | None) -> Spot | None:
+        """Return the spot of a shopper's crowd; None where no rules go by it."""
+        if self._arranger is None or spot is None:
+            return None
+        if not self._arranger.rules.is_by_chance(spot.page):
+            return Spot(spot.page, Turn(spot.turn.phase))
+        return spot._replace(user_id=f"crowd {stable_hash(spot.user_id) % _CROWDS}")
 
     def _written(self, listed: Listed) -> Written:
         return Written(self.json(listed), tuple(listed.propensities))
-
-    def _is_by_chance(self, spot: Spot | None) -> bool:
-        arranger = self._arranger
-        return arranger is not None and spot is not None and arranger.rules.is_by_chance(spot.page)
 
     def json(self, listed: Listed) -> bytes:
         """Return items as a JSON array."""

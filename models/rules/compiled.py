@@ -24,7 +24,9 @@ Floats = npt.NDArray[np.float32]
 MOST_LIFTED = 2_000
 """Boosted items that are looked at beside the candidates: those that sell most."""
 
-_MOST_REMEMBERED = 32
+_MOST_REMEMBERED = 16
+"""Arrangements that are kept, some bytes for each item: one for each page and phase, as a rule."""
+
 _NONE: Rows = np.empty(0, np.int64)
 _NEVER = np.iinfo(np.int64).max
 _NO_CAP = 1 << 30
@@ -83,8 +85,10 @@ class CompiledRules:
         self._categories = {name: row for row, name in enumerate(table.categories)}
         self._rows = _rows_of_items(table, _items_named(rules))
         self._bounds = {page: _bounds(told) for page, told in rules.pages.items()}
+        self._like = {page: _first_like(page, rules) for page in rules.pages}
         self._made: dict[tuple[Page, int], Arrangement] = {}
-        self.closed = {page: self._closed(told.show) for page, told in rules.pages.items()}
+        closed = {page: self._closed(rules.pages[page].show) for page in {*self._like.values()}}
+        self.closed = {page: closed[like] for page, like in self._like.items()}
         self.windows_ms = self._windows()
         self.grades = grades_by_code(rules.weights) if rules.weights else None
         self._warn()
@@ -102,7 +106,7 @@ class CompiledRules:
         rules = self._rules.pages[page]
         if not rules.arranges:
             return None
-        key = page, turn.phase
+        key = self._like[page], turn.phase
         if (made := self._made.get(key)) is None:
             made = self._arrangement(rules, self._moment_of(*key))
             if len(self._made) >= _MOST_REMEMBERED:
@@ -111,7 +115,7 @@ class CompiledRules:
         return made
 
     def is_by_chance(self, page: Page) -> bool:
-        """Tell whether two shoppers of whom nothing is known may get different lists."""
+        """Tell whether lists of a page depend on chance."""
         return self._rules.pages[page].every_s is not None
 
     def _moment_of(self, page: Page, phase: int) -> int:
@@ -222,6 +226,11 @@ class CompiledRules:
         self.warnings += [
             f"the model has no category {name!r}: rules on it do nothing" for name in categories
         ]
+
+
+def _first_like(page: Page, rules: Rules) -> Page:
+    """Return the first page with the same rules: what is made for it serves for both."""
+    return next(each for each, told in rules.pages.items() if told == rules.pages[page])
 
 
 def _against(dislikes: Dislikes) -> Floats:
