@@ -1,6 +1,6 @@
 """A ranked list as it lies in the cache: what it was true for, then its items as JSON.
 
-    model     uint64  `stable_hash` of the model's version
+    model     uint64  `stable_hash` of this layout's number and the model's version
     revision  12 bytes, the shopper's state
     segment   uint16  the shopper's segment in that model
     chances   uint16  how many propensities stand before the items, float32 each
@@ -17,7 +17,13 @@ from features.ids import stable_hash
 
 _HEAD = struct.Struct("<Q12sHH")
 _FLOAT = 4
-_hash_of = lru_cache(1_024)(stable_hash)
+_LAYOUT = 2
+"""Programs of two layouts may share a store: neither believes what the other wrote."""
+
+
+@lru_cache(1_024)
+def _hash_of(version: str) -> int:
+    return stable_hash(f"{_LAYOUT} {version}")
 
 
 class CachedAnswer(NamedTuple):

@@ -1,11 +1,13 @@
 """Rules from YAML: what they say, and every mistake at once with its place."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from features.errors import InputError
 from features.events import EventType
+from features.shop import TYPES
 from models.rules.declared import (
     Boost,
     Caps,
@@ -178,6 +180,25 @@ def test_what_is_no_mapping_in_yaml_is_told(text: str) -> None:
     """The file is named."""
     with pytest.raises(InputError, match=r"shop\.yaml: "):
         parse_rules(text, "shop.yaml")
+
+
+def test_the_example_in_the_documents_is_valid() -> None:
+    """And names categories of the demo shop only."""
+    page = (Path(__file__).parents[3] / "docs" / "rules.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    rules = parse_rules(example, "docs/rules.md")
+    assert rules.pages[Page.HOME].k == 12
+    named = {
+        *rules.repurchase.categories,
+        *(each for told in rules.pages.values() for each in told.show.excluded_categories),
+        *(
+            each
+            for told in rules.pages.values()
+            for boost in told.boosts
+            for each in boost.categories
+        ),
+    }
+    assert named <= {*TYPES}
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CUVEE_HOME", str(tmp_path))
     path = tmp_path / "shop.yaml"
     path.write_text(
-        "pins: [{item: wine-0001, position: 1}, {item: gone, position: 2}]\n"
+        "pins: [{item: wine-0001, position: 1}, {item: gone, position: 2, from: 2026-12-01}]\n"
         "repurchase: {categories: {Red: 30d}}\nweights: {click: 0.2}\n"
         "pages: {home: {k: 12, pins: null, caps: {default: 3}}}\n"
     )
@@ -69,5 +69,8 @@ def test_what_holds_on_each_page_is_shown(file: Path) -> None:
     assert "caps" in home
     assert told.count("wine-0001") == 4
     assert "weights: click 0.2" in told
+    assert "bought again, Red: after 30 days" in told
+    assert "bought again, otherwise: never" in told
+    assert "from: 2026-12-01 00:00+00:00" in told
     assert run("show", "--page", "checkout", str(file)).exit_code == 2
     assert run("show", str(file.parent / "nowhere.yaml")).exit_code == 2
