@@ -98,6 +98,7 @@ class Model:
         everybody = self._segments.popularity(GLOBAL, np.arange(len(self)))
         met = None if self._personal is None else self._personal.met_by
         compiled = CompiledRules(rules, self._table, everybody, met)
+        compiled.prepare(time.time())
         self._items.close(compiled.closed)
         self._constant.clear()
         self._arranger = Arranger(compiled, self._items, self._segments, self._personal)

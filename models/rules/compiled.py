@@ -114,6 +114,13 @@ class CompiledRules:
             self._made[key] = made
         return made
 
+    def prepare(self, now_s: float) -> None:
+        """Make the arrangements that hold now and will next: no request waits for them."""
+        for page in {*self._like.values()}:
+            phase = bisect_right(self._bounds[page], round(now_s * 1_000))
+            for each in range(phase, min(phase + 2, len(self._bounds[page]) + 1)):
+                self.at(page, Turn(each))
+
     def is_by_chance(self, page: Page) -> bool:
         """Tell whether lists of a page depend on chance."""
         return self._rules.pages[page].every_s is not None
