@@ -2,6 +2,7 @@
 
 VERSION/manifest.json                 where it came from; size and SHA-256 of every other file
         items, segments, reference.json   names, and what was normal at training
+        names.npy                     what people call the items, where that is known
         price.npy, popularity.npy, …      an array each, mapped into memory
         tower.onnx, ranker.onnx, index.faiss, outputs.npy, …
                                       absent where there was too little data
@@ -23,7 +24,7 @@ import orjson
 
 from features.declared import FEATURE_SET, why_others
 from features.errors import InputError
-from models.bundle_contents import LADDER_PART, PERSONAL_PART, contents_of, parts_of
+from models.bundle_contents import LADDER_FILES, LADDER_PART, PERSONAL_PART, contents_of, parts_of
 from models.bundle_files import BundleFiles
 from models.directory import new_directory, replace_file, write_file
 from models.errors import BundleError
@@ -127,7 +128,7 @@ def read_ladder(directory: Path, trusted: TrustedKeys | None = None) -> Model:
     Raises `BundleError` where that part is damaged, too, or the manifest is not signed as told.
     """
     lease, manifest = Lease(directory), read_trusted(directory, trusted)
-    files = {name: told for name, told in manifest.files.items() if name in LADDER_PART}
+    files = {name: told for name, told in manifest.files.items() if name in LADDER_FILES}
     return _model(directory, replace(manifest, files=files), lease, is_whole=False)
 
 
@@ -146,7 +147,7 @@ def require_known(manifest: Manifest) -> None:
             f"{manifest.version}: made for features {manifest.schema_hash}, "
             f"this program computes {_schema()}; {_why_others(manifest)}"
         )
-    if strange := manifest.files.keys() - LADDER_PART - PERSONAL_PART:
+    if strange := manifest.files.keys() - LADDER_FILES - PERSONAL_PART:
         raise BundleError(f"{MANIFEST}: files: {', '.join(sorted(strange))} not known")
 
 

@@ -9,7 +9,7 @@ import orjson
 from models.arrays import Array, pack
 from models.bundle_files import BundleFiles
 from models.item_index import ItemIndex
-from models.item_table import ItemTable, Texts
+from models.item_table import ItemTable, Texts, unnamed
 from models.manifest import Manifest
 from models.parts import Parts, Personal, Segments
 from models.ranker_features import AFFINITIES, ITEM_STATS
@@ -46,6 +46,11 @@ _PERSONAL_ARRAYS = (
 LADDER_PART = frozenset((ITEMS, SEGMENTS, REFERENCE, *(f"{name}.npy" for name in _LADDER_ARRAYS)))
 """What the ladder answers from; it stands alone."""
 
+NAMES = "names.npy"
+"""What people call the items: absent where the catalogue does not say."""
+
+LADDER_FILES = LADDER_PART | {NAMES}
+
 _NEEDED = frozenset((TOWER, *(f"{name}.npy" for name in _PERSONAL_ARRAYS)))
 PERSONAL_PART = _NEEDED | {RANKER, INDEX}
 """What ranks for a shopper: absent where there was too little data. The ranker is absent where
@@ -61,6 +66,8 @@ def contents_of(parts: Parts) -> dict[str, bytes]:
     }
     columns = _ladder_columns(parts.items, parts.segments)
     arrays = dict(zip(_LADDER_ARRAYS, columns, strict=True))
+    if (parts.items.names.packed != b"").any():
+        files[NAMES] = pack(parts.items.names.packed)
     if (personal := parts.personal) is not None:
         arrays |= {name: getattr(personal, name) for name in _PERSONAL_ARRAYS}
         files[TOWER] = personal.tower
@@ -131,6 +138,7 @@ def _items(files: BundleFiles, count: int) -> ItemTable:
         category=files.array("category", np.int32, count, least=0, below=len(categories)),
         price=files.array("price", np.float32, count, numbers=False),  # NaN: not known
         in_stock=files.array("in_stock", np.bool_, count),
+        names=Texts(files.array("names", np.bytes_, count)) if NAMES in files else unnamed(count),
     )
 
 

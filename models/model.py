@@ -17,6 +17,7 @@ from features.forgotten import Forgotten
 from features.history import RECENT_CAP
 from features.ids import stable_hash, stable_hashes
 from features.moments import Moment
+from models.arranger import Arranger
 from models.batch import Batch
 from models.candidates import WIDTHS
 from models.errors import BundleError
@@ -32,8 +33,12 @@ from models.request import (
     Listed,
     Ranking,
     RankRequest,
+    Spot,
+    Written,
 )
-from models.segment_table import SegmentTable
+from models.rules.compiled import FIRST, CompiledRules, Turn
+from models.rules.declared import Page, Rules
+from models.segment_table import GLOBAL, SegmentTable
 
 _WARM_BATCH = 16
 _WARM_EVENTS = (*WIDTHS[:-1], RECENT_CAP)
@@ -41,6 +46,9 @@ _WARM_EVENTS = (*WIDTHS[:-1], RECENT_CAP)
 
 _MOST_CONSTANT = 256
 """Lists of popular items that are kept as they are written."""
+
+_CROWDS = 8
+"""So many lists of popular items there are at once where chance decides."""
 
 
 class Model:
@@ -76,8 +84,12 @@ class Model:
         self._items = Items(parts.items)
         self._segments = SegmentTable(parts.segments)
         self.segment_names = self._segments.names
-        self._json = ItemsJson(self._items.ids)
-        self._constant: dict[tuple[int, Filters, int], bytes] = {}
+        self._json = ItemsJson(self._items.ids, parts.items.names, self.segment_names)
+        self._constant: dict[tuple[int, Filters, int, Spot | None], Written] = {}
+        self._table = parts.items
+        self._arranger: Arranger | None = None
+        self.stamp = version
+        """What lists of this model are true for: its version, and the rules it follows."""
         self._personal = (
             None
             if parts.personal is None
@@ -95,6 +107,27 @@ class Model:
     def __len__(self) -> int:
         """Return the number of items."""
         return len(self._items)
+
+    def follow(self, rules: Rules) -> list[str]:
+        """Follow a storefront's rules from now on; return what of them has nothing to act on.
+
+        Only before it serves.
+        """
+        everybody = self._segments.popularity(GLOBAL, np.arange(len(self)))
+        met = None if self._personal is None else self._personal.met_by
+        compiled = CompiledRules(rules, self._table, everybody, met)
+        compiled.prepare(time.time())
+        self._items.close(compiled.closed)
+        self._constant.clear()
+        self._arranger = Arranger(compiled, self._items, self._segments, self._personal)
+        self.stamp = f"{self.version}+{compiled.digest}"
+        return compiled.warnings
+
+    def turn(self, page: Page, user_id: str, now_s: float) -> Turn:
+        """Return which rules hold for a list at a moment, and in which slot of time it falls."""
+        if self._arranger is None:
+            return FIRST
+        return self._arranger.rules.turn(page, user_id, now_s)
 
     @property
     def is_personal(self) -> bool:
@@ -128,7 +161,8 @@ class Model:
 
     def batch(self, requests: Sequence[RankRequest]) -> Batch:
         """Return the requests of one run, with what their histories say."""
-        return Batch(requests, self._items, self._segments)
+        rules = None if self._arranger is None else self._arranger.rules
+        return Batch(requests, self._items, self._segments, rules)
 
     def shoppers(self, batch: Batch) -> list[Ranking]:
         """Return what is known of each shopper, without items."""
@@ -142,22 +176,65 @@ class Model:
         """
         if self._personal is None or not batch.counts.any():
             return self.shoppers(batch)
-        return _rankings(batch, self._personal.rank(batch))
+        if self._arranger is None:
+            return _rankings(batch, self._personal.rank(batch))
+        return _rankings(batch, self._arranger.rank(batch, self._personal))
 
-    def popular(self, segment: int, blocked: Hashes, filters: Filters, k: int) -> Listed:
-        """Return what the segment buys, then what everybody buys, without what is not allowed."""
-        return self._segments.popular(segment, self._items.allowed(filters, blocked), k)
+    def popular(
+        self,
+        segment: int,
+        blocked: Hashes,
+        filters: Filters,
+        k: int,
+        spot: Spot | None = None,
+    ) -> Listed:
+        """Return what the segment buys, then what everybody buys, without what is not allowed.
+
+        On a `spot` the rules of its page arrange it.
+        """
+        page = Page.OTHER if spot is None else spot.page
+        allowed = self._items.allowed(filters, blocked, page)
+        if self._arranger is None or spot is None:
+            return self._segments.popular(segment, allowed, k)
+        return self._arranger.popular(segment, allowed, k, spot)
 
     def popular_json(self, segment: int, blocked: Hashes, filters: Filters, k: int) -> bytes:
-        """Return `popular` as JSON; what forbids nothing of its own is written once."""
+        """Return `popular` as JSON, where it is shown to nobody in particular."""
+        return self.ladder(segment, blocked, filters, k).items
+
+    def ladder(
+        self,
+        segment: int,
+        blocked: Hashes,
+        filters: Filters,
+        k: int,
+        spot: Spot | None = None,
+    ) -> Written:
+        """Return `popular` as it is answered; what is forbidden to nobody is written once.
+
+        Where chance decides, once for each of a few crowds of shoppers: this must stay cheap.
+        """
+        spot = self._shared(spot)
         if len(blocked):
-            return self.json(self.popular(segment, blocked, filters, k))
-        asked = segment, filters, k
+            return self._written(self.popular(segment, blocked, filters, k, spot))
+        asked = segment, filters, k, spot
         if asked not in self._constant:
             if len(self._constant) >= _MOST_CONSTANT:
                 self._constant.clear()
-            self._constant[asked] = self.json(self.popular(segment, blocked, filters, k))
+            listed = self.popular(segment, blocked, filters, k, spot)
+            self._constant[asked] = self._written(listed)
         return self._constant[asked]
+
+    def _shared(self, spot: Spot | None) -> Spot | None:
+        """Return the spot of a shopper's crowd; None where no rules go by it."""
+        if self._arranger is None or spot is None:
+            return None
+        if not self._arranger.rules.is_by_chance(spot.page):
+            return Spot(spot.page, Turn(spot.turn.phase))
+        return spot._replace(user_id=f"crowd {stable_hash(spot.user_id) % _CROWDS}")
+
+    def _written(self, listed: Listed) -> Written:
+        return Written(self.json(listed), tuple(listed.propensities))
 
     def json(self, listed: Listed) -> bytes:
         """Return items as a JSON array."""

@@ -2,6 +2,21 @@
 
 from enum import StrEnum
 
+from models.rules.declared import Page
+
+__all__ = [
+    "SHOPPER_ROUTES",
+    "BreakerState",
+    "CacheResult",
+    "ErrorKind",
+    "EventResult",
+    "Page",
+    "Reason",
+    "Route",
+    "Source",
+    "Stage",
+]
+
 
 class Route(StrEnum):
     """What was called, by the name of its handler."""

@@ -1,11 +1,12 @@
 """A recommendation: the answer as a value, whichever rung of the ladder gave it."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import orjson
 
-from monitoring.labels import Reason, Source
+from monitoring.labels import Page, Reason, Source
 from server.new_id import new_id
 
 DEGRADED = frozenset(Reason) - {Reason.UNKNOWN_USER}
@@ -20,6 +21,9 @@ class Answer(NamedTuple):
     model_version: str
     segment: str | None = None
     reason: Reason | None = None
+    page: Page = Page.OTHER
+    propensities: Sequence[float] = ()
+    """How probable each item was at its place; empty where nothing was left to chance."""
 
 
 def encode_answer(answer: Answer, user_id: str, latency_s: float) -> bytes:

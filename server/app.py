@@ -15,6 +15,7 @@ from features.online import NullStore, OnlineStore
 from features.served import SKEW_REPORT
 from features.valkey_store import ValkeyStore
 from models.registry import Registry
+from models.rules.parse import read_rules
 from models.signature import TrustedKeys
 from monitoring.metrics import Metrics
 from monitoring.realtime import Alert, RealTimeMonitor
@@ -61,7 +62,8 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
     app[keys.ACCESS_LOG] = AccessLog(settings.access_log_share)
     app[keys.MONITOR] = RealTimeMonitor(settings.home / "run" / "window", on_alert=_tell)
     app[keys.REGISTRY] = Registry(settings.home, _trusted(settings))
-    app[keys.MODELS] = CurrentModel(app[keys.REGISTRY], metrics)
+    app[keys.RULES] = None if settings.rules is None else read_rules(settings.rules)
+    app[keys.MODELS] = CurrentModel(app[keys.REGISTRY], metrics, app[keys.RULES])
     app[keys.MODEL_MOVES] = ModelMoves(settings, app[keys.REGISTRY])
     app[keys.LAST_KNOWN] = LastKnown()
     app[keys.FORGETTING] = Forgetting(
@@ -128,7 +130,9 @@ async def _recommender(app: web.Application) -> AsyncIterator[None]:
         metrics=metrics,
         cache_ttl_s=settings.cache_ttl_s,
     )
-    app[keys.RECOMMEND] = Recommend(app[keys.RECOMMENDER], metrics, settings.deadline_s)
+    rules = app[keys.RULES]
+    lengths = {} if rules is None else rules.lengths()
+    app[keys.RECOMMEND] = Recommend(app[keys.RECOMMENDER], metrics, settings.deadline_s, lengths)
     served.start()
     yield
     await reader.close()

@@ -19,9 +19,11 @@ from models.request import Ranking, RankRequest
 from monitoring.labels import ErrorKind, Reason, Source, Stage
 from server.admission import Admission
 from server.answer import Answer
+from server.cached_answer import CachedAnswer
 from server.coalescer import SaturatedError
 from server.last_known import Seen
 from server.query import Query
+from server.spot import spot_of
 
 if TYPE_CHECKING:
     from server.recommender import Recommender
@@ -66,7 +68,9 @@ class Climb:
     def _admitted(self, admission: Admission) -> Answer | None:
         if admission is Admission.LADDER:
             return self._popular(Reason.OVERLOAD)
-        self._asked = ShopperQuery(self._query.user_id, self._query.bucket())
+        self._asked = ShopperQuery(
+            self._query.user_id, self._query.bucket(spot_of(self._query, self._model).turn)
+        )
         self._reading = monotonic()
         self._parts.reader.read(self._asked, self._deadline, self._on_read)
         return None
@@ -81,7 +85,14 @@ class Climb:
             return self._popular(read)
         if cached := parts.true_answer(read, model):
             segment = model.segment_names[cached.segment]
-            return Answer(cached.items, Source.CACHE, model.version, segment)
+            return Answer(
+                cached.items,
+                Source.CACHE,
+                model.version,
+                segment,
+                page=self._query.page,
+                propensities=cached.propensities,
+            )
         if not read.state.known:
             parts.last_known.forget(self._query.user_id)
             return self._popular(Reason.UNKNOWN_USER)
@@ -100,9 +111,18 @@ class Climb:
         seen = parts.remember(query, model, outcome)
         if outcome.listed is None:
             return parts.popular(query, model, _why_not_ranked(model), seen)
-        items = model.json(outcome.listed)
-        parts.cache(self._asked, items, outcome.segment, model, self._state)
-        return Answer(items, Source.MODEL, model.version, seen.segment)
+        made = CachedAnswer(
+            model.json(outcome.listed), outcome.segment, tuple(outcome.listed.propensities)
+        )
+        parts.cache(self._asked, made, model, self._state)
+        return Answer(
+            made.items,
+            Source.MODEL,
+            model.version,
+            seen.segment,
+            page=query.page,
+            propensities=made.propensities,
+        )
 
     def _seen(self) -> Seen | None:
         """Return what must not be shown, None where what was read of the shopper says nothing."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from features.online import OnlineStore
     from models.registry import Registry
+    from models.rules.declared import Rules
     from monitoring.metrics import Metrics
     from monitoring.realtime import RealTimeMonitor
     from server.access_log import AccessLog
@@ -39,6 +40,7 @@ MONITOR: web.AppKey["RealTimeMonitor"] = web.AppKey("monitor")
 RECOMMEND: web.AppKey["Recommend"] = web.AppKey("recommend")
 RECOMMENDER: web.AppKey["Recommender"] = web.AppKey("recommender")
 REGISTRY: web.AppKey["Registry"] = web.AppKey("registry")
+RULES: web.AppKey["Rules | None"] = web.AppKey("rules")
 SERVING: web.AppKey["Serving"] = web.AppKey("serving")
 SETTINGS: web.AppKey["Settings"] = web.AppKey("settings")
 STORE: web.AppKey["OnlineStore"] = web.AppKey("store")

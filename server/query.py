@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
@@ -16,6 +17,8 @@ import orjson
 from features.errors import FieldError
 from features.events import parse_id, parse_timestamp
 from models.request import ANY_IN_STOCK, Filters
+from models.rules.compiled import FIRST, Turn
+from models.rules.declared import Page, page_of
 from server.errors import InvalidError, MalformedError
 
 MAX_K = 100
@@ -56,11 +59,16 @@ class Query(NamedTuple):
     exclude: tuple[str, ...]
     session_id: str | None
 
-    def bucket(self) -> str:
+    @property
+    def page(self) -> Page:
+        """Return where the list is shown."""
+        return page_of(self.context.page)
+
+    def bucket(self, turn: Turn = FIRST) -> str:
         """Return the stable hash, 16 hex digits, of all that changes the answer but the shopper.
 
-        A timestamp becomes its hour of the week and month, a position its degree, the excluded
-        items a set: requests that deserve the same answer share it.
+        A timestamp becomes its hour of the week and month and the `turn` of the rules, a position
+        its degree, the excluded items a set: requests that deserve the same answer share it.
         """
         context, filters = self.context, self.filters
         names = len(self.exclude) + len(filters.categories or ())
@@ -75,6 +83,7 @@ class Query(NamedTuple):
             context.segment,
             filters,
             self.exclude,
+            turn,
         )
 
 
@@ -89,12 +98,13 @@ def _digest(
     segment: str | None,
     filters: Filters,
     exclude: tuple[str, ...],
+    turn: Turn,
 ) -> str:
     """Return the hash of a bucket."""
     when = time.strftime("%m%w%H", time.gmtime(hour * 3_600))
     categories = filters.categories and sorted(filters.categories)
     about = (k, when, device, country, latitude, page, item_id, segment)
-    parts = (*about, categories, *filters[1:], sorted(exclude))
+    parts = (*about, categories, *filters[1:], sorted(exclude), *turn)
     return blake2b(orjson.dumps(parts), digest_size=8).hexdigest()
 
 
@@ -110,24 +120,37 @@ def parse_json(body: bytes) -> Any:  # noqa: ANN401 - JSON may be anything
         raise MalformedError(str(error)) from None
 
 
-def parse_query(body: bytes, clock: Callable[[], float] = time.time) -> Query:
-    """Return the `Query` in `body`; raise `MalformedError`, or `InvalidError` naming the fields."""
+def parse_query(
+    body: bytes,
+    clock: Callable[[], float] = time.time,
+    lengths: Mapping[Page, int] = MappingProxyType({}),
+) -> Query:
+    """Return the `Query` in `body`; raise `MalformedError`, or `InvalidError` naming the fields.
+
+    `lengths` are those of lists on pages, where a request does not say.
+    """
     raw = parse_json(body)
     try:
-        return _query(raw, clock)
+        return _query(raw, clock, lengths)
     except FieldError as error:
         raise InvalidError(str(error), [(error.field, error.message)]) from None
 
 
-def _query(raw: object, clock: Callable[[], float]) -> Query:
+def _query(raw: object, clock: Callable[[], float], lengths: Mapping[Page, int]) -> Query:
     fields = _object(raw, "", _FIELDS)
     if fields.get("cursor") is not None:
         raise FieldError("cursor", "expected null: this list has a single page")
     session = fields.get("session_id")
+    user_id = parse_id(fields.get("user_id"), "user_id")
+    context = _context(fields.get("context"), clock)
+    if "k" in fields:
+        k = parse_k(fields["k"])
+    else:
+        k = lengths.get(page_of(context.page), DEFAULT_K) if lengths else DEFAULT_K
     return Query(
-        parse_id(fields.get("user_id"), "user_id"),
-        parse_k(fields.get("k", DEFAULT_K)),
-        _context(fields.get("context"), clock),
+        user_id,
+        k,
+        context,
         _filters(fields.get("filters")),
         _ids(fields.get("exclude"), "exclude", MAX_EXCLUDE),
         None if session is None else parse_id(session, "session_id"),

@@ -27,6 +27,7 @@ from server.inference import Inference
 from server.last_known import LastKnown, Seen
 from server.query import Query
 from server.reader import Reader
+from server.spot import spot_of
 
 _TTL_JITTER = 0.1
 _GLOBAL = 0
@@ -70,6 +71,7 @@ class Recommender:
             query.filters,
             _excluded(query),
             _named_segment(query, model),
+            *spot_of(query, model)[:2],
         )
 
     def remember(self, query: Query, model: Model, ranking: Ranking) -> Seen:
@@ -90,26 +92,36 @@ class Recommender:
             segment = model.shared_segment(query.user_id, query.context.country)
         excluded = _excluded(query)
         blocked = np.concatenate((seen.blocked, excluded)) if len(excluded) else seen.blocked
-        items = model.popular_json(segment, blocked, query.filters, query.k)
+        items, propensities = model.ladder(
+            segment, blocked, query.filters, query.k, spot_of(query, model)
+        )
         source = Source.GLOBAL if segment == _GLOBAL else Source.SEGMENT
-        return Answer(items, source, model.version, model.segment_names[segment], reason)
+        return Answer(
+            items,
+            source,
+            model.version,
+            model.segment_names[segment],
+            reason,
+            query.page,
+            propensities,
+        )
 
     def true_answer(self, read: ShopperRead, model: Model) -> CachedAnswer | None:
         """Return the cached answer, None if there is none for this model and state."""
         if read.answer is None:
             self.metrics.cache(CacheResult.MISS)
             return None
-        cached = decode_cached(read.answer, model.version, read.state.revision)
+        cached = decode_cached(read.answer, model.stamp, read.state.revision)
         self.metrics.cache(CacheResult.HIT if cached else CacheResult.STALE)
         return cached
 
     def cache(
-        self, asked: ShopperQuery, items: bytes, segment: int, model: Model, state: ShopperState
+        self, asked: ShopperQuery, answer: CachedAnswer, model: Model, state: ShopperState
     ) -> None:
-        """Keep `items` as the answer to what was `asked`, for as long as it is true."""
+        """Keep `answer` as that to what was `asked`, for as long as it is true."""
         if not self.cache_ttl_s:
             return
-        value = encode_cached(CachedAnswer(items, segment), model.version, state.revision)
+        value = encode_cached(answer, model.stamp, state.revision)
         ttl_s = self.cache_ttl_s * random.uniform(1 - _TTL_JITTER, 1)  # noqa: S311 - no secret
         self.background.spawn(
             lambda: self.store.put_answer(asked, value, ttl_s), ErrorKind.CACHE_WRITE

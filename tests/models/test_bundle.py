@@ -18,16 +18,18 @@ import pytest
 from onnx import TensorProto, helper
 
 import models.bundle
+from features.catalogue import Catalogue
 from features.errors import InputError
 from features.feature_set import FeatureSet
 from models.arrays import Array, map_array, pack
 from models.bundle import read_bundle, read_ladder, read_manifest, write_bundle
 from models.errors import BundleError
+from models.item_table import ItemTable
 from models.manifest import MADE_WITH, MANIFEST, FileSum
 from models.model import Model
 from models.parts import Parts
 from models.ranker_features import RANKER_FEATURES
-from models.request import Filters
+from models.request import Filters, Listed
 from tests.support.bundles import RANK, graph, indexed_parts, linear_ranker, small_parts, tower
 
 LADDER = (
@@ -84,6 +86,40 @@ def test_any_id_survives(tmp_path: Path) -> None:
     model = read_bundle(tmp_path / write_bundle(tmp_path, parts))
     assert [model.index_of(each) for each in ids] == list(range(len(ids)))
     assert [model.item_id(row) for row in range(len(ids))] == list(ids)
+
+
+NAMES = ("Château d'Été", "", "🍷" * 200, "with a zero\0", "5")
+
+
+def named(names: Any) -> ItemTable:
+    """Return a catalogue in which items are called so."""
+    count = len(names)
+    ones = np.ones(count, np.float32)
+    kinds = np.full(count, "Red", np.str_)
+    told = {"name": names if isinstance(names, np.ndarray) else np.array(names, object)}
+    ids = tuple(f"wine-{row:04d}" for row in range(count))
+    return ItemTable.of(Catalogue(ids, kinds, ones, ones.astype(bool), told))
+
+
+def test_what_items_are_called_survives(tmp_path: Path) -> None:
+    """In a whole bundle and in its ladder, cut to what a sentence can hold; ids stand in."""
+    parts = replace(small_parts(len(NAMES)), items=named(NAMES))
+    directory = tmp_path / write_bundle(tmp_path, parts)
+    expected = ["Château d'Été", "wine-0001", "🍷" * 80, "with a zero", "5"]
+    for model in (read_bundle(directory), read_ladder(directory)):
+        listed = Listed([0] * 5, [0.0] * 5, list(range(5)))
+        told = [each["reason_text"] for each in orjson.loads(model.json(listed))]
+        assert told == [f"Similar to {name}" for name in expected]
+
+
+@pytest.mark.parametrize("names", [np.arange(3, dtype=np.float32), ["", "", ""]])
+def test_items_without_names_have_no_file_of_them(tmp_path: Path, names: Any) -> None:
+    """A number is no name."""
+    parts = replace(small_parts(3), items=named(names))
+    directory = tmp_path / write_bundle(tmp_path, parts)
+    assert not (directory / "names.npy").exists()
+    listed = Listed([0], [0.0], [2])
+    assert b"Similar to wine-0002" in read_bundle(directory).json(listed)
 
 
 # What is damaged
@@ -479,6 +515,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 WRITE = """
 import os, signal, resource, sys
 from pathlib import Path
+from random import Random
 import models.directory
 from models.bundle import write_bundle
 from models.errors import BundleError
