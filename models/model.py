@@ -3,6 +3,7 @@
 rank    graded history ─ tower, one run ─ 100 allowed each ─ features ─ ranker, one run ─ top k
 popular what a segment buys, in order, without what is not allowed
 similar the nearest items in the direction of their factors
+bought  what shares baskets with items, then what is similar, then what is popular
 """
 
 import time
@@ -18,6 +19,7 @@ from features.ids import stable_hashes
 from features.moments import Moment
 from models.batch import Batch
 from models.candidates import WIDTHS
+from models.companion_table import CompanionTable
 from models.errors import BundleError
 from models.items import Items
 from models.items_json import ItemsJson
@@ -66,6 +68,7 @@ class Model:
         self._items = Items(parts.items)
         self._segments = SegmentTable(parts.segments)
         self.segment_names = self._segments.names
+        self._companions = None if parts.companions is None else CompanionTable(parts.companions)
         self._json = ItemsJson(self._items.ids)
         self._constant: dict[tuple[int, Filters, int], bytes] = {}
         self._personal = (
@@ -154,6 +157,26 @@ class Model:
         allowed[index] = False
         nearest = None if self._personal is None else self._personal.nearest(index, allowed, k)
         return nearest or self._segments.popular(self._segments.of_item(index), allowed, k)
+
+    def bought_together(self, indices: Sequence[int], k: int) -> Listed:
+        """Return what shares baskets with the items in these rows, which are in stock.
+
+        Where that is less than k, what is nearest to the first of them, then what is popular.
+        """
+        allowed = self._items.allowed(Filters(), NO_HASHES)
+        allowed[indices] = False
+        told = Listed([], [], [])
+        if self._companions is not None:
+            told = self._companions.of(indices, allowed, k)
+        if len(told.rows) < k and self._personal is not None:
+            allowed[told.rows] = False
+            nearest = self._personal.nearest(indices[0], allowed, k - len(told.rows))
+            told = told.then(nearest) if nearest else told
+        if len(told.rows) < k:
+            allowed[told.rows] = False
+            segment = self._segments.of_item(indices[0])
+            told = told.then(self._segments.popular(segment, allowed, k - len(told.rows)))
+        return told
 
     def ranker_inputs(self, batch: Batch) -> list[tuple[Rows, Floats] | None]:
         """Return each request's candidates and what the ranker sees of them, or None.

@@ -5,7 +5,7 @@ Unknown fields are refused, not ignored: a misspelt `exclude` must not show what
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from hashlib import blake2b
@@ -151,6 +151,14 @@ def parse_count(told: Mapping[str, str], field: str, default: int, most: int) ->
         message = f"expected an integer from 1 to {most}, got {raw!r:.40}"
         raise InvalidError(f"{field}: {message}", [(field, message)])
     return int(raw)
+
+
+def parse_query_ids(told: Sequence[str], field: str, most: int) -> tuple[str, ...]:
+    """Return the ids of a parameter that a URL may repeat; raise `InvalidError`."""
+    try:
+        return _ids(list(told), field, most)
+    except FieldError as error:
+        raise InvalidError(str(error), [(error.field, error.message)]) from None
 
 
 def parse_path_id(request_path: Mapping[str, str], field: str) -> str:

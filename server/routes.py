@@ -14,6 +14,7 @@ ROUTES: tuple[tuple[str, str, Handler, Route], ...] = (
     ("POST", "/v1/recommendations", recommendations.recommend, Route.RECOMMENDATIONS),
     ("POST", "/v1/events", events.append, Route.EVENTS),
     ("GET", "/v1/items/{item_id}/similar", items.similar, Route.SIMILAR),
+    ("GET", "/v1/items/{item_id}/bought-together", items.bought_together, Route.BOUGHT_TOGETHER),
     ("GET", "/v1/popular", items.popular, Route.POPULAR),
     ("GET", "/v1/users/{user_id}", users.show, Route.USER),
     ("DELETE", "/v1/users/{user_id}", users.forget, Route.USER),
