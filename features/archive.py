@@ -1,6 +1,7 @@
 """What group `offline` does with the stream: keep events for ever, and forget shoppers.
 
     events     ─ not of a shopper forgotten since ─ new by event id ─ ONE commit a batch
+    merges     ─ note who became whom ──────────────────────────────┤
     tombstones ─ delete what arrived before ────────────────────────┘
 
 All of it may be done again: an event whose id is in the table is not added, and a tombstone
@@ -9,7 +10,7 @@ deletes only what arrived before it.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import orjson
 import pyarrow as pa
@@ -52,9 +53,39 @@ class Archive:
             for entry in entries
             if entry.event is not None and entry.arrived_ms > until.get(entry.user_id, -1)
         ]
-        await asyncio.to_thread(self._write, _forgotten_in(entries), kept)
+        merged = await self._online.merged(whose)
+        if merged:
+            kept = [entry for entry in kept if not await self._is_gone(entry, merged)]
+        merges = [
+            (entry.merge.source, entry.merge.into, entry.arrived_ms)
+            for entry in entries
+            if entry.merge is not None
+        ]
+        forgotten = _forgotten_in(entries)
+        # Whom somebody was merged into may have been forgotten before this noted the merge.
+        into = sorted({into for _, into, _ in merges})
+        for user_id, stamp in (await self._online.forgotten(into)).items():
+            forgotten[user_id] = max(stamp, forgotten.get(user_id, 0))
+        await asyncio.to_thread(self._write, merges, forgotten, kept)
 
-    def _write(self, forgotten: dict[str, int], entries: Sequence[Entry]) -> None:
+    async def _is_gone(self, entry: Entry, merged: Mapping[str, list[tuple[int, str]]]) -> bool:
+        """Tell whether it became somebody's who was forgotten after that."""
+        user_id, since, hops = entry.user_id, entry.arrived_ms - 1, merged.get(entry.user_id, [])
+        while hop := next((each for each in hops if each[0] > since), None):
+            since, user_id = hop
+            if (await self._online.forgotten([user_id])).get(user_id, -1) >= since:
+                return True
+            hops = (await self._online.merged([user_id])).get(user_id, [])
+        return False
+
+    def _write(
+        self,
+        merges: Sequence[tuple[str, str, int]],
+        forgotten: dict[str, int],
+        entries: Sequence[Entry],
+    ) -> None:
+        if merges:
+            self._offline.merge(merges)
         for user_id, stamp in forgotten.items():
             if self._quarantine is not None:  # first: what is being released comes into the tables
                 self._quarantine.forget(user_id)

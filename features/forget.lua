@@ -1,6 +1,7 @@
 -- Remove what is known of a shopper up to a stamp; what arrived later stays.
 -- KEYS: recent ring, history ring, profile, mark of being forgotten, buckets with an answer
--- ARGV: stamp in milliseconds, seconds the mark is kept, what the keys of answers begin with
+-- ARGV: stamp in milliseconds, seconds the mark is kept (0: there is none), what the keys of
+--       answers begin with
 local stamp = tonumber(ARGV[1])
 local HEAD, SIZE = 16, 24
 
@@ -19,8 +20,10 @@ for ring = 1, 2 do
   end
 end
 
-local marked = tonumber(redis.call('GET', KEYS[4]) or 0)
-redis.call('SET', KEYS[4], string.format('%.0f', math.max(marked, stamp)), 'EX', ARGV[2])
+if tonumber(ARGV[2]) > 0 then
+  local marked = tonumber(redis.call('GET', KEYS[4]) or 0)
+  redis.call('SET', KEYS[4], string.format('%.0f', math.max(marked, stamp)), 'EX', ARGV[2])
+end
 for _, bucket in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do
   redis.call('DEL', ARGV[3] .. bucket)  -- of the same slot, by their beginning
 end

@@ -9,7 +9,7 @@ them new; readers never wait.
 
 import fcntl
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,10 +26,12 @@ from features.batches import Batches, Fresh, Source, as_frame, conformed, stream
 from features.catalogue import Catalogue
 from features.errors import InputError, StoreError
 from features.eventlog import EventLog
+from features.events import LATEST_S
 from features.known_ids import KnownIds, id_hashes
+from features.merges import Merges, Span
 from features.online import Appended
 from features.said import Hashes, Said, joined, said_of
-from features.tables import CHANGES, SCHEMAS, STORED
+from features.tables import CHANGES, MERGES, SCHEMAS, SHOPPER_MERGES, STORED
 
 PART_EVENTS = 16_000_000
 """Events of shoppers that are read at a time, about: some 100 bytes of memory each."""
@@ -40,6 +42,7 @@ RETENTION = timedelta(days=7)
 _OF_URLS = frozenset("%[]")
 _VERSION = re.compile(r"(\w+)@(-|\d+)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST_MS = round(LATEST_S * 1_000)
 _LOG_COLUMNS = ("event_id", "type", "user_id", "item_id", "arrived_at", "value")
 
 
@@ -136,6 +139,7 @@ class OfflineStore:
         Of `part` only, if one is given: those of its shoppers, and what is known of them.
         """
         events, users = self.scan("events").select(_LOG_COLUMNS), self.scan("users")
+        events = self.merges().owned(events, until_ms)
         if until_ms is not None:
             events = events.filter(pl.col("arrived_at") < _moment(until_ms))
         if part is not None:
@@ -152,7 +156,7 @@ class OfflineStore:
 
         All of them, or those whose id stands `behind` one, of whom an event arrived `since_ms`.
         """
-        events = self.scan("events").select("user_id", "arrived_at")
+        events = self.merges().owned(self.scan("events").select("user_id", "arrived_at"))
         users = self.scan("users").select("user_id")
         if behind is not None:
             events, users = (each.filter(pl.col("user_id") > behind) for each in (events, users))
@@ -175,6 +179,23 @@ class OfflineStore:
             Part(begin, end, count, since_ms)
             for begin, end, count in zip(begins, [*last_ids[:-1], None], counts, strict=True)
         ]
+
+    def merges(self) -> Merges:
+        """Return who was merged into whom."""
+        with _translated():
+            rows = self.scan(MERGES).with_columns(pl.col("at").dt.epoch("ms")).collect().rows()
+        return Merges(rows)
+
+    def merge(self, rows: Sequence[tuple[str, str, int]]) -> None:
+        """Keep that shoppers were merged: (source, into, milliseconds) each; twice as once."""
+        told = [
+            {"source": source, "into": into, "at": at_ms * 1_000} for source, into, at_ms in rows
+        ]
+        with self._writing():
+            incoming = as_frame(pa.Table.from_pylist(told, schema=SHOPPER_MERGES)).unique()
+            present = self.scan(MERGES).collect()
+            new = incoming.join(present, on=present.columns, how="anti")
+            self._write(MERGES, Source(stream(new.to_arrow())), "append")
 
     def catalogue(self) -> Catalogue:
         """Return all items."""
@@ -230,16 +251,17 @@ class OfflineStore:
         """Delete the shopper's events and record, and return how many rows that were.
 
         With `until_ms` events that arrived later stay. Earlier versions of the tables still
-        hold all of it until `tidy` runs, at least `RETENTION` after this.
+        hold all of it until `tidy` runs, at least `RETENTION` after this. Events of others who were
+        merged into the shopper go, too; what was merged into another is the other's.
         """
-        whose = f"user_id = '{user_id.replace(chr(39), chr(39) * 2)}'"
-        which = whose
-        if until_ms is not None:
-            until = _moment(until_ms)
-            which += f" AND arrived_at <= '{until:%Y-%m-%dT%H:%M:%S.%fZ}'"
+        whose, until = f"user_id = {_quoted(user_id)}", _LATEST_MS if until_ms is None else until_ms
+        merged = f"into = {_quoted(user_id)} AND at <= {_quoted(_moment(until))}"
+        spans = self.merges().spans(user_id, until + 1)
+        which = " OR ".join(f"({_arrived_in(span, until)})" for span in spans)
+        others = ((name, whose) for name in ("users", CHANGES))
         deleted = 0
         with self._writing():
-            for name, predicate in (("events", which), ("users", whose), (CHANGES, whose)):
+            for name, predicate in (("events", which), *others, (MERGES, merged)):
                 table = self._delta(name)
                 if table is not None:
                     deleted += int(table.delete(predicate)["num_deleted_rows"] or 0)
@@ -341,6 +363,20 @@ def collected(rows: pl.LazyFrame) -> pl.DataFrame:
 def _files_of(table: DeltaTable) -> list[tuple[str, int]]:
     added = pl.DataFrame(table.get_add_actions(flatten=True))
     return [(str(path), int(size)) for path, size in added.select("path", "size_bytes").rows()]
+
+
+def _arrived_in(span: Span, until_ms: int) -> str:
+    """Return the predicate of events of a span that arrived up to a moment."""
+    told = f"user_id = {_quoted(span.user_id)}"
+    if span.since_ms >= 0:
+        told += f" AND arrived_at > {_quoted(_moment(span.since_ms))}"
+    return f"{told} AND arrived_at <= {_quoted(_moment(min(span.until_ms, until_ms)))}"
+
+
+def _quoted(value: str | datetime) -> str:
+    if isinstance(value, datetime):
+        value = f"{value:%Y-%m-%dT%H:%M:%S.%fZ}"
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _moment(stamp_ms: int) -> datetime:

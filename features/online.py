@@ -37,21 +37,27 @@ STRANGER = ShopperState()
 
 
 class ShopperQuery(NamedTuple):
-    """One shopper to read, and under which bucket a cached answer may lie."""
+    """One shopper to read, and under which bucket a cached answer may lie.
+
+    `otherwise` is whom to read where nothing is known of the shopper: their session.
+    """
 
     user_id: str
     bucket: str
+    otherwise: str | None = None
 
 
 class ShopperRead(NamedTuple):
     """What one read brought: the shopper's state, and the cached answer's bytes if any.
 
     `disbelieved` counts values that were there but another shopper's, or of another layout.
+    `instead` is set where this is what `otherwise` told of: it asks for that alone.
     """
 
     state: ShopperState
     answer: bytes | None
     disbelieved: int = 0
+    instead: ShopperQuery | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,13 @@ class OnlineStore(Protocol):
         """Remove everything that is known of the shopper and ask the offline store to do so."""
         ...
 
+    async def merge(self, source: str, into: str) -> int:
+        """Make the history of `source` that of `into`; return how many events kept online it had.
+
+        What is there is told now; what is on its way, and the offline store, follow.
+        """
+        ...
+
     async def ping(self) -> None:
         """Return if the store answers."""
         ...
@@ -106,6 +119,10 @@ class NullStore:
 
     async def forget(self, user_id: str) -> None:
         """Know nobody to forget."""
+
+    async def merge(self, source: str, into: str) -> int:  # noqa: ARG002 - the protocol's
+        """Know nobody to merge."""
+        return 0
 
     async def ping(self) -> None:
         """Answer always."""

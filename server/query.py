@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from features import anonymous
 from features.errors import FieldError
-from features.events import parse_id, parse_timestamp
+from features.events import parse_id, parse_shopper, parse_timestamp
 from models.request import ANY_IN_STOCK, Filters
 from server.errors import InvalidError, MalformedError
 
@@ -55,6 +56,14 @@ class Query(NamedTuple):
     filters: Filters
     exclude: tuple[str, ...]
     session_id: str | None
+
+    def otherwise(self) -> str | None:
+        """Return the shopper that the session is, where it is not the one that is asked for."""
+        session = self.session_id
+        if session is None or len(session) > anonymous.LONGEST:
+            return None
+        other = anonymous.shopper_of(session)
+        return None if other == self.user_id else other
 
     def bucket(self) -> str:
         """Return the stable hash, 16 hex digits, of all that changes the answer but the shopper.
@@ -123,15 +132,34 @@ def _query(raw: object, clock: Callable[[], float]) -> Query:
     fields = _object(raw, "", _FIELDS)
     if fields.get("cursor") is not None:
         raise FieldError("cursor", "expected null: this list has a single page")
-    session = fields.get("session_id")
+    session = _optional_id(fields.get("session_id"), "session_id")
     return Query(
-        parse_id(fields.get("user_id"), "user_id"),
+        parse_shopper(fields.get("user_id"), session),
         parse_k(fields.get("k", DEFAULT_K)),
         _context(fields.get("context"), clock),
         _filters(fields.get("filters")),
         _ids(fields.get("exclude"), "exclude", MAX_EXCLUDE),
-        None if session is None else parse_id(session, "session_id"),
+        session,
     )
+
+
+def parse_merge(body: bytes, user_id: str) -> str:
+    """Return the shopper who is merged into `user_id`, from `{"from": id}`.
+
+    Raises `MalformedError`, or `InvalidError`.
+    """
+    raw = parse_json(body)
+    try:
+        return _source(raw, user_id)
+    except FieldError as error:
+        raise InvalidError(str(error), [(error.field, error.message)]) from None
+
+
+def _source(raw: object, user_id: str) -> str:
+    source = parse_id(_object(raw, "", ("from",)).get("from"), "from")
+    if source == user_id:
+        raise FieldError("from", f"expected another shopper than {user_id!r:.80}")
+    return source
 
 
 def parse_k(raw: object, field: str = "k") -> int:

@@ -55,14 +55,14 @@ class Recommender:
         """
         Climb(self, query, self.models.require(), deadline, then).begin()
 
-    def request(self, query: Query, state: ShopperState, model: Model) -> RankRequest:
-        """Return what the model is asked."""
+    def request(self, query: Query, user_id: str, state: ShopperState, model: Model) -> RankRequest:
+        """Return what the model is asked; `state` is that of `user_id`."""
         context = query.context
         moment = Moment(
             int(context.timestamp * 1_000), context.country, context.latitude, state.profile
         )
         return RankRequest(
-            query.user_id,
+            user_id,
             state.recent,
             state.history,
             moment,

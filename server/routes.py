@@ -18,6 +18,7 @@ ROUTES: tuple[tuple[str, str, Handler, Route], ...] = (
     ("GET", "/v1/popular", items.popular, Route.POPULAR),
     ("GET", "/v1/users/{user_id}", users.show, Route.USER),
     ("DELETE", "/v1/users/{user_id}", users.forget, Route.USER),
+    ("POST", "/v1/users/{user_id}/merge", users.merge, Route.MERGE),
     ("GET", "/v1/models", models.show, Route.MODELS),
     ("POST", "/v1/models/{version}/promote", models.promote, Route.PROMOTE),
     ("POST", "/v1/models/rollback", models.rollback, Route.ROLLBACK),

@@ -1,5 +1,7 @@
 """Exactly once: every event that was taken is in the tables and in the rings, and there once.
 
+Sessions are merged into shoppers all the while.
+
 Consumers of both groups, and the store itself, are killed hundreds of times while events come in.
 """
 
@@ -26,7 +28,9 @@ from tests.support.nursery import Nursery
 
 KILLS = 300
 STORE_KILLS = 8
-SHOPPERS = 7
+SESSIONS = [f"session:{number}" for number in range(4)]
+SHOPPERS = [f"u{number}" for number in range(7)]
+NAMES = SESSIONS + SHOPPERS
 KINDS = [kind for kind in EventType if kind is not EventType.IMPRESSION]
 
 
@@ -36,7 +40,7 @@ def events(random: random.Random, first: int) -> list[Event]:
         Event(
             f"e{number}",
             random.choice(KINDS),
-            f"u{random.randrange(SHOPPERS)}",
+            random.choice(NAMES),
             1.0,
             item_id=f"i{random.randrange(40)}",
             value=1.0,
@@ -56,6 +60,17 @@ async def taken(store: ValkeyStore, batch: list[Event]) -> None:
             return
 
 
+async def merged(store: ValkeyStore, source: str, into: str) -> None:
+    """Merge as a storefront does: again, until it is done."""
+    while True:
+        try:
+            await store.merge(source, into)
+        except StoreError:
+            await asyncio.sleep(0.02)
+        else:
+            return
+
+
 async def keep_sending(store: ValkeyStore, stop: asyncio.Event) -> int:
     """Send until told to stop, and return how many were taken."""
     random_, count = random.Random(1), 0
@@ -63,6 +78,8 @@ async def keep_sending(store: ValkeyStore, stop: asyncio.Event) -> int:
         batch = events(random_, count)
         await taken(store, batch)
         count += len(batch)
+        if not random_.randrange(4):
+            await merged(store, random_.choice(SESSIONS), random_.choice(SHOPPERS))
         await asyncio.sleep(0.01)
     return count
 
@@ -81,6 +98,11 @@ async def kill_again_and_again(server: EmbeddedValkey, nursery: Nursery) -> None
         group = random_.choice(list(Group))
         nursery.kill(living[group])
         living[group] = nursery.start(group)
+
+
+async def known(store: ValkeyStore, user_id: str) -> bool:
+    """Tell whether anything is known of a shopper online."""
+    return (await store.read([ShopperQuery(user_id, "b")]))[0].state.known
 
 
 async def drained(url: str) -> None:
@@ -110,10 +132,12 @@ async def test_hundreds_of_kills_lose_and_double_nothing(tmp_path: Path) -> None
         ids = offline.scan("events").select("event_id").collect()["event_id"]
         assert len(ids) == ids.n_unique() == count > 2_000
         log = offline.event_log()
+        sessions = {name for name in SESSIONS if (await known(store, name))}
+        assert sessions == {*log.user_ids} & {*SESSIONS}
         for number, user_id in enumerate(log.user_ids):
             (read,) = await store.read([ShopperQuery(user_id, "b")])
             recent, history = rings(log.of(number))
             for told, expected in ((read.state.recent, recent), (read.state.history, history)):
                 assert told.tolist() == expected.tolist()
-                assert len(np.unique(told["tag"])) == len(told)
+                assert len(np.unique(told[["tag", "item"]])) == len(told)
         await store.close()
