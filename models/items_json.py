@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
+from features.ids import stable_hash
 from models.request import BOUGHT_WITH, POPULAR, POPULAR_IN_SEGMENT, Listed
 
 _MOST_PIECES = 1 << 14
@@ -25,6 +26,12 @@ class ItemsJson:
         """Write items by these ids."""
         self._heads = _Pieces(lambda row: b',{"item_id":%b,"score":' % orjson.dumps(ids[row]))
         self._tails = _Pieces(lambda source: b',"reason":%b}' % orjson.dumps(_reason(source, ids)))
+
+        self._hashes = _Pieces(lambda row: stable_hash(ids[row]).to_bytes(8, "little"))
+
+    def hashes(self, listed: Listed) -> bytes:
+        """Return the stable hashes of items, 8 bytes each, little-endian."""
+        return b"".join(map(self._hashes.__getitem__, listed.rows))
 
     def encode(self, listed: Listed) -> bytes:
         """Return a JSON array of `item_id`, `score`, `reason`."""

@@ -7,7 +7,8 @@ bought  what shares baskets with items, then what is similar, then what is popul
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +44,15 @@ _MOST_CONSTANT = 256
 """Lists of popular items that are kept as they are written."""
 
 
+Writer: TypeAlias = Callable[["Model", Listed, int], bytes]
+"""Writes a list of which so many items were asked for."""
+
+
+def plain_json(model: "Model", listed: Listed, _: int) -> bytes:
+    """Return items as a JSON array."""
+    return model.json(listed)
+
+
 class Model:
     """Ranks for shoppers, and knows what is popular and what is similar.
 
@@ -70,7 +80,7 @@ class Model:
         self.segment_names = self._segments.names
         self._companions = None if parts.companions is None else CompanionTable(parts.companions)
         self._json = ItemsJson(self._items.ids)
-        self._constant: dict[tuple[int, Filters, int], bytes] = {}
+        self._constant: dict[tuple[int, Filters, int, Writer], bytes] = {}
         self._personal = (
             None
             if parts.personal is None
@@ -133,16 +143,23 @@ class Model:
         """Return what the segment buys, then what everybody buys, without what is not allowed."""
         return self._segments.popular(segment, self._items.allowed(filters, blocked), k)
 
-    def popular_json(self, segment: int, blocked: Hashes, filters: Filters, k: int) -> bytes:
-        """Return `popular` as JSON; what forbids nothing of its own is written once."""
+    def popular_json(
+        self, segment: int, blocked: Hashes, filters: Filters, k: int, write: Writer = plain_json
+    ) -> bytes:
+        """Return `popular` as `write` writes it; what forbids nothing more is written once."""
         if len(blocked):
-            return self.json(self.popular(segment, blocked, filters, k))
-        asked = segment, filters, k
+            return write(self, self.popular(segment, blocked, filters, k), k)
+        asked = segment, filters, k, write
         if asked not in self._constant:
             if len(self._constant) >= _MOST_CONSTANT:
                 self._constant.clear()
-            self._constant[asked] = self.json(self.popular(segment, blocked, filters, k))
+            listed = self.popular(segment, blocked, filters, k)
+            self._constant[asked] = write(self, listed, k)
         return self._constant[asked]
+
+    def hashes(self, listed: Listed) -> bytes:
+        """Return the stable hashes of items, 8 bytes each, little-endian."""
+        return self._json.hashes(listed)
 
     def json(self, listed: Listed) -> bytes:
         """Return items as a JSON array."""

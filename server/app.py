@@ -28,6 +28,7 @@ from server.handlers.recommendations import Recommend
 from server.inference import Inference
 from server.last_known import LastKnown
 from server.loop_lag import watch_loop_lag
+from server.pages import Pages
 from server.quarantine_watch import watch_quarantine
 from server.reader import Reader
 from server.recommender import Recommender
@@ -113,6 +114,7 @@ async def _recommender(app: web.Application) -> AsyncIterator[None]:
         last_known=app[keys.LAST_KNOWN],
         background=background,
         metrics=metrics,
+        pages=Pages(settings.cursor_key),
         cache_ttl_s=settings.cache_ttl_s,
     )
     app[keys.RECOMMEND] = Recommend(app[keys.RECOMMENDER], metrics, settings.deadline_s)

@@ -103,7 +103,7 @@ class Climb:
         seen = parts.remember(query, model, outcome)
         if outcome.listed is None:
             return parts.popular(query, model, _why_not_ranked(model), seen)
-        items = model.json(outcome.listed)
+        items = parts.pages.written(query, model, outcome.listed)
         parts.cache(self._asked, items, outcome.segment, model, self._state)
         return Answer(items, Source.MODEL, model.version, seen.segment)
 

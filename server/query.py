@@ -56,6 +56,9 @@ class Query(NamedTuple):
     filters: Filters
     exclude: tuple[str, ...]
     session_id: str | None
+    cursor: str | None = None
+    shown: bytes = b""
+    """Hashes of what earlier pages showed, 8 bytes each: see `server.pages`."""
 
     def otherwise(self) -> str | None:
         """Return the shopper that the session is, where it is not the one that is asked for."""
@@ -72,7 +75,7 @@ class Query(NamedTuple):
         items a set: requests that deserve the same answer share it.
         """
         context, filters = self.context, self.filters
-        names = len(self.exclude) + len(filters.categories or ())
+        names = len(self.exclude) + len(filters.categories or ()) + len(self.shown)
         return (_known_digest if names <= MOST_NAMES else _digest)(
             self.k,
             context.timestamp // 3_600,
@@ -84,6 +87,7 @@ class Query(NamedTuple):
             context.segment,
             filters,
             self.exclude,
+            self.shown,
         )
 
 
@@ -98,12 +102,13 @@ def _digest(
     segment: str | None,
     filters: Filters,
     exclude: tuple[str, ...],
+    shown: bytes,
 ) -> str:
     """Return the hash of a bucket."""
     when = time.strftime("%m%w%H", time.gmtime(hour * 3_600))
     categories = filters.categories and sorted(filters.categories)
     about = (k, when, device, country, latitude, page, item_id, segment)
-    parts = (*about, categories, *filters[1:], sorted(exclude))
+    parts = (*about, categories, *filters[1:], sorted(exclude), shown.hex())
     return blake2b(orjson.dumps(parts), digest_size=8).hexdigest()
 
 
@@ -130,8 +135,6 @@ def parse_query(body: bytes, clock: Callable[[], float] = time.time) -> Query:
 
 def _query(raw: object, clock: Callable[[], float]) -> Query:
     fields = _object(raw, "", _FIELDS)
-    if fields.get("cursor") is not None:
-        raise FieldError("cursor", "expected null: this list has a single page")
     session = _optional_id(fields.get("session_id"), "session_id")
     return Query(
         parse_shopper(fields.get("user_id"), session),
@@ -140,6 +143,7 @@ def _query(raw: object, clock: Callable[[], float]) -> Query:
         _filters(fields.get("filters")),
         _ids(fields.get("exclude"), "exclude", MAX_EXCLUDE),
         session,
+        _cursor(fields.get("cursor")),
     )
 
 
@@ -262,6 +266,12 @@ def _ids(raw: object, field: str, limit: int) -> tuple[str, ...]:
 
 def _optional_id(raw: object, field: str) -> str | None:
     return None if raw is None else parse_id(raw, field)
+
+
+def _cursor(raw: object) -> str | None:
+    if raw is None or isinstance(raw, str):
+        return raw
+    raise FieldError("cursor", f"expected the next_cursor of an answer, got {raw!r:.40}")
 
 
 def _label(raw: object, field: str, longest: int = MAX_LABEL) -> str | None:

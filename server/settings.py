@@ -45,6 +45,7 @@ class Settings:
     log_level: str = "INFO"
     access_log_share: float = 0.01
     feature_log_share: float = 0.01
+    cursor_key: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -154,6 +155,7 @@ VARIABLES: Mapping[str, Variable] = {
     "feature_log_share": Variable(
         "CUVEE_FEATURE_LOG_SHARE", _number(0, 1), "a share from 0 (none) to 1 (all)"
     ),
+    "cursor_key": Variable("CUVEE_CURSOR_KEY", _word, "printable characters", True),
 }
 """Each field of `Settings`, and where it comes from."""
 
