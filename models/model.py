@@ -21,7 +21,7 @@ from features.moments import Moment
 from models.batch import Batch
 from models.candidates import WIDTHS
 from models.companion_table import CompanionTable
-from models.errors import BundleError
+from models.errors import BundleError, ModelsError
 from models.items import Items
 from models.items_json import ItemsJson
 from models.parts import Floats, Parts, Rows
@@ -204,6 +204,20 @@ class Model:
         if self._personal is None or not batch.counts.any():
             return [None] * len(batch)
         return self._personal.ranker_inputs(batch)
+
+    @property
+    def has_ranker(self) -> bool:
+        """Tell whether candidates are put in order by a ranker."""
+        return self._personal is not None and self._personal.has_ranker
+
+    def score(self, features: Floats) -> Floats:
+        """Return the ranker's scores float32[n, 1] of float32[n, ranker features].
+
+        Raises `ModelsError` where it fails, or there is none.
+        """
+        if self._personal is None:
+            raise ModelsError(f"{self.version} has no ranker")
+        return self._personal.score(features)
 
     def warm(self) -> None:
         """Run everything at the sizes that come, and measure what a shopper costs.

@@ -24,6 +24,7 @@ from server.body import MAX_EVENTS_BODY
 from server.breaker import Breaker
 from server.current_model import CurrentModel
 from server.event_lag import watch_event_lag
+from server.handlers.inference import Tensors
 from server.handlers.recommendations import Recommend
 from server.inference import Inference
 from server.last_known import LastKnown
@@ -62,11 +63,12 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
     app[keys.LAST_KNOWN] = LastKnown()
     app[keys.DRAIN] = asyncio.Event()
     app[keys.SERVING] = Serving(app)
+    app[keys.TENSORS] = Tensors()
     app[keys.STORE] = store or _store(settings)
     add_routes(app)
     app.cleanup_ctx.extend(
         (
-            *(_monitor_closed, _store_closed, _recommender, _model),
+            *(_monitor_closed, _store_closed, _tensors_closed, _recommender, _model),
             *(_loop_watched, _event_lag_watched, _skew_followed, _quarantine_watched),
         )
     )
@@ -96,6 +98,11 @@ async def _store_closed(app: web.Application) -> AsyncIterator[None]:
     yield
     with suppress(Exception):  # the process ends, reachable store or not
         await app[keys.STORE].close()
+
+
+async def _tensors_closed(app: web.Application) -> AsyncIterator[None]:
+    yield
+    await app[keys.TENSORS].close()
 
 
 async def _recommender(app: web.Application) -> AsyncIterator[None]:
