@@ -8,13 +8,15 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
-from models.request import POPULAR, POPULAR_IN_SEGMENT, Listed
+from features.ids import stable_hash
+from models.request import BOUGHT_WITH, POPULAR, POPULAR_IN_SEGMENT, Listed
 
 _MOST_PIECES = 1 << 14
 """Pieces of each kind that are kept: those of what is shown most, soon again where not."""
 
 REASONS = {POPULAR: "popular", POPULAR_IN_SEGMENT: "popular_in_segment"}
 SIMILAR_TO = "similar_to:"
+TOGETHER = "bought_with:"
 
 
 class ItemsJson:
@@ -23,9 +25,13 @@ class ItemsJson:
     def __init__(self, ids: Sequence[str]) -> None:
         """Write items by these ids."""
         self._heads = _Pieces(lambda row: b',{"item_id":%b,"score":' % orjson.dumps(ids[row]))
-        self._tails = _Pieces(
-            lambda row: b',"reason":%b}' % orjson.dumps(REASONS.get(row) or SIMILAR_TO + ids[row])
-        )
+        self._tails = _Pieces(lambda source: b',"reason":%b}' % orjson.dumps(_reason(source, ids)))
+
+        self._hashes = _Pieces(lambda row: stable_hash(ids[row]).to_bytes(8, "little"))
+
+    def hashes(self, listed: Listed) -> bytes:
+        """Return the stable hashes of items, 8 bytes each, little-endian."""
+        return b"".join(map(self._hashes.__getitem__, listed.rows))
 
     def encode(self, listed: Listed) -> bytes:
         """Return a JSON array of `item_id`, `score`, `reason`."""
@@ -37,6 +43,12 @@ class ItemsJson:
         pieces[1::3] = orjson.dumps(scores)[1:-1].split(b",")
         pieces[2::3] = map(self._tails.__getitem__, sources)
         return b"[%b]" % b"".join(pieces)[1:]
+
+
+def _reason(source: int, ids: Sequence[str]) -> str:
+    if source <= BOUGHT_WITH:
+        return TOGETHER + ids[BOUGHT_WITH - source]
+    return REASONS.get(source) or SIMILAR_TO + ids[source]
 
 
 class _Pieces(dict[int, bytes]):

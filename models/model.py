@@ -3,10 +3,12 @@
 rank    graded history ─ tower, one run ─ 100 allowed each ─ features ─ ranker, one run ─ top k
 popular what a segment buys, in order, without what is not allowed
 similar the nearest items in the direction of their factors
+bought  what shares baskets with items, then what is similar, then what is popular
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +21,8 @@ from features.ids import stable_hash, stable_hashes
 from features.moments import Moment
 from models.batch import Batch
 from models.candidates import WIDTHS
-from models.errors import BundleError
+from models.companion_table import CompanionTable
+from models.errors import BundleError, ModelsError
 from models.items import Items
 from models.items_json import ItemsJson
 from models.lease import Lease
@@ -41,6 +44,15 @@ _WARM_EVENTS = (*WIDTHS[:-1], RECENT_CAP)
 
 _MOST_CONSTANT = 256
 """Lists of popular items that are kept as they are written."""
+
+
+Writer: TypeAlias = Callable[["Model", Listed, int], bytes]
+"""Writes a list of which so many items were asked for."""
+
+
+def plain_json(model: "Model", listed: Listed, _: int) -> bytes:
+    """Return items as a JSON array."""
+    return model.json(listed)
 
 
 class Model:
@@ -76,8 +88,9 @@ class Model:
         self._items = Items(parts.items)
         self._segments = SegmentTable(parts.segments)
         self.segment_names = self._segments.names
+        self._companions = None if parts.companions is None else CompanionTable(parts.companions)
         self._json = ItemsJson(self._items.ids)
-        self._constant: dict[tuple[int, Filters, int], bytes] = {}
+        self._constant: dict[tuple[int, Filters, int, Writer], bytes] = {}
         self._personal = (
             None
             if parts.personal is None
@@ -148,16 +161,23 @@ class Model:
         """Return what the segment buys, then what everybody buys, without what is not allowed."""
         return self._segments.popular(segment, self._items.allowed(filters, blocked), k)
 
-    def popular_json(self, segment: int, blocked: Hashes, filters: Filters, k: int) -> bytes:
-        """Return `popular` as JSON; what forbids nothing of its own is written once."""
+    def popular_json(
+        self, segment: int, blocked: Hashes, filters: Filters, k: int, write: Writer = plain_json
+    ) -> bytes:
+        """Return `popular` as `write` writes it; what forbids nothing more is written once."""
         if len(blocked):
-            return self.json(self.popular(segment, blocked, filters, k))
-        asked = segment, filters, k
+            return write(self, self.popular(segment, blocked, filters, k), k)
+        asked = segment, filters, k, write
         if asked not in self._constant:
             if len(self._constant) >= _MOST_CONSTANT:
                 self._constant.clear()
-            self._constant[asked] = self.json(self.popular(segment, blocked, filters, k))
+            listed = self.popular(segment, blocked, filters, k)
+            self._constant[asked] = write(self, listed, k)
         return self._constant[asked]
+
+    def hashes(self, listed: Listed) -> bytes:
+        """Return the stable hashes of items, 8 bytes each, little-endian."""
+        return self._json.hashes(listed)
 
     def json(self, listed: Listed) -> bytes:
         """Return items as a JSON array."""
@@ -173,6 +193,26 @@ class Model:
         nearest = None if self._personal is None else self._personal.nearest(index, allowed, k)
         return nearest or self._segments.popular(self._segments.of_item(index), allowed, k)
 
+    def bought_together(self, indices: Sequence[int], k: int) -> Listed:
+        """Return what shares baskets with the items in these rows, which are in stock.
+
+        Where that is less than k, what is nearest to the first of them, then what is popular.
+        """
+        allowed = self._items.allowed(Filters(), NO_HASHES)
+        allowed[indices] = False
+        told = Listed([], [], [])
+        if self._companions is not None:
+            told = self._companions.of(indices, allowed, k)
+        if len(told.rows) < k and self._personal is not None:
+            allowed[told.rows] = False
+            nearest = self._personal.nearest(indices[0], allowed, k - len(told.rows))
+            told = told.then(nearest) if nearest else told
+        if len(told.rows) < k:
+            allowed[told.rows] = False
+            segment = self._segments.of_item(indices[0])
+            told = told.then(self._segments.popular(segment, allowed, k - len(told.rows)))
+        return told
+
     def ranker_inputs(self, batch: Batch) -> list[tuple[Rows, Floats] | None]:
         """Return each request's candidates and what the ranker sees of them, or None.
 
@@ -182,6 +222,20 @@ class Model:
         if self._personal is None or not batch.counts.any():
             return [None] * len(batch)
         return self._personal.ranker_inputs(batch)
+
+    @property
+    def has_ranker(self) -> bool:
+        """Tell whether candidates are put in order by a ranker."""
+        return self._personal is not None and self._personal.has_ranker
+
+    def score(self, features: Floats) -> Floats:
+        """Return the ranker's scores float32[n, 1] of float32[n, ranker features].
+
+        Raises `ModelsError` where it fails, or there is none.
+        """
+        if self._personal is None:
+            raise ModelsError(f"{self.version} has no ranker")
+        return self._personal.score(features)
 
     def warm(self) -> None:
         """Run everything at the sizes that come, and measure what a shopper costs.

@@ -15,6 +15,9 @@ NO_HASHES: Hashes = np.empty(0, np.uint64)
 POPULAR, POPULAR_IN_SEGMENT = -1, -2
 """Sources of an item that nothing in the shopper's history speaks for."""
 
+BOUGHT_WITH = -1_000
+"""`BOUGHT_WITH - row` is the source of an item that shares baskets with the item in that row."""
+
 
 class Filters(NamedTuple):
     """What may be shown: any of `categories`, prices within both ends, only what is in stock."""
@@ -50,12 +53,18 @@ class Listed(NamedTuple):
     """Items to show, best first: rows, scores, and for each the row that speaks for it.
 
     A source is the item of the shopper's history that spoke loudest, or the item that these are
-    similar to, `POPULAR_IN_SEGMENT` or `POPULAR`.
+    similar to, `POPULAR_IN_SEGMENT`, `POPULAR`, or made of `BOUGHT_WITH`.
     """
 
     rows: list[int]
     scores: list[float]
     sources: list[int]
+
+    def then(self, other: "Listed") -> "Listed":
+        """Return these items, and behind them the `other` ones."""
+        return Listed(
+            self.rows + other.rows, self.scores + other.scores, self.sources + other.sources
+        )
 
 
 class Ranking(NamedTuple):

@@ -66,7 +66,8 @@ class Climb:
     def _admitted(self, admission: Admission) -> Answer | None:
         if admission is Admission.LADDER:
             return self._popular(Reason.OVERLOAD)
-        self._asked = ShopperQuery(self._query.user_id, self._query.bucket())
+        query = self._query
+        self._asked = ShopperQuery(query.user_id, query.bucket(), query.otherwise())
         self._reading = monotonic()
         self._parts.reader.read(self._asked, self._deadline, self._on_read)
         return None
@@ -79,6 +80,8 @@ class Climb:
         parts.metrics.stage(Stage.READ, monotonic() - self._reading)
         if isinstance(read, Reason):
             return self._popular(read)
+        if read.instead is not None:
+            self._asked = read.instead
         if cached := parts.true_answer(read, model):
             segment = model.segment_names[cached.segment]
             return Answer(cached.items, Source.CACHE, model.version, segment)
@@ -86,7 +89,7 @@ class Climb:
             parts.last_known.forget(self._query.user_id)
             return self._popular(Reason.UNKNOWN_USER)
         self._state = read.state
-        self._request = parts.request(self._query, read.state, model)
+        self._request = parts.request(self._query, self._asked.user_id, read.state, model)
         parts.inference.rank(model, self._request, self._deadline, self._on_ranked)
         return None
 
@@ -100,7 +103,7 @@ class Climb:
         seen = parts.remember(query, model, outcome)
         if outcome.listed is None:
             return parts.popular(query, model, _why_not_ranked(model), seen)
-        items = model.json(outcome.listed)
+        items = parts.pages.written(query, model, outcome.listed)
         parts.cache(self._asked, items, outcome.segment, model, self._state)
         return Answer(items, Source.MODEL, model.version, seen.segment)
 

@@ -5,7 +5,7 @@ Unknown fields are refused, not ignored: a misspelt `exclude` must not show what
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from hashlib import blake2b
@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from features import anonymous
 from features.errors import FieldError
-from features.events import parse_id, parse_timestamp
+from features.events import parse_id, parse_shopper, parse_timestamp
 from models.request import ANY_IN_STOCK, Filters
 from server.errors import InvalidError, MalformedError
 
@@ -55,6 +56,17 @@ class Query(NamedTuple):
     filters: Filters
     exclude: tuple[str, ...]
     session_id: str | None
+    cursor: str | None = None
+    shown: bytes = b""
+    """Hashes of what earlier pages showed, 8 bytes each: see `server.pages`."""
+
+    def otherwise(self) -> str | None:
+        """Return the shopper that the session is, where it is not the one that is asked for."""
+        session = self.session_id
+        if session is None or len(session) > anonymous.LONGEST:
+            return None
+        other = anonymous.shopper_of(session)
+        return None if other == self.user_id else other
 
     def bucket(self) -> str:
         """Return the stable hash, 16 hex digits, of all that changes the answer but the shopper.
@@ -63,7 +75,7 @@ class Query(NamedTuple):
         items a set: requests that deserve the same answer share it.
         """
         context, filters = self.context, self.filters
-        names = len(self.exclude) + len(filters.categories or ())
+        names = len(self.exclude) + len(filters.categories or ()) + len(self.shown)
         return (_known_digest if names <= MOST_NAMES else _digest)(
             self.k,
             context.timestamp // 3_600,
@@ -75,6 +87,7 @@ class Query(NamedTuple):
             context.segment,
             filters,
             self.exclude,
+            self.shown,
         )
 
 
@@ -89,12 +102,13 @@ def _digest(
     segment: str | None,
     filters: Filters,
     exclude: tuple[str, ...],
+    shown: bytes,
 ) -> str:
     """Return the hash of a bucket."""
     when = time.strftime("%m%w%H", time.gmtime(hour * 3_600))
     categories = filters.categories and sorted(filters.categories)
     about = (k, when, device, country, latitude, page, item_id, segment)
-    parts = (*about, categories, *filters[1:], sorted(exclude))
+    parts = (*about, categories, *filters[1:], sorted(exclude), shown.hex())
     return blake2b(orjson.dumps(parts), digest_size=8).hexdigest()
 
 
@@ -121,17 +135,35 @@ def parse_query(body: bytes, clock: Callable[[], float] = time.time) -> Query:
 
 def _query(raw: object, clock: Callable[[], float]) -> Query:
     fields = _object(raw, "", _FIELDS)
-    if fields.get("cursor") is not None:
-        raise FieldError("cursor", "expected null: this list has a single page")
-    session = fields.get("session_id")
+    session = _optional_id(fields.get("session_id"), "session_id")
     return Query(
-        parse_id(fields.get("user_id"), "user_id"),
+        parse_shopper(fields.get("user_id"), session),
         parse_k(fields.get("k", DEFAULT_K)),
         _context(fields.get("context"), clock),
         _filters(fields.get("filters")),
         _ids(fields.get("exclude"), "exclude", MAX_EXCLUDE),
-        None if session is None else parse_id(session, "session_id"),
+        session,
+        _cursor(fields.get("cursor")),
     )
+
+
+def parse_merge(body: bytes, user_id: str) -> str:
+    """Return the shopper who is merged into `user_id`, from `{"from": id}`.
+
+    Raises `MalformedError`, or `InvalidError`.
+    """
+    raw = parse_json(body)
+    try:
+        return _source(raw, user_id)
+    except FieldError as error:
+        raise InvalidError(str(error), [(error.field, error.message)]) from None
+
+
+def _source(raw: object, user_id: str) -> str:
+    source = parse_id(_object(raw, "", ("from",)).get("from"), "from")
+    if source == user_id:
+        raise FieldError("from", f"expected another shopper than {user_id!r:.80}")
+    return source
 
 
 def parse_k(raw: object, field: str = "k") -> int:
@@ -151,6 +183,14 @@ def parse_count(told: Mapping[str, str], field: str, default: int, most: int) ->
         message = f"expected an integer from 1 to {most}, got {raw!r:.40}"
         raise InvalidError(f"{field}: {message}", [(field, message)])
     return int(raw)
+
+
+def parse_query_ids(told: Sequence[str], field: str, most: int) -> tuple[str, ...]:
+    """Return the ids of a parameter that a URL may repeat; raise `InvalidError`."""
+    try:
+        return _ids(list(told), field, most)
+    except FieldError as error:
+        raise InvalidError(str(error), [(error.field, error.message)]) from None
 
 
 def parse_path_id(request_path: Mapping[str, str], field: str) -> str:
@@ -226,6 +266,12 @@ def _ids(raw: object, field: str, limit: int) -> tuple[str, ...]:
 
 def _optional_id(raw: object, field: str) -> str | None:
     return None if raw is None else parse_id(raw, field)
+
+
+def _cursor(raw: object) -> str | None:
+    if raw is None or isinstance(raw, str):
+        return raw
+    raise FieldError("cursor", f"expected the next_cursor of an answer, got {raw!r:.40}")
 
 
 def _label(raw: object, field: str, longest: int = MAX_LABEL) -> str | None:
