@@ -298,18 +298,6 @@ async def test_a_tombstone_alone_forgets_online(
     assert not (await state_of(online_store)).known
 
 
-@pytest.mark.parametrize(
-    ("fields", "reason"),
-    [
-        ({b"event": b"{"}, b"unreadable"),
-        ({b"event": b"\xff\xfe"}, b"unreadable"),
-        ({b"event": b'{"type":"click"}'}, b"event."),
-        ({b"event": b"[]"}, b"expected an object"),
-        ({b"forget": b""}, b"forget"),
-        ({b"forget": b"\xff"}, b"unreadable"),
-        ({b"other": b"x" * 100_000}, b"neither"),
-    ],
-)
 def tables_of(offline: OfflineStore) -> dict[str, list[Any]]:
     """Return the records of each shopper, as the tables have them."""
     log = offline.event_log()
@@ -398,6 +386,18 @@ async def test_a_merge_that_is_none_is_put_aside(
     assert raw.xlen(keys.DEAD_LETTERS) == 1
 
 
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({b"event": b"{"}, b"unreadable"),
+        ({b"event": b"\xff\xfe"}, b"unreadable"),
+        ({b"event": b'{"type":"click"}'}, b"event."),
+        ({b"event": b"[]"}, b"expected an object"),
+        ({b"forget": b""}, b"forget"),
+        ({b"forget": b"\xff"}, b"unreadable"),
+        ({b"other": b"x" * 100_000}, b"neither"),
+    ],
+)
 async def test_unusable_entries_are_put_aside(
     online_store: ValkeyStore,
     offline: OfflineStore,
