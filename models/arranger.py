@@ -43,7 +43,7 @@ class Asked(NamedTuple):
     @property
     def seed(self) -> int:
         """Return what chance depends on."""
-        return stable_hash(f"{self.turn.slot} {self.user_id}")
+        return stable_hash(f"{self.turn.slot} {self.turn.after} {self.user_id}")
 
 
 class _Field(NamedTuple):
@@ -249,11 +249,13 @@ class Arranger:
         chances = []
         for number, each in enumerate(asked):
             pinned = {
-                int(position): int(column)
-                for position, column in zip(
-                    arrangement.positions.tolist(), arrangement.pins.tolist(), strict=True
+                place: column
+                for place, column in zip(
+                    (arrangement.positions - each.turn.after).tolist(),
+                    arrangement.pins.tolist(),
+                    strict=True,
                 )
-                if position < each.k and is_open[number, column]
+                if 0 <= place < each.k and is_open[number, column]
             }
             drawn, chance = _drawn(arrangement, is_open[number], each, pinned)
             chances.append(chance)
@@ -400,7 +402,7 @@ class Arranger:
             allowed[listed.rows] = False
             missing = k - len(listed.rows)
         more = self._segments.popular(segment, allowed, missing)
-        return _joined(listed, more)
+        return listed.then(more)
 
     def _under_caps(
         self, listed: Listed, caps: Rows, segment: int, allowed: Mask, missing: int
@@ -424,7 +426,7 @@ class Arranger:
                     break
                 counts[category] += 1
                 taken += 1
-            listed = _joined(listed, _cut(more, taken))
+            listed = listed.then(_cut(more, taken))
             missing -= taken
         return listed
 
@@ -454,14 +456,3 @@ def _drawn(
 def _cut(listed: Listed, count: int) -> Listed:
     """Return the first items of a list of certain ones."""
     return Listed(listed.rows[:count], listed.scores[:count], listed.sources[:count])
-
-
-def _joined(listed: Listed, more: Listed) -> Listed:
-    """Return the items of two lists, those of the second as certain."""
-    chances = listed.propensities
-    return Listed(
-        listed.rows + more.rows,
-        listed.scores + more.scores,
-        listed.sources + more.sources,
-        [*chances, *[1.0] * len(more.rows)] if chances else chances,
-    )

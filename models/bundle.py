@@ -6,8 +6,9 @@ VERSION/manifest.json                 where it came from; size and SHA-256 of ev
         price.npy, popularity.npy, …      an array each, mapped into memory
         tower.onnx, ranker.onnx, index.faiss, outputs.npy, …
                                       absent where there was too little data
+        companion_rows.npy, …         what is bought together, absent where no basket held two
 
-All but the last are what the ladder answers from, and stand alone: if what ranks is damaged or
+All but the last two are what the ladder answers from, and stand alone: if what ranks is damaged or
 was made for other features, and there is no other bundle, they still serve.
 
 JSON, npy without pickle, ONNX, faiss: reading a bundle runs no code that came with it.
@@ -24,7 +25,14 @@ import orjson
 
 from features.declared import FEATURE_SET, why_others
 from features.errors import InputError
-from models.bundle_contents import LADDER_FILES, LADDER_PART, PERSONAL_PART, contents_of, parts_of
+from models.bundle_contents import (
+    BASKET_PART,
+    LADDER_FILES,
+    LADDER_PART,
+    PERSONAL_PART,
+    contents_of,
+    parts_of,
+)
 from models.bundle_files import BundleFiles
 from models.directory import new_directory, replace_file, write_file
 from models.errors import BundleError
@@ -147,7 +155,7 @@ def require_known(manifest: Manifest) -> None:
             f"{manifest.version}: made for features {manifest.schema_hash}, "
             f"this program computes {_schema()}; {_why_others(manifest)}"
         )
-    if strange := manifest.files.keys() - LADDER_FILES - PERSONAL_PART:
+    if strange := manifest.files.keys() - LADDER_FILES - PERSONAL_PART - BASKET_PART:
         raise BundleError(f"{MANIFEST}: files: {', '.join(sorted(strange))} not known")
 
 

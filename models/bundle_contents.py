@@ -11,7 +11,7 @@ from models.bundle_files import BundleFiles
 from models.item_index import ItemIndex
 from models.item_table import ItemTable, Texts, unnamed
 from models.manifest import Manifest
-from models.parts import Parts, Personal, Segments
+from models.parts import Companions, Parts, Personal, Segments
 from models.ranker_features import AFFINITIES, ITEM_STATS
 from models.segment_table import GLOBAL, GLOBAL_NAME
 
@@ -43,6 +43,8 @@ _PERSONAL_ARRAYS = (
     "item_codes",
 )
 
+_BASKET_ARRAYS = ("companion_offsets", "companion_rows", "companion_scores")
+
 LADDER_PART = frozenset((ITEMS, SEGMENTS, REFERENCE, *(f"{name}.npy" for name in _LADDER_ARRAYS)))
 """What the ladder answers from; it stands alone."""
 
@@ -56,6 +58,9 @@ PERSONAL_PART = _NEEDED | {RANKER, INDEX}
 """What ranks for a shopper: absent where there was too little data. The ranker is absent where
 it was no better than its candidates, the index where there are few items."""
 
+BASKET_PART = frozenset(f"{name}.npy" for name in _BASKET_ARRAYS)
+"""What is bought together: absent where no basket held two items."""
+
 
 def contents_of(parts: Parts) -> dict[str, bytes]:
     """Return the content of each file but the manifest."""
@@ -68,6 +73,8 @@ def contents_of(parts: Parts) -> dict[str, bytes]:
     arrays = dict(zip(_LADDER_ARRAYS, columns, strict=True))
     if (parts.items.names.packed != b"").any():
         files[NAMES] = pack(parts.items.names.packed)
+    if (told := parts.companions) is not None:
+        arrays |= zip(_BASKET_ARRAYS, (told.offsets, told.rows, told.scores), strict=True)
     if (personal := parts.personal) is not None:
         arrays |= {name: getattr(personal, name) for name in _PERSONAL_ARRAYS}
         files[TOWER] = personal.tower
@@ -88,6 +95,7 @@ def parts_of(files: BundleFiles, manifest: Manifest) -> Parts:
         items=items,
         segments=_segments(files, len(items)),
         personal=_personal(files, len(items)),
+        companions=_companions(files, len(items)),
         reference=files.json(REFERENCE),
         metrics=manifest.metrics,
         parameters=manifest.parameters,
@@ -157,6 +165,20 @@ def _segments(files: BundleFiles, items: int) -> Segments:
         shoppers=shoppers,
         shopper_rows=files.array("shopper_rows", np.uint16, len(shoppers), below=rows),
     )
+
+
+def _companions(files: BundleFiles, items: int) -> Companions | None:
+    present = {name for name in BASKET_PART if name in files}
+    if not present:
+        return None
+    if missing := BASKET_PART - present:
+        raise ValueError(f"{min(present)}: without {min(missing)}")
+    rows = files.array("companion_rows", np.int32, None, least=0, below=items)
+    offsets = files.array("companion_offsets", np.int64, items + 1, least=0, below=len(rows) + 1)
+    if offsets[0] != 0 or offsets[-1] != len(rows) or (np.diff(offsets) < 0).any():
+        raise ValueError(f"companion_offsets: expected to rise from 0 to {len(rows)}")
+    scores = files.array("companion_scores", np.float32, len(rows), least=0)
+    return Companions(offsets, rows, scores)
 
 
 def _personal(files: BundleFiles, items: int) -> Personal | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
+from features.ids import stable_hash
 from models.reasons import NAMING, Kind, explained
 from models.request import Listed
 
@@ -23,6 +24,7 @@ _MARKET = "market="
 
 TEXTS = {
     Kind.SIMILAR_TO: "Similar to {name}",
+    Kind.BOUGHT_WITH: "Often bought with {name}",
     Kind.BECAUSE_YOU_BOUGHT: "Because you bought {name}",
     Kind.BECAUSE_YOU_RATED: "Because you rated {name}",
     Kind.BECAUSE_YOU_ADDED: "Because you put {name} into your basket",
@@ -44,6 +46,11 @@ class ItemsJson:
         self._segments = segments
         self._heads = _Pieces(lambda row: b',{"item_id":%b,"score":' % orjson.dumps(ids[row]))
         self._tails = _Pieces(self._tail)
+        self._hashes = _Pieces(lambda row: stable_hash(ids[row]).to_bytes(8, "little"))
+
+    def hashes(self, listed: Listed) -> bytes:
+        """Return the stable hashes of items, 8 bytes each, little-endian."""
+        return b"".join(map(self._hashes.__getitem__, listed.rows))
 
     def encode(self, listed: Listed) -> bytes:
         """Return a JSON array of `item_id`, `score`, `reason`, `reason_text`."""

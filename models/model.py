@@ -3,10 +3,12 @@
 rank    graded history ─ tower, one run ─ 100 allowed each ─ features ─ ranker, one run ─ top k
 popular what a segment buys, in order, without what is not allowed
 similar the nearest items in the direction of their factors
+bought  what shares baskets with items, then what is similar, then what is popular
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +22,8 @@ from features.moments import Moment
 from models.arranger import Arranger
 from models.batch import Batch
 from models.candidates import WIDTHS
-from models.errors import BundleError
+from models.companion_table import CompanionTable
+from models.errors import BundleError, ModelsError
 from models.items import Items
 from models.items_json import ItemsJson
 from models.lease import Lease
@@ -49,6 +52,15 @@ _MOST_CONSTANT = 256
 
 _CROWDS = 8
 """So many lists of popular items there are at once where chance decides."""
+
+
+Writer: TypeAlias = Callable[["Model", Listed, int], bytes]
+"""Writes a list of which so many items were asked for."""
+
+
+def plain_json(model: "Model", listed: Listed, _: int) -> bytes:
+    """Return items as a JSON array."""
+    return model.json(listed)
 
 
 class Model:
@@ -84,8 +96,9 @@ class Model:
         self._items = Items(parts.items)
         self._segments = SegmentTable(parts.segments)
         self.segment_names = self._segments.names
+        self._companions = None if parts.companions is None else CompanionTable(parts.companions)
         self._json = ItemsJson(self._items.ids, parts.items.names, self.segment_names)
-        self._constant: dict[tuple[int, Filters, int, Spot | None], Written] = {}
+        self._constant: dict[tuple[int, Filters, int, Spot | None, Writer], Written] = {}
         self._table = parts.items
         self._arranger: Arranger | None = None
         self.stamp = version
@@ -209,32 +222,35 @@ class Model:
         filters: Filters,
         k: int,
         spot: Spot | None = None,
+        write: Writer = plain_json,
     ) -> Written:
-        """Return `popular` as it is answered; what is forbidden to nobody is written once.
+        """Return `popular` as `write` writes it; what is forbidden to nobody is written once.
 
         Where chance decides, once for each of a few crowds of shoppers: this must stay cheap.
         """
         spot = self._shared(spot)
-        if len(blocked):
-            return self._written(self.popular(segment, blocked, filters, k, spot))
-        asked = segment, filters, k, spot
-        if asked not in self._constant:
+        asked = segment, filters, k, spot, write
+        if not len(blocked) and (known := self._constant.get(asked)) is not None:
+            return known
+        listed = self.popular(segment, blocked, filters, k, spot)
+        written = Written(write(self, listed, k), tuple(listed.propensities))
+        if not len(blocked):
             if len(self._constant) >= _MOST_CONSTANT:
                 self._constant.clear()
-            listed = self.popular(segment, blocked, filters, k, spot)
-            self._constant[asked] = self._written(listed)
-        return self._constant[asked]
+            self._constant[asked] = written
+        return written
 
     def _shared(self, spot: Spot | None) -> Spot | None:
         """Return the spot of a shopper's crowd; None where no rules go by it."""
         if self._arranger is None or spot is None:
             return None
         if not self._arranger.rules.is_by_chance(spot.page):
-            return Spot(spot.page, Turn(spot.turn.phase))
+            return Spot(spot.page, spot.turn._replace(slot=FIRST.slot))
         return spot._replace(user_id=f"crowd {stable_hash(spot.user_id) % _CROWDS}")
 
-    def _written(self, listed: Listed) -> Written:
-        return Written(self.json(listed), tuple(listed.propensities))
+    def hashes(self, listed: Listed) -> bytes:
+        """Return the stable hashes of items, 8 bytes each, little-endian."""
+        return self._json.hashes(listed)
 
     def json(self, listed: Listed) -> bytes:
         """Return items as a JSON array."""
@@ -250,6 +266,26 @@ class Model:
         nearest = None if self._personal is None else self._personal.nearest(index, allowed, k)
         return nearest or self._segments.popular(self._segments.of_item(index), allowed, k)
 
+    def bought_together(self, indices: Sequence[int], k: int) -> Listed:
+        """Return what shares baskets with the items in these rows, which are in stock.
+
+        Where that is less than k, what is nearest to the first of them, then what is popular.
+        """
+        allowed = self._items.allowed(Filters(), NO_HASHES)
+        allowed[indices] = False
+        told = Listed([], [], [])
+        if self._companions is not None:
+            told = self._companions.of(indices, allowed, k)
+        if len(told.rows) < k and self._personal is not None:
+            allowed[told.rows] = False
+            nearest = self._personal.nearest(indices[0], allowed, k - len(told.rows))
+            told = told.then(nearest) if nearest else told
+        if len(told.rows) < k:
+            allowed[told.rows] = False
+            segment = self._segments.of_item(indices[0])
+            told = told.then(self._segments.popular(segment, allowed, k - len(told.rows)))
+        return told
+
     def ranker_inputs(self, batch: Batch) -> list[tuple[Rows, Floats] | None]:
         """Return each request's candidates and what the ranker sees of them, or None.
 
@@ -259,6 +295,20 @@ class Model:
         if self._personal is None or not batch.counts.any():
             return [None] * len(batch)
         return self._personal.ranker_inputs(batch)
+
+    @property
+    def has_ranker(self) -> bool:
+        """Tell whether candidates are put in order by a ranker."""
+        return self._personal is not None and self._personal.has_ranker
+
+    def score(self, features: Floats) -> Floats:
+        """Return the ranker's scores float32[n, 1] of float32[n, ranker features].
+
+        Raises `ModelsError` where it fails, or there is none.
+        """
+        if self._personal is None:
+            raise ModelsError(f"{self.version} has no ranker")
+        return self._personal.score(features)
 
     def warm(self) -> None:
         """Run everything at the sizes that come, and measure what a shopper costs.

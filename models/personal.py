@@ -6,6 +6,7 @@ import numpy as np
 
 from models.batch import Batch
 from models.candidates import CANDIDATES, Chosen, Tower, best
+from models.errors import ModelsError
 from models.graphs import Graph
 from models.items import Items, Mask
 from models.parts import Floats, Personal, Rows
@@ -63,6 +64,17 @@ class PersonalRanker:
     def is_exact(self) -> bool:
         """Tell whether candidates come from scoring every item."""
         return self._retrieval.is_exact
+
+    @property
+    def has_ranker(self) -> bool:
+        """Tell whether candidates are put in order by a ranker."""
+        return self._ranker is not None
+
+    def score(self, features: Floats) -> Floats:
+        """Return the ranker's scores float32[n, 1]; raise `ModelsError` if there is none, too."""
+        if self._ranker is None:
+            raise ModelsError("there is no ranker")
+        return self._ranker.run({"features": features})
 
     def choose_retrieval(self, batch: Batch) -> None:
         """Measure the ways to find candidates, and keep the one that serves."""

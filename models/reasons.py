@@ -22,7 +22,7 @@ _ROW_BITS = 32
 
 
 class Kind(IntEnum):
-    """What speaks for an item; the first five name another item."""
+    """What speaks for an item; those in `NAMING` name another one."""
 
     SIMILAR_TO = 0
     BECAUSE_YOU_BOUGHT = 1
@@ -33,6 +33,7 @@ class Kind(IntEnum):
     PROMOTED = 6
     EXPLORE = 7
     BUY_AGAIN = 8
+    BOUGHT_WITH = 9
 
 
 NAMING = frozenset(
@@ -42,6 +43,7 @@ NAMING = frozenset(
         Kind.BECAUSE_YOU_RATED,
         Kind.BECAUSE_YOU_ADDED,
         Kind.BECAUSE_YOU_VIEWED,
+        Kind.BOUGHT_WITH,
     )
 )
 

@@ -60,6 +60,16 @@ class Listed(NamedTuple):
     sources: list[int]
     propensities: Sequence[float] = ()
 
+    def then(self, other: "Listed") -> "Listed":
+        """Return these items, and behind them the `other` ones, those as certain."""
+        chances = self.propensities
+        return Listed(
+            self.rows + other.rows,
+            self.scores + other.scores,
+            self.sources + other.sources,
+            [*chances, *[1.0] * len(other.rows)] if chances else chances,
+        )
+
 
 class Spot(NamedTuple):
     """Where a list is shown, when, and to whom: what a storefront's rules go by."""
@@ -70,7 +80,7 @@ class Spot(NamedTuple):
 
 
 class Written(NamedTuple):
-    """Items as a JSON array, and their propensities as in `Listed`."""
+    """Items as they were written, and their propensities as in `Listed`."""
 
     items: bytes
     propensities: Sequence[float] = ()

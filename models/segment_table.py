@@ -108,10 +108,8 @@ class SegmentTable:
         if segment != GLOBAL and len(own) < k:
             others = allowed.copy()
             others[own] = False
-            more = self._listed(_first(self._orders[GLOBAL], others, k - len(own)), GLOBAL)
-            return Listed(
-                told.rows + more.rows, told.scores + more.scores, told.sources + more.sources
-            )
+            more = _first(self._orders[GLOBAL], others, k - len(own))
+            return told.then(self._listed(more, GLOBAL))
         return told
 
     def _listed(self, rows: Order, segment: int) -> Listed:

@@ -31,6 +31,8 @@ class Route(StrEnum):
     MODELS = "models"
     PROMOTE = "promote"
     ROLLBACK = "rollback"
+    V2 = "v2"
+    INFER = "infer"
     WINDOW = "window"
     HEALTH = "health"
     READY = "ready"

@@ -14,7 +14,7 @@ DEGRADED = frozenset(Reason) - {Reason.UNKNOWN_USER}
 
 
 class Answer(NamedTuple):
-    """What is shown: `items` is a JSON array already, `segment` a name or None."""
+    """What is shown: `items` as `Pages` wrote them, `segment` a name or None."""
 
     items: bytes
     source: Source
@@ -46,7 +46,6 @@ def _told(source: Source, reason: Reason | None, model_version: str, segment: st
         "reason": reason,
         "model_version": model_version,
         "segment": segment,
-        "next_cursor": None,
         "experiment": None,
     }
     return orjson.dumps(told)[1:-1]

@@ -1,6 +1,6 @@
-"""A ranked list as it lies in the cache: what it was true for, then its items as JSON.
+"""A ranked list as it lies in the cache: what it was true for, then the items of the answer.
 
-    model     uint64  `stable_hash` of this layout's number and the model's version
+    model     uint64  `stable_hash` of this layout's number and of what the list is true for
     revision  12 bytes, the shopper's state
     segment   uint16  the shopper's segment in that model
     chances   uint16  how many propensities stand before the items, float32 each
@@ -17,7 +17,7 @@ from features.ids import stable_hash
 
 _HEAD = struct.Struct("<Q12sHH")
 _FLOAT = 4
-_LAYOUT = 2
+_LAYOUT = 3
 """Programs of two layouts may share a store: neither believes what the other wrote."""
 
 
@@ -27,7 +27,7 @@ def _hash_of(version: str) -> int:
 
 
 class CachedAnswer(NamedTuple):
-    """`items` is the JSON array of the answer, `segment` a row of the model's segments.
+    """`items` are those of the answer, `segment` a row of the model's segments.
 
     `propensities` are those of the items, none where nothing was left to chance.
     """

@@ -68,9 +68,9 @@ class Climb:
     def _admitted(self, admission: Admission) -> Answer | None:
         if admission is Admission.LADDER:
             return self._popular(Reason.OVERLOAD)
-        self._asked = ShopperQuery(
-            self._query.user_id, self._query.bucket(spot_of(self._query, self._model).turn)
-        )
+        query = self._query
+        turn = spot_of(query, self._model).turn
+        self._asked = ShopperQuery(query.user_id, query.bucket(turn), query.otherwise())
         self._reading = monotonic()
         self._parts.reader.read(self._asked, self._deadline, self._on_read)
         return None
@@ -83,6 +83,8 @@ class Climb:
         parts.metrics.stage(Stage.READ, monotonic() - self._reading)
         if isinstance(read, Reason):
             return self._popular(read)
+        if read.instead is not None:
+            self._asked = read.instead
         if cached := parts.true_answer(read, model):
             segment = model.segment_names[cached.segment]
             return Answer(
@@ -97,7 +99,7 @@ class Climb:
             parts.last_known.forget(self._query.user_id)
             return self._popular(Reason.UNKNOWN_USER)
         self._state = read.state
-        self._request = parts.request(self._query, read.state, model)
+        self._request = parts.request(self._query, self._asked.user_id, read.state, model)
         parts.inference.rank(model, self._request, self._deadline, self._on_ranked)
         return None
 
@@ -111,9 +113,9 @@ class Climb:
         seen = parts.remember(query, model, outcome)
         if outcome.listed is None:
             return parts.popular(query, model, _why_not_ranked(model), seen)
-        made = CachedAnswer(
-            model.json(outcome.listed), outcome.segment, tuple(outcome.listed.propensities)
-        )
+        listed = outcome.listed
+        items = parts.pages.written(query, model, listed)
+        made = CachedAnswer(items, outcome.segment, tuple(listed.propensities))
         parts.cache(self._asked, made, model, self._state)
         return Answer(
             made.items,

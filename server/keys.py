@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from server.access_log import AccessLog
     from server.current_model import CurrentModel
     from server.forgetting import Forgetting
+    from server.handlers.inference import Tensors
     from server.handlers.recommendations import Recommend
     from server.last_known import LastKnown
     from server.model_moves import ModelMoves
@@ -44,6 +45,7 @@ RULES: web.AppKey["Rules | None"] = web.AppKey("rules")
 SERVING: web.AppKey["Serving"] = web.AppKey("serving")
 SETTINGS: web.AppKey["Settings"] = web.AppKey("settings")
 STORE: web.AppKey["OnlineStore"] = web.AppKey("store")
+TENSORS: web.AppKey["Tensors"] = web.AppKey("tensors")
 
 STARTED = web.RequestKey("started", float)
 """When the request came in, by `time.monotonic`."""

@@ -8,4 +8,5 @@ from server.query import Query
 def spot_of(query: Query, model: Model) -> Spot:
     """Return the spot of a request, with the rules that hold for it in a model."""
     page, user_id = query.page, query.user_id
-    return Spot(page, model.turn(page, user_id, query.context.timestamp), user_id)
+    turn = model.turn(page, user_id, query.context.timestamp)
+    return Spot(page, turn._replace(after=query.after) if query.shown else turn, user_id)

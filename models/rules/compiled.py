@@ -33,10 +33,14 @@ _NO_CAP = 1 << 30
 
 
 class Turn(NamedTuple):
-    """Which dated rules are in force, and which slot of time it is: a list is the same within."""
+    """Which dated rules are in force, and which slot of time it is: a list is the same within.
+
+    `after` is how many items earlier pages of the list had.
+    """
 
     phase: int = 0
     slot: int = 0
+    after: int = 0
 
 
 FIRST = Turn()

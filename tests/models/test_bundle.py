@@ -44,7 +44,8 @@ PERSONAL = (
     "inputs.npy", "outputs.npy", "implicit_inputs.npy", "implicit_outputs.npy", "item_stats.npy",
     "item_codes.npy", "tower.onnx", "ranker.onnx", "index.faiss",
 )  # fmt: skip
-FILES = LADDER + PERSONAL
+BASKETS = ("companion_offsets.npy", "companion_rows.npy", "companion_scores.npy")
+FILES = LADDER + PERSONAL + BASKETS
 NOW = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
 NOTHING = np.empty(0, np.uint64)
 
@@ -54,6 +55,7 @@ def answers(model: Model) -> list[Any]:
     return [
         *(model.popular(row, NOTHING, Filters(), 40) for row in range(len(model.segment_names))),
         *(model.similar(row, 5) for row in range(len(model))),
+        *(model.bought_together([row], 5) for row in range(len(model))),
     ]
 
 
@@ -139,7 +141,7 @@ def test_a_flipped_bit_is_found(bundle: Path, name: str, place: float) -> None:
         read_bundle(bundle)
 
 
-@pytest.mark.parametrize("name", PERSONAL)
+@pytest.mark.parametrize("name", PERSONAL + BASKETS)
 def test_what_cannot_rank_still_knows_what_is_popular(bundle: Path, name: str) -> None:
     """The ladder's part of a bundle stands alone: same items, same segments, nothing personal."""
     whole = read_bundle(bundle)
@@ -304,6 +306,9 @@ FORGED_ARRAYS: dict[str, tuple[str, Callable[[Array], Array], str]] = {
     "numbers for ids": ("item_ids", lambda a: np.arange(len(a)), "item_ids: expected"),
     "an id twice": ("item_hashes", lambda a: changed(a, a[1]), "each id once"),
     "a row twice": ("hash_rows", lambda a: changed(a, a[1]), "hash_rows: expected each row once"),
+    "no such companion": ("companion_rows", lambda a: changed(a, 30), "companion_rows: expected"),
+    "offsets that fall": ("companion_offsets", lambda a: changed(a, 1), "expected to rise from 0"),
+    "a score too many": ("companion_scores", lambda a: a[1:], "companion_scores: expected float32"),
     "no such category": ("category", lambda a: changed(a, 4), "category: expected less than 4"),
 }
 
@@ -359,6 +364,7 @@ def test_arrays_that_are_none(bundle: Path, content: bytes) -> None:
         ("tower.onnx", None),
         ("outputs.npy", None),
         ("item_stats.npy", None),
+        ("companion_rows.npy", None),
     ],
 )
 def test_texts_that_do_not_fit(bundle: Path, name: str, content: bytes | None) -> None:

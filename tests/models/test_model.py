@@ -530,12 +530,29 @@ def test_a_warm_model_knows_its_cost() -> None:
     assert model.cost_s > 0
 
 
+@pytest.mark.parametrize("personal", [True, False])
+def test_where_baskets_say_little_others_do(personal: bool) -> None:
+    """Companions come first, then what is similar, then what is popular; each once, in stock."""
+    parts = small_parts(ITEMS, towers=whole_towers(ITEMS), personal=personal)
+    told = Model(parts).bought_together([9, 8], 12)
+    assert told.rows[:2] == [0, 7]  # 8, the best of 9, lies in the basket
+    assert told.sources[:2] == [because(Kind.BOUGHT_WITH, 8)] * 2
+    assert len({*told.rows}) == 12
+    assert not {8, 9} & {*told.rows}
+    assert parts.items.in_stock[told.rows].all()
+    assert {source >= 0 for source in told.sources[2:]} == {personal}
+    told = Model(replace(parts, companions=None)).bought_together([9], ITEMS)
+    assert len(told.rows) == parts.items.in_stock.sum() - 1
+    assert (told.sources[0] == 9) is personal
+
+
 def test_a_tiny_catalogue_can_be_warmed() -> None:
     """One item, even one that is out of stock, is a model."""
     model = Model(small_parts(1))
     model.warm()
     assert model.popular(0, NO_HASHES, Filters(), 10).rows == [0]
     assert model.similar(0, 10) == Listed([], [], [])
+    assert model.bought_together([0], 10) == Listed([], [], [])
 
 
 def test_filters_are_remembered_within_bounds() -> None:

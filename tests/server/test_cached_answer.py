@@ -1,8 +1,12 @@
 """A cached answer is believed only for the model and state it was made for."""
 
+import struct
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.ids import stable_hash
 from server.cached_answer import CachedAnswer, decode_cached, encode_cached
 
 TEXT = st.text(max_size=40)
@@ -43,3 +47,17 @@ def test_what_was_cut_is_not_believed(chances: tuple[float, ...], length: int) -
 def test_too_short_a_value_is_not_believed(value: bytes) -> None:
     """A cut value is no answer, and no error."""
     assert decode_cached(value, "v", bytes(12)) is None
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        struct.pack("<Q12sH", stable_hash("v"), bytes(12), 0),
+        struct.pack("<Q12sHH", stable_hash("2 v"), bytes(12), 0, 0),
+        struct.pack("<BQ12sH", 2, stable_hash("v"), bytes(12), 0),
+        struct.pack("<BQ12sHH", 3, stable_hash("v"), bytes(12), 0, 0),
+    ],
+)
+def test_other_layouts_are_not_believed(head: bytes) -> None:
+    """Values of other programs that share the store: without a cursor, or without propensities."""
+    assert decode_cached(head + b'[{"item_id":"a"}]', "v", bytes(12)) is None

@@ -62,7 +62,7 @@ async def test_a_page_has_rules_of_its_own(start: Start, tmp_path: Path, user_id
 
 
 async def test_what_a_shop_never_shows_is_on_no_list(start: Start, tmp_path: Path) -> None:
-    """Nor in popular and similar items, whatever a request lets through."""
+    """Nor in lists that are no shopper's, whatever a request lets through."""
     service = await shop(start, tmp_path)
     lists = [
         ids(await ask(service, user, k=100, filters={"in_stock": False}, context={"page": page}))
@@ -71,7 +71,11 @@ async def test_what_a_shop_never_shows_is_on_no_list(start: Start, tmp_path: Pat
     ]
     lists += [
         ids(await (await service.get(path)).json())
-        for path in ("/v1/popular?k=100", "/v1/items/wine-0001/similar?k=100")
+        for path in (
+            "/v1/popular?k=100",
+            "/v1/items/wine-0001/similar?k=100",
+            "/v1/items/wine-0014/bought-together?k=100",
+        )
     ]
     for shown in lists:
         assert shown
@@ -147,6 +151,68 @@ async def test_what_is_new_has_its_share_and_its_propensity(start: Start, tmp_pa
     made, cached = answers[0], answers[-1]
     assert cached.propensities == pytest.approx(made.propensities)
     assert cached.items == made.items
+
+
+FURTHER = """
+pins: [{item: wine-0014, position: 2}, {item: wine-0029, position: 7}]
+caps: {default: 2}
+pages:
+  basket: {caps: null, pins: null, rotation: {every: 30m, strength: 1}, explore: {share: 0.4}}
+"""
+
+
+@pytest.mark.parametrize("user_id", ["u1", "stranger"])
+async def test_further_pages_keep_the_rules(start: Start, tmp_path: Path, user_id: str) -> None:
+    """Pins by their place in the whole list, caps on each page, chance anew; nothing twice."""
+    service = await shop(start, tmp_path, FURTHER)
+    pages = await turned(service, user_id, context={"timestamp": NOON})
+    assert [ids(page)[1] for page in pages[:2]] == ["wine-0014", "wine-0029"]
+    assert [each["item_id"] for page in pages for each in page["items"] if pinned(each)] == [
+        "wine-0014", "wine-0029"
+    ]  # fmt: skip
+    for page in pages[:2]:
+        assert max(Counter(map(category, ids(page))).values()) == 2
+    drawn = await turned(service, user_id, context={"timestamp": NOON, "page": "basket"})
+    again = await turned(service, user_id, context={"timestamp": NOON, "page": "basket"})
+    assert [page["items"] for page in drawn] == [page["items"] for page in again]
+    for lists in (pages, drawn):
+        shown = [item for page in lists for item in ids(page)]
+        assert len(shown) == len({*shown}) == IN_STOCK
+
+
+def pinned(item: dict[str, Any]) -> bool:
+    """Tell whether a rule put an item in its place."""
+    return bool(item["reason"] == "pinned")
+
+
+IN_STOCK = 26
+"""Of the thirty items of the small shop."""
+
+
+async def turned(service: Client, user_id: str, **fields: Any) -> list[dict[str, Any]]:
+    """Return all pages of a list, five items each."""
+    told = [await ask(service, user_id, k=5, **fields)]
+    while (cursor := told[-1]["next_cursor"]) is not None:
+        assert len(told) <= IN_STOCK
+        told.append(await ask(service, user_id, k=5, cursor=cursor, **fields))
+    return told
+
+
+async def test_a_session_has_the_rules_of_a_shopper(start: Start, tmp_path: Path) -> None:
+    """Ranked for who has not said who they are, with reasons, pins and what is never shown."""
+    service = await shop(start, tmp_path)
+    clicked = {**event("", "wine-0004"), "session_id": "s1"}
+    del clicked["user_id"]
+    await send(service, clicked)
+    for user in ({}, {"user_id": "nobody yet"}):
+        body = {**user, "session_id": "s1", "context": {"page": "home"}}
+        answer = await (await service.post("/v1/recommendations", json=body)).json()
+        assert answer["source"] in {"model", "cache"}
+        assert len(answer["items"]) == 7
+        assert ids(answer)[1] == "wine-0014"
+        assert "because_you_viewed:wine-0004" in {each["reason"] for each in answer["items"]}
+        assert all(each["reason_text"] for each in answer["items"])
+        assert 3 not in {category(each) for each in ids(answer)}
 
 
 async def test_pages_have_figures_of_their_own(start: Start, tmp_path: Path) -> None:

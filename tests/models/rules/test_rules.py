@@ -517,3 +517,12 @@ def test_rules_are_in_what_a_list_is_true_for() -> None:
     """A cached list of other rules, or of none, is not believed."""
     stamps = {model(each).stamp for each in ("diversity: 0.1", "diversity: 0.2")}
     assert len(stamps | {Model(parts()).stamp}) == 3
+
+
+def test_a_further_page_is_drawn_anew() -> None:
+    """Chance of a page says nothing of the next one's, in one slot and for one shopper."""
+    made = model("rotation: {every: 30m, strength: 1}")
+    turns = [turned(made, asked(LIKED)).turn._replace(after=after) for after in range(0, 60, 10)]
+    lists = [[told.rows for told in rungs(made, asked(LIKED, turn=turn))] for turn in turns]
+    for rung in zip(*lists, strict=True):
+        assert len({*map(tuple, rung)}) == len(turns)
