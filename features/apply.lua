@@ -1,13 +1,17 @@
 -- Enter events of one shopper into the rings.
--- KEYS: recent ring, history ring, mark of being forgotten
+-- KEYS: recent ring, history ring, mark of being forgotten, merges into others
 -- ARGV: version byte, owner (8 bytes), seconds to live,
---       cap and records of the recent ring, cap and records of the history ring;
+--       cap and records of the recent ring, cap and records of the history ring, and perhaps
+--       when they became the shopper's, in milliseconds, else each did at its ts;
 --       records are sorted by (ts, tag) and no two have the same tag and item
 -- Returns how many records were new in each ring. The same call twice changes nothing.
 local version, owner, ttl = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local HEAD, SIZE, DAY = 16, 24, 86400
 local sub, find, unpack_of, pack_of = string.sub, string.find, struct.unpack, struct.pack
-local forgotten = tonumber(redis.call('GET', KEYS[3]) or -1)
+local gone = tonumber(redis.call('GET', KEYS[3]) or -1)
+local merged = redis.call('ZREVRANGE', KEYS[4], 0, 0, 'WITHSCORES')
+if merged[2] then gone = math.max(gone, tonumber(merged[2])) end
+local since = tonumber(ARGV[8])
 
 local function order(bytes, at)
   return (unpack_of('<i8', bytes, at)), (unpack_of('<I4', bytes, at + 20))
@@ -34,7 +38,7 @@ local function fresh_of(body, records, cap)
   for at = 1, #records, SIZE do
     local record = sub(records, at, at + SIZE - 1)
     local ts, tag = order(record, 1)
-    if ts > forgotten and not before(ts, tag, floor_ts, floor_tag) and not holds(body, record) then
+    if (since or ts) > gone and not before(ts, tag, floor_ts, floor_tag) and not holds(body, record) then
       fresh[#fresh + 1] = record
     end
   end

@@ -1,6 +1,7 @@
 """What group `offline` does with the stream: keep events for ever, and forget shoppers.
 
     events     ─ not of a shopper forgotten since ─ new by event id ─ ONE commit a batch
+    merges     ─ note who became whom ──────────────────────────────┤
     tombstones ─ delete what arrived before, in every place ────────┘
 
 All of it may be done again: an event whose id is in the table is not added, and a tombstone
@@ -18,7 +19,7 @@ import pyarrow as pa
 from features import dead_letters
 from features.erasure import Erasure
 from features.offline import OfflineStore
-from features.stream_entries import Entry, forgotten_in
+from features.stream_entries import Entry, tombstones_in
 from features.tables import EVENTS
 from features.valkey_store import ValkeyStore
 
@@ -49,27 +50,47 @@ class Archive:
         self._commits = 0
 
     async def take(self, entries: Sequence[Entry]) -> None:
-        """Delete and add what the entries say, in at most one commit of events."""
-        until = forgotten_in(entries)
-        whose = sorted({entry.user_id for entry in entries if entry.event is not None})
-        for user_id, stamp in (await self._online.forgotten(whose)).items():
-            until[user_id] = max(stamp, until.get(user_id, 0))
-        kept = [
-            entry
+        """Note, delete and add what the entries say, in at most one commit of events."""
+        merges = [
+            (entry.merge.source, entry.merge.into, entry.arrived_ms)
             for entry in entries
-            if entry.event is not None and entry.arrived_ms > until.get(entry.user_id, -1)
+            if entry.merge is not None
         ]
-        forgotten = forgotten_in(entries)
-        await asyncio.to_thread(self._write, forgotten, kept)
-        if forgotten:
-            await dead_letters.forget(self._online.client, forgotten)
+        events = [entry for entry in entries if entry.event is not None]
+        gone = await asyncio.to_thread(self._write, merges, tombstones_in(entries), events)
+        if gone:
+            await dead_letters.forget(self._online.client, gone)
 
-    def _write(self, forgotten: dict[str, int], entries: Sequence[Entry]) -> None:
-        if forgotten:
-            self._erasure.forget(forgotten)
-        if not entries:
-            return
-        appended = self._offline.append_events(events_table(entries))
+    def _write(
+        self,
+        merges: Sequence[tuple[str, str, int]],
+        tombstones: Sequence[dict[str, int]],
+        events: Sequence[Entry],
+    ) -> set[str]:
+        """Return whom this forgot."""
+        gone = set[str]()
+        if merges:
+            self._offline.merge(merges)
+            for user_id, stamp in self._forgotten_before(merges):
+                gone |= self._erasure.forget({user_id: stamp})
+        for forgotten in tombstones:
+            gone |= self._erasure.forget(forgotten)
+        if events:
+            self._append(events)
+        return gone
+
+    def _forgotten_before(self, merges: Sequence[tuple[str, str, int]]) -> set[tuple[str, int]]:
+        """Return who was forgotten after merges into them that are noted only now, and when."""
+        stamps = self._offline.forgotten().stamps([into for _, into, _ in merges])
+        later = (
+            (into, min((stamp for stamp in stamps.get(into, ()) if stamp >= at_ms), default=None))
+            for _, into, at_ms in merges
+        )
+        return {(into, stamp) for into, stamp in later if stamp is not None}
+
+    def _append(self, events: Sequence[Entry]) -> None:
+        """Add events, but those of shoppers who were forgotten since."""
+        appended = self._offline.append_events(events_table(events))
         log.debug("%d events written, %d were there", appended.accepted, appended.duplicates)
         self._commits += 1
         if self._commits >= TIDY_EVERY or self._clock() - self._tidied >= TIDY_AFTER_S:

@@ -1,7 +1,7 @@
 """Dead letters: entries of the stream that no consumer could use, kept for whoever looks into them.
 
 They came past `POST /v1/events`, so that nobody knows what they hold: a text that is a shopper's
-id counts as theirs.
+id counts as theirs, and that of a session's as the session's, with or without its `session:`.
 """
 
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from features import keys
+from features import anonymous, keys
 from features.valkey_client import Client, translated
 
 _AT_ONCE = 500
@@ -18,7 +18,9 @@ _AT_ONCE = 500
 
 async def forget(client: Client, user_ids: Collection[str]) -> int:
     """Delete the letters that name one of `user_ids`, and return how many; raise `StoreError`."""
-    needles = {needle for user_id in user_ids for needle in _as_written(user_id)}
+    sessions = (anonymous.session_of(user_id) for user_id in user_ids)
+    ids = {*user_ids, *(session for session in sessions if session)}
+    needles = {needle for each in ids for needle in _as_written(each)}
     deleted, after = 0, "-"
     async with translated():
         while letters := await _read(client, after):

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from features import anonymous
 from features.errors import FieldError
 from features.ids import BLANKS, MAX_ID_LENGTH, stable_hash
 
@@ -105,15 +106,16 @@ def _parsed(raw: Mapping[str, Any]) -> Event:
     context = told("context")
     if context is not None and not isinstance(context, dict):
         raise FieldError("context", f"expected an object, got {type(context).__name__}")
+    session_id = _optional_id(told("session_id"), "session_id")
     return Event(
         parse_id(told("event_id"), "event_id"),
         kind,
-        parse_id(told("user_id"), "user_id"),
+        parse_shopper(told("user_id"), session_id),
         parse_timestamp(told("timestamp"), "timestamp"),
         item_id,
         _parse_value(told("value"), kind, "value"),
         _optional_id(told("recommendation_id"), "recommendation_id"),
-        _optional_id(told("session_id"), "session_id"),
+        session_id,
         context,
     )
 
@@ -139,6 +141,13 @@ def parse_id(raw: object, field: str) -> str:
     except UnicodeEncodeError:
         raise FieldError(field, "expected valid Unicode, got a lone surrogate") from None
     return told
+
+
+def parse_shopper(raw: object, session_id: str | None) -> str:
+    """Return whose it is: the shopper's who is named, else the session's."""
+    if raw is None and session_id is not None:
+        return anonymous.shopper_of(session_id)
+    return parse_id(raw, "user_id")
 
 
 def parse_timestamp(raw: object, field: str) -> float:

@@ -1,8 +1,12 @@
 -- Remove what is known of a shopper up to a stamp; what arrived later stays.
 -- KEYS: recent ring, history ring, profile, mark of being forgotten, buckets with an answer
--- ARGV: stamp in milliseconds, seconds the mark is kept, what the keys of answers begin with
+-- ARGV: stamp in milliseconds, seconds the mark is kept (0: there is none), what the keys of
+--       answers begin with
 local stamp = tonumber(ARGV[1])
 local HEAD, SIZE = 16, 24
+local marked = tonumber(redis.call('GET', KEYS[4]) or -1)
+-- Done before: what arrived earlier and is here now came by a merge after that.
+if tonumber(ARGV[2]) > 0 and marked >= stamp then return 0 end
 
 for ring = 1, 2 do
   local value = redis.call('GET', KEYS[ring])
@@ -19,8 +23,9 @@ for ring = 1, 2 do
   end
 end
 
-local marked = tonumber(redis.call('GET', KEYS[4]) or 0)
-redis.call('SET', KEYS[4], string.format('%.0f', math.max(marked, stamp)), 'EX', ARGV[2])
+if tonumber(ARGV[2]) > 0 then
+  redis.call('SET', KEYS[4], string.format('%.0f', math.max(marked, stamp)), 'EX', ARGV[2])
+end
 for _, bucket in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do
   redis.call('DEL', ARGV[3] .. bucket)  -- of the same slot, by their beginning
 end

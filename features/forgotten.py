@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,8 @@ FOLDER, LIST = "forgotten", "list"
 ENTRY = np.dtype([("user", "<u8"), ("until_ms", "<i8"), ("noted_ms", "<i8")])
 
 Entries = npt.NDArray[np.void]
+
+_SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
 class Forgotten:
@@ -57,6 +60,13 @@ class Forgotten:
         told = zip(user_ids, listed.tolist(), stamps.tolist(), strict=True)
         return {user_id: stamp for user_id, is_listed, stamp in told if is_listed}
 
+    def stamps(self, user_ids: Collection[str]) -> dict[str, list[int]]:
+        """Return, for those of `user_ids` that are listed, all stamps up to which they were."""
+        users, wanted = self._entries["user"], stable_hashes(user_ids)
+        bounds = zip(user_ids, *(users.searchsorted(wanted, side) for side in _SIDES), strict=True)
+        told = self._entries["until_ms"]
+        return {each: told[begin:end].tolist() for each, begin, end in bounds if begin < end}
+
 
 class ForgottenList:
     """The list of one home. Raises `StoreError` where it cannot be read or written."""
@@ -70,7 +80,8 @@ class ForgottenList:
     def add(self, until_ms: Mapping[str, int]) -> dict[str, int]:
         """Note, durably, that shoppers were forgotten up to a stamp; return when each was noted.
 
-        What is noted already is not noted again.
+        What is noted already is not noted again; where something later is, this counts as noted
+        with that.
         """
         with _translated(), locked(self._folder):
             known = self._entries()
@@ -80,8 +91,8 @@ class ForgottenList:
                 user = stable_hash(user_id)
                 same = known[(known["user"] == user) & (known["until_ms"] >= stamp)]
                 told[user_id] = int(same["noted_ms"][0]) if len(same) else noted_ms
-                if not len(same):
-                    new.append((user, stamp, noted_ms))
+                if stamp not in same["until_ms"]:
+                    new.append((user, stamp, told[user_id]))
             if new:
                 self._append(np.array(new, ENTRY))
             return told

@@ -6,13 +6,22 @@ rings that are kept per shopper, whose caps are part of the definition: a shoppe
 events looks the same online and offline.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from features.events import RECORD, TYPE_CODES, VALUE_SCALE, EventType, Records, type_codes
+from features.events import (
+    CODE_MASK,
+    RECORD,
+    TYPE_CODES,
+    VALUE_SCALE,
+    EventType,
+    Records,
+    type_codes,
+)
 from features.grouping import Hashes, Ints, grouped
 
 RECENT_CAP = 200
@@ -34,13 +43,17 @@ _FIXED_GRADES = {
     EventType.CLICK: 0.3,
     EventType.ADD_TO_CART: 0.6,
     EventType.PURCHASE: 1.0,
+    EventType.RATING: 1.0,
 }
-_CODE_GRADES = np.zeros(16, np.float32)
+GRADES = np.zeros(16, np.float32)
+"""What an event says of an item, by the code of its type; of a rating, what five stars say."""
+
 for _kind, _grade in _FIXED_GRADES.items():
-    _CODE_GRADES[TYPE_CODES[_kind]] = _grade
+    GRADES[TYPE_CODES[_kind]] = _grade
 
 _RATING = TYPE_CODES[EventType.RATING]
 _ADDED = TYPE_CODES[EventType.ADD_TO_CART]
+_REMOVED = TYPE_CODES[EventType.REMOVE_FROM_CART]
 _OWNED, _REFUSED = 1, 2
 _MARKS = np.zeros(16, np.uint8)
 _MARKS[[TYPE_CODES[kind] for kind in HISTORY_TYPES]] = _OWNED
@@ -53,8 +66,9 @@ _BASKET[[TYPE_CODES[EventType.ADD_TO_CART], TYPE_CODES[EventType.REMOVE_FROM_CAR
 class Tastes:
     """What the events of many shoppers say of items.
 
-    `graded_by` int64[g], `graded` uint64[g] and `grades` float32[g]: shopper, item hash and grade,
-    shoppers in order, and of each the item told of last is last. `blocked_by` int64[b] and
+    `graded_by` int64[g], `graded` uint64[g], `grades` float32[g] and `graded_codes` int64[g]:
+    shopper, item hash, grade and the type of what gave it, shoppers in order, and of each the item
+    told of last is last. `blocked_by` int64[b] and
     `blocked` uint64[b]: what must not be shown to whom, bought, rated, refused, or in the basket
     now.
     """
@@ -62,52 +76,147 @@ class Tastes:
     graded_by: Ints
     graded: Hashes
     grades: npt.NDArray[np.float32]
+    graded_codes: Ints
     blocked_by: Ints
     blocked: Hashes
 
 
 def grades_of(records: Records) -> npt.NDArray[np.float32]:
     """Return the grade of each record, float32[n] in 0..1; 0 says nothing of taste."""
-    return _grades(type_codes(records), records)
+    return _grades(type_codes(records), records, GRADES)
 
 
-def _grades(codes: npt.NDArray[np.uint32], records: Records) -> npt.NDArray[np.float32]:
-    grades = _CODE_GRADES[codes]
+def grades_by_code(weights: Mapping[EventType, float]) -> npt.NDArray[np.float32]:
+    """Return `GRADES` with other weights; that of a rating is what five stars are worth."""
+    grades = GRADES.copy()
+    for kind, weight in weights.items():
+        grades[TYPE_CODES[kind]] = weight
+    return grades
+
+
+def _grades(
+    codes: npt.NDArray[np.uint32], records: Records, by_code: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    grades = by_code[codes]
     rated = codes == _RATING
     if rated.any():
         stars = records["value"][rated]
         steps = np.where(
             stars >= 4 * VALUE_SCALE, 1.0, np.where(stars >= 3.5 * VALUE_SCALE, 0.5, 0.1)
         )
-        grades[rated] = steps
+        grades[rated] *= steps
     return grades
 
 
-def tastes_of(records: Records, shoppers: Ints, limit: int = GRADED_ITEMS) -> Tastes:
+def tastes_of(
+    records: Records,
+    shoppers: Ints,
+    limit: int = GRADED_ITEMS,
+    by_code: npt.NDArray[np.float32] = GRADES,
+) -> Tastes:
     """Return what time-sorted `records` say, `shoppers` (int64[n], ascending) telling whose.
 
     Of a shopper the latest `limit` distinct graded items count. An item met more than once has
-    its best grade; a refused one has none.
+    its best grade; a refused one has none. `by_code` float32[16] grades events, see `GRADES`.
     """
     items, codes = np.ascontiguousarray(records["item"]), type_codes(records)
-    grades = _grades(codes, records)
+    grades = _grades(codes, records, by_code)
     if not len(items):
-        return Tastes(shoppers, items, grades, shoppers, items)
+        return Tastes(shoppers, items, grades, shoppers, shoppers, items)
     order, first = grouped(items, shoppers)
     codes, grades, one_each = codes.take(order), grades.take(order), order.take(first)
     items, by = items.take(one_each), shoppers.take(one_each)
     marks = np.bitwise_or.reduceat(_MARKS.take(codes), first)
-    best = np.maximum.reduceat(grades, first)
+    best, best_codes = _best(grades, codes, first)
     (told,) = ((best > 0) & (marks < _REFUSED)).nonzero()
     last = np.maximum.reduceat(np.where(grades > 0, order, -1), first)
     told = _latest(told.take(last.take(told).argsort()), by, limit)
     blocked = marks > 0
     basket = _BASKET.take(codes)
     if basket.any():
-        # Even for taken out, odd for put in, and the later the larger.
-        moves = np.where(basket, 2 * order + (codes == _ADDED), -2)
-        blocked |= np.maximum.reduceat(moves, first) % 2 == 1
-    return Tastes(by[told], items[told], best[told], by[blocked], items[blocked])
+        blocked |= np.maximum.reduceat(_moves(codes, order), first) % 2 == 1
+    return Tastes(by[told], items[told], best[told], best_codes[told], by[blocked], items[blocked])
+
+
+def _best(
+    grades: npt.NDArray[np.float32], codes: npt.NDArray[np.uint32], first: Ints
+) -> tuple[npt.NDArray[np.float32], Ints]:
+    """Return the best grade of each group of events and the type that gave it.
+
+    The bits of grades are in their order; of equal ones the type that comes first counts.
+    """
+    ranked = (grades.view(np.int32).astype(np.int64) << 4) + (CODE_MASK - codes)
+    best = np.maximum.reduceat(ranked, first)
+    return (best >> 4).astype(np.int32).view(np.float32), CODE_MASK - (best & CODE_MASK)
+
+
+class Bought(NamedTuple):
+    """Items that shoppers bought or rated, and may be shown again some day.
+
+    `by` int64[n] tells whose, ascending, `items` uint64[n] which, `ts` int64[n] when last, in
+    milliseconds. What was refused since ever, or is in the basket now, is not among them.
+    """
+
+    by: Ints
+    items: Hashes
+    ts: Ints
+
+
+def bought(records: Records, shoppers: Ints) -> Bought:
+    """Return what time-sorted `records` say was bought, `shoppers` as in `tastes_of`."""
+    items, codes = np.ascontiguousarray(records["item"]), type_codes(records)
+    if not len(items):
+        return Bought(shoppers, items, np.empty(0, np.int64))
+    order, first = grouped(items, shoppers)
+    codes = codes.take(order)
+    marks = _MARKS.take(codes)
+    owned = np.where(marks == _OWNED, records["ts"].take(order), -1)
+    last = np.maximum.reduceat(owned, first)
+    is_told = (last >= 0) & (np.bitwise_or.reduceat(marks, first) < _REFUSED)
+    is_told &= np.maximum.reduceat(_moves(codes, order), first) % 2 == 0
+    one_each = order.take(first)[is_told]
+    return Bought(shoppers.take(one_each), items.take(one_each), last[is_told].astype(np.int64))
+
+
+class Disliked(NamedTuple):
+    """Items that shoppers did not like: whose int64[n], ascending, which uint64[n], how much."""
+
+    by: Ints
+    items: Hashes
+    weights: npt.NDArray[np.float32]
+
+
+def disliked(
+    records: Records,
+    shoppers: Ints,
+    by_code: npt.NDArray[np.float32],
+    stars_below: float,
+) -> Disliked:
+    """Return what time-sorted `records` say against items, `shoppers` as in `tastes_of`.
+
+    `by_code` float32[16] weighs events by the code of their type: refusals, ratings with fewer
+    than `stars_below`, and removals from the basket that nothing was put in after.
+    """
+    items, codes = np.ascontiguousarray(records["item"]), type_codes(records)
+    weights = by_code.take(codes)
+    weights[(codes == _RATING) & (records["value"] >= stars_below * VALUE_SCALE)] = 0
+    if not weights.any():
+        return Disliked(shoppers[:0], items[:0], weights[:0])
+    order, first = grouped(items, shoppers)
+    codes, weights = codes.take(order), weights.take(order)
+    is_back = np.maximum.reduceat(_moves(codes, order), first) % 2 == 1
+    told = np.repeat(is_back, np.diff(first, append=len(order))) & (codes == _REMOVED)
+    weights[told] = 0
+    most = np.maximum.reduceat(weights, first)
+    found = most > 0
+    one_each = order.take(first)[found]
+    return Disliked(shoppers.take(one_each), items.take(one_each), most[found])
+
+
+def _moves(codes: npt.NDArray[np.uint32], order: Ints) -> Ints:
+    """Return for events with these places what grows with time: odd for put in, even for out."""
+    moves: Ints = np.where(_BASKET.take(codes), 2 * order + (codes == _ADDED), -2)
+    return moves
 
 
 def merge_rings(rings: Sequence[tuple[Records, Records]]) -> tuple[Records, Ints]:

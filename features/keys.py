@@ -3,6 +3,7 @@
     {u:ID}:r   recent ring          {u:ID}:p   profile
     {u:ID}:h   history ring         {u:ID}:f   when the shopper was forgotten, for a while
     {u:ID}:a:BUCKET  cached answer  {u:ID}:b   buckets that hold an answer
+    {u:ID}:m  into whom the shopper was merged and when, for a while
 
 Ids may hold braces: a cluster hashes what stands up to the first `}`, which is the same for
 all keys of a shopper. No two shoppers share a key, because what follows the last `}` never
@@ -50,6 +51,11 @@ def profile_key(user_id: str) -> bytes:
 def forgotten_key(user_id: str) -> bytes:
     """Return the key that says up to which stamp the shopper was forgotten."""
     return shopper_prefix(user_id) + b"f"
+
+
+def merges_key(user_id: str) -> bytes:
+    """Return the key of the shoppers into whom this one was merged, by stamp."""
+    return shopper_prefix(user_id) + b"m"
 
 
 def buckets_key(user_id: str) -> bytes:

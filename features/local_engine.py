@@ -7,8 +7,9 @@ import math
 from collections.abc import Generator
 
 from features.chunk import Chunk
-from features.kept_events import USER_ID
+from features.kept_events import KEPT_COLUMNS, USER_ID
 from features.labels import Labels
+from features.merges import KEY
 from features.offline import PART_EVENTS, OfflineStore
 from features.tables import CHANGES
 from features.training_part import Tables, pairs_of, part_of
@@ -16,9 +17,11 @@ from features.training_part import Tables, pairs_of, part_of
 
 def local_chunks(store: OfflineStore, labels: Labels, rows: int) -> Generator[Chunk]:
     """Yield the features of `labels`, some `rows` of them after the other."""
-    pairs = pairs_of(labels)
+    merges = store.merges()
+    pairs = pairs_of(labels, merges)
     parts = max(math.ceil(store.count("events") / PART_EVENTS), 1)
-    tables = Tables(store.scan("events"), store.scan("users"), store.scan(CHANGES))
+    events = merges.expanded(store.scan("events").select(KEPT_COLUMNS), pairs[KEY])
+    tables = Tables(events, store.scan("users"), store.scan(CHANGES))
     for start in range(0, len(pairs), rows):
         some = pairs.slice(start, rows)
         chunk = Chunk.empty(start, len(some))

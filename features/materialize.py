@@ -8,7 +8,8 @@
 
 Rings are merged, never overwritten: an event that only the online store has stays, one that
 both have counts once, and each ring keeps the latest up to its cap. Whoever was forgotten of
-late stays forgotten. So it may run beside a service under load, and as often as one likes.
+late stays forgotten, and what was somebody's who is merged meanwhile is led on. So it may run
+beside a service under load, and as often as one likes.
 """
 
 import asyncio
@@ -34,7 +35,7 @@ from features.quality.gatekeeper import Gatekeeper
 from features.quality.rules import rules_in_force
 from features.store_url import store_url
 from features.valkey_client import translated
-from features.valkey_store import ValkeyStore
+from features.valkey_store import Carried, ValkeyStore
 from features.values import VERSION
 
 AT_ONCE = 50
@@ -152,8 +153,8 @@ async def _bring(
                 profiles += await online.put_profiles(dict(records))
                 await pace.wait(len(records))
             for users in _chunks(enumerate(log.user_ids)):
-                rings = [(user_id, log.of(number)) for number, user_id in users]
-                events += await online.apply(rings)
+                rings = [Carried(user_id, log.of(number)) for number, user_id in users]
+                events += await online.carry(rings)
                 bar.advance(len(rings))
                 if part.whose is None:
                     await _note(online, f"{mark}\0{rings[-1][0]}")

@@ -12,11 +12,11 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -32,12 +32,14 @@ from features.batches import Batches, CountedBatches, Fresh, as_frame, conformed
 from features.catalogue import Catalogue
 from features.errors import InputError, StoreError
 from features.eventlog import EventLog
+from features.events import LATEST_S
 from features.forgotten import Forgotten, ForgottenList
 from features.known_events import KnownEvents
 from features.known_ids import KnownIds, id_hashes_in
+from features.merges import Merges, Span
 from features.said import Hashes, Said, joined
 from features.spared import Spared, events_spared, records_spared
-from features.tables import CHANGES, ITEMS, SCHEMAS, STORED, USERS
+from features.tables import CHANGES, ITEMS, MERGES, SCHEMAS, SHOPPER_MERGES, STORED, USERS
 
 PART_EVENTS = 16_000_000
 """Events of shoppers that are read at a time, about: some 100 bytes of memory each."""
@@ -48,10 +50,16 @@ RETENTION = timedelta(days=7)
 STAGED = ".staged-"
 """How the names of folders begin that hold rows on their way into the tables."""
 
+_AT_ONCE = 200
+"""Conditions of one deletion."""
+
+_SINCE = {"user_id": pl.String, "until": pl.Int64}
 _BEFORE = "version of events before"
 _OF_URLS = frozenset("%[]")
 _VERSION = re.compile(r"(\w+)@(-|\d+)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST_MS = round(LATEST_S * 1_000)
+_ARRIVED_AS = "arrived_as"
 _LOG_COLUMNS = ("event_id", "type", "user_id", "item_id", "arrived_at", "value")
 
 
@@ -127,7 +135,7 @@ class OfflineStore:
         raised, and nothing written, where one says something else.
         """
         with self._writing():
-            spared = Spared(stream(batches), self.forgotten())
+            spared = Spared(stream(batches), self.forgotten(), cache(self.merges))
             if known is None:
                 self._learn_ids()
                 fresh = Fresh(iter(spared), self._ids)
@@ -235,7 +243,9 @@ class OfflineStore:
         Of `part` only, if one is given: those of its shoppers, and what is known of them. Who was
         forgotten is not in it, deleted from the tables already or not.
         """
-        events, users = self.scan("events").select(_LOG_COLUMNS), self.scan("users")
+        merges, users = self.merges(), self.scan("users")
+        events = self.scan("events").select(*_LOG_COLUMNS, pl.col("user_id").alias(_ARRIVED_AS))
+        events = merges.owned(events, until_ms)
         if until_ms is not None:
             events = events.filter(pl.col("arrived_at") < _moment(until_ms))
         if part is not None:
@@ -246,7 +256,8 @@ class OfflineStore:
                 events, users = (each.join(whose, "user_id", "semi") for each in (events, users))
         with _translated():
             forgotten = self.forgotten()  # first: who is in it may not be deleted yet
-            told = events_spared(events.collect(), forgotten)
+            told = events_spared(events.collect(), forgotten, merges, _ARRIVED_AS)
+            told = told.drop(_ARRIVED_AS)
             return assemble.event_log(told, records_spared(users.collect(), forgotten, told.lazy()))
 
     def parts(
@@ -262,8 +273,8 @@ class OfflineStore:
         arrived `since_ms`, or that are among `whose`.
         """
         whole = Part(behind, until, 0, since_ms, whose)
-        events = whole.of(self.scan("events").select("user_id", "arrived_at"))
-        users = whole.of(self.scan("users").select("user_id"))
+        events = self.merges().owned(self.scan("events").select("user_id", "arrived_at"))
+        events, users = whole.of(events), whole.of(self.scan("users").select("user_id"))
         late = pl.lit(value=True)
         if since_ms is not None:
             late = (pl.col("arrived_at") >= _moment(since_ms)).any()
@@ -287,7 +298,8 @@ class OfflineStore:
     def changed_since(self, version: str) -> pl.DataFrame:
         """Return a column user_id: of whom an event or a record may have been added since then.
 
-        Raises `StoreError` where nobody can tell any more.
+        Or may have become theirs, or another's, by a merge. Raises `StoreError` where nobody can
+        tell any more.
         """
         before = self.at(version)
         with _translated():
@@ -295,7 +307,28 @@ class OfflineStore:
             added = [pl.scan_parquet(path, glob=False).select("user_id") for path in sorted(files)]
             now, then = self.scan("users"), before.scan("users")
             differing = now.join(then, on=USERS.names, how="anti", nulls_equal=True)
-            return pl.concat((differing.select("user_id"), *added)).unique().collect()
+            told = pl.concat((differing.select("user_id"), *added)).unique().collect()
+            now_merged, then_merged = self.merges(), before.merges()
+        changed = now_merged.became(told["user_id"].to_list())
+        changed |= now_merged.changed_by(then_merged)
+        return pl.DataFrame({"user_id": sorted(changed)}, {"user_id": pl.String})
+
+    def merges(self) -> Merges:
+        """Return who was merged into whom."""
+        with _translated():
+            rows = self.scan(MERGES).with_columns(pl.col("at").dt.epoch("ms")).collect().rows()
+        return Merges(rows)
+
+    def merge(self, rows: Sequence[tuple[str, str, int]]) -> None:
+        """Keep that shoppers were merged: (source, into, milliseconds) each; twice as once."""
+        told = [
+            {"source": source, "into": into, "at": at_ms * 1_000} for source, into, at_ms in rows
+        ]
+        with self._writing():
+            incoming = as_frame(pa.Table.from_pylist(told, schema=SHOPPER_MERGES)).unique()
+            present = self.scan(MERGES).collect()
+            new = incoming.join(present, on=present.columns, how="anti")
+            self._write(MERGES, CountedBatches(stream(new.to_arrow())), "append")
 
     def catalogue(self) -> Catalogue:
         """Return all items."""
@@ -318,9 +351,14 @@ class OfflineStore:
         return not (self.count("items") and self.count("events"))
 
     def version(self) -> str:
-        """Return the versions of the tables as one word, e.g. `events@3,items@1,users@-`."""
+        """Return the versions of the tables as one word, e.g. `events@3,items@1,users@-`.
+
+        Where anybody was merged into somebody that of `merges` stands behind them.
+        """
         with _translated():
             tables = {name: self._delta(name) for name in SCHEMAS}
+            if (merges := self._delta(MERGES)) is not None:
+                tables[MERGES] = merges
             return ",".join(
                 f"{name}@{'-' if table is None else table.version()}"
                 for name, table in tables.items()
@@ -332,15 +370,18 @@ class OfflineStore:
         Raises `InputError` where `version` is none.
         """
         told = dict(_VERSION.findall(version))
-        if told.keys() != SCHEMAS.keys():
+        if told.keys() - {MERGES} != SCHEMAS.keys():
             raise InputError(f"version: expected events@N,items@N,users@N, got {version!r:.80}")
-        numbers = {name: None if told[name] == "-" else int(told[name]) for name in SCHEMAS}
+        numbers = {
+            name: None if told.get(name, "-") == "-" else int(told[name])
+            for name in (*SCHEMAS, MERGES)
+        }
         return OfflineStore(self.home, numbers)
 
     def files(self) -> "list[tuple[str, int, list[tuple[str, int]]]]":
         """Return of each table that is there its name, version, and files with their sizes."""
         with _translated():
-            tables = {name: self._delta(name) for name in SCHEMAS}
+            tables = {name: self._delta(name) for name in (*SCHEMAS, MERGES)}
             return [
                 (name, table.version(), _files_of(table))
                 for name, table in tables.items()
@@ -355,20 +396,47 @@ class OfflineStore:
         """Delete the shopper's events and record, and return how many rows that were.
 
         With `until_ms` events that arrived later stay. Earlier versions of the tables still
-        hold all of it until `tidy` runs, at least `RETENTION` after this.
+        hold all of it until `tidy` runs, at least `RETENTION` after this. Events of others who were
+        merged into the shopper go, too, and records of those who did nothing after it; what was
+        merged into another is the other's. The merges stay: see `forget_merges`.
         """
-        whose = f"user_id = '{user_id.replace(chr(39), chr(39) * 2)}'"
-        which = whose
-        if until_ms is not None:
-            until = _moment(until_ms)
-            which += f" AND arrived_at <= '{until:%Y-%m-%dT%H:%M:%S.%fZ}'"
+        until = _LATEST_MS if until_ms is None else until_ms
+        merges = self.merges()
+        which = (_arrived_in(span, until) for span in merges.spans(user_id, until + 1))
         deleted = 0
         with self._writing():
-            for name, predicate in (("events", which), ("users", whose), (CHANGES, whose)):
-                table = self._delta(name)
-                if table is not None:
-                    deleted += int(table.delete(predicate)["num_deleted_rows"] or 0)
+            deleted += self._delete("events", which)
+            sources = merges.sources(user_id, until)
+            silent = self._without_later({each: told[-1] for each, told in sources.items()})
+            whose = [f"user_id = {_quoted(each)}" for each in (user_id, *silent)]
+            return deleted + self._delete("users", whose) + self._delete(CHANGES, whose)
+
+    def forget_merges(self, user_id: str, until_ms: int) -> int:
+        """Delete the merges by which others' events were the shopper's; return how many.
+
+        Last of all, since they tell whose events those were.
+        """
+        rows = sorted(self.merges().rows(user_id, until_ms))
+        with self._writing():
+            return self._delete(MERGES, map(_is_merge, rows))
+
+    def _delete(self, name: str, predicates: Iterable[str]) -> int:
+        """Delete the rows for which one of `predicates` holds, some at a time."""
+        table = self._delta(name)
+        if table is None:
+            return 0
+        deleted, told = 0, list(predicates)
+        for begin in range(0, len(told), _AT_ONCE):
+            which = " OR ".join(f"({each})" for each in told[begin : begin + _AT_ONCE])
+            deleted += int(table.delete(which)["num_deleted_rows"] or 0)
         return deleted
+
+    def _without_later(self, until_ms: Mapping[str, int]) -> list[str]:
+        """Return the shoppers of whom no event arrived after a moment each."""
+        asked = pl.LazyFrame({"user_id": list(until_ms), "until": list(until_ms.values())}, _SINCE)
+        later = self.scan("events").select("user_id", "arrived_at").join(asked, "user_id")
+        later = later.filter(pl.col("arrived_at").dt.epoch("ms") > pl.col("until"))
+        return sorted(until_ms.keys() - set(later.collect()["user_id"]))
 
     def tidy(self, retention: timedelta = RETENTION) -> int:
         """Merge small files, remove those no version of the last `retention` uses; count these."""
@@ -479,6 +547,26 @@ def _latest(path: Path) -> DeltaTable | None:
         return DeltaTable(path)
     except TableNotFoundError:
         return None
+
+
+def _arrived_in(span: Span, until_ms: int) -> str:
+    """Return the predicate of events of a span that arrived up to a moment."""
+    told = f"user_id = {_quoted(span.user_id)}"
+    if span.since_ms >= 0:
+        told += f" AND arrived_at > {_quoted(_moment(span.since_ms))}"
+    return f"{told} AND arrived_at <= {_quoted(_moment(min(span.until_ms, until_ms)))}"
+
+
+def _is_merge(row: tuple[str, str, int]) -> str:
+    source, into, at_ms = row
+    told = f"source = {_quoted(source)} AND into = {_quoted(into)}"
+    return f"{told} AND at = {_quoted(_moment(at_ms))}"
+
+
+def _quoted(value: str | datetime) -> str:
+    if isinstance(value, datetime):
+        value = f"{value:%Y-%m-%dT%H:%M:%S.%fZ}"
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _moment(stamp_ms: int) -> datetime:

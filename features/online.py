@@ -38,21 +38,27 @@ STRANGER = ShopperState()
 
 
 class ShopperQuery(NamedTuple):
-    """One shopper to read, and under which bucket a cached answer may lie."""
+    """One shopper to read, and under which bucket a cached answer may lie.
+
+    `otherwise` is whom to read where nothing is known of the shopper: their session.
+    """
 
     user_id: str
     bucket: str
+    otherwise: str | None = None
 
 
 class ShopperRead(NamedTuple):
     """What one read brought: the shopper's state, and the cached answer's bytes if any.
 
     `disbelieved` counts values that were there but another shopper's, or of another layout.
+    `instead` is set where this is what `otherwise` told of: it asks for that alone.
     """
 
     state: ShopperState
     answer: bytes | None
     disbelieved: int = 0
+    instead: ShopperQuery | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,13 @@ class OnlineStore(Protocol):
         """
         ...
 
+    async def merge(self, source: str, into: str) -> int:
+        """Make the history of `source` that of `into`; return how many events kept online it had.
+
+        What is there is told now; what is on its way, and the offline store, follow.
+        """
+        ...
+
     async def ping(self) -> None:
         """Return if the store answers."""
         ...
@@ -111,6 +124,10 @@ class NullStore:
     async def forget(self, user_id: str) -> int:  # noqa: ARG002 (whoever it is)
         """Know nobody to forget, and what there was until now."""
         return int(time.time() * 1_000)
+
+    async def merge(self, source: str, into: str) -> int:  # noqa: ARG002 - the protocol's
+        """Know nobody to merge."""
+        return 0
 
     async def ping(self) -> None:
         """Answer always."""

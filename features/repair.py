@@ -1,7 +1,8 @@
 """What group `online` does with the stream: enter events into the rings again.
 
 Whoever appends an event enters it into the rings as well. Where that process died in between,
-or a shopper was forgotten only in the stream, this mends it; otherwise it changes nothing.
+or a shopper was forgotten or merged only in the stream, this mends it; otherwise it changes
+nothing. What was about to enter the rings of a shopper who was merged meanwhile is led on.
 """
 
 import asyncio
@@ -10,10 +11,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from features import dead_letters
-from features.events import RECORD, Records, pack_event
+from features.events import RECORD, pack_event
 from features.forgotten import ForgottenList
 from features.stream_entries import Entry, forgotten_in
-from features.valkey_store import ValkeyStore
+from features.valkey_store import Carried, ValkeyStore
 
 
 class Repair:
@@ -25,21 +26,24 @@ class Repair:
         self._forgotten = forgotten
 
     async def take(self, entries: Sequence[Entry]) -> None:
-        """Forget whom to forget, enter the events into the rings: in any order the same."""
+        """Forget and merge whom to, enter the events into the rings: in any order the same."""
         if until := forgotten_in(entries):
             await asyncio.to_thread(self._forgotten.add, until)
         for user_id, stamp in until.items():
             await self._store.forget_until(user_id, stamp)
         if until:
             await dead_letters.forget(self._store.client, until)
-        await self._store.apply(_by_shopper(entries))
+        for entry in entries:
+            if entry.merge is not None:
+                await self._store.merge_until(entry.merge, entry.arrived_ms)
+        await self._store.carry(_by_shopper(entries))
 
 
-def _by_shopper(entries: Sequence[Entry]) -> Iterable[tuple[str, Records]]:
+def _by_shopper(entries: Sequence[Entry]) -> Iterable[Carried]:
     packed: dict[str, list[bytes]] = {}
     for entry in entries:
         if entry.event is not None:
             record = pack_event(entry.event, entry.arrived_ms)
             packed.setdefault(entry.event.user_id, []).append(record)
     for user_id, records in packed.items():
-        yield user_id, np.frombuffer(b"".join(records), RECORD)
+        yield Carried(user_id, np.frombuffer(b"".join(records), RECORD))

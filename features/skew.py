@@ -17,7 +17,8 @@ import polars as pl
 
 from features.declared import FEATURE_SET
 from features.forgotten import Forgotten
-from features.kept_events import USER_ID, events_of, numbered
+from features.kept_events import KEPT_COLUMNS, USER_ID, events_of, numbered
+from features.merges import KEY
 from features.moments import Moments
 from features.offline import OfflineStore
 from features.point_in_time import joined
@@ -83,20 +84,24 @@ def write_report(home: Path, told: Skew) -> Path:
 
 
 def _computed(store: OfflineStore, rows: Sequence[Served]) -> FeatureVectors:
-    users = pl.Series(USER_ID, [each.user_id for each in rows])
-    shoppers, numbers = numbered(users)
-    records, offsets = events_of(store.scan("events"), shoppers)
-    profiles = Profiles.of(store.scan("users"), store.scan(CHANGES), shoppers)
     as_of_ms = np.array([each.as_of_ms for each in rows], np.int64)
+    # What arrived after the features were computed could not be in them, whatever moment they
+    # were for: pages' clocks are ahead, too.
+    until_ms = np.minimum(as_of_ms, [each.at_ms + 1 for each in rows])
+    merges = store.merges()
+    pairs = merges.keyed(pl.DataFrame({USER_ID: [each.user_id for each in rows]}), until_ms)
+    states, numbers = numbered(pairs[KEY])
+    records, offsets = events_of(
+        merges.expanded(store.scan("events").select(KEPT_COLUMNS), pairs[KEY]), states
+    )
+    shoppers, whose = numbered(pairs[USER_ID])
+    profiles = Profiles.of(store.scan("users"), store.scan(CHANGES), shoppers)
     moments = Moments(
         as_of_ms,
         [each.country for each in rows],
         [each.latitude for each in rows],
-        profiles.at(numbers, as_of_ms),
+        profiles.at(whose, as_of_ms),
     )
-    # What arrived after the features were computed could not be in them, whatever moment they
-    # were for: pages' clocks are ahead, too.
-    until_ms = np.minimum(moments.as_of_ms, [each.at_ms + 1 for each in rows])
     return joined(records, offsets, numbers, moments, until_ms).vectors(FEATURE_SET.features)
 
 

@@ -1,26 +1,44 @@
 """Rows without those of shoppers who were forgotten after them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import polars as pl
 import pyarrow as pa
 
 from features.forgotten import Forgotten
+from features.merges import NOBODY, Merges
 
 USER_ID, ARRIVED_AT = "user_id", "arrived_at"
 
 Rows = TypeVar("Rows", pl.DataFrame, pl.LazyFrame)
 
 
-def events_spared(events: Rows, forgotten: Forgotten) -> Rows:
-    """Return the events, with `arrived_at`, of whoever was not forgotten since they arrived."""
-    until = _until(events, forgotten)
-    if not until:
+def events_spared(
+    events: Rows, forgotten: Forgotten, merges: Merges = NOBODY, whose: str = USER_ID
+) -> Rows:
+    """Return the events, with `arrived_at`, of whoever was not forgotten since they arrived.
+
+    Column `whose` tells under whom they arrived; they are whose `merges` make them at the moment
+    of a forgetting.
+    """
+    if not len(forgotten):
         return events
-    stamps = pl.Series(list(until.values()), dtype=pl.Int64)
-    stamp = pl.col(USER_ID).replace_strict(list(until), stamps, default=None, return_dtype=pl.Int64)
-    return events.filter(stamp.is_null() | (stamp < _ms(ARRIVED_AT)))
+    users = _users(events, whose)
+    stamps = forgotten.stamps(list(merges.became(users)))
+    gone = list(merges.gone(users, stamps)) if stamps else []
+    if not gone:
+        return events
+    spans = pl.LazyFrame(
+        gone, {whose: pl.String, "since": pl.Int64, "until": pl.Int64}, orient="row"
+    )
+    numbered = events.with_row_index("_row")
+    inside = (_ms(ARRIVED_AT) > pl.col("since")) & (_ms(ARRIVED_AT) <= pl.col("until"))
+    theirs = numbered.lazy().select("_row", whose, ARRIVED_AT).join(spans, whose).filter(inside)
+    rows = theirs.collect(engine="streaming")["_row"]
+    if not len(rows):
+        return events
+    return numbered.filter(~pl.col("_row").is_in(rows.implode())).drop("_row")
 
 
 def records_spared(users: Rows, forgotten: Forgotten, events: pl.LazyFrame) -> Rows:
@@ -41,10 +59,16 @@ def records_spared(users: Rows, forgotten: Forgotten, events: pl.LazyFrame) -> R
 class Spared:
     """The events of a stream of whoever was not forgotten since they arrived."""
 
-    def __init__(self, batches: Iterator[pa.RecordBatch], forgotten: Forgotten) -> None:
-        """Draw from `batches`."""
+    def __init__(
+        self,
+        batches: Iterator[pa.RecordBatch],
+        forgotten: Forgotten,
+        merges: Callable[[], Merges] = lambda: NOBODY,
+    ) -> None:
+        """Draw from `batches`; `merges` are asked for where a batch has somebody who is listed."""
         self._batches = batches
         self._forgotten = forgotten
+        self._merges = merges
         self.passed_over = 0
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
@@ -56,7 +80,9 @@ class Spared:
 
     def _filter(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         numbered = pl.DataFrame(batch.select([USER_ID, ARRIVED_AT])).with_row_index("place")
-        kept = events_spared(numbered, self._forgotten)
+        if not _until(numbered, self._forgotten):
+            return batch
+        kept = events_spared(numbered, self._forgotten, self._merges())
         return batch if len(kept) == len(numbered) else batch.take(kept["place"].to_arrow())
 
 
@@ -64,8 +90,12 @@ def _until(rows: Rows, forgotten: Forgotten) -> dict[str, int]:
     """Return up to when those shoppers of rows were forgotten who were."""
     if not len(forgotten):
         return {}
-    users = rows.lazy().select(USER_ID).unique().collect(engine="streaming")
-    return forgotten.until(users[USER_ID].to_list())
+    return forgotten.until(_users(rows, USER_ID))
+
+
+def _users(rows: Rows, whose: str) -> list[str]:
+    users = rows.lazy().select(whose).unique().collect(engine="streaming")
+    return users[whose].to_list()
 
 
 def _ms(column: str) -> pl.Expr:

@@ -24,6 +24,7 @@ from features.declared import FEATURE_NAMES, FEATURE_SET
 from features.errors import EngineError
 from features.kept_events import KEPT_COLUMNS, KEPT_TYPES, USER_ID
 from features.labels import Labels
+from features.merges import KEY, MARK
 from features.offline import OfflineStore
 from features.spark_session import spark_session
 from features.tables import CHANGES, STORED
@@ -50,9 +51,12 @@ def spark_chunks(
 
     Raises `EngineError` where Spark does not start or fails.
     """
-    pairs = pairs_of(labels)
+    merges = store.merges()
+    pairs = pairs_of(labels, merges)
     with spark_session(master) as spark:
-        features = _features(spark, store, pairs).persist(StorageLevel.DISK_ONLY)
+        features = _features(spark, store, merges.states(pairs[KEY]), pairs).persist(
+            StorageLevel.DISK_ONLY
+        )
         try:
             for start in range(0, len(pairs), rows):
                 yield _chunk(features, start, min(start + rows, len(pairs)))
@@ -60,30 +64,43 @@ def spark_chunks(
             features.unpersist()
 
 
-def _features(spark: SparkSession, store: OfflineStore, pairs: pl.DataFrame) -> DataFrame:
+def _features(
+    spark: SparkSession, store: OfflineStore, states: pl.DataFrame, pairs: pl.DataFrame
+) -> DataFrame:
     """Return `row` and packed features of every pair, in no order."""
     cores = spark.sparkContext.defaultParallelism
     most = max(store.count("events"), len(pairs))
     buckets = max(math.ceil(most / BUCKET_ROWS), BUCKETS_PER_CORE * cores)
     spark.conf.set("spark.sql.shuffle.partitions", buckets)
-    bucket = sql.pmod(sql.xxhash64(USER_ID), sql.lit(buckets)).alias("bucket")
+    shopper = sql.substring_index(USER_ID, MARK, 1)  # whichever state of theirs it is
+    bucket = sql.pmod(sql.xxhash64(shopper), sql.lit(buckets)).alias("bucket")
     pieces = [some.to_arrow() for some in pairs.iter_slices(BUCKET_ROWS)]  # texts up to 2 GB each
     asked = spark.createDataFrame(pa.concat_tables(pieces))
-    known = _known(spark, store)
+    known = _known(spark, store, states)
     sides = [each.select("*", bucket).groupBy("bucket") for each in (asked, known)]
     worker = _worker(FEATURE_SET.schema_hash)
     return sides[0].cogroup(sides[1]).applyInArrow(worker, "row long, packed binary")
 
 
-def _known(spark: SparkSession, store: OfflineStore) -> DataFrame:
+def _known(spark: SparkSession, store: OfflineStore, states: pl.DataFrame) -> DataFrame:
     """Return events that are kept, and records of shoppers, now and before, one below the other.
 
     Records have no type, and those that count now no `until`.
     """
     events = _table(spark, store, "events").select(*KEPT_COLUMNS)
     kept = events.where(sql.col("type").isin(*KEPT_TYPES))
+    if len(states):
+        kept = kept.unionByName(_of_states(kept, spark.createDataFrame(states.to_arrow())))
     records = (_table(spark, store, name) for name in ("users", CHANGES))
     return reduce(partial(DataFrame.unionByName, allowMissingColumns=True), records, kept)
+
+
+def _of_states(events: DataFrame, states: DataFrame) -> DataFrame:
+    """Return the events of states, with their key for the shopper."""
+    arrived = sql.unix_millis("arrived_at")
+    inside = (arrived > sql.col("since")) & (arrived <= sql.col("until"))
+    of = events.join(sql.broadcast(states), USER_ID).where(inside)
+    return of.withColumn(USER_ID, sql.col(KEY)).select(*KEPT_COLUMNS)
 
 
 def _table(spark: SparkSession, store: OfflineStore, name: str) -> DataFrame:

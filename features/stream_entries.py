@@ -1,4 +1,4 @@
-"""What stands in the stream: an event as JSON, or a tombstone for a shopper to forget."""
+"""What stands in the stream: an event, a shopper to forget, or one to merge into another."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -10,23 +10,39 @@ from features.events import Event, parse_event, parse_id
 
 EVENT = b"event"
 FORGET = b"forget"
+MERGE = b"merge"
 
 _NAMES = tuple(each.name for each in fields(Event))
 
 
 @dataclass(frozen=True, slots=True)
+class Merge:
+    """All that arrived of shopper `source` is shopper `into`'s from now on."""
+
+    source: str
+    into: str
+
+    def encode(self) -> bytes:
+        """Return it as it stands in the stream."""
+        return orjson.dumps((self.source, self.into))
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry: exactly one of `event` and `forget` (a user id), and the server's stamp."""
+    """One entry: one of `event`, `forget` (a user id) and `merge`, and the server's stamp."""
 
     entry_id: bytes
     arrived_ms: int
     event: Event | None = None
     forget: str | None = None
+    merge: Merge | None = None
 
     @property
     def user_id(self) -> str:
         """Return whom it is about."""
-        return self.event.user_id if self.event is not None else self.forget or ""
+        if self.event is not None:
+            return self.event.user_id
+        return self.forget or (self.merge.source if self.merge else "")
 
 
 def encode_event(event: Event) -> bytes:
@@ -54,15 +70,38 @@ def forgotten_in(entries: Iterable[Entry]) -> dict[str, int]:
     return until
 
 
+def tombstones_in(entries: Iterable[Entry]) -> list[dict[str, int]]:
+    """Return all tombstones' stamps, in rounds in which each shopper has one, earliest first.
+
+    Who was merged between two of them was forgotten by the first of what went with that.
+    """
+    stamps: dict[str, set[int]] = {}
+    for entry in entries:
+        if entry.forget is not None:
+            stamps.setdefault(entry.forget, set()).add(entry.arrived_ms)
+    told = {user_id: sorted(some) for user_id, some in stamps.items()}
+    rounds = range(max(map(len, told.values()), default=0))
+    return [{each: some[rank] for each, some in told.items() if some[rank:]} for rank in rounds]
+
+
 def decode_entry(entry_id: bytes, entry: Mapping[bytes, bytes]) -> Entry:
     """Return the entry, or raise `FieldError` telling why it can never be used."""
     try:
         if FORGET in entry:
             user_id = parse_id(entry[FORGET].decode(), "forget")
             return Entry(entry_id, stamp_of(entry_id), forget=user_id)
+        if MERGE in entry:
+            merge = _merge(orjson.loads(entry[MERGE]))
+            return Entry(entry_id, stamp_of(entry_id), merge=merge)
         if EVENT in entry:
             event = parse_event(orjson.loads(entry[EVENT]))
             return Entry(entry_id, stamp_of(entry_id), event=event)
     except (UnicodeDecodeError, orjson.JSONDecodeError) as error:
         raise FieldError("entry", f"unreadable ({error})") from error
-    raise FieldError("entry", "neither an event nor a tombstone")
+    raise FieldError("entry", "neither an event nor a tombstone, nor a merge")
+
+
+def _merge(raw: object) -> Merge:
+    if not isinstance(raw, list) or len(raw) != 2:
+        raise FieldError("merge", f"expected two user ids, got {raw!r:.80}")
+    return Merge(*(parse_id(each, "merge") for each in raw))

@@ -49,5 +49,15 @@ CHANGES = "user_changes"
 USER_CHANGES = USERS.append(pa.field("until", UTC_MICROSECONDS, nullable=False))
 """One row a record of a shopper that was replaced: as it was, and until when it counted."""
 
-STORED = {**SCHEMAS, CHANGES: USER_CHANGES}
-"""Every table that is kept: `CHANGES` only grows, and tells what it told of any earlier moment."""
+MERGES = "merges"
+SHOPPER_MERGES = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("into", pa.string(), nullable=False),
+        pa.field("at", UTC_MICROSECONDS, nullable=False),
+    ]
+)
+"""One row a merge: what had arrived of `source` by then is the shopper's `into`."""
+
+STORED = {**SCHEMAS, CHANGES: USER_CHANGES, MERGES: SHOPPER_MERGES}
+"""Every table that is kept: the last two tell what they told of any earlier moment."""

@@ -18,6 +18,7 @@ from features.events import Records
 from features.grouping import ONE_KEY
 from features.kept_events import USER_ID, events_of, numbered
 from features.labels import Labels
+from features.merges import KEY, Merges
 from features.moments import Moments
 from features.point_in_time import PointInTime, joined
 from features.profiles import Profiles
@@ -40,10 +41,11 @@ class Block(NamedTuple):
     """Of whom nothing was known at their moment, bool[n]."""
 
 
-def pairs_of(labels: Labels) -> pl.DataFrame:
-    """Return what features need of each label: `row`, `user_id`, `as_of_ms`, `country`, `lat`.
+def pairs_of(labels: Labels, merges: Merges) -> pl.DataFrame:
+    """Return what features need of labels: `row`, `user_id`, `as_of_ms`, `country`, `lat`, `key`.
 
-    Raises `InputError` where a column country holds no text, or lat no numbers.
+    `key` is the shopper's id, or that of their state at the moment where others were merged with
+    them. Raises `InputError` where a column country holds no text, or lat no numbers.
     """
     rows = labels.rows
     missing = [pl.lit(None).alias(name) for name in _PLACE if name not in rows.columns]
@@ -54,11 +56,12 @@ def pairs_of(labels: Labels) -> pl.DataFrame:
         raise InputError(f"--labels: expected text in country, numbers in lat: {reason}") from None
     numbers = pl.int_range(pl.len(), dtype=pl.Int64)
     as_of_ms = pl.Series("as_of_ms", labels.as_of_ms)
-    return told.select(numbers.alias("row"), USER_ID, as_of_ms, *_PLACE)
+    pairs = told.select(numbers.alias("row"), USER_ID, as_of_ms, *_PLACE)
+    return merges.keyed(pairs, labels.as_of_ms)
 
 
 class Tables(NamedTuple):
-    """Rows of the tables, of the shoppers of a part and perhaps of others."""
+    """Rows of the tables, of the shoppers of a part and perhaps of others; events by `key`."""
 
     events: pl.LazyFrame
     users: pl.LazyFrame
@@ -72,16 +75,18 @@ def part_of(pairs: pl.DataFrame, tables: Tables) -> Iterator[Block]:
     """
     if not len(pairs):
         return
-    shoppers, numbers = numbered(pairs[USER_ID])
-    records, offsets = events_of(tables.events, shoppers)
-    profiles = Profiles.of(tables.users, tables.changes, shoppers)
+    states, numbers = numbered(pairs[KEY])
+    records, offsets = events_of(tables.events, states)
+    same = bool((pairs[KEY] == pairs[USER_ID]).all())
+    shoppers, whose = (states, numbers) if same else numbered(pairs[USER_ID])
+    profiles = Profiles.of(tables.users, tables.changes, shoppers.alias(USER_ID))
     # Pairs of one shopper, in order of time, look at events that lie close together.
     order = np.lexsort((pairs["as_of_ms"].to_numpy(), numbers))
-    asked = pairs.drop(USER_ID)
+    asked = pairs.drop(USER_ID, KEY)
     for begin in range(0, len(order), AT_ONCE):
         places = order[begin : begin + AT_ONCE]
         some, known = asked[places], numbers[places]
-        told = _joined(records, offsets, known, _moments(some, known, profiles))
+        told = _joined(records, offsets, known, _moments(some, whose[places], profiles))
         strangers = told.slices.starts == told.slices.ends
         yield Block(some["row"].to_numpy(), told.vectors(FEATURE_SET.features), strangers)
 

@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
 from struct import Struct
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import orjson
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import ResponseError
 
-from features import keys
+from features import anonymous, keys
 from features.errors import InputError, StoreError
 from features.eventlog import NO_RECORDS, rings
 from features.events import RECORD, Event, Records, pack_event
@@ -28,7 +28,7 @@ from features.history import HISTORY_CAP, RECENT_CAP
 from features.ids import stable_hash
 from features.online import NO_PROFILE, STRANGER, Appended, ShopperQuery, ShopperRead, ShopperState
 from features.pipeline import Pipeline
-from features.stream_entries import FORGET, encode_event, stamp_of
+from features.stream_entries import FORGET, MERGE, Merge, encode_event, stamp_of
 from features.valkey_client import (
     Call,
     Client,
@@ -54,7 +54,8 @@ RING_TTL_S = 400 * 86_400
 """How long a shopper who does nothing is remembered online."""
 
 FORGOTTEN_TTL_S = 7 * 86_400
-"""How long what arrived before a shopper was forgotten is kept from coming back."""
+"""How long what arrived before a shopper was forgotten is kept from coming back, and what arrived
+before one was merged into another is led there."""
 
 STREAM_LIMIT = 1_000_000
 """Entries the stream may hold unread; beyond, `append` raises `StoreFullError`."""
@@ -68,6 +69,17 @@ _LAYOUT = bytes([VERSION])
 _REVISION = Struct("<3I")
 _NOTHING = (None, None, None, None)
 T = TypeVar("T")
+
+
+class Carried(NamedTuple):
+    """Records on their way into the rings of a shopper.
+
+    They became the shopper's at `since_ms`, where that was not when each of them arrived.
+    """
+
+    user_id: str
+    records: Records
+    since_ms: int | None = None
 
 
 class ValkeyStore:
@@ -106,9 +118,12 @@ class ValkeyStore:
         """
         if not queries:
             return []
+        others = _others(queries)
+        asked = [*queries, *others.values()] if others else queries
         try:
-            values = await self._fetch(queries)
-            return [_decode(query, *four) for query, four in zip(queries, values, strict=True)]
+            values = await self._fetch(asked)
+            reads = [_decode(query, *four) for query, four in zip(asked, values, strict=True)]
+            return _chosen(reads, others) if others else reads
         except ResponseError as error:  # a refusal, in its place among the answers
             raise translate(error) from error
         except Exception as error:  # see `translated`
@@ -184,6 +199,65 @@ class ValkeyStore:
             self._scripts.forget, [call(where, stamp_ms, FORGOTTEN_TTL_S, prefix + b"a:")]
         )
 
+    async def merge(self, source: str, into: str) -> int:
+        """Make the history of `source` that of `into`; return how many events kept online it had.
+
+        All consumers are told to do so.
+        """
+        async with translated():
+            told = {MERGE: Merge(source, into).encode()}
+            entry_id = await self._writes.xadd(keys.STREAM, told)  # type: ignore[arg-type]
+            stamp = stamp_of(entry_id)
+        return await self.merge_until(Merge(source, into), stamp)
+
+    async def merge_until(self, merge: Merge, stamp_ms: int) -> int:
+        """Bring what arrived of one shopper up to `stamp_ms` into another's rings; twice as once.
+
+        First nothing more enters the rings of the one, then they are carried over, then they go:
+        whoever dies in between leaves all of it to be done again from the stream.
+        """
+        prefix = keys.shopper_prefix(merge.source)
+        where = [prefix + kind for kind in (b"r", b"h", b"m")]
+        marking = call(where, stamp_ms, FORGOTTEN_TTL_S, merge.into.encode())
+        ((recent, history),) = await self._run(self._scripts.merge, [marking])
+        records = _up_to(stamp_ms, _in_order(_rings(merge.source, recent, history)))
+        await self.carry([Carried(merge.into, records, stamp_ms)])
+        where = [prefix + kind for kind in (b"r", b"h", b"p", b"f", b"b")]
+        await self._run(self._scripts.forget, [call(where, stamp_ms, 0, prefix + b"a:")])
+        return len(records)
+
+    async def carry(self, some: Iterable["Carried"]) -> int:
+        """Enter records into rings, and on into those of whom a shopper was merged into.
+
+        What was merged meanwhile may have kept some out of the first rings: those who merged saw
+        all that was in before. Returns how many places in rings were new.
+        """
+        new, left = 0, list(some)
+        while left:
+            for chunk in _chunks(left):
+                calls = [
+                    each
+                    for user_id, records, since_ms in chunk
+                    if (each := self._apply(user_id, records, since_ms))
+                ]
+                for recent, history in await self._run(self._scripts.apply, calls):
+                    new += recent + history
+            left = await self._onwards(left)
+        return new
+
+    async def merged(self, user_ids: Sequence[str]) -> dict[str, list[tuple[int, str]]]:
+        """Return, of those of `user_ids` merged of late, when and into whom, earliest first."""
+        async with translated():
+            pipeline = self._writes.pipeline(transaction=False)
+            for user_id in user_ids:
+                pipeline.zrange(keys.merges_key(user_id), 0, -1)
+            told = await pipeline.execute() if user_ids else []
+        return {
+            user_id: [_merged(each) for each in merges]
+            for user_id, merges in zip(user_ids, told, strict=True)
+            if merges
+        }
+
     async def forgotten(self, user_ids: Sequence[str]) -> dict[str, int]:
         """Return, for those of `user_ids` forgotten of late, the stamp up to which they were."""
         async with translated():
@@ -236,21 +310,50 @@ class ValkeyStore:
             raise StoreError(f"online store: expected {len(events)} stamps, got {answers!r:.80}")
         return stamps
 
-    def _apply(self, user_id: str, records: Records) -> Call | None:
+    async def _onwards(self, some: Sequence["Carried"]) -> "list[Carried]":
+        """Return what belongs to somebody else, into whom the shopper was merged later.
+
+        What was forgotten before that belongs to nobody.
+        """
+        merged = await self.merged(list(dict.fromkeys(each.user_id for each in some)))
+        forgotten = await self.forgotten(list(merged))
+        onwards = []
+        for user_id, records, since_ms in some:
+            gone = forgotten.get(user_id, -1)
+            for stamp, into in merged.get(user_id, ()):
+                if gone < stamp:
+                    if since_ms is not None and since_ms <= gone:
+                        break
+                    if since_ms is None:
+                        records = records[records["ts"] > gone]  # noqa: PLW2901 - what is left
+                if since_ms is None:
+                    onwards.append(Carried(into, _up_to(stamp, records), stamp))
+                    records = records[records["ts"] > stamp]  # noqa: PLW2901 - what is left
+                elif since_ms < stamp:
+                    onwards.append(Carried(into, records, stamp))
+                    break
+        return [each for each in onwards if len(each.records)]
+
+    def _apply(self, user_id: str, records: Records, since_ms: int | None = None) -> Call | None:
         recent, history = rings(_in_order(records))
         if not len(recent) and not len(history):
             return None
         prefix = keys.shopper_prefix(user_id)
         return call(
-            (prefix + b"r", prefix + b"h", prefix + b"f"),
+            (prefix + b"r", prefix + b"h", prefix + b"f", prefix + b"m"),
             _LAYOUT,
             _owner(user_id),
-            self._ring_ttl_s,
+            self._ttl_s(user_id),
             RECENT_CAP,
             recent.tobytes(),
             HISTORY_CAP,
             history.tobytes(),
+            *(() if since_ms is None else (since_ms,)),
         )
+
+    def _ttl_s(self, user_id: str) -> int:
+        is_session = anonymous.is_session(user_id)
+        return min(self._ring_ttl_s, anonymous.TTL_S) if is_session else self._ring_ttl_s
 
     def _put_profile(self, user_id: str, profile: Mapping[str, Any]) -> Call:
         try:
@@ -266,6 +369,7 @@ class _Scripts:
         self.append = Script("append")
         self.apply = Script("apply")
         self.forget = Script("forget")
+        self.merge = Script("merge")
         self.put_answer = Script("put_answer")
         self.put_profile = Script("put_profile")
 
@@ -285,6 +389,29 @@ async def _fetch_by_slot(client: RedisCluster, queries: Sequence[ShopperQuery]) 
     for query in queries:
         pipeline.execute_command("MGET", *keys.read_keys(query.user_id, query.bucket))
     return list(await pipeline.execute())
+
+
+def _others(queries: Sequence[ShopperQuery]) -> dict[int, ShopperQuery]:
+    """Return whom to read beside the shopper of each query (its number) that names another."""
+    return {
+        number: ShopperQuery(query.otherwise, query.bucket)
+        for number, query in enumerate(queries)
+        if query.otherwise is not None
+    }
+
+
+def _chosen(reads: list[ShopperRead], others: Mapping[int, ShopperQuery]) -> list[ShopperRead]:
+    """Return the reads of queries, behind which stand those of `others`, in their place."""
+    count = len(reads) - len(others)
+    told = reads[:count]
+    for (number, query), other in zip(others.items(), reads[count:], strict=True):
+        first = told[number]
+        disbelieved = first.disbelieved + other.disbelieved
+        if first.state.known or not other.state.known:
+            told[number] = first._replace(disbelieved=disbelieved)
+        else:
+            told[number] = other._replace(disbelieved=disbelieved, instead=query)
+    return told
 
 
 def _decode(
@@ -323,6 +450,25 @@ def _state(
             profile.revision if profile else 0,
         ),
     )
+
+
+def _rings(user_id: str, recent: bytes | None, history: bytes | None) -> Records:
+    """Return the records of two values of a shopper's, if they are that."""
+    owner, caps = stable_hash(user_id), (RECENT_CAP, HISTORY_CAP)
+    told = [
+        value and decode_ring(value, owner, cap)
+        for value, cap in zip((recent, history), caps, strict=True)
+    ]
+    return np.concatenate([each.records if each else NO_RECORDS for each in told])
+
+
+def _up_to(stamp_ms: int, records: Records) -> Records:
+    return records[records["ts"] <= stamp_ms]
+
+
+def _merged(told: bytes) -> tuple[int, str]:
+    stamp, _, into = told.decode("utf-8", "surrogatepass").partition(" ")
+    return int(stamp), into
 
 
 def _in_order(records: Records) -> Records:

@@ -16,6 +16,7 @@ VERBS = {
     "diff": ("models.registry_commands:diff_command", "Show what differs between two models."),
     "verify": ("models.registry_commands:verify_command", "Check a model to the last byte."),
     "promote": ("models.registry_commands:promote_command", "Make a model the one that serves."),
+    "rules": ("models.rules.commands:rules_command", "Check and show a storefront's rules."),
     "rollback": ("models.registry_commands:rollback_command", "Serve the previous model again."),
     "history": ("models.registry_commands:history_command", "Show who moved which alias, why."),
     "gc": ("models.registry_commands:gc_command", "Remove models that nobody needs."),

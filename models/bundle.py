@@ -2,10 +2,12 @@
 
 VERSION/manifest.json                 where it came from; size and SHA-256 of every other file
         items.json, segments.json     names
+        names.npy                     what people call the items, where that is known
         price.npy, popularity.npy, …      an array each, mapped into memory
         tower.onnx, ranker.onnx, index.faiss, outputs.npy, …
                                       absent where there was too little data
-        reference.json, …     what was normal at training; absent where nobody had come
+        companion_rows.npy, …         what is bought together, absent where no basket held two
+        reference.json, …             what was normal at training, absent where nobody had come
 
 All but the last two are what the ladder answers from, and stand alone: if what ranks is damaged or
 was made for other features, and there is no other bundle, they still serve.
@@ -24,7 +26,14 @@ import orjson
 
 from features.declared import FEATURE_SET, why_others
 from features.errors import InputError
-from models.bundle_contents import LADDER_PART, PERSONAL_PART, contents_of, parts_of
+from models.bundle_contents import (
+    BASKET_PART,
+    LADDER_FILES,
+    LADDER_PART,
+    PERSONAL_PART,
+    contents_of,
+    parts_of,
+)
 from models.bundle_files import BundleFiles
 from models.directory import new_directory, replace_file, write_file
 from models.errors import BundleError
@@ -117,7 +126,7 @@ def read_ladder(directory: Path, trusted: TrustedKeys | None = None) -> Model:
     Raises `BundleError` where that part is damaged, too, or the manifest is not signed as told.
     """
     lease, manifest = Lease(directory), read_trusted(directory, trusted)
-    files = {name: told for name, told in manifest.files.items() if name in LADDER_PART}
+    files = {name: told for name, told in manifest.files.items() if name in LADDER_FILES}
     return _model(directory, replace(manifest, files=files), lease, is_whole=False)
 
 
@@ -136,7 +145,8 @@ def require_known(manifest: Manifest) -> None:
             f"{manifest.version}: made for features {manifest.schema_hash}, "
             f"this program computes {_schema()}; {_why_others(manifest)}"
         )
-    if strange := manifest.files.keys() - LADDER_PART - PERSONAL_PART - REFERENCE_PART:
+    known = LADDER_FILES | PERSONAL_PART | BASKET_PART | REFERENCE_PART
+    if strange := manifest.files.keys() - known:
         raise BundleError(f"{MANIFEST}: files: {', '.join(sorted(strange))} not known")
 
 

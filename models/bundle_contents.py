@@ -9,9 +9,9 @@ import orjson
 from models.arrays import Array, pack
 from models.bundle_files import BundleFiles
 from models.item_index import ItemIndex
-from models.item_table import ItemTable, Texts
+from models.item_table import ItemTable, Texts, unnamed
 from models.manifest import Manifest
-from models.parts import Parts, Personal, Segments
+from models.parts import Companions, Parts, Personal, Segments
 from models.ranker_features import AFFINITIES, ITEM_STATS
 from models.reference.stored import files_of, rows_of
 from models.segment_table import GLOBAL, GLOBAL_NAME
@@ -43,13 +43,23 @@ _PERSONAL_ARRAYS = (
     "item_codes",
 )
 
+_BASKET_ARRAYS = ("companion_offsets", "companion_rows", "companion_scores")
+
 LADDER_PART = frozenset((ITEMS, SEGMENTS, *(f"{name}.npy" for name in _LADDER_ARRAYS)))
 """What the ladder answers from; it stands alone."""
+
+NAMES = "names.npy"
+"""What people call the items: absent where the catalogue does not say."""
+
+LADDER_FILES = LADDER_PART | {NAMES}
 
 _NEEDED = frozenset((TOWER, *(f"{name}.npy" for name in _PERSONAL_ARRAYS)))
 PERSONAL_PART = _NEEDED | {RANKER, INDEX}
 """What ranks for a shopper: absent where there was too little data. The ranker is absent where
 it was no better than its candidates, the index where there are few items."""
+
+BASKET_PART = frozenset(f"{name}.npy" for name in _BASKET_ARRAYS)
+"""What is bought together: absent where no basket held two items."""
 
 
 def contents_of(parts: Parts) -> dict[str, bytes]:
@@ -62,6 +72,10 @@ def contents_of(parts: Parts) -> dict[str, bytes]:
     names, arrays = files_of(parts.reference)
     files |= names
     arrays |= dict(zip(_LADDER_ARRAYS, columns, strict=True))
+    if (parts.items.names.packed != b"").any():
+        files[NAMES] = pack(parts.items.names.packed)
+    if (told := parts.companions) is not None:
+        arrays |= zip(_BASKET_ARRAYS, (told.offsets, told.rows, told.scores), strict=True)
     if (personal := parts.personal) is not None:
         arrays |= {name: getattr(personal, name) for name in _PERSONAL_ARRAYS}
         files[TOWER] = personal.tower
@@ -82,6 +96,7 @@ def parts_of(files: BundleFiles, manifest: Manifest) -> Parts:
         items=items,
         segments=_segments(files, len(items)),
         personal=_personal(files, len(items)),
+        companions=_companions(files, len(items)),
         reference=rows_of(files),
         metrics=manifest.metrics,
         parameters=manifest.parameters,
@@ -132,6 +147,7 @@ def _items(files: BundleFiles, count: int) -> ItemTable:
         category=files.array("category", np.int32, count, least=0, below=len(categories)),
         price=files.array("price", np.float32, count, numbers=False),  # NaN: not known
         in_stock=files.array("in_stock", np.bool_, count),
+        names=Texts(files.array("names", np.bytes_, count)) if NAMES in files else unnamed(count),
     )
 
 
@@ -150,6 +166,20 @@ def _segments(files: BundleFiles, items: int) -> Segments:
         shoppers=shoppers,
         shopper_rows=files.array("shopper_rows", np.uint16, len(shoppers), below=rows),
     )
+
+
+def _companions(files: BundleFiles, items: int) -> Companions | None:
+    present = {name for name in BASKET_PART if name in files}
+    if not present:
+        return None
+    if missing := BASKET_PART - present:
+        raise ValueError(f"{min(present)}: without {min(missing)}")
+    rows = files.array("companion_rows", np.int32, None, least=0, below=items)
+    offsets = files.array("companion_offsets", np.int64, items + 1, least=0, below=len(rows) + 1)
+    if offsets[0] != 0 or offsets[-1] != len(rows) or (np.diff(offsets) < 0).any():
+        raise ValueError(f"companion_offsets: expected to rise from 0 to {len(rows)}")
+    scores = files.array("companion_scores", np.float32, len(rows), least=0)
+    return Companions(offsets, rows, scores)
 
 
 def _personal(files: BundleFiles, items: int) -> Personal | None:

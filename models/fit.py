@@ -1,4 +1,4 @@
-"""What is learnt from one log: everything but the ranker, as parts that can serve without it."""
+"""What is learnt from one log: all but ranker and baskets, as parts that can serve without them."""
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,7 @@ def fit(log: EventLog, catalogue: Catalogue, choices: Choices, at_ms: int, seed:
         items=ItemTable.of(catalogue),
         segments=make_segments(log, choices.taste, pairs, at_ms, choices.prior),
         personal=personal,
+        companions=None,
         reference=None,
         metrics=agreement,
         parameters={},

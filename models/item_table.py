@@ -13,6 +13,11 @@ import numpy.typing as npt
 from features.catalogue import Catalogue
 from features.ids import stable_hashes
 
+NAME = "name"
+"""The attribute that names an item."""
+
+LONGEST_NAME = 80
+
 
 class Texts(Sequence[str]):
     """Texts in one array of UTF-8, decoded when they are asked for."""
@@ -48,6 +53,8 @@ class Texts(Sequence[str]):
 class ItemTable:
     """`n` items in the order of their rows; every column but `categories` has `n` entries.
 
+    `names` are what people call the items, empty where that is not known.
+
     `hashes` uint64 are the stable hashes of the ids, ascending, and `hash_rows` int32 the row of
     each; `category` int32 numbers `categories`; `price` float32 is NaN where it is not known.
     """
@@ -59,6 +66,7 @@ class ItemTable:
     category: npt.NDArray[np.int32]
     price: npt.NDArray[np.float32]
     in_stock: npt.NDArray[np.bool_]
+    names: Texts
 
     @classmethod
     def of(cls, catalogue: Catalogue) -> Self:
@@ -74,8 +82,22 @@ class ItemTable:
             category.astype(np.int32),
             catalogue.price,
             catalogue.in_stock,
+            _names(catalogue),
         )
 
     def __len__(self) -> int:
         """Return the number of items."""
         return len(self.item_ids)
+
+
+def unnamed(count: int) -> Texts:
+    """Return no names of so many items."""
+    return Texts(np.zeros(count, "S1"))
+
+
+def _names(catalogue: Catalogue) -> Texts:
+    """Return the attribute `name` of the items, cut to what a sentence can hold."""
+    told = catalogue.attributes.get(NAME)
+    if told is None or np.issubdtype(told.dtype, np.number):
+        return unnamed(len(catalogue))
+    return Texts.of([str(each)[:LONGEST_NAME].rstrip("\0") for each in told.tolist()])

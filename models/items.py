@@ -1,6 +1,7 @@
 """The items of a model: ids, rows, and which of them a filter lets through."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ from features.ids import stable_hash
 from models.hash_index import HashIndex
 from models.item_table import ItemTable
 from models.request import Filters
+from models.rules.declared import Page
 
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
@@ -26,7 +28,8 @@ class Items:
         self.ids = table.item_ids
         self._table = table
         self._index = HashIndex(table.hashes)
-        self._masks: OrderedDict[Filters, tuple[Mask, Mask | None]] = OrderedDict()
+        self._masks: OrderedDict[tuple[Filters, Page], tuple[Mask, Mask | None]] = OrderedDict()
+        self._never: Mapping[Page, Mask | None] = {}
         self._remembered = min(max(_REMEMBERED_BYTES // max(len(table), 1), 4), _MOST_REMEMBERED)
 
     def __len__(self) -> int:
@@ -46,25 +49,44 @@ class Items:
         rows[known] = self._table.hash_rows.take(places[known])
         return rows
 
-    def allowed(self, filters: Filters, blocked: npt.NDArray[np.uint64]) -> Mask:
+    def close(self, never: Mapping[Page, Mask | None]) -> None:
+        """Keep from each page what is in its mask bool[items], whatever the filter."""
+        self._never = never
+        self._masks.clear()
+
+    def categories_of(self, rows: Rows) -> Rows:
+        """Return the number of each item's category, of the shape of `rows`."""
+        told: Rows = self._table.category.take(rows).astype(np.int64)
+        return told
+
+    def category_mask(self, categories: Rows) -> Mask:
+        """Return bool[items]: what is of one of these categories."""
+        told: Mask = np.isin(self._table.category, categories)
+        return told
+
+    def allowed(
+        self, filters: Filters, blocked: npt.NDArray[np.uint64], page: Page = Page.OTHER
+    ) -> Mask:
         """Return bool[items]: what passes `filters` and is not among the `blocked` hashes."""
-        mask = self._told(filters)[0].copy()
+        mask = self._told(filters, page)[0].copy()
         if len(blocked):
             rows = self.rows_of(blocked)
             mask[rows[rows >= 0]] = False
         return mask
 
-    def closed(self, filters: Filters) -> Mask | None:
+    def closed(self, filters: Filters, page: Page = Page.OTHER) -> Mask | None:
         """Return bool[items]: what does not pass `filters`; None where all pass."""
-        return self._told(filters)[1]
+        return self._told(filters, page)[1]
 
-    def _told(self, filters: Filters) -> tuple[Mask, Mask | None]:
+    def _told(self, filters: Filters, page: Page) -> tuple[Mask, Mask | None]:
         """Return what passes, and what does not if anything."""
-        told = self._masks.get(filters)
+        told = self._masks.get((filters, page))
         if told is None:
             mask = self._compute(filters)
+            if (never := self._never.get(page)) is not None:
+                mask &= ~never
             told = mask, None if mask.all() else ~mask
-            self._masks[filters] = told
+            self._masks[filters, page] = told
             if len(self._masks) > self._remembered:
                 self._masks.popitem(last=False)
         return told

@@ -3,10 +3,12 @@
 rank    graded history ─ tower, one run ─ 100 allowed each ─ features ─ ranker, one run ─ top k
 popular what a segment buys, in order, without what is not allowed
 similar the nearest items in the direction of their factors
+bought  what shares baskets with items, then what is similar, then what is popular
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +19,11 @@ from features.forgotten import Forgotten
 from features.history import RECENT_CAP
 from features.ids import stable_hash, stable_hashes
 from features.moments import Moment
+from models.arranger import Arranger
 from models.batch import Batch
 from models.candidates import WIDTHS
-from models.errors import BundleError
+from models.companion_table import CompanionTable
+from models.errors import BundleError, ModelsError
 from models.items import Items
 from models.items_json import ItemsJson
 from models.lease import Lease
@@ -32,8 +36,12 @@ from models.request import (
     Listed,
     Ranking,
     RankRequest,
+    Spot,
+    Written,
 )
-from models.segment_table import SegmentTable
+from models.rules.compiled import FIRST, CompiledRules, Turn
+from models.rules.declared import Page, Rules
+from models.segment_table import GLOBAL, SegmentTable
 
 _WARM_BATCH = 16
 _WARM_EVENTS = (*WIDTHS[:-1], RECENT_CAP)
@@ -41,6 +49,18 @@ _WARM_EVENTS = (*WIDTHS[:-1], RECENT_CAP)
 
 _MOST_CONSTANT = 256
 """Lists of popular items that are kept as they are written."""
+
+_CROWDS = 8
+"""So many lists of popular items there are at once where chance decides."""
+
+
+Writer: TypeAlias = Callable[["Model", Listed, int], bytes]
+"""Writes a list of which so many items were asked for."""
+
+
+def plain_json(model: "Model", listed: Listed, _: int) -> bytes:
+    """Return items as a JSON array."""
+    return model.json(listed)
 
 
 class Model:
@@ -76,8 +96,13 @@ class Model:
         self._items = Items(parts.items)
         self._segments = SegmentTable(parts.segments)
         self.segment_names = self._segments.names
-        self._json = ItemsJson(self._items.ids)
-        self._constant: dict[tuple[int, Filters, int], bytes] = {}
+        self._companions = None if parts.companions is None else CompanionTable(parts.companions)
+        self._json = ItemsJson(self._items.ids, parts.items.names, self.segment_names)
+        self._constant: dict[tuple[int, Filters, int, Spot | None, Writer], Written] = {}
+        self._table = parts.items
+        self._arranger: Arranger | None = None
+        self.stamp = version
+        """What lists of this model are true for: its version, and the rules it follows."""
         self._personal = (
             None
             if parts.personal is None
@@ -95,6 +120,27 @@ class Model:
     def __len__(self) -> int:
         """Return the number of items."""
         return len(self._items)
+
+    def follow(self, rules: Rules) -> list[str]:
+        """Follow a storefront's rules from now on; return what of them has nothing to act on.
+
+        Only before it serves.
+        """
+        everybody = self._segments.popularity(GLOBAL, np.arange(len(self)))
+        met = None if self._personal is None else self._personal.met_by
+        compiled = CompiledRules(rules, self._table, everybody, met)
+        compiled.prepare(time.time())
+        self._items.close(compiled.closed)
+        self._constant.clear()
+        self._arranger = Arranger(compiled, self._items, self._segments, self._personal)
+        self.stamp = f"{self.version}+{compiled.digest}"
+        return compiled.warnings
+
+    def turn(self, page: Page, user_id: str, now_s: float) -> Turn:
+        """Return which rules hold for a list at a moment, and in which slot of time it falls."""
+        if self._arranger is None:
+            return FIRST
+        return self._arranger.rules.turn(page, user_id, now_s)
 
     @property
     def is_personal(self) -> bool:
@@ -128,7 +174,8 @@ class Model:
 
     def batch(self, requests: Sequence[RankRequest]) -> Batch:
         """Return the requests of one run, with what their histories say."""
-        return Batch(requests, self._items, self._segments)
+        rules = None if self._arranger is None else self._arranger.rules
+        return Batch(requests, self._items, self._segments, rules)
 
     def shoppers(self, batch: Batch) -> list[Ranking]:
         """Return what is known of each shopper, without items."""
@@ -142,22 +189,68 @@ class Model:
         """
         if self._personal is None or not batch.counts.any():
             return self.shoppers(batch)
-        return _rankings(batch, self._personal.rank(batch))
+        if self._arranger is None:
+            return _rankings(batch, self._personal.rank(batch))
+        return _rankings(batch, self._arranger.rank(batch, self._personal))
 
-    def popular(self, segment: int, blocked: Hashes, filters: Filters, k: int) -> Listed:
-        """Return what the segment buys, then what everybody buys, without what is not allowed."""
-        return self._segments.popular(segment, self._items.allowed(filters, blocked), k)
+    def popular(
+        self,
+        segment: int,
+        blocked: Hashes,
+        filters: Filters,
+        k: int,
+        spot: Spot | None = None,
+    ) -> Listed:
+        """Return what the segment buys, then what everybody buys, without what is not allowed.
+
+        On a `spot` the rules of its page arrange it.
+        """
+        page = Page.OTHER if spot is None else spot.page
+        allowed = self._items.allowed(filters, blocked, page)
+        if self._arranger is None or spot is None:
+            return self._segments.popular(segment, allowed, k)
+        return self._arranger.popular(segment, allowed, k, spot)
 
     def popular_json(self, segment: int, blocked: Hashes, filters: Filters, k: int) -> bytes:
-        """Return `popular` as JSON; what forbids nothing of its own is written once."""
-        if len(blocked):
-            return self.json(self.popular(segment, blocked, filters, k))
-        asked = segment, filters, k
-        if asked not in self._constant:
+        """Return `popular` as JSON, where it is shown to nobody in particular."""
+        return self.ladder(segment, blocked, filters, k).items
+
+    def ladder(
+        self,
+        segment: int,
+        blocked: Hashes,
+        filters: Filters,
+        k: int,
+        spot: Spot | None = None,
+        write: Writer = plain_json,
+    ) -> Written:
+        """Return `popular` as `write` writes it; what is forbidden to nobody is written once.
+
+        Where chance decides, once for each of a few crowds of shoppers: this must stay cheap.
+        """
+        spot = self._shared(spot)
+        asked = segment, filters, k, spot, write
+        if not len(blocked) and (known := self._constant.get(asked)) is not None:
+            return known
+        listed = self.popular(segment, blocked, filters, k, spot)
+        written = Written(write(self, listed, k), tuple(listed.propensities))
+        if not len(blocked):
             if len(self._constant) >= _MOST_CONSTANT:
                 self._constant.clear()
-            self._constant[asked] = self.json(self.popular(segment, blocked, filters, k))
-        return self._constant[asked]
+            self._constant[asked] = written
+        return written
+
+    def _shared(self, spot: Spot | None) -> Spot | None:
+        """Return the spot of a shopper's crowd; None where no rules go by it."""
+        if self._arranger is None or spot is None:
+            return None
+        if not self._arranger.rules.is_by_chance(spot.page):
+            return Spot(spot.page, spot.turn._replace(slot=FIRST.slot))
+        return spot._replace(user_id=f"crowd {stable_hash(spot.user_id) % _CROWDS}")
+
+    def hashes(self, listed: Listed) -> bytes:
+        """Return the stable hashes of items, 8 bytes each, little-endian."""
+        return self._json.hashes(listed)
 
     def json(self, listed: Listed) -> bytes:
         """Return items as a JSON array."""
@@ -173,6 +266,26 @@ class Model:
         nearest = None if self._personal is None else self._personal.nearest(index, allowed, k)
         return nearest or self._segments.popular(self._segments.of_item(index), allowed, k)
 
+    def bought_together(self, indices: Sequence[int], k: int) -> Listed:
+        """Return what shares baskets with the items in these rows, which are in stock.
+
+        Where that is less than k, what is nearest to the first of them, then what is popular.
+        """
+        allowed = self._items.allowed(Filters(), NO_HASHES)
+        allowed[indices] = False
+        told = Listed([], [], [])
+        if self._companions is not None:
+            told = self._companions.of(indices, allowed, k)
+        if len(told.rows) < k and self._personal is not None:
+            allowed[told.rows] = False
+            nearest = self._personal.nearest(indices[0], allowed, k - len(told.rows))
+            told = told.then(nearest) if nearest else told
+        if len(told.rows) < k:
+            allowed[told.rows] = False
+            segment = self._segments.of_item(indices[0])
+            told = told.then(self._segments.popular(segment, allowed, k - len(told.rows)))
+        return told
+
     def ranker_inputs(self, batch: Batch) -> list[tuple[Rows, Floats] | None]:
         """Return each request's candidates and what the ranker sees of them, or None.
 
@@ -182,6 +295,20 @@ class Model:
         if self._personal is None or not batch.counts.any():
             return [None] * len(batch)
         return self._personal.ranker_inputs(batch)
+
+    @property
+    def has_ranker(self) -> bool:
+        """Tell whether candidates are put in order by a ranker."""
+        return self._personal is not None and self._personal.has_ranker
+
+    def score(self, features: Floats) -> Floats:
+        """Return the ranker's scores float32[n, 1] of float32[n, ranker features].
+
+        Raises `ModelsError` where it fails, or there is none.
+        """
+        if self._personal is None:
+            raise ModelsError(f"{self.version} has no ranker")
+        return self._personal.score(features)
 
     def warm(self) -> None:
         """Run everything at the sizes that come, and measure what a shopper costs.

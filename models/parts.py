@@ -67,12 +67,26 @@ class Personal:
 
 
 @dataclass(frozen=True, slots=True)
+class Companions:
+    """What is bought with each item: of item n, `rows[offsets[n]:offsets[n + 1]]`, best first."""
+
+    offsets: Rows
+    """int64[items + 1]."""
+    rows: npt.NDArray[np.int32]
+    """int32[n]: item rows, never the item itself."""
+    scores: Floats
+    """float32[n], above 0: see `models.baskets`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """Everything a bundle carries. Items are rows of `items`."""
 
     items: ItemTable
     segments: Segments
     personal: Personal | None
+    companions: Companions | None
+    """None where no basket held two items."""
     reference: Reference | None
     """What was normal, to tell drift by; None where nobody had come."""
     metrics: Mapping[str, Any]

@@ -1,21 +1,31 @@
 """The personal part of a model: candidates by taste, put in order by the ranker."""
 
+from typing import TypeAlias
+
 import numpy as np
 
 from models.batch import Batch
 from models.candidates import CANDIDATES, Chosen, Tower, best
+from models.errors import ModelsError
 from models.graphs import Graph
 from models.items import Items, Mask
 from models.parts import Floats, Personal, Rows
 from models.ranker_features import (
+    ITEM_STATS,
     RANKER_FEATURES,
     ItemSide,
     ShopperSide,
     ranker_matrix,
 )
-from models.request import POPULAR, POPULAR_IN_SEGMENT, Listed
+from models.reasons import POPULAR
+from models.request import Listed
 from models.retrieval import Retrieval
-from models.segment_table import GLOBAL, SegmentTable
+from models.segment_table import SegmentTable
+
+Places: TypeAlias = Rows | slice
+"""Numbers of shoppers in a batch."""
+
+ALL = slice(None)
 
 
 class PersonalRanker:
@@ -40,6 +50,12 @@ class PersonalRanker:
         )
 
     @property
+    def met_by(self) -> Floats:
+        """Return float32[items]: by how many shoppers each item was met."""
+        met: Floats = np.rint(np.expm1(self._sides.stats[:, ITEM_STATS.index("log_events")]))
+        return met
+
+    @property
     def has_index(self) -> bool:
         """Tell whether there is a choice of how to find candidates."""
         return self._retrieval.has_index
@@ -49,25 +65,37 @@ class PersonalRanker:
         """Tell whether candidates come from scoring every item."""
         return self._retrieval.is_exact
 
+    @property
+    def has_ranker(self) -> bool:
+        """Tell whether candidates are put in order by a ranker."""
+        return self._ranker is not None
+
+    def score(self, features: Floats) -> Floats:
+        """Return the ranker's scores float32[n, 1]; raise `ModelsError` if there is none, too."""
+        if self._ranker is None:
+            raise ModelsError("there is no ranker")
+        return self._ranker.run({"features": features})
+
     def choose_retrieval(self, batch: Batch) -> None:
         """Measure the ways to find candidates, and keep the one that serves."""
-        users = self._tower.users(batch.items, batch.grades)
-        self._retrieval.choose(users, batch, CANDIDATES)
+        self._retrieval.choose(self.users(batch), batch, CANDIDATES)
 
     def rank(self, batch: Batch) -> list[Listed | None]:
         """Return for each shopper the best k items that are allowed, None without a history."""
         most = max(each.k for each in batch.requests)
+        users = self.users(batch)
         if self._ranker is None:
-            chosen = self._candidates(batch, most)
+            chosen = self.candidates(users, batch, most)
         else:
-            wide = self._candidates(batch, max(CANDIDATES, most))
-            chosen = _reordered(self._ranker, wide, self._matrices(batch, wide), most)
-        return _listed(batch, chosen, self._sources(batch, chosen.rows))
+            wide = self.candidates(users, batch, max(CANDIDATES, most))
+            columns, scores = best(self.scores(batch, wide), most)
+            chosen = Chosen(np.take_along_axis(wide.rows, columns, axis=1), scores)
+        return _listed(batch, chosen, self.sources(batch, chosen.rows))
 
     def ranker_inputs(self, batch: Batch) -> list[tuple[Rows, Floats] | None]:
         """Return what the ranker sees of each shopper's candidates, None without a history."""
-        chosen = self._candidates(batch, CANDIDATES)
-        matrices = self._matrices(batch, chosen)
+        chosen = self.candidates(self.users(batch), batch, CANDIDATES)
+        matrices = self._matrices(batch, chosen, ALL)
         there = chosen.scores > -np.inf
         return [
             (rows[stands], matrix[stands]) if count else None
@@ -91,49 +119,67 @@ class PersonalRanker:
         rows, told = chosen.rows[0, :there].tolist(), chosen.scores[0, :there].tolist()
         return Listed(rows, told, [index] * there)
 
-    def _candidates(self, batch: Batch, count: int) -> Chosen:
-        users = self._tower.users(batch.items, batch.grades)
+    def users(self, batch: Batch) -> Floats:
+        """Return the shoppers' vectors, float32[b, rank]."""
+        return self._tower.users(batch.items, batch.grades)
+
+    def candidates(self, users: Floats, batch: Batch, count: int) -> Chosen:
+        """Return the `count` items that fit best, of whom nothing is known none with a score."""
         chosen = self._retrieval.candidates(users, batch, count)
         chosen.scores[batch.counts == 0] = -np.inf  # nothing to rank by: nothing to compute
         return chosen
 
-    def _matrices(self, batch: Batch, chosen: Chosen) -> Floats:
-        side = ShopperSide(batch.met, batch.liked, batch.vectors())
-        popularity = self._segments.shares(batch.segments, chosen.rows)
+    def fit(self, users: Floats, rows: Rows) -> Floats:
+        """Return float32[g, x]: the inner products of `users` [g, rank] and items int64[x]."""
+        fit: Floats = users @ self._outputs.take(rows, axis=0).T
+        return fit
+
+    def directions(self, rows: Rows) -> Floats:
+        """Return the items' factors as long as 1, or 0 where nobody met them."""
+        return self._sides.directions(rows)
+
+    def scores(self, batch: Batch, chosen: Chosen, places: Places = ALL) -> Floats:
+        """Return float32[g, c]: by what candidates are ordered, -inf for what is not there.
+
+        They are those of the shoppers in `places`.
+        """
+        if self._ranker is None:
+            return chosen.scores
+        there = chosen.scores > -np.inf
+        scores = np.full(there.shape, -np.inf, np.float32)
+        if there.any():
+            matrices = self._matrices(batch, chosen, places)
+            rows = matrices.reshape(-1, matrices.shape[2]) if there.all() else matrices[there]
+            scores[there] = self._ranker.run({"features": rows})[:, 0]
+        return scores
+
+    def _matrices(self, batch: Batch, chosen: Chosen, places: Places) -> Floats:
+        side = ShopperSide(batch.met[places], batch.liked[places], batch.vectors()[places])
+        popularity = self._segments.shares(batch.segments[places], chosen.rows)
         scores = np.where(chosen.scores > -np.inf, chosen.scores, 0)
         return ranker_matrix(self._sides, side, chosen.rows, scores, popularity)
 
-    def _sources(self, batch: Batch, rows: Rows) -> Rows:
-        """Return for each of `rows` the other graded item that adds most to its score, int64[b, k].
+    def sources(self, batch: Batch, rows: Rows, places: Places = ALL) -> Rows:
+        """Return why each of `rows` int64[g, k] is shown: what adds most to its inner product.
 
-        Where none adds to it, what kind of popular it is.
+        That is another graded item of the shopper's, or where none adds to it, that it is popular.
+        `places` are the numbers of the shoppers.
         """
-        met = batch.met
-        told = self._inputs.take(met, axis=0) * batch.liked[..., None]
+        met, liked, reasons = batch.met[places], batch.liked[places], batch.reasons()[places]
+        told = self._inputs.take(met, axis=0) * liked[..., None]
         parts = self._outputs.take(rows, axis=0) @ told.swapaxes(1, 2)
         parts[rows[..., None] == met[:, None]] = 0  # that it is like itself explains nothing
         loudest = parts.argmax(axis=2)
         shoppers = np.arange(len(met))[:, None]
         adds = parts[shoppers, np.arange(rows.shape[1]), loudest] > 0
-        otherwise = np.where(batch.segments == GLOBAL, POPULAR, POPULAR_IN_SEGMENT)[:, None]
-        return np.where(adds, met[shoppers, loudest], otherwise)
+        popular = POPULAR - batch.segments[places][:, None]
+        return np.where(adds, reasons[shoppers, loudest], popular)
 
 
 def open_ranker(model: bytes) -> Graph:
     """Return the ranker in `model`; raise `BundleError` where it is none of this program's."""
     inputs = {"features": ("tensor(float)", (None, len(RANKER_FEATURES)))}
     return Graph("ranker.onnx", model, inputs, (None, 1))
-
-
-def _reordered(ranker: Graph, chosen: Chosen, matrices: Floats, count: int) -> Chosen:
-    """Return the best `count` candidates as the ranker scores them, ties in the order they had."""
-    there = chosen.scores > -np.inf
-    scores = np.full(there.shape, -np.inf, np.float32)
-    if there.any():
-        rows = matrices.reshape(-1, matrices.shape[2]) if there.all() else matrices[there]
-        scores[there] = ranker.run({"features": rows})[:, 0]
-    columns, told = best(scores, count)
-    return Chosen(np.take_along_axis(chosen.rows, columns, axis=1), told)
 
 
 def _listed(batch: Batch, chosen: Chosen, sources: Rows) -> list[Listed | None]:

@@ -1,5 +1,6 @@
 """What a model is asked, and what it answers."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -7,13 +8,12 @@ import numpy.typing as npt
 
 from features.events import Records
 from features.moments import Moment
+from models.rules.compiled import FIRST, Turn
+from models.rules.declared import Page
 
 Hashes = npt.NDArray[np.uint64]
 
 NO_HASHES: Hashes = np.empty(0, np.uint64)
-
-POPULAR, POPULAR_IN_SEGMENT = -1, -2
-"""Sources of an item that nothing in the shopper's history speaks for."""
 
 
 class Filters(NamedTuple):
@@ -33,7 +33,7 @@ class RankRequest(NamedTuple):
 
     `excluded` holds hashes of items that must not be shown beside those the history forbids.
     `segment` is a row of the model's segments; where it is None the history tells, else what
-    training knew of the shopper, else where they live.
+    training knew of the shopper, else where they live. `page` and `turn` tell which rules hold.
     """
 
     user_id: str
@@ -44,18 +44,46 @@ class RankRequest(NamedTuple):
     filters: Filters = ANY_IN_STOCK
     excluded: Hashes = NO_HASHES
     segment: int | None = None
+    page: Page = Page.OTHER
+    turn: Turn = FIRST
 
 
 class Listed(NamedTuple):
-    """Items to show, best first: rows, scores, and for each the row that speaks for it.
+    """Items to show, best first: rows, scores, and for each why, see `models.reasons`.
 
-    A source is the item of the shopper's history that spoke loudest, or the item that these are
-    similar to, `POPULAR_IN_SEGMENT` or `POPULAR`.
+    `propensities` say how probable each item was at its place; empty where nothing was left to
+    chance. What rules put in without ranking it has the score 0.
     """
 
     rows: list[int]
     scores: list[float]
     sources: list[int]
+    propensities: Sequence[float] = ()
+
+    def then(self, other: "Listed") -> "Listed":
+        """Return these items, and behind them the `other` ones, those as certain."""
+        chances = self.propensities
+        return Listed(
+            self.rows + other.rows,
+            self.scores + other.scores,
+            self.sources + other.sources,
+            [*chances, *[1.0] * len(other.rows)] if chances else chances,
+        )
+
+
+class Spot(NamedTuple):
+    """Where a list is shown, when, and to whom: what a storefront's rules go by."""
+
+    page: Page = Page.OTHER
+    turn: Turn = FIRST
+    user_id: str = ""
+
+
+class Written(NamedTuple):
+    """Items as they were written, and their propensities as in `Listed`."""
+
+    items: bytes
+    propensities: Sequence[float] = ()
 
 
 class Ranking(NamedTuple):

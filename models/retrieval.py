@@ -73,8 +73,8 @@ class Retrieval:
             np.full((len(users), count), -1), np.full((len(users), count), -np.inf, np.float32)
         )
         forbidden = batch.forbidden()
-        for filters, places in batch.places_by_filters().items():
-            closed = self._items.closed(filters)
+        for (filters, page), places in batch.places_by_filters().items():
+            closed = self._items.closed(filters, page)
             left = len(self._items) if closed is None else int((~closed).sum())
             if closed is not None and left <= FEW:
                 some = self._of_few(users, forbidden, places, min(count, left), closed)

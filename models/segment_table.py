@@ -7,7 +7,8 @@ from features.ids import stable_hash
 from models.candidates import best
 from models.items import Mask, Rows
 from models.parts import Floats, Segments
-from models.request import POPULAR, POPULAR_IN_SEGMENT, Listed
+from models.reasons import popular_in
+from models.request import Listed
 
 Order = npt.NDArray[np.int32]
 """Item rows, the most popular first."""
@@ -92,6 +93,11 @@ class SegmentTable:
         shares: Floats = self._popularity[told, items] / self._most[told]
         return shares
 
+    def popularity(self, segment: int, rows: Rows) -> Floats:
+        """Return float32, of the shape of `rows`: how popular these are in a segment."""
+        told: Floats = self._popularity[segment].take(rows)
+        return told
+
     def popular(self, segment: int, allowed: Mask, k: int) -> Listed:
         """Return at most `k` allowed items, best first.
 
@@ -102,16 +108,13 @@ class SegmentTable:
         if segment != GLOBAL and len(own) < k:
             others = allowed.copy()
             others[own] = False
-            more = self._listed(_first(self._orders[GLOBAL], others, k - len(own)), GLOBAL)
-            return Listed(
-                told.rows + more.rows, told.scores + more.scores, told.sources + more.sources
-            )
+            more = _first(self._orders[GLOBAL], others, k - len(own))
+            return told.then(self._listed(more, GLOBAL))
         return told
 
     def _listed(self, rows: Order, segment: int) -> Listed:
         scores = self._popularity[segment, rows]
-        source = POPULAR if segment == GLOBAL else POPULAR_IN_SEGMENT
-        return Listed(rows.tolist(), scores.tolist(), [source] * len(rows))
+        return Listed(rows.tolist(), scores.tolist(), [popular_in(segment)] * len(rows))
 
 
 def _first(order: Order, allowed: Mask, k: int) -> Order:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from features.declared import FEATURES_FILE
 from features.errors import InputError
 from features.offline import OfflineStore
+from models.baskets import companions
 from models.comparison import Comparison, Others, compare, nobody_else
 from models.ease import RANK
 from models.evaluate import Figures, evaluate
@@ -112,6 +113,7 @@ def train(store: OfflineStore, *, seed: int = 0, step: Step = lambda _: None) ->
     step("describing what is normal")
     return replace(
         parts,
+        companions=companions(timeline.log, timeline.catalogue),
         reference=sample_rows(timeline.log, timeline.moment(NOW)),
         metrics={**(trial.comparison.told() if trial.comparison else {}), "export": agreement},
         parameters={**_parameters(timeline, trial), FORGOTTEN_MS: forgotten_ms},

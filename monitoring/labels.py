@@ -2,6 +2,21 @@
 
 from enum import StrEnum
 
+from models.rules.declared import Page
+
+__all__ = [
+    "SHOPPER_ROUTES",
+    "BreakerState",
+    "CacheResult",
+    "ErrorKind",
+    "EventResult",
+    "Page",
+    "Reason",
+    "Route",
+    "Source",
+    "Stage",
+]
+
 
 class Route(StrEnum):
     """What was called, by the name of its handler."""
@@ -16,6 +31,8 @@ class Route(StrEnum):
     MODELS = "models"
     PROMOTE = "promote"
     ROLLBACK = "rollback"
+    V2 = "v2"
+    INFER = "infer"
     WINDOW = "window"
     HEALTH = "health"
     READY = "ready"

@@ -27,6 +27,7 @@ from monitoring.labels import (
     CacheResult,
     ErrorKind,
     EventResult,
+    Page,
     Reason,
     Route,
     Source,
@@ -43,6 +44,7 @@ __all__ = [
     "ErrorKind",
     "EventResult",
     "Metrics",
+    "Page",
     "Reason",
     "Route",
     "Source",
@@ -103,6 +105,14 @@ class Metrics:
         self._durations: dict[tuple[Route, Source | None], Observations] = {}
         for source in Source:
             self._new_duration(Route.RECOMMENDATIONS, source)
+        self._page = Histogram(
+            "cuvee_page_duration_seconds",
+            "Time from a request for a list being here to its response, by page and ladder rung.",
+            ("page", "source"),
+            buckets=LATENCY_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._pages: dict[tuple[Page, Source], Observations] = {}
         self._requests = Counter(
             "cuvee_requests",
             "Requests answered, by route and HTTP status.",
@@ -235,6 +245,13 @@ class Metrics:
             self._statuses[route, status] = Count(child)
         return self._statuses[route, status]
 
+    def page(self, page: Page, source: Source, seconds: float) -> None:
+        """Count one list by the page it is for."""
+        seen = self._pages.get((page, source))
+        if seen is None:
+            seen = self._pages[page, source] = Observations(self._page.labels(page, source))
+        seen.add(seconds)
+
     def stage(self, stage: Stage, seconds: float, times: int = 1) -> None:
         """Record that `stage` took `seconds` for so many recommendations together."""
         self._stages[stage].values += (seconds,) * times
@@ -304,8 +321,9 @@ class Metrics:
 
     def enter(self) -> None:
         """Tell Prometheus what was noted since the last time."""
-        for seen in (*self._durations.values(), *self._stages.values(), self._missing):
-            seen.enter()
+        seen = (self._durations, self._pages, self._stages)
+        for each in itertools.chain(*(kind.values() for kind in seen), (self._missing,)):
+            each.enter()
         counts = (self._statuses, self._caches, self._fallbacks)
         for count in itertools.chain.from_iterable(each.values() for each in counts):
             count.enter()

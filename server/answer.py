@@ -1,11 +1,12 @@
 """A recommendation: the answer as a value, whichever rung of the ladder gave it."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import orjson
 
-from monitoring.labels import Reason, Source
+from monitoring.labels import Page, Reason, Source
 from server.new_id import new_id
 
 DEGRADED = frozenset(Reason) - {Reason.UNKNOWN_USER}
@@ -13,13 +14,16 @@ DEGRADED = frozenset(Reason) - {Reason.UNKNOWN_USER}
 
 
 class Answer(NamedTuple):
-    """What is shown: `items` is a JSON array already, `segment` a name or None."""
+    """What is shown: `items` as `Pages` wrote them, `segment` a name or None."""
 
     items: bytes
     source: Source
     model_version: str
     segment: str | None = None
     reason: Reason | None = None
+    page: Page = Page.OTHER
+    propensities: Sequence[float] = ()
+    """How probable each item was at its place; empty where nothing was left to chance."""
 
 
 def encode_answer(answer: Answer, user_id: str, latency_s: float) -> bytes:
@@ -42,7 +46,6 @@ def _told(source: Source, reason: Reason | None, model_version: str, segment: st
         "reason": reason,
         "model_version": model_version,
         "segment": segment,
-        "next_cursor": None,
         "experiment": None,
     }
     return orjson.dumps(told)[1:-1]

@@ -15,6 +15,7 @@ from features.online import NullStore, OnlineStore
 from features.served import SKEW_REPORT
 from features.valkey_store import ValkeyStore
 from models.registry import Registry
+from models.rules.parse import read_rules
 from models.signature import TrustedKeys
 from monitoring.metrics import Metrics
 from monitoring.realtime import Alert, RealTimeMonitor
@@ -27,11 +28,13 @@ from server.breaker import Breaker
 from server.current_model import CurrentModel
 from server.event_lag import watch_event_lag
 from server.forgetting import Forgetting
+from server.handlers.inference import Tensors
 from server.handlers.recommendations import Recommend
 from server.inference import Inference
 from server.last_known import LastKnown
 from server.loop_lag import watch_loop_lag
 from server.model_moves import ModelMoves
+from server.pages import Pages
 from server.quarantine_watch import watch_quarantine
 from server.reader import Reader
 from server.recommender import Recommender
@@ -61,7 +64,8 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
     app[keys.ACCESS_LOG] = AccessLog(settings.access_log_share)
     app[keys.MONITOR] = RealTimeMonitor(settings.home / "run" / "window", on_alert=_tell)
     app[keys.REGISTRY] = Registry(settings.home, _trusted(settings))
-    app[keys.MODELS] = CurrentModel(app[keys.REGISTRY], metrics)
+    app[keys.RULES] = None if settings.rules is None else read_rules(settings.rules)
+    app[keys.MODELS] = CurrentModel(app[keys.REGISTRY], metrics, app[keys.RULES])
     app[keys.MODEL_MOVES] = ModelMoves(settings, app[keys.REGISTRY])
     app[keys.LAST_KNOWN] = LastKnown()
     app[keys.FORGETTING] = Forgetting(
@@ -69,11 +73,12 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
     )
     app[keys.DRAIN] = asyncio.Event()
     app[keys.SERVING] = Serving(app)
+    app[keys.TENSORS] = Tensors()
     app[keys.STORE] = store or _store(settings)
     add_routes(app)
     app.cleanup_ctx.extend(
         (
-            *(_monitor_closed, _store_closed, _recommender, _model),
+            *(_monitor_closed, _store_closed, _tensors_closed, _recommender, _model),
             *(_loop_watched, _event_lag_watched, _skew_followed, _quarantine_watched),
         )
     )
@@ -110,6 +115,11 @@ async def _store_closed(app: web.Application) -> AsyncIterator[None]:
         await app[keys.STORE].close()
 
 
+async def _tensors_closed(app: web.Application) -> AsyncIterator[None]:
+    yield
+    await app[keys.TENSORS].close()
+
+
 async def _recommender(app: web.Application) -> AsyncIterator[None]:
     settings, metrics, store = app[keys.SETTINGS], app[keys.METRICS], app[keys.STORE]
     reader = Reader(store, Breaker(time.monotonic), metrics, settings.feature_timeout_s)
@@ -126,9 +136,12 @@ async def _recommender(app: web.Application) -> AsyncIterator[None]:
         last_known=app[keys.LAST_KNOWN],
         background=background,
         metrics=metrics,
+        pages=Pages(settings.cursor_key),
         cache_ttl_s=settings.cache_ttl_s,
     )
-    app[keys.RECOMMEND] = Recommend(app[keys.RECOMMENDER], metrics, settings.deadline_s)
+    rules = app[keys.RULES]
+    lengths = {} if rules is None else rules.lengths()
+    app[keys.RECOMMEND] = Recommend(app[keys.RECOMMENDER], metrics, settings.deadline_s, lengths)
     served.start()
     yield
     await reader.close()

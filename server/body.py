@@ -13,15 +13,17 @@ WITHIN_S = 30.0
 """Who announces a body and does not send it holds a connection, and counts as being answered."""
 
 
-async def read_body(request: web.Request, limit: int = MAX_BODY) -> bytes:
-    """Return the body of at most `limit` bytes, announced as JSON or not at all.
+async def read_body(
+    request: web.Request, limit: int = MAX_BODY, *, also: str | None = None
+) -> bytes:
+    """Return the body of at most `limit` bytes, announced as JSON, as `also`, or not at all.
 
     Raises `UnsupportedTypeError`, `TooLargeError` (before reading, where the size is announced),
     `SlowBodyError` where it is not there in `WITHIN_S`, or `BrokenBodyError` where the client went
     away or the encoding is not what it says.
     """
     told = request.headers.get("Content-Type", JSON)
-    if told != JSON and not _is_json(request.content_type):
+    if told not in {JSON, also} and not _is_json(request.content_type):
         raise UnsupportedTypeError(
             f"Content-Type: expected application/json, got {request.content_type:.80}"
         )

@@ -1,39 +1,65 @@
-"""A ranked list as it lies in the cache: what it was true for, then its items as JSON.
+"""A ranked list as it lies in the cache: what it was true for, then the items of the answer.
 
-    model     uint64  `stable_hash` of the model's version
+    model     uint64  `stable_hash` of this layout's number and of what the list is true for
     revision  12 bytes, the shopper's state
     segment   uint16  the shopper's segment in that model
+    chances   uint16  how many propensities stand before the items, float32 each
 
 The bucket is part of the key. An answer is true while the model and the state are the same.
 """
 
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from features.ids import stable_hash
 
-_HEAD = struct.Struct("<Q12sH")
-_hash_of = lru_cache(1_024)(stable_hash)
+_HEAD = struct.Struct("<Q12sHH")
+_FLOAT = 4
+_LAYOUT = 3
+"""Programs of two layouts may share a store: neither believes what the other wrote."""
+
+
+@lru_cache(1_024)
+def _hash_of(version: str) -> int:
+    return stable_hash(f"{_LAYOUT} {version}")
 
 
 class CachedAnswer(NamedTuple):
-    """`items` is the JSON array of the answer, `segment` a row of the model's segments."""
+    """`items` are those of the answer, `segment` a row of the model's segments.
+
+    `propensities` are those of the items, none where nothing was left to chance.
+    """
 
     items: bytes
     segment: int
+    propensities: Sequence[float] = ()
 
 
 def encode_cached(answer: CachedAnswer, version: str, revision: bytes) -> bytes:
-    """Return the bytes to cache for an answer by model `version` at state `revision`."""
-    return _HEAD.pack(_hash_of(version), revision, answer.segment) + answer.items
+    """Return the bytes to cache for an answer by model `version` at state `revision`.
+
+    `version` is the model's with what else its lists are true for, see `Model.stamp`.
+    """
+    chances = answer.propensities
+    head = _HEAD.pack(_hash_of(version), revision, answer.segment, len(chances))
+    if chances:
+        head += struct.pack(f"<{len(chances)}f", *chances)
+    return head + answer.items
 
 
 def decode_cached(value: bytes, version: str, revision: bytes) -> CachedAnswer | None:
     """Return the answer, or None if it was made for another model or state."""
     if len(value) <= _HEAD.size:
         return None
-    model, state, segment = _HEAD.unpack_from(value)
+    model, state, segment, count = _HEAD.unpack_from(value)
     if model != _hash_of(version) or state != revision:
         return None
-    return CachedAnswer(value[_HEAD.size :], segment)
+    if not count:
+        return CachedAnswer(value[_HEAD.size :], segment)
+    begin = _HEAD.size + _FLOAT * count
+    if len(value) <= begin:
+        return None
+    chances = struct.unpack_from(f"<{count}f", value, _HEAD.size)
+    return CachedAnswer(value[begin:], segment, chances)

@@ -19,9 +19,11 @@ from models.request import Ranking, RankRequest
 from monitoring.labels import ErrorKind, Reason, Source, Stage
 from server.admission import Admission
 from server.answer import Answer
+from server.cached_answer import CachedAnswer
 from server.coalescer import SaturatedError
 from server.last_known import Seen
 from server.query import Query
+from server.spot import spot_of
 
 if TYPE_CHECKING:
     from server.recommender import Recommender
@@ -66,7 +68,9 @@ class Climb:
     def _admitted(self, admission: Admission) -> Answer | None:
         if admission is Admission.LADDER:
             return self._popular(Reason.OVERLOAD)
-        self._asked = ShopperQuery(self._query.user_id, self._query.bucket())
+        query = self._query
+        turn = spot_of(query, self._model).turn
+        self._asked = ShopperQuery(query.user_id, query.bucket(turn), query.otherwise())
         self._reading = monotonic()
         self._parts.reader.read(self._asked, self._deadline, self._on_read)
         return None
@@ -79,14 +83,23 @@ class Climb:
         parts.metrics.stage(Stage.READ, monotonic() - self._reading)
         if isinstance(read, Reason):
             return self._popular(read)
+        if read.instead is not None:
+            self._asked = read.instead
         if cached := parts.true_answer(read, model):
             segment = model.segment_names[cached.segment]
-            return Answer(cached.items, Source.CACHE, model.version, segment)
+            return Answer(
+                cached.items,
+                Source.CACHE,
+                model.version,
+                segment,
+                page=self._query.page,
+                propensities=cached.propensities,
+            )
         if not read.state.known:
             parts.last_known.forget(self._query.user_id)
             return self._popular(Reason.UNKNOWN_USER)
         self._state = read.state
-        self._request = parts.request(self._query, read.state, model)
+        self._request = parts.request(self._query, self._asked.user_id, read.state, model)
         parts.inference.rank(model, self._request, self._deadline, self._on_ranked)
         return None
 
@@ -100,9 +113,18 @@ class Climb:
         seen = parts.remember(query, model, outcome)
         if outcome.listed is None:
             return parts.popular(query, model, _why_not_ranked(model), seen)
-        items = model.json(outcome.listed)
-        parts.cache(self._asked, items, outcome.segment, model, self._state)
-        return Answer(items, Source.MODEL, model.version, seen.segment)
+        listed = outcome.listed
+        items = parts.pages.written(query, model, listed)
+        made = CachedAnswer(items, outcome.segment, tuple(listed.propensities))
+        parts.cache(self._asked, made, model, self._state)
+        return Answer(
+            made.items,
+            Source.MODEL,
+            model.version,
+            seen.segment,
+            page=query.page,
+            propensities=made.propensities,
+        )
 
     def _seen(self) -> Seen | None:
         """Return what must not be shown, None where what was read of the shopper says nothing."""

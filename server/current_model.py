@@ -16,6 +16,7 @@ from features.errors import FeaturesError
 from features.forgotten import Forgotten
 from models.model import Model
 from models.registry import Registry
+from models.rules.declared import Rules
 from monitoring.labels import ErrorKind
 from monitoring.metrics import Metrics
 from server.errors import UnavailableError
@@ -33,10 +34,11 @@ RETRY_S = 30.0
 class CurrentModel:
     """Holds the production model of a registry and follows its alias."""
 
-    def __init__(self, registry: Registry, metrics: Metrics) -> None:
-        """Hold no model yet."""
+    def __init__(self, registry: Registry, metrics: Metrics, rules: Rules | None = None) -> None:
+        """Hold no model yet; every one will follow the `rules`."""
         self._registry = registry
         self._metrics = metrics
+        self._rules = rules
         self._model: Model | None = None
         self._forgotten: Forgotten | None = None
         self._refused: tuple[str, float] | None = None
@@ -67,7 +69,7 @@ class CurrentModel:
         """Take the production model, else the newest other that can be loaded, if only in part."""
         async with self._swapping:
             versions = await asyncio.to_thread(lambda: list(self._candidates()))
-            for load in (self._load, self._registry.load_ladder):
+            for load in (self._load, self._load_ladder):
                 for version in versions:
                     if await self._take(version, load):
                         return
@@ -79,7 +81,7 @@ class CurrentModel:
             if version is None or self._is_refused(version) or self._serves(version):
                 return
             if not await self._take(version, self._load) and self._model is None:
-                await self._take(version, self._registry.load_ladder)
+                await self._take(version, self._load_ladder)
 
     async def follow(self) -> None:
         """Refresh for ever."""
@@ -135,6 +137,16 @@ class CurrentModel:
         return True
 
     def _load(self, version: str) -> Model:
-        model = self._registry.load(version)
+        model = self._following(self._registry.load(version))
         model.warm()
+        return model
+
+    def _load_ladder(self, version: str) -> Model:
+        return self._following(self._registry.load_ladder(version))
+
+    def _following(self, model: Model) -> Model:
+        """Return a model that follows the storefront's rules, and tell what of them it cannot."""
+        if self._rules is not None:
+            for warning in model.follow(self._rules):
+                log.warning("rules: %s", warning)
         return model

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
     from features.online import OnlineStore
     from models.registry import Registry
+    from models.rules.declared import Rules
     from monitoring.metrics import Metrics
     from monitoring.realtime import RealTimeMonitor
     from server.access_log import AccessLog
     from server.current_model import CurrentModel
     from server.forgetting import Forgetting
+    from server.handlers.inference import Tensors
     from server.handlers.recommendations import Recommend
     from server.last_known import LastKnown
     from server.model_moves import ModelMoves
@@ -39,9 +41,11 @@ MONITOR: web.AppKey["RealTimeMonitor"] = web.AppKey("monitor")
 RECOMMEND: web.AppKey["Recommend"] = web.AppKey("recommend")
 RECOMMENDER: web.AppKey["Recommender"] = web.AppKey("recommender")
 REGISTRY: web.AppKey["Registry"] = web.AppKey("registry")
+RULES: web.AppKey["Rules | None"] = web.AppKey("rules")
 SERVING: web.AppKey["Serving"] = web.AppKey("serving")
 SETTINGS: web.AppKey["Settings"] = web.AppKey("settings")
 STORE: web.AppKey["OnlineStore"] = web.AppKey("store")
+TENSORS: web.AppKey["Tensors"] = web.AppKey("tensors")
 
 STARTED = web.RequestKey("started", float)
 """When the request came in, by `time.monotonic`."""

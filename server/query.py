@@ -5,17 +5,21 @@ Unknown fields are refused, not ignored: a misspelt `exclude` must not show what
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
 
+from features import anonymous
 from features.errors import FieldError
-from features.events import parse_id, parse_timestamp
+from features.events import parse_id, parse_shopper, parse_timestamp
 from models.request import ANY_IN_STOCK, Filters
+from models.rules.compiled import FIRST, Turn
+from models.rules.declared import Page, page_of
 from server.errors import InvalidError, MalformedError
 
 MAX_K = 100
@@ -26,6 +30,9 @@ MAX_LABEL = 64
 MOST_NAMES = 16
 """A bucket of more excluded items and categories is not remembered: thousands of such, each as
 long as a body may be, would take hundreds of megabytes."""
+
+SHOWN_BYTES = 8
+"""Of the hash of an item that was shown."""
 
 _FIELDS = ("user_id", "k", "context", "filters", "exclude", "session_id", "cursor")
 _CONTEXT_FIELDS = ("timestamp", "device", "location", "page", "item_id", "segment")
@@ -55,15 +62,36 @@ class Query(NamedTuple):
     filters: Filters
     exclude: tuple[str, ...]
     session_id: str | None
+    cursor: str | None = None
+    shown: bytes = b""
+    """Hashes of what earlier pages showed, `SHOWN_BYTES` each: see `server.pages`."""
 
-    def bucket(self) -> str:
+    @property
+    def after(self) -> int:
+        """Return how many items earlier pages showed."""
+        return len(self.shown) // SHOWN_BYTES
+
+    def otherwise(self) -> str | None:
+        """Return the shopper that the session is, where it is not the one that is asked for."""
+        session = self.session_id
+        if session is None or len(session) > anonymous.LONGEST:
+            return None
+        other = anonymous.shopper_of(session)
+        return None if other == self.user_id else other
+
+    @property
+    def page(self) -> Page:
+        """Return where the list is shown."""
+        return page_of(self.context.page)
+
+    def bucket(self, turn: Turn = FIRST) -> str:
         """Return the stable hash, 16 hex digits, of all that changes the answer but the shopper.
 
-        A timestamp becomes its hour of the week and month, a position its degree, the excluded
-        items a set: requests that deserve the same answer share it.
+        A timestamp becomes its hour of the week and month and the `turn` of the rules, a position
+        its degree, the excluded items a set: requests that deserve the same answer share it.
         """
         context, filters = self.context, self.filters
-        names = len(self.exclude) + len(filters.categories or ())
+        names = len(self.exclude) + len(filters.categories or ()) + len(self.shown)
         return (_known_digest if names <= MOST_NAMES else _digest)(
             self.k,
             context.timestamp // 3_600,
@@ -75,6 +103,8 @@ class Query(NamedTuple):
             context.segment,
             filters,
             self.exclude,
+            turn,
+            self.shown,
         )
 
 
@@ -89,12 +119,14 @@ def _digest(
     segment: str | None,
     filters: Filters,
     exclude: tuple[str, ...],
+    turn: Turn,
+    shown: bytes,
 ) -> str:
     """Return the hash of a bucket."""
     when = time.strftime("%m%w%H", time.gmtime(hour * 3_600))
     categories = filters.categories and sorted(filters.categories)
     about = (k, when, device, country, latitude, page, item_id, segment)
-    parts = (*about, categories, *filters[1:], sorted(exclude))
+    parts = (*about, categories, *filters[1:], sorted(exclude), *turn, shown.hex())
     return blake2b(orjson.dumps(parts), digest_size=8).hexdigest()
 
 
@@ -110,28 +142,59 @@ def parse_json(body: bytes) -> Any:  # noqa: ANN401 - JSON may be anything
         raise MalformedError(str(error)) from None
 
 
-def parse_query(body: bytes, clock: Callable[[], float] = time.time) -> Query:
-    """Return the `Query` in `body`; raise `MalformedError`, or `InvalidError` naming the fields."""
+def parse_query(
+    body: bytes,
+    clock: Callable[[], float] = time.time,
+    lengths: Mapping[Page, int] = MappingProxyType({}),
+) -> Query:
+    """Return the `Query` in `body`; raise `MalformedError`, or `InvalidError` naming the fields.
+
+    `lengths` are those of lists on pages, where a request does not say.
+    """
     raw = parse_json(body)
     try:
-        return _query(raw, clock)
+        return _query(raw, clock, lengths)
     except FieldError as error:
         raise InvalidError(str(error), [(error.field, error.message)]) from None
 
 
-def _query(raw: object, clock: Callable[[], float]) -> Query:
+def _query(raw: object, clock: Callable[[], float], lengths: Mapping[Page, int]) -> Query:
     fields = _object(raw, "", _FIELDS)
-    if fields.get("cursor") is not None:
-        raise FieldError("cursor", "expected null: this list has a single page")
-    session = fields.get("session_id")
+    session = _optional_id(fields.get("session_id"), "session_id")
+    user_id = parse_shopper(fields.get("user_id"), session)
+    context = _context(fields.get("context"), clock)
+    if "k" in fields:
+        k = parse_k(fields["k"])
+    else:
+        k = lengths.get(page_of(context.page), DEFAULT_K) if lengths else DEFAULT_K
     return Query(
-        parse_id(fields.get("user_id"), "user_id"),
-        parse_k(fields.get("k", DEFAULT_K)),
-        _context(fields.get("context"), clock),
+        user_id,
+        k,
+        context,
         _filters(fields.get("filters")),
         _ids(fields.get("exclude"), "exclude", MAX_EXCLUDE),
-        None if session is None else parse_id(session, "session_id"),
+        session,
+        _cursor(fields.get("cursor")),
     )
+
+
+def parse_merge(body: bytes, user_id: str) -> str:
+    """Return the shopper who is merged into `user_id`, from `{"from": id}`.
+
+    Raises `MalformedError`, or `InvalidError`.
+    """
+    raw = parse_json(body)
+    try:
+        return _source(raw, user_id)
+    except FieldError as error:
+        raise InvalidError(str(error), [(error.field, error.message)]) from None
+
+
+def _source(raw: object, user_id: str) -> str:
+    source = parse_id(_object(raw, "", ("from",)).get("from"), "from")
+    if source == user_id:
+        raise FieldError("from", f"expected another shopper than {user_id!r:.80}")
+    return source
 
 
 def parse_k(raw: object, field: str = "k") -> int:
@@ -151,6 +214,14 @@ def parse_count(told: Mapping[str, str], field: str, default: int, most: int) ->
         message = f"expected an integer from 1 to {most}, got {raw!r:.40}"
         raise InvalidError(f"{field}: {message}", [(field, message)])
     return int(raw)
+
+
+def parse_query_ids(told: Sequence[str], field: str, most: int) -> tuple[str, ...]:
+    """Return the ids of a parameter that a URL may repeat; raise `InvalidError`."""
+    try:
+        return _ids(list(told), field, most)
+    except FieldError as error:
+        raise InvalidError(str(error), [(error.field, error.message)]) from None
 
 
 def parse_path_id(request_path: Mapping[str, str], field: str) -> str:
@@ -226,6 +297,12 @@ def _ids(raw: object, field: str, limit: int) -> tuple[str, ...]:
 
 def _optional_id(raw: object, field: str) -> str | None:
     return None if raw is None else parse_id(raw, field)
+
+
+def _cursor(raw: object) -> str | None:
+    if raw is None or isinstance(raw, str):
+        return raw
+    raise FieldError("cursor", f"expected the next_cursor of an answer, got {raw!r:.40}")
 
 
 def _label(raw: object, field: str, longest: int = MAX_LABEL) -> str | None:

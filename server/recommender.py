@@ -25,8 +25,10 @@ from server.climb import Climb
 from server.current_model import CurrentModel
 from server.inference import Inference
 from server.last_known import LastKnown, Seen
+from server.pages import Pages, hashes_of
 from server.query import Query
 from server.reader import Reader
+from server.spot import spot_of
 
 _TTL_JITTER = 0.1
 _GLOBAL = 0
@@ -44,6 +46,7 @@ class Recommender:
     last_known: LastKnown
     background: Background
     metrics: Metrics
+    pages: Pages
     cache_ttl_s: float
 
     def recommend(
@@ -51,18 +54,21 @@ class Recommender:
     ) -> None:
         """Call `then` once with an answer, personal if it is before `deadline`.
 
-        Or with an error inside. Raises `UnavailableError` where there is no model at all.
+        Or with an error inside. Raises `UnavailableError` where there is no model at all, and
+        `InvalidError` for a cursor that no answer told.
         """
+        if query.cursor is not None:
+            query = self.pages.opened(query)
         Climb(self, query, self.models.require(), deadline, then).begin()
 
-    def request(self, query: Query, state: ShopperState, model: Model) -> RankRequest:
-        """Return what the model is asked."""
+    def request(self, query: Query, user_id: str, state: ShopperState, model: Model) -> RankRequest:
+        """Return what the model is asked; `state` is that of `user_id`."""
         context = query.context
         moment = Moment(
             int(context.timestamp * 1_000), context.country, context.latitude, state.profile
         )
         return RankRequest(
-            query.user_id,
+            user_id,
             state.recent,
             state.history,
             moment,
@@ -70,6 +76,7 @@ class Recommender:
             query.filters,
             _excluded(query),
             _named_segment(query, model),
+            *spot_of(query, model)[:2],
         )
 
     def remember(self, query: Query, model: Model, ranking: Ranking) -> Seen:
@@ -90,26 +97,36 @@ class Recommender:
             segment = model.shared_segment(query.user_id, query.context.country)
         excluded = _excluded(query)
         blocked = np.concatenate((seen.blocked, excluded)) if len(excluded) else seen.blocked
-        items = model.popular_json(segment, blocked, query.filters, query.k)
+        items, propensities = self.pages.popular(
+            query, model, segment, blocked, spot_of(query, model)
+        )
         source = Source.GLOBAL if segment == _GLOBAL else Source.SEGMENT
-        return Answer(items, source, model.version, model.segment_names[segment], reason)
+        return Answer(
+            items,
+            source,
+            model.version,
+            model.segment_names[segment],
+            reason,
+            query.page,
+            propensities,
+        )
 
     def true_answer(self, read: ShopperRead, model: Model) -> CachedAnswer | None:
         """Return the cached answer, None if there is none for this model and state."""
         if read.answer is None:
             self.metrics.cache(CacheResult.MISS)
             return None
-        cached = decode_cached(read.answer, model.version, read.state.revision)
+        cached = decode_cached(read.answer, self.pages.stamp(model), read.state.revision)
         self.metrics.cache(CacheResult.HIT if cached else CacheResult.STALE)
         return cached
 
     def cache(
-        self, asked: ShopperQuery, items: bytes, segment: int, model: Model, state: ShopperState
+        self, asked: ShopperQuery, answer: CachedAnswer, model: Model, state: ShopperState
     ) -> None:
-        """Keep `items` as the answer to what was `asked`, for as long as it is true."""
+        """Keep `answer` as that to what was `asked`, for as long as it is true."""
         if not self.cache_ttl_s:
             return
-        value = encode_cached(CachedAnswer(items, segment), model.version, state.revision)
+        value = encode_cached(answer, self.pages.stamp(model), state.revision)
         ttl_s = self.cache_ttl_s * random.uniform(1 - _TTL_JITTER, 1)  # noqa: S311 - no secret
         self.background.spawn(
             lambda: self.store.put_answer(asked, value, ttl_s), ErrorKind.CACHE_WRITE
@@ -123,7 +140,8 @@ def _named_segment(query: Query, model: Model) -> int | None:
 
 
 def _excluded(query: Query) -> Hashes:
-    """Return what the request excludes, and the item whose page is shown."""
+    """Return what the request excludes, the item whose page is shown, and what was shown before."""
     page_item = query.context.item_id
     named = query.exclude if page_item is None else (*query.exclude, page_item)
-    return stable_hashes(named) if named else NO_HASHES
+    hashes = stable_hashes(named) if named else NO_HASHES
+    return np.concatenate((hashes, hashes_of(query.shown))) if query.shown else hashes

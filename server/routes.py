@@ -6,7 +6,7 @@ from aiohttp import web
 
 from monitoring.labels import Route
 from server.errors import MethodError, NotFoundError
-from server.handlers import docs, events, health, items, models, recommendations, users
+from server.handlers import docs, events, health, inference, items, models, recommendations, users
 from server.response import Handler, Response
 from server.routed import routed
 
@@ -14,13 +14,24 @@ ROUTES: tuple[tuple[str, str, Handler, Route], ...] = (
     ("POST", "/v1/recommendations", recommendations.recommend, Route.RECOMMENDATIONS),
     ("POST", "/v1/events", events.append, Route.EVENTS),
     ("GET", "/v1/items/{item_id}/similar", items.similar, Route.SIMILAR),
+    ("GET", "/v1/items/{item_id}/bought-together", items.bought_together, Route.BOUGHT_TOGETHER),
     ("GET", "/v1/popular", items.popular, Route.POPULAR),
     ("GET", "/v1/users/{user_id}", users.show, Route.USER),
     ("DELETE", "/v1/users/{user_id}", users.forget, Route.USER),
+    ("POST", "/v1/users/{user_id}/merge", users.merge, Route.MERGE),
     ("GET", "/v1/models", models.show, Route.MODELS),
     ("POST", "/v1/models/{version}/promote", models.promote, Route.PROMOTE),
     ("POST", "/v1/models/rollback", models.rollback, Route.ROLLBACK),
     ("GET", "/v1/realtime", health.window, Route.WINDOW),
+    ("GET", "/v2", inference.server, Route.V2),
+    ("GET", "/v2/health/live", inference.live, Route.V2),
+    ("GET", "/v2/health/ready", inference.ready, Route.V2),
+    ("GET", "/v2/models/{name}", inference.model, Route.V2),
+    ("GET", "/v2/models/{name}/ready", inference.model_ready, Route.V2),
+    ("POST", "/v2/models/{name}/infer", inference.scores, Route.INFER),
+    ("GET", "/v2/models/{name}/versions/{version}", inference.model, Route.V2),
+    ("GET", "/v2/models/{name}/versions/{version}/ready", inference.model_ready, Route.V2),
+    ("POST", "/v2/models/{name}/versions/{version}/infer", inference.scores, Route.INFER),
     ("GET", "/healthz", health.alive, Route.HEALTH),
     ("GET", "/readyz", health.ready, Route.READY),
     ("GET", "/metrics", health.metrics, Route.METRICS),
@@ -38,6 +49,7 @@ def add_routes(app: web.Application) -> None:
             router.add_route(method, path, routed(handler, label))
             methods.append(method)
         router.add_route("*", path, routed(_no_method(methods), Route.UNMATCHED))
+    router.add_route("*", "/v2/{anything:.*}", routed(inference.nothing, Route.UNMATCHED))
     router.add_route("*", "/{anything:.*}", routed(_nothing_there, Route.UNMATCHED))
 
 

@@ -75,6 +75,8 @@ class Serving:
         self._metrics.request(route, answer and answer.source, status, seconds)
         self._access_log.note(route, status, seconds, request_id, answer)
         if route is Route.RECOMMENDATIONS:
+            if answer is not None:
+                self._metrics.page(answer.page, answer.source, seconds)
             self._monitor.record(
                 seconds,
                 cache_hit=answer is not None and answer.source is Source.CACHE,

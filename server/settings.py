@@ -50,6 +50,8 @@ class Settings:
     feature_log_share: float = 0.01
     model_public_key: Path | None = None
     registry: str | None = None
+    rules: Path | None = None
+    cursor_key: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -168,6 +170,8 @@ VARIABLES: Mapping[str, Variable] = {
     ),
     "model_public_key": Variable("CUVEE_MODEL_PUBLIC_KEY", Path, "a file"),
     "registry": Variable("CUVEE_REGISTRY", _registry, "s3://BUCKET/PREFIX or a directory"),
+    "rules": Variable("CUVEE_RULES", Path, "a YAML file"),
+    "cursor_key": Variable("CUVEE_CURSOR_KEY", _word, "printable characters", True),
 }
 """Each field of `Settings`, and where it comes from."""
 

@@ -79,6 +79,7 @@ def shop_parts(
             known,
             (1 + known % 4).astype(np.uint16),
         ),
+        companions=None,
         personal=Personal(
             tower=tower_graph(RANK),
             inputs=towers.inputs,

@@ -3,6 +3,7 @@
 from functools import cache
 from pathlib import Path
 
+import orjson
 from aiohttp import web
 
 from server.docs_page import docs_page
@@ -19,6 +20,13 @@ async def openapi(_: web.Request) -> Response:
 async def page(_: web.Request) -> Response:
     """Return the document as a page; it needs nothing from elsewhere."""
     return Response(_page().encode(), content_type="text/html; charset=utf-8")
+
+
+@cache
+def service_version() -> str:
+    """Return the version of the service that the document tells."""
+    version: str = orjson.loads(_document())["info"]["version"]
+    return version
 
 
 @cache

@@ -1,13 +1,14 @@
 """`POST /v1/recommendations`: the items this shopper should see now."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic
 
 from aiohttp import web
 
 from features.futures import settle
+from models.rules.declared import Page
 from monitoring.labels import Stage
 from monitoring.metrics import Metrics
 from server import keys
@@ -24,11 +25,18 @@ Then = Callable[[Response | Exception], None]
 class Recommend:
     """Answers bodies, whichever way they came in."""
 
-    def __init__(self, recommender: Recommender, metrics: Metrics, deadline_s: float) -> None:
-        """Answer within `deadline_s` with what `recommender` says."""
+    def __init__(
+        self,
+        recommender: Recommender,
+        metrics: Metrics,
+        deadline_s: float,
+        lengths: Mapping[Page, int],
+    ) -> None:
+        """Answer within `deadline_s` with what `recommender` says; `lengths` are those of pages."""
         self._recommender = recommender
         self._metrics = metrics
         self._deadline_s = deadline_s
+        self._lengths = lengths
 
     def begin(self, body: bytes, started: float, waited_s: float, then: Then) -> None:
         """Call `then` once with a list in time for a request that `started` and `waited_s`.
@@ -37,7 +45,7 @@ class Recommend:
         """
         try:
             deadline = deadline_of(started, waited_s, self._deadline_s)
-            query = parse_query(body)
+            query = parse_query(body, lengths=self._lengths)
             answered = partial(self._answered, query.user_id, started, then)
             self._recommender.recommend(query, deadline, answered)
         except Exception as error:  # noqa: BLE001 - whoever asked is told

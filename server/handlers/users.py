@@ -1,4 +1,7 @@
-"""`GET` and `DELETE /v1/users/{id}`: what is known of a shopper, and forgetting it (admin)."""
+"""`GET` and `DELETE /v1/users/{id}`: what is known of a shopper, and forgetting it (admin).
+
+`POST /v1/users/{id}/merge`: who they are has been said, what they did before is theirs.
+"""
 
 import asyncio
 import logging
@@ -11,20 +14,22 @@ import numpy as np
 import orjson
 from aiohttp import web
 
+from features import anonymous
 from features.declared import FEATURE_NAMES
 from features.errors import StoreError
 from features.events import TYPE_CODES, VALUE_SCALE, Records, type_codes
 from features.history import merge_rings
 from features.moments import Moment, Moments
-from features.online import ShopperQuery, ShopperState
+from features.online import OnlineStore, ShopperQuery, ShopperState
 from features.slices import Slices
 from features.vector import feature_vectors
 from models.model import Model
 from models.request import RankRequest
 from server import keys
 from server.admin import admin
-from server.errors import UnavailableError
-from server.query import parse_path_id
+from server.body import read_body
+from server.errors import InvalidError, UnavailableError
+from server.query import parse_merge, parse_path_id
 from server.response import Response
 
 log = logging.getLogger(__name__)
@@ -58,6 +63,29 @@ async def forget(request: web.Request) -> Response:
         log.error("who was forgotten cannot be noted: %s", error)  # noqa: TRY400
         raise UnavailableError("the forgetting cannot be noted on the disk") from None
     return Response(status=204)
+
+
+async def merge(request: web.Request) -> Response:
+    """Make the history of a session, or of an anonymous shopper, that of the shopper."""
+    user_id = parse_path_id(request.match_info, "user_id")
+    source = parse_merge(await read_body(request), user_id)
+    store = request.app[keys.STORE]
+    async with _reachable():
+        await _check_named(store, source)
+        events = await store.merge(source, user_id)
+    request.app[keys.LAST_KNOWN].forget(source)
+    return Response(orjson.dumps({"user_id": user_id, "from": source, "events": events}))
+
+
+async def _check_named(store: OnlineStore, source: str) -> None:
+    """Refuse the id of a session where that of the shopper that it is was meant."""
+    if len(source) > anonymous.LONGEST or anonymous.is_session(source):
+        return
+    session = anonymous.shopper_of(source)
+    (read,) = await store.read([ShopperQuery(source, "", session)])
+    if read.instead is not None:
+        message = f"nothing is known of {source!r:.80}: for the session of that id say {session!r}"
+        raise InvalidError(f"from: {message}", [("from", message)])
 
 
 @asynccontextmanager

@@ -1,5 +1,7 @@
 """Exactly once: every event that was taken is in the tables and in the rings, and there once.
 
+Sessions are merged into shoppers all the while.
+
 Consumers of both groups, and the store itself, are killed hundreds of times while events come in.
 """
 
@@ -15,6 +17,7 @@ from redis import Redis
 
 from features import keys
 from features.embedded import EmbeddedValkey
+from features.errors import StoreError
 from features.event_stream import Group
 from features.eventlog import rings
 from features.events import Event, EventType
@@ -26,7 +29,9 @@ from tests.support.sending import taken
 
 KILLS = 300
 STORE_KILLS = 8
-SHOPPERS = 7
+SESSIONS = [f"session:{number}" for number in range(4)]
+SHOPPERS = [f"u{number}" for number in range(7)]
+NAMES = SESSIONS + SHOPPERS
 KINDS = [kind for kind in EventType if kind is not EventType.IMPRESSION]
 
 
@@ -36,13 +41,24 @@ def events(random: random.Random, first: int) -> list[Event]:
         Event(
             f"e{number}",
             random.choice(KINDS),
-            f"u{random.randrange(SHOPPERS)}",
+            random.choice(NAMES),
             1.0,
             item_id=f"i{random.randrange(40)}",
             value=1.0,
         )
         for number in range(first, first + random.randrange(1, 40))
     ]
+
+
+async def merged(store: ValkeyStore, source: str, into: str) -> None:
+    """Merge as a storefront does: again, until it is done."""
+    while True:
+        try:
+            await store.merge(source, into)
+        except StoreError:
+            await asyncio.sleep(0.02)
+        else:
+            return
 
 
 async def keep_sending(store: ValkeyStore, stop: asyncio.Event) -> int:
@@ -52,6 +68,8 @@ async def keep_sending(store: ValkeyStore, stop: asyncio.Event) -> int:
         batch = events(random_, count)
         await taken(store, batch)
         count += len(batch)
+        if not random_.randrange(4):
+            await merged(store, random_.choice(SESSIONS), random_.choice(SHOPPERS))
         await asyncio.sleep(0.01)
     return count
 
@@ -70,6 +88,11 @@ async def kill_again_and_again(server: EmbeddedValkey, nursery: Nursery) -> None
         group = random_.choice(list(Group))
         nursery.kill(living[group])
         living[group] = nursery.start(group)
+
+
+async def known(store: ValkeyStore, user_id: str) -> bool:
+    """Tell whether anything is known of a shopper online."""
+    return (await store.read([ShopperQuery(user_id, "b")]))[0].state.known
 
 
 async def drained(url: str) -> None:
@@ -99,10 +122,12 @@ async def test_hundreds_of_kills_lose_and_double_nothing(tmp_path: Path) -> None
         ids = offline.scan("events").select("event_id").collect()["event_id"]
         assert len(ids) == ids.n_unique() == count > 2_000
         log = offline.event_log()
+        sessions = {name for name in SESSIONS if (await known(store, name))}
+        assert sessions == {*log.user_ids} & {*SESSIONS}
         for number, user_id in enumerate(log.user_ids):
             (read,) = await store.read([ShopperQuery(user_id, "b")])
             recent, history = rings(log.of(number))
             for told, expected in ((read.state.recent, recent), (read.state.history, history)):
                 assert told.tolist() == expected.tolist()
-                assert len(np.unique(told["tag"])) == len(told)
+                assert len(np.unique(told[["tag", "item"]])) == len(told)
         await store.close()

@@ -34,10 +34,11 @@ from features.event_stream import (
 )
 from features.events import RECORD, Event, EventType, pack_event
 from features.forgotten import ForgottenList
+from features.ids import stable_hash
 from features.offline import OfflineStore
 from features.online import ShopperQuery, ShopperState
 from features.repair import Repair
-from features.stream_entries import decode_entry, encode_event
+from features.stream_entries import MERGE, Entry, Merge, decode_entry, encode_event, stamp_of
 from features.valkey_store import ValkeyStore
 from loadtests.faults.proxy import ChaosProxy
 from tests.support.sending import taken
@@ -178,7 +179,7 @@ async def test_offline_log_equals_the_rings(
     kinds = [kind for kind in EventType if kind is not EventType.IMPRESSION]
     await online_store.append(
         [
-            event(f"e{n}", type=rng.choice(kinds), value=round(rng.random() * 99, 2))
+            event(f"e{n}", type=rng.choice(kinds), value=round(rng.random() * 5, 2))
             for n in range(150)
         ]
     )
@@ -352,6 +353,97 @@ async def test_tables_are_tidied_once_a_day_at_least(
         files.append(len(offline.paths("events")))
     assert files == [1, 1, 2, 1]
     assert raw.xlen(keys.STREAM) == 4
+
+
+def tables_of(offline: OfflineStore) -> dict[str, list[Any]]:
+    """Return the records of each shopper, as the tables have them."""
+    log = offline.event_log()
+    return {user_id: log.of(number).tolist() for number, user_id in enumerate(log.user_ids)}
+
+
+@pytest.mark.parametrize("first", list(Group))
+async def test_a_merge_alone_merges(
+    online_store: ValkeyStore, offline: OfflineStore, raw: Any, run: Run, first: Group
+) -> None:
+    """A process that died after telling the stream leaves all of it to be done, in any order."""
+    await online_store.append([event("e1", "s"), event("e2", "ann", item_id="i2")])
+    raw.xadd(keys.STREAM, {MERGE: Merge("s", "ann").encode()})
+    await run(first)
+    await run(next(group for group in Group if group is not first))
+    state = await state_of(online_store, "ann")
+    assert state.recent["item"].tolist() == [stable_hash("i1"), stable_hash("i2")]
+    assert not (await state_of(online_store, "s")).known
+    assert tables_of(offline) == {"ann": state.recent.tolist()}
+
+
+async def test_an_event_that_comes_late_is_led_on(
+    online_store: ValkeyStore, offline: OfflineStore, raw: Any, run: Run
+) -> None:
+    """What was in the stream and not in the rings when its shopper was merged, twice, is not lost.
+
+    Nor is it where the process that took it enters it into rings only now.
+    """
+    late = event("late", "s")
+    stamp = stamp_of(raw.xadd(keys.STREAM, {b"event": encode_event(late)}))
+    await asyncio.sleep(0.002)
+    await online_store.merge("s", "t")
+    await asyncio.sleep(0.002)
+    await online_store.merge("t", "ann")
+    record = np.frombuffer(pack_event(late, stamp), RECORD)
+    assert await online_store.apply([("s", record)]) == 0
+    assert not (await state_of(online_store, "ann")).known
+    for group in Group:
+        await run(group)
+    assert (await state_of(online_store, "ann")).recent.tolist() == record.tolist()
+    for gone in ("s", "t"):
+        assert not (await state_of(online_store, gone)).known
+    assert tables_of(offline) == {"ann": record.tolist()}
+
+
+async def test_forgetting_reaches_what_was_merged(
+    online_store: ValkeyStore, offline: OfflineStore, raw: Any, run: Run
+) -> None:
+    """Also what comes late of it, and a merge that is noted after the tombstone."""
+    await online_store.append([event("e1", "s"), event("e2", "ann"), event("e3", "ben")])
+    await run(Group.OFFLINE)
+    late = event("late", "s")
+    raw.xadd(keys.STREAM, {b"event": encode_event(late)})
+    await asyncio.sleep(0.002)
+    await online_store.merge("s", "ann")
+    await online_store.forget("ann")
+    for group in Group:
+        await run(group)
+    assert [row["event_id"] for row in rows(offline)] == ["e3"]
+    for user_id in ("s", "ann"):
+        assert not (await state_of(online_store, user_id)).known
+    assert not len(offline.scan("merges").collect())
+
+
+async def test_a_merge_noted_late_is_forgotten_too(
+    online_store: ValkeyStore, offline: OfflineStore
+) -> None:
+    """Where another consumer took the tombstone first."""
+    await online_store.append([event("e1", "s")])
+    archive = Archive(online_store, offline)
+    stamp = int((await state_of(online_store, "s")).recent["ts"][0])
+    await archive.take([Entry(b"1-1", stamp, event("e1", "s"))])
+    forgotten_ms = await online_store.forget("ann")
+    await archive.take([Entry(b"1-3", forgotten_ms, forget="ann")])
+    assert [row["event_id"] for row in rows(offline)] == ["e1"]
+    await archive.take([Entry(b"1-2", stamp, merge=Merge("s", "ann"))])
+    assert rows(offline) == []
+    assert not len(offline.scan("merges").collect())
+
+
+@pytest.mark.parametrize("merge", [b"", b"{", b"[]", b'["a"]', b'["a", ""]', b'["a", 1]'])
+async def test_a_merge_that_is_none_is_put_aside(
+    online_store: ValkeyStore, raw: Any, run: Run, merge: bytes
+) -> None:
+    """It stops nobody."""
+    await online_store.append([event("e1")])
+    raw.xadd(keys.STREAM, {MERGE: merge})
+    await run(Group.ONLINE)
+    assert raw.xlen(keys.DEAD_LETTERS) == 1
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_rows_go_from_versions_and_others_stay(
     lost = f"without 10 rows of forgotten shoppers, deleted until {erased.on}"
     assert lost in run(tmp_path, "list").stdout
     assert run(tmp_path, "verify", "paid").stdout == f"paid@1: the same, {lost}\n"
-    shown = json.loads(run(tmp_path, "show", "paid").stdout)
+    shown = json.loads(run(tmp_path, "show", "paid", "--json").stdout)
     assert shown["path"].endswith("data-1.parquet")
     assert shown["erased"][0]["rows"] == 10
     assert "u1" not in (tmp_path / "datasets" / "paid" / "1" / MANIFEST).read_text()

@@ -58,8 +58,12 @@ def test_the_same_is_noted_once(forgotten: ForgottenList) -> None:
     first = forgotten.add({"u1": 10})
     state = forgotten.state()
     forgotten.add({"u2": 5})
-    assert forgotten.add({"u1": 10}) == forgotten.add({"u1": 9}) == first
+    assert forgotten.add({"u1": 10}) == first
     assert len(forgotten.read()) == 2
+    assert forgotten.add({"u1": 9}) == first  # whoever heeded the later one heeded this
+    told = forgotten.read()
+    assert (told.until(["u1"]), told.stamps(["u1", "u3"])) == ({"u1": 10}, {"u1": [9, 10]})
+    assert told.since(first["u1"]).tolist() == [stable_hash("u2")]
     assert forgotten.state() != state
 
 

@@ -84,7 +84,7 @@ def test_only_the_latest_items_count() -> None:
 def test_nothing_told_is_nothing_graded(records: Records) -> None:
     """A shopper without a telling event has no taste and no blocked item."""
     told = tastes(records)
-    assert [len(getattr(told, each)) for each in Tastes.__slots__] == [0] * 5
+    assert [len(getattr(told, each)) for each in Tastes.__slots__] == [0] * 6
 
 
 @pytest.mark.parametrize(

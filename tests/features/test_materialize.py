@@ -164,7 +164,7 @@ async def stop_after(
     chunks: int, online: ValkeyStore, offline: OfflineStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Begin to bring shoppers online, and fail once so many chunks of them are there."""
-    real, calls = online.apply, 0
+    real, calls = online.carry, 0
 
     async def failing(shoppers: Any) -> int:
         nonlocal calls
@@ -174,7 +174,7 @@ async def stop_after(
         return await real(shoppers)
 
     with monkeypatch.context() as patch:
-        patch.setattr(online, "apply", failing)
+        patch.setattr(online, "carry", failing)
         with pytest.raises(StoreError):
             await materialize(online, offline)
 

@@ -78,7 +78,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a home whose path is not plain, of shoppers of every kind.
 
     Some did more than is kept, some nothing; of some the record is known, and was another before;
-    some events came late.
+    some events came late. Some became others, and those others again.
     """
     told = tmp_path_factory.mktemp("spark") / "a shop {1}"
     random, store = np.random.default_rng(1), OfflineStore(told)
@@ -96,6 +96,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     older = {"user_id": ["u1"], "country": ["IT"], "attributes": ['{"age": 42}']}
     store.put_users(pl.DataFrame(older).to_arrow())
+    merges = [("u5", "u6"), ("u6", "u1"), ("u7", "u1"), ("u6", "u2")]
+    store.merge([(*each, NOW_MS - (40 - 10 * n) * HOUR_MS) for n, each in enumerate(merges)])
     return told
 
 

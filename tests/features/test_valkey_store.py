@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from redis import Redis
 
-from features import keys
+from features import anonymous, keys
 from features.embedded import EmbeddedValkey
 from features.errors import FieldError, InputError, StoreError, StoreFullError
 from features.eventlog import rings
@@ -366,6 +366,29 @@ async def test_one_read_is_one_command(valkey: EmbeddedValkey) -> None:
     assert {name for name in counts if name != "cmdstat_config|resetstat"} == {"cmdstat_mget"}
 
 
+async def test_who_is_a_stranger_is_read_as_another(online_store: ValkeyStore) -> None:
+    """What is known of a session stands in for nothing, and is read with it."""
+    await online_store.append([event("e1", "session:s"), event("e2", "known")])
+    asked = ShopperQuery("session:s", "b")
+    await online_store.put_answer(asked, b"told", 10)
+    names = ("nobody", "known", "nobody")
+    queries = [ShopperQuery(name, "b", "session:s") for name in names]
+    session, known, _, stranger, alone = await online_store.read(
+        [*queries, ShopperQuery("nobody", "b", "session:t"), ShopperQuery("nobody", "b")]
+    )
+    assert (session.instead, session.answer) == (asked, b"told")
+    assert session.state.recent["item"].tolist() == [stable_hash("i1")]
+    assert (known.instead, known.answer, known.state.known) == (None, None, True)
+    assert stranger == alone == ShopperRead(STRANGER, None)
+
+
+async def test_sessions_are_remembered_for_less_long(online_store: ValkeyStore, raw: Any) -> None:
+    """A session that does nothing ends sooner than a shopper."""
+    await online_store.append([event("e1", "session:s"), event("e2", "ann")])
+    session, ann = (raw.ttl(keys.recent_key(each)) for each in ("session:s", "ann"))
+    assert anonymous.TTL_S - 10 < session <= anonymous.TTL_S < ann
+
+
 async def test_cancelled_reads_never_mix_up_shoppers(
     valkey: EmbeddedValkey, tmp_path: Path
 ) -> None:
@@ -455,6 +478,19 @@ async def test_a_cluster_takes_every_call(cluster_store: ValkeyStore) -> None:
     assert [read.state.known for read in reads] == [True, False] + [True] * 18
     assert await cluster_store.forgotten(users[:3]) == {users[1]: pytest.approx(1.7e12, rel=1)}
     await cluster_store.ping()
+
+
+async def test_shoppers_of_a_cluster_are_merged_across_nodes(cluster_store: ValkeyStore) -> None:
+    """Whatever nodes they lie on, all that was of the one is the other's, and once."""
+    pairs = [(f"session:{n}", f"u{n}") for n in range(20)]
+    events = [event(f"{name}", name) for pair in pairs for name in pair]
+    await cluster_store.append(events)
+    assert [await cluster_store.merge(*pair) for pair in pairs] == [1] * 20
+    assert [await cluster_store.merge(*pair) for pair in pairs] == [0] * 20
+    for session, user in pairs:
+        assert len((await state_of(cluster_store, user)).recent) == 2
+        read = (await cluster_store.read([ShopperQuery(session, "b", user)]))[0]
+        assert read.instead == ShopperQuery(user, "b")
 
 
 async def test_shoppers_of_a_cluster_lie_on_all_nodes(

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,7 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -18,16 +21,18 @@ import pytest
 from onnx import TensorProto, helper
 
 import models.bundle
+from features.catalogue import Catalogue
 from features.errors import InputError
 from features.feature_set import FeatureSet
 from models.arrays import Array, map_array, pack
 from models.bundle import read_bundle, read_ladder, write_bundle
 from models.errors import BundleError
+from models.item_table import ItemTable
 from models.manifest import MADE_WITH, MANIFEST, FileSum, read_manifest
 from models.model import Model
 from models.parts import Parts
 from models.ranker_features import RANKER_FEATURES
-from models.request import Filters
+from models.request import Filters, Listed
 from tests.support.bundles import RANK, graph, indexed_parts, linear_ranker, small_parts, tower
 
 LADDER = (
@@ -43,7 +48,8 @@ REFERENCE = (
     "reference.json", "reference_numbers.npy", "reference_words.npy", "reference_shoppers.npy",
     "reference_slots.npy",
 )  # fmt: skip
-FILES = LADDER + PERSONAL + REFERENCE
+BASKETS = ("companion_offsets.npy", "companion_rows.npy", "companion_scores.npy")
+FILES = LADDER + PERSONAL + BASKETS + REFERENCE
 NOW = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
 NOTHING = np.empty(0, np.uint64)
 
@@ -53,6 +59,7 @@ def answers(model: Model) -> list[Any]:
     return [
         *(model.popular(row, NOTHING, Filters(), 40) for row in range(len(model.segment_names))),
         *(model.similar(row, 5) for row in range(len(model))),
+        *(model.bought_together([row], 5) for row in range(len(model))),
     ]
 
 
@@ -90,6 +97,40 @@ def test_any_id_survives(tmp_path: Path) -> None:
     assert [model.item_id(row) for row in range(len(ids))] == list(ids)
 
 
+NAMES = ("Château d'Été", "", "🍷" * 200, "with a zero\0", "5")
+
+
+def named(names: Any) -> ItemTable:
+    """Return a catalogue in which items are called so."""
+    count = len(names)
+    ones = np.ones(count, np.float32)
+    kinds = np.full(count, "Red", np.str_)
+    told = {"name": names if isinstance(names, np.ndarray) else np.array(names, object)}
+    ids = tuple(f"wine-{row:04d}" for row in range(count))
+    return ItemTable.of(Catalogue(ids, kinds, ones, ones.astype(bool), told))
+
+
+def test_what_items_are_called_survives(tmp_path: Path) -> None:
+    """In a whole bundle and in its ladder, cut to what a sentence can hold; ids stand in."""
+    parts = replace(small_parts(len(NAMES)), items=named(NAMES))
+    directory = tmp_path / write_bundle(tmp_path, parts)
+    expected = ["Château d'Été", "wine-0001", "🍷" * 80, "with a zero", "5"]
+    for model in (read_bundle(directory), read_ladder(directory)):
+        listed = Listed([0] * 5, [0.0] * 5, list(range(5)))
+        told = [each["reason_text"] for each in orjson.loads(model.json(listed))]
+        assert told == [f"Similar to {name}" for name in expected]
+
+
+@pytest.mark.parametrize("names", [np.arange(3, dtype=np.float32), ["", "", ""]])
+def test_items_without_names_have_no_file_of_them(tmp_path: Path, names: Any) -> None:
+    """A number is no name."""
+    parts = replace(small_parts(3), items=named(names))
+    directory = tmp_path / write_bundle(tmp_path, parts)
+    assert not (directory / "names.npy").exists()
+    listed = Listed([0], [0.0], [2])
+    assert b"Similar to wine-0002" in read_bundle(directory).json(listed)
+
+
 # What is damaged
 
 
@@ -104,7 +145,7 @@ def test_a_flipped_bit_is_found(bundle: Path, name: str, place: float) -> None:
         read_bundle(bundle)
 
 
-@pytest.mark.parametrize("name", PERSONAL)
+@pytest.mark.parametrize("name", PERSONAL + BASKETS)
 def test_what_cannot_rank_still_knows_what_is_popular(bundle: Path, name: str) -> None:
     """The ladder's part of a bundle stands alone: same items, same segments, nothing personal."""
     whole = read_bundle(bundle)
@@ -136,12 +177,16 @@ def test_a_damaged_ladder_is_refused(bundle: Path, name: str) -> None:
 
 
 def test_every_bit_of_the_manifest_counts(bundle: Path) -> None:
-    """No figure in the manifest can change unnoticed, not the least."""
+    """No figure in the manifest can change unnoticed, not the least: a sample of each field."""
     whole = (bundle / MANIFEST).read_bytes()
-    for place in range(len(whole)):
-        for bit in range(8):
+    begins = [found.start() for found in re.finditer(rb'(?m)^  "', whole)]
+    written = [whole[begin:].split(b'"', 2)[1].decode() for begin in begins]
+    assert sorted(written) == sorted(orjson.loads(whole))
+    random = Random(1)
+    for begin, end in pairwise((*begins, len(whole))):
+        for place in random.sample(range(begin, end), min(end - begin, 60)):
             content = bytearray(whole)
-            content[place] ^= 1 << bit
+            content[place] ^= 1 << random.randrange(8)
             (bundle / MANIFEST).write_bytes(content)
             with pytest.raises(BundleError, match=MANIFEST):
                 read_manifest(bundle)
@@ -265,6 +310,9 @@ FORGED_ARRAYS: dict[str, tuple[str, Callable[[Array], Array], str]] = {
     "numbers for ids": ("item_ids", lambda a: np.arange(len(a)), "item_ids: expected"),
     "an id twice": ("item_hashes", lambda a: changed(a, a[1]), "each id once"),
     "a row twice": ("hash_rows", lambda a: changed(a, a[1]), "hash_rows: expected each row once"),
+    "no such companion": ("companion_rows", lambda a: changed(a, 30), "companion_rows: expected"),
+    "offsets that fall": ("companion_offsets", lambda a: changed(a, 1), "expected to rise from 0"),
+    "a score too many": ("companion_scores", lambda a: a[1:], "companion_scores: expected float32"),
     "no such category": ("category", lambda a: changed(a, 4), "category: expected less than 4"),
 }
 
@@ -320,6 +368,7 @@ def test_arrays_that_are_none(bundle: Path, content: bytes) -> None:
         ("tower.onnx", None),
         ("outputs.npy", None),
         ("item_stats.npy", None),
+        ("companion_rows.npy", None),
     ],
 )
 def test_texts_that_do_not_fit(bundle: Path, name: str, content: bytes | None) -> None:
@@ -483,6 +532,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 WRITE = """
 import os, signal, resource, sys
 from pathlib import Path
+from random import Random
 import models.directory
 from models.bundle import write_bundle
 from models.errors import BundleError

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -26,13 +27,13 @@ from models import candidates
 from models.bundle import read_bundle, write_bundle
 from models.candidates import best
 from models.errors import ModelsError
+from models.item_table import Texts
 from models.model import Model
 from models.parts import Parts
 from models.ranker_features import RANKER_FEATURES
+from models.reasons import POPULAR, Kind, because, explained, popular_in
 from models.request import (
     NO_HASHES,
-    POPULAR,
-    POPULAR_IN_SEGMENT,
     Filters,
     Listed,
     Ranking,
@@ -180,8 +181,15 @@ def source(parts: Parts, request: RankRequest, row: int) -> int:
     ]
     loudest = max(told, key=lambda each: each[0], default=(0.0, -1))
     if loudest[0] > 0:
-        return loudest[1]
-    return POPULAR_IN_SEGMENT if request.segment else POPULAR
+        return because(kind_of(request, loudest[1]), loudest[1])
+    return popular_in(request.segment or 0)
+
+
+def kind_of(request: RankRequest, row: int) -> Kind:
+    """Return what the best of a shopper's events on an item was: bought, or else rated."""
+    events = request.recent[request.recent["item"] == stable_hash(item(row))]
+    bought = (events["tag"] & 15 == TYPE_CODES[EventType.PURCHASE]).any()
+    return Kind.BECAUSE_YOU_BOUGHT if bought else Kind.BECAUSE_YOU_RATED
 
 
 def ranking(parts: Parts, request: RankRequest) -> Listed | None:
@@ -204,6 +212,23 @@ def test_ranking_is_what_plain_python_ranks(requests: list[RankRequest]) -> None
     """Items, scores, reasons and ties: as computed item by item."""
     parts, model = plain()
     assert rank(model, *requests) == [ranking(parts, request) for request in requests]
+
+
+@given(REQUESTS)
+def test_a_reason_is_true(request: RankRequest) -> None:
+    """Without the item that is named, what it speaks for has a lower score, or none."""
+    _, model = plain()
+    (listed,) = rank(model, request._replace(k=ITEMS))
+    for row, score, why in zip(*(listed or Listed([], [], []))[:3], strict=True):
+        kind, named = explained(why)
+        if kind is None:
+            continue
+        assert kind is kind_of(request, named)
+        assert named != row
+        others = request.recent[request.recent["item"] != stable_hash(item(named))]
+        (without,) = rank(model, request._replace(recent=others, k=ITEMS))
+        if without is not None and row in without.rows:
+            assert without.scores[without.rows.index(row)] < score
 
 
 @given(REQUESTS)
@@ -244,11 +269,11 @@ def test_popular_is_the_segment_then_everybody(
     own.sort(key=lambda row: (-popularity[segment][row], row))
     rest = sorted({*rows} - {*own}, key=lambda row: (-popularity[0][row], row))
     expected = [
-        *((row, popularity[segment][row], POPULAR_IN_SEGMENT) for row in own),
+        *((row, popularity[segment][row], popular_in(segment)) for row in own),
         *((row, popularity[0][row], POPULAR) for row in rest),
     ]
     told = model.popular(segment, hashes(blocked), filters, k)
-    assert list(zip(*told, strict=True)) == expected[:k]
+    assert list(zip(*told[:3], strict=True)) == expected[:k]
     assert model.popular_json(segment, hashes(blocked), filters, k) == model.json(told)
 
 
@@ -354,7 +379,7 @@ def test_no_list_without_the_personal_part() -> None:
     assert model.ranker_inputs(model.batch([asked((1, "bought"))])) == [None]
     told = model.similar(0, 3)
     assert told == model.popular(1, hashes([0]), Filters(), 3)
-    assert {*told.sources} == {POPULAR_IN_SEGMENT}
+    assert {*told.sources} == {popular_in(1)}
 
 
 def test_an_item_nobody_met_has_popular_neighbours() -> None:
@@ -378,16 +403,24 @@ def test_scores_that_are_no_numbers_are_errors() -> None:
 def test_lists_as_json() -> None:
     """Ids, scores and reasons as they are, whatever the ids hold; nothing is an empty array."""
     ids = ('say "cheese"', "Žlahtina\\", "☃", *(item(row) for row in range(3, ITEMS)))
-    model = Model(small_parts(ITEMS, towers=whole_towers(ITEMS), ids=ids))
+    names = ("", "Žlahtina", *[""] * (ITEMS - 2))
+    parts = small_parts(ITEMS, towers=whole_towers(ITEMS), ids=ids)
+    model = Model(replace(parts, items=replace(parts.items, names=Texts.of(names))))
     for _ in range(2):
-        told = model.json(Listed([2, 0, 1, 3], [1.5, 0.1, -2e-7, 3], [1, 2, POPULAR, -2]))
+        sources = [1, because(Kind.BECAUSE_YOU_BOUGHT, 2), POPULAR, popular_in(1)]
+        told = model.json(Listed([2, 0, 1, 3], [1.5, 0.1, -2e-7, 3], sources))
         assert json.loads(told) == [
-            {"item_id": ids[2], "score": 1.5, "reason": f"similar_to:{ids[1]}"},
-            {"item_id": ids[0], "score": 0.1, "reason": f"similar_to:{ids[2]}"},
-            {"item_id": ids[1], "score": -2e-7, "reason": "popular"},
-            {"item_id": ids[3], "score": 3, "reason": "popular_in_segment"},
+            as_json(ids[2], 1.5, f"similar_to:{ids[1]}", "Similar to Žlahtina"),
+            as_json(ids[0], 0.1, f"because_you_bought:{ids[2]}", "Because you bought ☃"),
+            as_json(ids[1], -2e-7, "popular", "Popular now"),
+            as_json(ids[3], 3, "popular_in:type=Red", "Popular with shoppers who like Red"),
         ]
     assert model.json(Listed([], [], [])) == b"[]"
+
+
+def as_json(item_id: str, score: float, reason: str, text: str) -> dict[str, object]:
+    """Return an item as it is answered."""
+    return {"item_id": item_id, "score": score, "reason": reason, "reason_text": text}
 
 
 def test_popular_lists_are_written_once_within_bounds() -> None:
@@ -497,12 +530,29 @@ def test_a_warm_model_knows_its_cost() -> None:
     assert model.cost_s > 0
 
 
+@pytest.mark.parametrize("personal", [True, False])
+def test_where_baskets_say_little_others_do(personal: bool) -> None:
+    """Companions come first, then what is similar, then what is popular; each once, in stock."""
+    parts = small_parts(ITEMS, towers=whole_towers(ITEMS), personal=personal)
+    told = Model(parts).bought_together([9, 8], 12)
+    assert told.rows[:2] == [0, 7]  # 8, the best of 9, lies in the basket
+    assert told.sources[:2] == [because(Kind.BOUGHT_WITH, 8)] * 2
+    assert len({*told.rows}) == 12
+    assert not {8, 9} & {*told.rows}
+    assert parts.items.in_stock[told.rows].all()
+    assert {source >= 0 for source in told.sources[2:]} == {personal}
+    told = Model(replace(parts, companions=None)).bought_together([9], ITEMS)
+    assert len(told.rows) == parts.items.in_stock.sum() - 1
+    assert (told.sources[0] == 9) is personal
+
+
 def test_a_tiny_catalogue_can_be_warmed() -> None:
     """One item, even one that is out of stock, is a model."""
     model = Model(small_parts(1))
     model.warm()
     assert model.popular(0, NO_HASHES, Filters(), 10).rows == [0]
     assert model.similar(0, 10) == Listed([], [], [])
+    assert model.bought_together([0], 10) == Listed([], [], [])
 
 
 def test_filters_are_remembered_within_bounds() -> None:

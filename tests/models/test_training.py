@@ -18,6 +18,7 @@ from features.simulate import World, simulate
 from features.tables import SCHEMAS
 from models import training
 from models.__main__ import cli
+from models.baskets import companions
 from models.bundle import read_bundle, write_bundle
 from models.code_revision import code_revision
 from models.model import Model
@@ -100,6 +101,16 @@ def test_parts_make_a_bundle_that_serves(parts: Parts, tmp_path: Path) -> None:
     assert model.example_user is not None
     assert model.shared_segment(model.example_user, None) > 0
     assert len(model.popular(0, NOTHING, Filters(), 10).rows) == 10
+
+
+def test_baskets_are_learnt(parts: Parts, shop: Path) -> None:
+    """What is bought together is part of what training hands to serving."""
+    store = OfflineStore(shop)
+    told = companions(store.event_log(), store.catalogue())
+    assert parts.companions is not None
+    assert told is not None
+    assert len(told.rows) > 100
+    assert parts.companions.rows.tolist() == told.rows.tolist()
 
 
 def test_equal_data_and_seed_give_equal_parts(parts: Parts, shop: Path, tmp_path: Path) -> None:

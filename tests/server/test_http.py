@@ -98,7 +98,7 @@ async def test_a_body_that_is_not_encoded_as_it_says_is_400(service: Client) -> 
 
 async def test_unknown_paths_and_methods(service: Client) -> None:
     """404 and 405 are problem documents too, and 405 names what is allowed."""
-    await problem(await service.get("/v2/nothing"), 404)
+    await problem(await service.get("/v9/nothing"), 404)
     answer = await service.get(LISTS)
     await problem(answer, 405)
     assert answer.headers["Allow"] == "POST"

@@ -1,8 +1,15 @@
 """Lists that belong to no shopper: what goes with an item, what a segment buys."""
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from tests.support.service import Client, ids
+from models.bundle import write_bundle
+from models.registry import Registry
+from tests.support.bundles import small_parts
+from tests.support.service import Client, Start, ids
 
 
 @pytest.mark.parametrize("most_inline", [0, 20_000], ids=["in a thread", "on the loop"])
@@ -20,6 +27,50 @@ async def test_similar_items(
     assert {each["reason"] for each in told["items"]} == {f"similar_to:{item}"}
 
 
+async def bought_with(service: Client, item: str, *others: str, k: int = 5) -> dict[str, Any]:
+    """Return what is bought with an item, or with several."""
+    query = [("k", str(k)), *(("with", each) for each in others)]
+    answer = await service.get(f"/v1/items/{item}/bought-together", params=query)
+    assert answer.status == 200, await answer.text()
+    told: dict[str, Any] = await answer.json()
+    return told
+
+
+@pytest.mark.parametrize("most_inline", [0, 20_000], ids=["in a thread", "on the loop"])
+async def test_what_is_bought_together(
+    service: Client, most_inline: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Companions first, and what is similar where baskets say no more; reasons tell which."""
+    monkeypatch.setattr("server.handlers.items.MOST_INLINE", most_inline)
+    told = await bought_with(service, "wine-0009")
+    assert (told["item_id"], told["source"]) == ("wine-0009", "baskets")
+    assert ids(told)[:2] == ["wine-0008", "wine-0000"]
+    assert len({*ids(told)} - {"wine-0009"}) == 5
+    reasons = [each["reason"] for each in told["items"]]
+    assert told["items"][0]["reason_text"] == "Often bought with wine-0009"
+    assert reasons == ["bought_with:wine-0009"] * 2 + ["similar_to:wine-0009"] * 3
+
+
+async def test_what_goes_with_a_basket(service: Client) -> None:
+    """Nothing of the basket is shown; what the model does not know of it is left out."""
+    told = await bought_with(service, "wine-0009", "wine-0008", "wine-0008", "who knows")
+    assert ids(told)[:2] == ["wine-0000", "wine-0007"]
+    assert not {"wine-0008", "wine-0009"} & {*ids(told)}
+
+
+async def test_what_shares_no_basket(home: Path, start: Start) -> None:
+    """The list says that it is of similar items, or where these are not known of popular ones."""
+    told = await bought_with(await start(), "wine-0000")
+    assert told["source"] == "similar"
+    parts = replace(small_parts(personal=False), companions=None)
+    Registry(home).promote(write_bundle(home / "models", parts))
+    told = await bought_with(await start(), "wine-0009")
+    assert (told["source"], len(told["items"])) == ("popular", 5)
+    Registry(home).promote(write_bundle(home / "models", replace(small_parts(1), companions=None)))
+    told = await bought_with(await start(), "wine-0000")
+    assert (told["source"], told["items"]) == (None, [])
+
+
 async def test_popular_of_a_segment(service: Client) -> None:
     """What a segment buys is not what everybody does."""
     everybody = await (await service.get("/v1/popular?k=3")).json()
@@ -33,6 +84,14 @@ async def test_popular_of_a_segment(service: Client) -> None:
     ("path", "status", "told"),
     [
         ("/v1/items/nothing/similar", 404, "item 'nothing' is not in the catalogue"),
+        ("/v1/items/nothing/bought-together", 404, "item 'nothing' is not in the catalogue"),
+        ("/v1/items/wine-0001/bought-together?k=101", 422, "k: expected an integer from 1 to 100"),
+        ("/v1/items/wine-0001/bought-together?with=", 422, "with[0]: expected 1 to 128 characters"),
+        (
+            "/v1/items/wine-0001/bought-together?" + "&".join(["with=a"] * 51),
+            422,
+            "with: expected at most 50 entries, got 51",
+        ),
         ("/v1/popular?segment=nobody", 404, "segment 'nobody' is none of this model's"),
         ("/v1/popular?k=0", 422, "k: expected an integer from 1 to 100"),
         ("/v1/popular?k=many", 422, "k: expected an integer from 1 to 100"),

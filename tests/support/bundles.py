@@ -16,7 +16,7 @@ from features.catalogue import Catalogue
 from features.ids import stable_hashes
 from models.item_index import ItemIndex
 from models.item_table import ItemTable
-from models.parts import Floats, Parts, Personal, Segments
+from models.parts import Companions, Floats, Parts, Personal, Segments
 from models.ranker_features import AFFINITIES, ITEM_STATS, RANKER_FEATURES
 from models.reference.rows import SLOTS, Rows
 
@@ -63,6 +63,7 @@ def small_parts(
         personal=_personal(items, random, towers, weights if ranked else None)
         if personal
         else None,
+        companions=_companions(items),
         reference=_reference(random),
         metrics={"model": {"ndcg@10": 0.25}, "popularity": {"ndcg@10": 0.125}, "by_segment": {}},
         parameters={"rank": RANK, "seed": seed},
@@ -159,6 +160,15 @@ def _reference(random: np.random.Generator) -> Rows:
     words = np.array([None, "FR", "IT", "FR"] * 10, object)
     shoppers = np.arange(40, dtype=np.uint64) // 4
     return Rows(shoppers, np.arange(40) % SLOTS, {"recent_spend": numbers, "country": words})
+
+
+def _companions(items: int) -> Companions:
+    """Return that each item but the first goes with the one before it, and that with the first."""
+    rows = [[row - 1, 0] if row > 1 else [0] * row for row in range(items)]
+    offsets = np.cumsum([0, *map(len, rows)])
+    scores = [each for some in rows for each in (0.5, 0.25)[: len(some)]]
+    flat = [each for some in rows for each in some]
+    return Companions(offsets, np.array(flat, np.int32), np.array(scores, np.float32))
 
 
 def _catalogue(items: int, random: np.random.Generator, ids: Sequence[str] | None) -> Catalogue:
