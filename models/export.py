@@ -87,21 +87,22 @@ def _cast_sum(name: str) -> onnx.NodeProto:
 
 
 def _leave_short_histories(model: onnx.ModelProto) -> None:
-    """Let a graph give candidates of a history shorter than any it learnt from their own score."""
+    """Let a graph give candidates of a history shorter than any it learnt from their own score.
+
+    Its length is `known`, see `_put_sum_before`.
+    """
     for node in model.graph.node:
         node.output[:] = ["ranked" if name == "score" else name for name in node.output]
     constants: dict[str, npt.NDArray[Any]] = {
         "score_at": np.array([SCORE], np.int64),
-        "history_at": np.array([HISTORY], np.int64),
-        "least_history": np.array(np.log(LEAST_HISTORY), np.float32),
+        "least_known": np.array(np.float32(np.log(LEAST_HISTORY)), np.float64),
     }
     for name, value in constants.items():
         model.graph.initializer.append(numpy_helper.from_array(value, name))
     model.graph.node.extend(
         [
             helper.make_node("Gather", ["features", "score_at"], ["own"], axis=1),
-            helper.make_node("Gather", ["features", "history_at"], ["length"], axis=1),
-            helper.make_node("Less", ["length", "least_history"], ["is_short"]),
+            helper.make_node("Less", ["known", "least_known"], ["is_short"]),
             helper.make_node("Where", ["is_short", "own", "ranked"], ["score"]),
         ]
     )

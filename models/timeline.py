@@ -1,7 +1,7 @@
 """The past of a store, cut at several moments: what could have been learnt at each of them.
 
     60 %   70 %   80 %   90 %  100 %    of all pairs of a shopper and an item
-     ├ learn ┼ learn ┤ judge ┤      │    choices, and whether a ranker is kept at all
+     ├ learn ┼ learn ┤ judge ┤      │    choices, and what orders candidates
      │      ├ learn ┼ learn ┤ judge ┤    the figures
      │      │      ├ learn ┼ learn ┤     the ranker that serves
 

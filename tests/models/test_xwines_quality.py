@@ -52,13 +52,13 @@ def test_popularity_is_what_others_measured(figures: Figures) -> None:
 
 
 def test_every_stage_reaches_its_figure(figures: Figures) -> None:
-    """NDCG@10 of segments 0.133, candidates 0.169 and the model 0.175, each less a half error."""
+    """NDCG@10 of segments 0.133, candidates 0.169 and the model 0.176, each less a half error."""
     ndcg = {name: each.ndcg for name, each in figures.by_name.items()}
     assert ndcg[SEGMENT] >= 0.133 - 0.002
     assert ndcg[CANDIDATES] >= 0.169 - 0.002
-    assert ndcg[MODEL] >= 0.175 - 0.002
-    assert figures.by_name[MODEL].recall >= 0.278
-    assert figures.by_name[MODEL].coverage >= 0.22
+    assert ndcg[MODEL] >= 0.176 - 0.002
+    assert figures.by_name[MODEL].recall >= 0.281
+    assert figures.by_name[MODEL].coverage >= 0.23
 
 
 @pytest.mark.parametrize("other", [POPULARITY, RECENT, SEGMENT])
