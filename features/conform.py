@@ -5,6 +5,7 @@ stood in the file. The rules are those of `features.events.parse_event`.
 """
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -40,6 +41,8 @@ _NUMBER = {
 }
 _STARS = f"expected 0 to {MAX_STARS} stars: declare {{column: …, scale: 0.5}} for stars of ten"
 _TYPES = [str(kind) for kind in EventType]
+_AHEAD_S = 86_400
+"""So far ahead of this machine's clock an event of a file may lie: by a wrong zone, say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Conformer:
     items: pl.Series | None = None
     """The known item ids; events that name another are refused."""
     zones: Zones = field(default_factory=Zones)
+    clock: Callable[[], float] = time.time
 
     def __call__(self, batch: FileBatch, room: int) -> Conformed:
         """Return the good rows, and up to `room` of the refused.
@@ -165,7 +169,7 @@ class Conformer:
         rules += [RowRule(t, _has_control(t), "expected no control characters") for t in ids]
         rules += [_unparsed(t, "expected a text or a whole number") for t in ids]
         if self.table == "events":
-            rules += _event_rules(columns, types, self.items)
+            rules += _event_rules(columns, types, self.items, self.clock() + _AHEAD_S)
         if self.table == "items":
             rules.append(_unparsed("in_stock", "expected true or false"))
             rules += _amount_rules("price", columns)
@@ -278,7 +282,10 @@ def _amount_rules(target: str, columns: Mapping[str, Column]) -> list[RowRule]:
 
 
 def _event_rules(
-    columns: Mapping[str, Column], types: Mapping[str, pl.DataType], items: pl.Series | None
+    columns: Mapping[str, Column],
+    types: Mapping[str, pl.DataType],
+    items: pl.Series | None,
+    until_s: float,
 ) -> list[RowRule]:
     kind = pl.col("type")
     no_item = pl.col("item_id").is_null() if "item_id" in columns else pl.lit(value=True)
@@ -287,7 +294,7 @@ def _event_rules(
     item_target = "item_id" if "item_id" in columns else "type"
     rules = [
         RowRule("type", ~kind.is_in(_TYPES), f"expected one of {', '.join(_TYPES)}"),
-        *_time_rules(column, types["timestamp"]),
+        *_time_rules(column, types["timestamp"], until_s),
         *_amount_rules("value", columns),
         RowRule("value", (kind == "rating") & (pl.col("value") > MAX_STARS), _STARS),
         RowRule(
@@ -305,7 +312,7 @@ def _event_rules(
     return rules
 
 
-def _time_rules(column: Column, dtype: pl.DataType) -> list[RowRule]:
+def _time_rules(column: Column, dtype: pl.DataType, until_s: float) -> list[RowRule]:
     since = parsing.seconds(_RAW + "timestamp", dtype, column)
     moment = pl.col("timestamp")
     expected = f"the format {column.format}" if column.format else "seconds since 1970 or ISO 8601"
@@ -329,6 +336,11 @@ def _time_rules(column: Column, dtype: pl.DataType) -> list[RowRule]:
             "timestamp",
             ~since.is_between(0, LATEST_S) | ~moment.dt.epoch("us").is_between(0, LATEST_S * 1e6),
             "expected a time between 1970 and 2100",
+        ),
+        RowRule(
+            "timestamp",
+            moment.dt.epoch("us") > until_s * 1e6,
+            "lies more than a day in the future: is its year, or this machine's clock, wrong?",
         ),
         _unparsed("timestamp", f"expected {expected}"),
     ]

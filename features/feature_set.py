@@ -10,6 +10,7 @@ import json
 import math
 import re
 import runpy
+import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -104,9 +105,16 @@ def load(path: Path) -> FeatureSet:
         lines = str(error).splitlines()
         raise DefinitionError("\n".join(f"{path}: {line}" for line in lines)) from None
     except (Exception, SystemExit) as error:  # whatever the file does
-        where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        line = error.lineno if isinstance(error, SyntaxError) else _line_in(path, error)
+        where = f", line {line}" if line else ""
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise DefinitionError(f"{path}{where}: {reason}") from error
+
+
+def _line_in(path: Path, error: BaseException) -> int | None:
+    """Return the line of the file at which it failed, None where it has not begun."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((each.lineno for each in reversed(frames) if each.filename == str(path)), None)
 
 
 def _decisive(feature: Feature) -> dict[str, object]:

@@ -23,7 +23,7 @@ from features.errors import InputError, StoreError
 from features.lock import locked
 from features.mapping import Column, TableMapping
 from features.offline import STAGED, OfflineStore
-from features.parsing import recognised
+from features.parsing import not_finite, recognised
 from features.progress import progress
 from features.quality.gatekeeper import Gatekeeper
 from features.refusals import Refusal, Refusals, RefusedError
@@ -192,19 +192,43 @@ def _whole(
         Refusal(source.file, row, key, value, "this id stands in an earlier row")
         for row, value in rows.filter(again).select("row", key).head(refusals.room).rows()
     )
-    good = _recognised(rows.filter(~again), source.mapping)
+    rows = rows.filter(~again)
+    rows = rows.filter(~_not_finite(rows, source, refusals))
+    good = _recognised(rows, source.mapping)
     numbers = {name for name, dtype in good.schema.items() if dtype == pl.Float64}
     return _with_json(good, "attributes"), [each.with_kinds(numbers) for each in used]
 
 
+def _not_finite(rows: pl.DataFrame, source: Input, refusals: Refusals) -> pl.Series:
+    """Tell which rows have NaN or an infinity in an attribute of numbers, and refuse them."""
+    bad = pl.repeat(value=False, n=len(rows), eager=True)
+    for name, column in _attributes(rows, source.mapping):
+        odd = not_finite(rows[name], column) & ~bad
+        why = "expected a number that is finite, as the others are: leave the cell empty"
+        column_name = column.column or name.removeprefix(ATTRIBUTE)
+        refusals.add(
+            Refusal(source.file, row, column_name, value, why)
+            for row, value in rows.filter(odd).select("row", name).head(refusals.room).rows()
+        )
+        bad |= odd
+    return bad
+
+
 def _recognised(rows: pl.DataFrame, mapping: TableMapping) -> pl.DataFrame:
     """Return the rows with attributes as numbers where they are some."""
-    plain, declared = Column(decimal=mapping.decimal), mapping.attributes or {}
     return rows.with_columns(
-        recognised(rows[name], declared.get(name.removeprefix(ATTRIBUTE), plain))
+        recognised(rows[name], column) for name, column in _attributes(rows, mapping)
+    )
+
+
+def _attributes(rows: pl.DataFrame, mapping: TableMapping) -> list[tuple[str, Column]]:
+    """Return the columns of attributes, each with how it is declared."""
+    plain, declared = Column(decimal=mapping.decimal), mapping.attributes or {}
+    return [
+        (name, declared.get(name.removeprefix(ATTRIBUTE), plain))
         for name in rows.columns
         if name.startswith(ATTRIBUTE)
-    )
+    ]
 
 
 def _with_json(rows: pl.DataFrame, target: str) -> pl.DataFrame:

@@ -18,6 +18,9 @@ _NUMBER = {
     Decimal.POINT: r"^[+-]?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$",
     Decimal.COMMA: r"^[+-]?(0|[1-9]\d*)(,\d+)?([eE][+-]?\d+)?$",
 }
+_NO_NUMBER = r"(?i)^[+-]?(nan|inf|infinity)$"
+"""What stands for NaN and the infinities, where the other values are numbers."""
+
 _EXACT = 2**53
 """Up to here every whole number is a float64."""
 
@@ -205,6 +208,19 @@ def _from_list(raw: str | None, listing: Listing) -> str | None:
         return None
     texts = [str(value) for value in values]
     return ", ".join(texts) if listing is Listing.JOINED else (texts or [""])[0]
+
+
+def not_finite(values: pl.Series, column: Column) -> pl.Series:
+    """Tell which of an attribute's texts are NaN or infinite, among others that are all numbers."""
+    none = pl.repeat(value=False, n=len(values), eager=True)
+    if values.dtype != pl.String or column.kind is AttributeKind.TEXT:
+        return none
+    texts = values.str.strip_chars(BLANKS)
+    odd = texts.str.contains(_NO_NUMBER).fill_null(value=False)
+    others = texts.filter(~odd).drop_nulls()
+    if others.is_empty() or not others.str.contains(_NUMBER[column.decimal]).all():
+        return none
+    return odd
 
 
 def recognised(values: pl.Series, column: Column) -> pl.Series:

@@ -400,10 +400,11 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     [
         (None, "own.py: FileNotFoundError"),
         ("VIEWS = (", "own.py, line 1: SyntaxError"),
-        ("import nowhere", "own.py: ModuleNotFoundError: No module named 'nowhere'"),
+        ("import nowhere", "own.py, line 1: ModuleNotFoundError: No module named 'nowhere'"),
         ("X = 1", "own.py: VIEWS: expected a tuple of FeatureView, got None"),
         ("VIEWS = (3,)", "own.py: VIEWS: expected a tuple of FeatureView, got (3,)"),
-        ("raise SystemExit(3)", "own.py: SystemExit: 3"),
+        ("raise SystemExit(3)", "own.py, line 1: SystemExit: 3"),
+        ("X = 1\nmin.click\n", "own.py, line 2: AttributeError: "),
     ],
 )
 def test_a_file_that_cannot_be_used_is_told(

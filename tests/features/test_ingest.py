@@ -152,6 +152,40 @@ def test_a_bad_row_is_named_and_the_good_ones_taken(
     assert OfflineStore(tmp_path).scan("events").collect()["event_id"].to_list() == ["a", "b"]
 
 
+def test_an_event_of_the_future_is_refused(data: Path, tmp_path: Path) -> None:
+    """It would arrive in the future too; up to a day ahead clocks and zones may differ."""
+    at = int(datetime.now(UTC).timestamp())
+
+    told = refused(
+        data, tmp_path, f"a,click,u1,i1,{at + 80_000},", f"b,click,u1,i1,{at + 180_000},"
+    )
+
+    ((row, column, _, why),) = told
+    assert (row, column) == (3, "timestamp")
+    assert "more than a day in the future" in why
+    assert OfflineStore(tmp_path).scan("events").collect()["event_id"].to_list() == ["a"]
+
+
+@pytest.mark.parametrize("bad", ["NaN", "inf", "-Infinity"])
+def test_an_attribute_of_numbers_that_is_not_finite_is_refused(
+    data: Path, tmp_path: Path, bad: str
+) -> None:
+    """One such cell makes no texts of all the others; among texts it is one."""
+    text = "item_id,category,abv,name\n" + f"i1,red,13,{bad}\ni2,red,{bad},x\ni3,red,,y\n"
+    (data / "items.csv").write_text(text)
+    (data / "events.csv").unlink()
+
+    (told,) = take(data, tmp_path).refused
+
+    assert (told.row, told.column, told.value) == (3, "abv", bad)
+    assert "finite" in told.why
+    attributes = OfflineStore(tmp_path).scan("items").sort("item_id").collect()["attributes"]
+    assert [json.loads(each) for each in attributes] == [
+        {"abv": 13.0, "name": bad},
+        {"abv": None, "name": "y"},
+    ]
+
+
 def test_rows_with_too_many_cells_are_refused(data: Path, tmp_path: Path) -> None:
     """A torn line is one refusal, and the next row keeps its number."""
     found = refused(data, tmp_path, "a,click", "b,klick,u1,i1,1760000000,")
