@@ -32,9 +32,7 @@ def test_the_rules_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_equal_seeds_draw_equal_worlds() -> None:
     """And a change changes only what it says."""
     hours = [World(3).hour(5, 200, change) for change in (Change(), Change(), Change(shift=1.0))]
-    same = [
-        np.array_equal(hours[0].values[each], hours[1].values[each]) for each in hours[0].values
-    ]
+    one, again = (each.values for each in hours[:2])
     assert all(np.array_equal(one[each], again[each]) for each in one)
     moved = hours[2].values["number 0"] - hours[0].values["number 0"]
     assert moved.tolist() == pytest.approx([1.0] * 200)
