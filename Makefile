@@ -26,7 +26,7 @@ export CUVEE_HOME
 OR_HELD := || [ $$? -eq 3 ]
 
 .DEFAULT_GOAL := help
-.PHONY: help run ready data train serve test lint format loadtest bench growth store faults soak peers feast show clean
+.PHONY: help run ready data train serve test lint format loadtest bench growth store drift faults soak peers feast show clean
 
 help: ## List what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ growth: .venv/.dev ## Measure catalogues of a thousand items to a million, and o
 
 store: .venv/.dev ## Measure the feature store, by turns with Feast where `make feast` installed it
 	$(PY) -m loadtests.store $(ARGS)
+
+drift: .venv/.dev ## Measure false alarms and how soon drift is found, beside the naive rule
+	$(PY) -m loadtests.drift $(ARGS)
 
 faults: .venv/.dev ## Break one thing at a time under load, show what shoppers saw (ARGS="--only killed")
 	$(PY) -m loadtests.faults $(ARGS)

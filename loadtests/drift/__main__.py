@@ -1,0 +1,54 @@
+"""`python -m loadtests.drift`: how often drift is told where there is none, and how soon it is."""
+
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import click
+from rich.progress import track
+
+from loadtests.command import run
+from loadtests.drift.table import table
+from loadtests.drift.trial import CHANGES, Size, try_out
+from models.reference.rows import SLOTS
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--worlds", default=10, show_default=True, type=click.IntRange(1))
+@click.option("--naive-worlds", default=2, show_default=True, help="Of those, with the naive rule.")
+@click.option("--first-seed", default=1_000, show_default=True)
+@click.option("--quiet", default=96, show_default=True, type=click.IntRange(1), help="Windows.")
+@click.option("--changed", default=24, show_default=True, type=click.IntRange(1), help="Windows.")
+@click.option("--reference-rows", default=SLOTS * 1_000, show_default=True)
+@click.option("--processes", default=2, show_default=True, type=click.IntRange(1))
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write it here, too.")
+def main(
+    worlds: int,
+    naive_worlds: int,
+    first_seed: int,
+    quiet: int,
+    changed: int,
+    reference_rows: int,
+    processes: int,
+    out: Path | None,
+) -> None:
+    """Detect drift in made-up worlds whose shoppers come back and whose days have a rhythm."""
+    size = Size(quiet=quiet, changed=changed, reference_rows=reference_rows)
+    seeds = range(first_seed, first_seed + worlds)
+    with ProcessPoolExecutor(processes) as pool:
+        tried = [
+            pool.submit(partial(try_out, seed, size, naive=at < naive_worlds))
+            for at, seed in enumerate(seeds)
+        ]
+        outcomes = [
+            each.result() for each in track(tried, "detecting", disable=not sys.stderr.isatty())
+        ]
+    told = table(outcomes, list(CHANGES))
+    click.echo(told)
+    if out is not None:
+        out.write_text(told + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,122 @@
+"""One world: quiet windows, then the same again and again with something changed."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from loadtests.drift.rules import Naive, Ours, Rule
+from loadtests.drift.world import DRIFTED_NUMBERS, DRIFTED_WORDS, WORDS, Change, World
+from models.reference.rows import SLOTS, Rows
+from monitoring.drift.detector import SCALES
+from monitoring.drift.reference import Reference
+
+CHANGES: Mapping[str, Change] = {
+    "0.1 sd": Change(shift=0.1),
+    "0.2 sd": Change(shift=0.2),
+    "0.3 sd": Change(shift=0.3),
+    "sd x1.2": Change(scale=1.2),
+    "5 % of a category": Change(moved=0.05),
+    "new level 2 %": Change(new=0.02),
+}
+
+BEFORE = max(SCALES)
+"""Quiet windows before each change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many windows are looked at, and how many rows there are in each and in the reference."""
+
+    quiet: int = 96
+    changed: int = 24
+    rows: int = 1_000
+    reference_rows: int = SLOTS * 1_000
+
+
+@dataclass(slots=True)
+class Score:
+    """What became of flags: on columns that drifted, and others, and the first window with one."""
+
+    looks: int = 0
+    possible: int = 0
+    right: int = 0
+    wrong: int = 0
+    first: int | None = None
+
+    def add(self, flags: set[str], drifted: set[str]) -> None:
+        """Count one look."""
+        self.looks += 1
+        self.possible += len(drifted)
+        self.right += len(flags & drifted)
+        self.wrong += len(flags - drifted)
+        if self.first is None and flags & drifted:
+            self.first = self.looks
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one rule said in one world, and how long it took, in processor time."""
+
+    quiet: int = 0
+    alarms: int = 0
+    scores: dict[str, Score] = field(default_factory=dict)
+    seconds: float = 0.0
+    looks: int = 0
+
+
+def try_out(seed: int, size: Size, *, naive: bool) -> dict[str, Outcome]:
+    """Return what the rules say in a world."""
+    world = World(seed)
+    rows = joined([world.hour(slot, size.reference_rows // SLOTS) for slot in range(SLOTS)])
+    words = [f"word {each}" for each in range(WORDS)]
+    known = Reference.of(rows, words)
+    outcomes = {"ours": Outcome()} | ({"naive": Outcome()} if naive else {})
+
+    def rules() -> dict[str, Rule]:
+        return {"ours": Ours(known)} | ({"naive": Naive(rows)} if naive else {})
+
+    watching = rules()
+    for number in range(BEFORE + size.quiet):
+        for name, flags in _looked(watching, world.hour(number % SLOTS, size.rows), outcomes):
+            if number >= BEFORE:
+                outcomes[name].quiet += 1
+                outcomes[name].alarms += bool(flags)
+    for label, change in CHANGES.items():
+        watching, drifted = rules(), _drifted(change)
+        for outcome in outcomes.values():
+            outcome.scores[label] = Score()
+        for number in range(BEFORE + size.changed):
+            now = change if number >= BEFORE else Change()
+            for name, flags in _looked(watching, world.hour(number, size.rows, now), outcomes):
+                if number >= BEFORE:
+                    outcomes[name].scores[label].add(flags, drifted)
+    return outcomes
+
+
+def joined(parts: list[Rows]) -> Rows:
+    """Return all rows as one."""
+    return Rows(
+        np.concatenate([each.shoppers for each in parts]),
+        np.concatenate([each.slots for each in parts]),
+        {name: np.concatenate([each.values[name] for each in parts]) for name in parts[0].values},
+    )
+
+
+def _looked(
+    rules: Mapping[str, Rule], window: Rows, outcomes: Mapping[str, Outcome]
+) -> list[tuple[str, set[str]]]:
+    told = []
+    for name, rule in rules.items():
+        start = time.process_time()
+        told.append((name, rule.look(window)))
+        outcomes[name].seconds += time.process_time() - start
+        outcomes[name].looks += 1
+    return told
+
+
+def _drifted(change: Change) -> set[str]:
+    numbers = DRIFTED_NUMBERS if change.shift or change.scale != 1 else 0
+    words = DRIFTED_WORDS if change.moved or change.new else 0
+    return {f"number {each}" for each in range(numbers)} | {f"word {each}" for each in range(words)}

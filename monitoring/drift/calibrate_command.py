@@ -1,0 +1,135 @@
+"""`python -m monitoring calibrate`: limits for the false alarms that can be borne."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import yaml
+
+from features.errors import InputError
+from features.home import home_directory
+from models.directory import replace_file
+from models.reference.rows import Rows
+from models.reference.sample import COUNTRY
+from models.reference.stored import read_reference
+from models.registry import Registry
+from monitoring.drift.budget import Budget
+from monitoring.drift.columns import NumericColumn
+from monitoring.drift.policy import Policy, policy_in_force
+from monitoring.drift.replay import Looks, Replay
+
+LIMITS = (0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001, 0.00001)
+SHIFTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
+POWER = 0.8
+TRIALS = 10
+_LEAST_SHOPPERS = 20
+
+
+@click.command("calibrate")
+@click.option("--budget", default="1/week", show_default=True, help="False alarms to bear.")
+@click.option("--rows", "window_rows", default=500, show_default=True, type=click.IntRange(1))
+@click.option("--rounds", default=4, show_default=True, type=click.IntRange(1))
+@click.option("--windows", default=168, show_default=True, type=click.IntRange(8), help="A round.")
+@click.option("--within", default=4, show_default=True, type=click.IntRange(1, 8), help="Windows.")
+@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--policy",
+    "policy_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A YAML file, instead of CUVEE_DRIFT.",
+)
+@click.option(
+    "--write",
+    "written",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the policy with the limit that was found, for CUVEE_DRIFT.",
+)
+def calibrate_command(
+    budget: str,
+    window_rows: int,
+    rounds: int,
+    windows: int,
+    within: int,
+    seed: int,
+    policy_file: Path | None,
+    written: Path | None,
+) -> None:
+    """Find the limit that keeps to a budget of false alarms, and tell what it would see.
+
+    Splits the shoppers of the serving model's reference in two, draws windows of --rows from one
+    half, hour by hour, and compares them with the other: every alarm is false. Then moves each
+    number until four of five shifts are found --within so many windows.
+    """
+    bearable, policy = Budget.parse(budget), policy_in_force(policy_file)
+    rows = _reference(policy)
+    replays = [
+        Replay(rows, [COUNTRY], policy, window_rows, windows, seed + each) for each in range(rounds)
+    ]
+    looks = [each.looks() for each in replays]
+    total = rounds * windows
+    q = _limit(looks, policy, bearable, total)
+    alarms = sum(each.alarms(policy, q) for each in looks)
+    rate = bearable.rate(alarms, total, policy.window_minutes)
+    most = bearable.rate(alarms + 3, total, policy.window_minutes)
+    click.echo(f"q {q:g}: {alarms} false alarms in {total} windows of {window_rows} rows")
+    click.echo(f"{rate:.2g} a {bearable.period}; less than {most:.2g}, as far as so many can tell")
+    if rate > bearable.alarms:
+        click.echo("the budget is not kept even so: windows of more rows, or floors, would help")
+    click.echo(f"\nsmallest shift found within {within} windows in {POWER:.0%} of {TRIALS} trials:")
+    for line in _shifts(replays[0], looks[0], q, within):
+        click.echo(line)
+    if written is not None:
+        replace_file(written, _with_limit(policy, q).encode())
+
+
+def _reference(policy: Policy) -> Rows:
+    registry = Registry(home_directory())
+    rows = policy.watched(read_reference(registry.directory / registry.resolve("production")))
+    if (shoppers := len(set(rows.shoppers.tolist()))) < _LEAST_SHOPPERS:
+        raise InputError(
+            f"reference: expected at least {_LEAST_SHOPPERS} shoppers to draw from, got {shoppers}"
+        )
+    return rows
+
+
+def _limit(looks: Sequence[Looks], policy: Policy, budget: Budget, windows: int) -> float:
+    """Return the greatest limit that keeps to the budget, else the least there is."""
+    for q in LIMITS:
+        alarms = sum(each.alarms(policy, q) for each in looks)
+        if budget.rate(alarms, windows, policy.window_minutes) <= budget.alarms:
+            return q
+    return LIMITS[-1]
+
+
+def _shifts(replay: Replay, looks: Looks, q: float, within: int) -> list[str]:
+    numbers = [each for each in replay.reference.columns if isinstance(each, NumericColumn)]
+    width = max((len(each.name) for each in numbers), default=0)
+    lines = []
+    for column in numbers:
+        found = next(
+            (
+                shift
+                for shift in SHIFTS
+                if column.spread
+                and replay.power(looks, column.name, shift, q, within, TRIALS) >= POWER
+            ),
+            None,
+        )
+        told = "none" if found is None else f"{found:g} sd ({found * column.spread:.3g})"
+        lines.append(f"{column.name:<{width}}  {told}")
+    return lines
+
+
+def _with_limit(policy: Policy, q: float) -> str:
+    limits = policy.limits
+    fields = {
+        "window_minutes": policy.window_minutes,
+        "q": q,
+        "suspect": max(limits.suspect, q),
+        "floor": limits.floor,
+        "floors": dict(limits.floors),
+        "least_rows": limits.least_rows,
+        "ignore": sorted(policy.ignore),
+    }
+    told: str = yaml.safe_dump(fields, sort_keys=False)
+    return told

@@ -1,0 +1,85 @@
+"""Calibration: the limit keeps to the budget, and what would be seen is said."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from features.errors import InputError
+from models.reference.rows import SLOTS, Rows
+from monitoring.__main__ import cli
+from monitoring.drift.budget import Budget
+from monitoring.drift.policy import parse_policy, policy_in_force
+from monitoring.drift.replay import Looks, Replay
+from tests.support.watched import WatchedShop
+
+POLICY = parse_policy("ignore: []", "test")
+
+
+def _rows(shoppers: int = 4_000, each: int = 5) -> Rows:
+    random = np.random.default_rng(4)
+    who = np.repeat(np.arange(shoppers), each).astype(np.uint64)
+    slots = np.repeat(random.integers(0, SLOTS, shoppers), each)
+    own = np.repeat(random.normal(size=shoppers), each)
+    values = {name: own + random.normal(size=len(who)) for name in ("one", "two", "three")}
+    return Rows(who, slots, values)
+
+
+def test_budgets_are_said_as_people_say_them() -> None:
+    """And rates are in their period, whatever the windows' length."""
+    assert Budget.parse("1/week") == Budget(1.0, "week")
+    assert Budget.parse(" 0.5/day ").rate(3, 96, 30) == pytest.approx(1.5)
+    for text in ("", "1", "0/week", "1/fortnight", "x/day", "-1/day"):
+        with pytest.raises(InputError, match="budget: expected a number above 0"):
+            Budget.parse(text)
+
+
+def test_alarms_are_counted_when_they_begin() -> None:
+    """One that lasts is one, and effects below the floor are none."""
+    q = np.array([[0.001, 1.0], [0.001, 0.001], [1.0, 0.001], [0.001, 0.001]])
+    effects = np.array([[1.0, 0.01]] * 4)
+    looks = Looks(("one", "two"), q, q, effects)
+    assert looks.alarms(POLICY, 0.01) == 2
+    assert looks.alarms(POLICY, 0.0001) == 0
+    assert looks.alarms(parse_policy("floors: {two: 0}", "test"), 0.01) == 3
+
+
+def test_windows_are_of_their_hour_and_of_the_other_half() -> None:
+    """Quiet for the most part; a large shift is found, none is not."""
+    replay = Replay(_rows(), [], POLICY, 200, 30, seed=1)
+    looks = replay.looks()
+    assert looks.q.shape == (30, 3)
+    assert looks.alarms(POLICY, 0.002) <= 2
+    assert replay.power(looks, "two", 3.0, 0.002, 4, 5) == 1
+    assert replay.power(looks, "two", 0.0, 1e-9, 4, 5) == 0
+    again = Replay(_rows(), [], POLICY, 200, 30, seed=1).looks()
+    assert np.array_equal(again.q, looks.q)
+
+
+def _run(home: Path, *words: str) -> Result:
+    small = ("--rounds", "1", "--windows", "12", "--rows", "150")
+    return CliRunner().invoke(cli, ["calibrate", *small, *words], env={"CUVEE_HOME": str(home)})
+
+
+def test_the_limit_is_told_and_written(tmp_path: Path) -> None:
+    """With what it would see of each number; the file is a policy."""
+    WatchedShop(tmp_path).promote()
+    path = tmp_path / "drift.yaml"
+    done = _run(tmp_path, "--budget", "1/day", "--write", str(path))
+    assert done.exit_code == 0, done.output
+    told = re.match(r"q ([\d.e-]+): (\d+) false alarms in 12 windows of 150 rows", done.output)
+    assert told is not None
+    assert policy_in_force(path).limits.q == float(told[1])
+    assert policy_in_force(path).ignore == policy_in_force().ignore
+    assert re.search(r"^recent_spend +[\d.]+ sd \([\d.]+\)$", done.output, re.MULTILINE)
+    assert re.search(r"^age +none$", done.output, re.MULTILINE)  # it never varies
+
+
+def test_what_cannot_be_calibrated_is_one_line(tmp_path: Path) -> None:
+    """No model, a budget that is none."""
+    done = _run(tmp_path)
+    assert (done.exit_code, done.output) == (2, "error: there is no production model\n")
+    done = _run(tmp_path, "--budget", "often")
+    assert (done.exit_code, done.output[:16]) == (2, "error: budget: e")
