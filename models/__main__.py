@@ -7,6 +7,7 @@ from features.verbs import Verbs
 VERBS = {
     "train": ("models.train_command:train_command", "Train on what is stored, promote if better."),
     "evaluate": ("models.evaluate_command:evaluate_command", "Measure on a temporal split."),
+    "import": ("models.import_command:import_command", "Register a ranker made elsewhere."),
     "list": ("models.registry_commands:list_command", "List every model, newest first."),
     "show": ("models.registry_commands:show_command", "Show a model's manifest."),
     "diff": ("models.registry_commands:diff_command", "Show what differs between two models."),

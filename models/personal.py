@@ -119,10 +119,10 @@ class PersonalRanker:
         return np.where(adds, met[shoppers, loudest], otherwise)
 
 
-def open_ranker(model: bytes) -> Graph:
+def open_ranker(model: bytes, name: str = "ranker.onnx") -> Graph:
     """Return the ranker in `model`; raise `BundleError` where it is none of this program's."""
     inputs = {"features": ("tensor(float)", (None, len(RANKER_FEATURES)))}
-    return Graph("ranker.onnx", model, inputs, (None, 1))
+    return Graph(name, model, inputs, (None, 1))
 
 
 def _reordered(ranker: Graph, chosen: Chosen, matrices: Floats, count: int) -> Chosen:
