@@ -11,6 +11,7 @@ VERBS = {
         "Measure what training is worth.",
     ),
     "report": ("models.report_command:report_command", "Write the page about a training run."),
+    "import": ("models.import_command:import_command", "Register a ranker made elsewhere."),
     "list": ("models.registry_commands:list_command", "List every model, newest first."),
     "show": ("models.registry_commands:show_command", "Show a model's manifest."),
     "diff": ("models.registry_commands:diff_command", "Show what differs between two models."),

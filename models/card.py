@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from models.bundle_contents import INDEX, RANKER, TOWER
-from models.manifest import Manifest
+from models.manifest import IMPORTED, Manifest
 from models.manifest_diff import flat
 
 _NDCG = "ndcg@10"
@@ -69,6 +69,8 @@ def _limits(manifest: Manifest) -> Iterator[str]:
         yield "No personal part: shoppers of a segment get the same list."
     elif RANKER not in files:
         yield "No ranker: candidates are shown in the order in which they were found."
+    if IMPORTED in manifest.parameters:
+        yield "Its ranker was made elsewhere: who knows from what, and how well it orders."
     if not list(_tables(metrics)):
         yield "Not measured: nothing is known of its quality."
     elif metrics.get("beats_segments") is False:

@@ -1,6 +1,7 @@
 """ONNX graphs under onnxruntime: opened from bytes that were checked, run on one thread."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ Shape = tuple[int | None, ...]
 """Sizes of a tensor's axes, None where any size goes."""
 
 _FLOAT = "tensor(float)"
+
+_PLACE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (?:/\S+:\d+ .*?\) )?")
+_NEWER = re.compile(r"Opset (\d+) is under development.* domain (\S+) is till opset (\d+)")
 
 
 class Graph:
@@ -36,7 +40,7 @@ class Graph:
         try:
             self._session = ort.InferenceSession(model, options, ["CPUExecutionProvider"])
         except Exception as error:  # noqa: BLE001 - its errors have no common base
-            raise BundleError(f"{name}: no ONNX graph ({str(error)[:200]})") from None
+            raise BundleError(f"{name}: no ONNX graph {_why(str(error))}") from None
         self._check(name, inputs, output)
         self._name = name
         self._row = output[1:]
@@ -63,12 +67,24 @@ class Graph:
             raise BundleError(f"{name}: expected inputs {sorted(inputs)}, got {sorted(found)}")
         for each, (kind, shape) in inputs.items():
             if found[each][0] != kind or not _fits(found[each][1], shape):
-                got = f"{found[each][0]} {found[each][1]}"
-                raise BundleError(f"{name}: input {each}: expected {kind} {shape}, got {got}")
+                expected, got = _told(kind, shape), _told(*found[each])
+                raise BundleError(f"{name}: input {each}: expected {expected}, got {got}")
         outputs = self._session.get_outputs()
         given = [(each.type, each.shape) for each in outputs]
         if len(given) != 1 or given[0][0] != _FLOAT or not _fits(given[0][1], output):
-            raise BundleError(f"{name}: expected one output {_FLOAT} {output}, got {given}")
+            expected, got = _told(_FLOAT, output), ", ".join(_told(*each) for each in given)
+            raise BundleError(f"{name}: expected one output, {expected}, got {got or 'none'}")
+
+
+def _why(told: str) -> str:
+    """Return why onnxruntime does not open a graph, in its words but for where in it that is."""
+    if newer := _NEWER.search(told):
+        opset, domain, newest = newer.groups()
+        return (
+            f"that onnxruntime {ort.__version__} opens: it is of opset {opset} of {domain}, "
+            f"expected at most {newest}"
+        )
+    return f"that onnxruntime {ort.__version__} opens ({_PLACE.sub('', told).strip():.200})"
 
 
 def _fits(found: list[Any], wanted: Shape) -> bool:
@@ -77,3 +93,9 @@ def _fits(found: list[Any], wanted: Shape) -> bool:
         not isinstance(each, int) if size is None else each == size
         for each, size in zip(found, wanted, strict=True)
     )
+
+
+def _told(kind: str, shape: Sequence[object]) -> str:
+    """Return a tensor in words: `tensor(float) [any, 47]`."""
+    axes = ", ".join(str(each) if isinstance(each, int) else "any" for each in shape)
+    return f"{kind} [{axes}]"

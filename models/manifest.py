@@ -23,6 +23,10 @@ LAYOUT = 2
 MADE_WITH = "features_file"
 """Of the parameters, the file that declared the features; None for our own."""
 
+IMPORTED = "imported"
+"""Of the parameters, which file a ranker is from that was made elsewhere, and whose candidates
+it orders: `file`, `sha256`, `base`. Not there where the ranker was learnt from the data."""
+
 _OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

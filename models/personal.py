@@ -176,10 +176,10 @@ class PersonalRanker:
         return np.where(adds, reasons[shoppers, loudest], popular)
 
 
-def open_ranker(model: bytes) -> Graph:
+def open_ranker(model: bytes, name: str = "ranker.onnx") -> Graph:
     """Return the ranker in `model`; raise `BundleError` where it is none of this program's."""
     inputs = {"features": ("tensor(float)", (None, len(RANKER_FEATURES)))}
-    return Graph("ranker.onnx", model, inputs, (None, 1))
+    return Graph(name, model, inputs, (None, 1))
 
 
 def _listed(batch: Batch, chosen: Chosen, sources: Rows) -> list[Listed | None]:

@@ -10,11 +10,12 @@ from features.offline import OfflineStore
 from features.progress import progress
 from models.bundle import Lineage, write_bundle
 from models.code_revision import code_revision
-from models.errors import AwayError, ConflictError, ModelsError
+from models.errors import ConflictError, ModelsError
 from models.evaluate import MODEL, SEGMENT
 from models.home_registry import home_registry, shared_registry, signing_key
 from models.manifest import Manifest
 from models.parts import Parts
+from models.placement import waits_here_if_away
 from models.registry import Registry
 from models.report_command import report_path, write_report
 from models.shared_registry import SharedRegistry
@@ -116,15 +117,12 @@ def _place(
 ) -> str:
     """Give the model its alias, in the shared registry if there is one, and return it."""
     moves = shared or registry
-    try:
+    with waits_here_if_away(registry, version, WHY):
         if promote and _deserves(parts, _manifest(registry, registry.production())):
             with suppress(ConflictError):  # what somebody else chose meanwhile serves on
                 moves.promote(version, WHY)
                 return "production"
         moves.set_candidate(version, WHY)
-    except AwayError as error:
-        click.echo(f"warning: {error}; the model waits here", err=True)
-        registry.set_candidate(version, WHY)
     return "candidate"
 
 
