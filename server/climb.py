@@ -87,7 +87,7 @@ class Climb:
             return self._popular(Reason.UNKNOWN_USER)
         self._state = read.state
         self._request = parts.request(self._query, read.state, model)
-        parts.inference.rank(model, self._request, self._deadline, self._on_ranked)
+        parts.inference_of(model).rank(model, self._request, self._deadline, self._on_ranked)
         return None
 
     def _on_ranked(self, outcome: Ranking | Exception) -> None:
@@ -100,6 +100,8 @@ class Climb:
         seen = parts.remember(query, model, outcome)
         if outcome.listed is None:
             return parts.popular(query, model, _why_not_ranked(model), seen)
+        if (trial := parts.models.trial) is not None:
+            trial.offer(model, self._request, outcome.listed)
         items = model.json(outcome.listed)
         parts.cache(self._asked, items, outcome.segment, model, self._state)
         return Answer(items, Source.MODEL, model.version, seen.segment)

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
     from features.online import OnlineStore
     from models.registry import Registry
+    from models.rollout import Rollout
     from monitoring.metrics import Metrics
     from monitoring.realtime import RealTimeMonitor
     from server.access_log import AccessLog
     from server.current_model import CurrentModel
     from server.forgetting import Forgetting
     from server.handlers.recommendations import Recommend
+    from server.judge import Judge
     from server.last_known import LastKnown
     from server.model_moves import ModelMoves
     from server.recommender import Recommender
@@ -31,6 +33,7 @@ DRAIN = web.AppKey("drain", asyncio.Event)
 ACCESS_LOG: web.AppKey["AccessLog"] = web.AppKey("access_log")
 COLLECTORS: web.AppKey["CollectorRegistry"] = web.AppKey("collectors")
 FORGETTING: web.AppKey["Forgetting"] = web.AppKey("forgetting")
+JUDGE: web.AppKey["Judge"] = web.AppKey("judge")
 LAST_KNOWN: web.AppKey["LastKnown"] = web.AppKey("last_known")
 METRICS: web.AppKey["Metrics"] = web.AppKey("metrics")
 MODELS: web.AppKey["CurrentModel"] = web.AppKey("models")
@@ -39,6 +42,7 @@ MONITOR: web.AppKey["RealTimeMonitor"] = web.AppKey("monitor")
 RECOMMEND: web.AppKey["Recommend"] = web.AppKey("recommend")
 RECOMMENDER: web.AppKey["Recommender"] = web.AppKey("recommender")
 REGISTRY: web.AppKey["Registry"] = web.AppKey("registry")
+ROLLOUT: web.AppKey["Rollout"] = web.AppKey("rollout")
 SERVING: web.AppKey["Serving"] = web.AppKey("serving")
 SETTINGS: web.AppKey["Settings"] = web.AppKey("settings")
 STORE: web.AppKey["OnlineStore"] = web.AppKey("store")

@@ -40,6 +40,7 @@ class Recommender:
     gate: ConcurrencyLimiter
     reader: Reader
     inference: Inference
+    canary_inference: Inference
     store: OnlineStore
     last_known: LastKnown
     background: Background
@@ -53,7 +54,11 @@ class Recommender:
 
         Or with an error inside. Raises `UnavailableError` where there is no model at all.
         """
-        Climb(self, query, self.models.require(), deadline, then).begin()
+        Climb(self, query, self.models.of(query.user_id), deadline, then).begin()
+
+    def inference_of(self, model: Model) -> Inference:
+        """Return what runs a model: a canary that is slow must keep no other shopper waiting."""
+        return self.inference if model is self.models.model else self.canary_inference
 
     def request(self, query: Query, state: ShopperState, model: Model) -> RankRequest:
         """Return what the model is asked."""

@@ -47,6 +47,7 @@ class Settings:
     feature_log_share: float = 0.01
     model_public_key: Path | None = None
     registry: str | None = None
+    rollout: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -165,6 +166,7 @@ VARIABLES: Mapping[str, Variable] = {
     ),
     "model_public_key": Variable("CUVEE_MODEL_PUBLIC_KEY", Path, "a file"),
     "registry": Variable("CUVEE_REGISTRY", _registry, "s3://BUCKET/PREFIX or a directory"),
+    "rollout": Variable("CUVEE_ROLLOUT", Path, "a file"),
 }
 """Each field of `Settings`, and where it comes from."""
 
