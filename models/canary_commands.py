@@ -6,7 +6,7 @@ import orjson
 from features.home import home_directory
 from models.advance import advance
 from models.canary import Canary
-from models.canary_counts import read_counts
+from models.canary_counts import CANARY, CONTROL, read_counts
 from models.errors import RegistryError
 from models.home_registry import home_registry
 from models.registry import Registry
@@ -58,13 +58,19 @@ def status_command(as_json: bool) -> None:
     if canary is None:
         click.echo("null" if as_json else "no model is on trial")
         return
-    verdict = judge(rollout_in_force(), canary, read_counts(home_directory(), canary))
+    counts = read_counts(home_directory(), canary)
+    verdict = judge(rollout_in_force(), canary, counts)
+    scores = {"control": counts.scores(CONTROL), "canary": counts.scores(CANARY)}
     if as_json:
-        click.echo(orjson.dumps({"canary": canary, "key": canary.key, **verdict.told()}))
+        state = {"canary": canary, "key": canary.key, "scores": scores, **verdict.told()}
+        click.echo(orjson.dumps(state))
         return
     click.echo(f"{_state(canary)}, for {canary.age_s():.0f} s, {verdict.requests} requests")
     click.echo(f"{verdict.move}: {verdict.why}")
     click.echo(table([_row(each) for each in verdict.evidence], "nothing to tell it by"))
+    for arm, told in scores.items():
+        if told is not None:
+            click.echo(f"scores of the {arm}: {told[0]:.4g} ± {told[1]:.4g}")
 
 
 @canary_commands.command("advance")

@@ -60,6 +60,15 @@ class CanaryCounts:
         """Return a sum over what both models ranked."""
         return float(self._shadow[field])
 
+    def scores(self, arm: int) -> tuple[float, float] | None:
+        """Return mean and standard deviation of the scores that an arm gave in the shadow."""
+        first = CONTROL_SCORES if arm == CONTROL else CANARY_SCORES
+        total, squares, items = (self.shadow(field) for field in range(first, first + 3))
+        if not items:
+            return None
+        mean = total / items
+        return mean, max(squares / items - mean**2, 0.0) ** 0.5
+
 
 class CanaryCounter:
     """Where this worker counts; each cell is written by one thread."""

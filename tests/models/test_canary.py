@@ -16,6 +16,12 @@ from models.__main__ import cli
 from models.advance import advance
 from models.bundle import write_bundle
 from models.canary import Assignment, Canary
+from models.canary_counts import (
+    CANARY_ITEMS,
+    CANARY_SCORE_SQUARES,
+    CANARY_SCORES,
+    CanaryCounter,
+)
 from models.errors import BundleError, ConflictError, RegistryError
 from models.registry import Registry
 from models.rollout import rollout_in_force
@@ -228,8 +234,15 @@ def test_the_commands(
     lines = run("status").stdout.splitlines()
     assert lines[1] == "hold: 0 of 300 requests"
     assert lines[3].split() == ["errors", "-", "-", "-", "-", "0.01", "open"]
+    canary = registry.canary()
+    assert canary is not None
+    counter = CanaryCounter(registry.directory.parent, canary)
+    for field, value in ((CANARY_SCORES, 6), (CANARY_SCORE_SQUARES, 20), (CANARY_ITEMS, 2)):
+        counter.add_shadow(field, value)
+    assert run("status").stdout.splitlines()[-1] == "scores of the canary: 3 ± 1"
     state: dict[str, Any] = json.loads(run("status", "--json").stdout)
     assert (state["canary"]["automatic"], state["move"]) == (False, "hold")
+    assert state["scores"] == {"control": None, "canary": [3, 1]}
     assert run("advance", "--step", state["key"]).stdout.startswith(f"{second} serves 1.00%")
     assert "is over" in run("advance", "--step", state["key"]).stderr
     assert "is on trial" in run("start", third).stderr

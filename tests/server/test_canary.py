@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,36 @@ async def test_a_model_that_fails_beside_answers_nobody(
     assert {answer["model_version"] for _, answer in answers} == {first}
     assert {answer["source"] for _, answer in answers} == {"model"}
     assert next(registry.history()).why.startswith("errors: ")
+
+
+async def test_the_shadow_compares_lists_and_scores(
+    start: Start, home: Path, registry: Registry
+) -> None:
+    """Of what the control ranked; a model beside its own like differs in nothing."""
+    from models import canary_counts as counted
+
+    service = await start(**declared(home, QUICK + "automatic: false\n"), CUVEE_CACHE_TTL_S="0")
+    second = write_bundle(home / "models", replace(small_parts(), parameters={"seed": 8}))
+    users = [f"u{number}" for number in range(10)]
+    await known(service, users)
+    await started(service, second)
+    canary = registry.canary()
+    assert canary is not None
+
+    def counts() -> counted.CanaryCounts:
+        return counted.read_counts(home, canary)
+
+    await shop(service, users, lambda: counts().shadow(counted.SHADOW_REQUESTS) >= 60)
+    service.app[keys.MODELS].close()
+    await asyncio.sleep(0.1)  # what is under way ends
+    seen = counts()
+    requests = seen.shadow(counted.SHADOW_REQUESTS)
+    assert seen.shadow(counted.OVERLAP) == requests
+    assert seen.shadow(counted.SHADOW_FAILED) == seen.shadow(counted.SHADOW_EMPTY) == 0
+    control, same = seen.scores(counted.CONTROL), seen.scores(counted.CANARY)
+    assert control is not None
+    assert control == pytest.approx(same)
+    assert seen.shadow(counted.CONTROL_S) > 0
 
 
 async def test_without_traffic_nothing_happens(
