@@ -19,6 +19,7 @@ VERBS = {
     "promote": ("models.registry_commands:promote_command", "Make a model the one that serves."),
     "rules": ("models.rules.commands:rules_command", "Check and show a storefront's rules."),
     "rollback": ("models.registry_commands:rollback_command", "Serve the previous model again."),
+    "canary": ("models.canary_commands:canary_commands", "Try a model on some shoppers first."),
     "history": ("models.registry_commands:history_command", "Show who moved which alias, why."),
     "gc": ("models.registry_commands:gc_command", "Remove models that nobody needs."),
     "push": ("models.shared_commands:push_command", "Send a model to CUVEE_REGISTRY."),

@@ -15,13 +15,15 @@ from typing import Any
 
 import orjson
 
+from models.canary import Canary
 from models.errors import ConflictError, RegistryError
 from models.storage import Storage
 
 PRODUCTION = "production"
 PREVIOUS = "previous"
 CANDIDATE = "candidate"
-ALIASES = (PRODUCTION, PREVIOUS, CANDIDATE)
+CANARY = "canary"
+ALIASES = (PRODUCTION, PREVIOUS, CANDIDATE, CANARY)
 
 _HISTORY = "history"
 _NAME = re.compile(r"(\d{8})\.json")
@@ -29,11 +31,22 @@ _NAME = re.compile(r"(\d{8})\.json")
 
 @dataclass(frozen=True, slots=True)
 class Aliases:
-    """The version that each alias names, None where it names none."""
+    """The version that each alias names, None where it names none.
+
+    A canary is measured against what serves, so that it ends where another model comes to serve.
+    """
 
     production: str | None = None
     previous: str | None = None
     candidate: str | None = None
+    canary: Canary | None = None
+
+    def versions(self) -> dict[str, str | None]:
+        """Return the version that each alias names."""
+        canary = None if self.canary is None else self.canary.version
+        return dict(
+            zip(ALIASES, (self.production, self.previous, self.candidate, canary), strict=True)
+        )
 
     def promoted(self, version: str) -> "Aliases":
         """Return what they name once `version` serves."""
@@ -42,7 +55,7 @@ class Aliases:
 
     def rolled_back(self, version: str) -> "Aliases":
         """Return what they name once `version` serves again, and what serves now is previous."""
-        return replace(self, production=version, previous=self.production)
+        return replace(self, production=version, previous=self.production, canary=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +63,8 @@ class Record:
     """One move; `at` is ISO 8601 UTC.
 
     `followed` is the record of a shared registry that it follows, `WHERE#NUMBER`.
-    `action` says what was done: promote, rollback, candidate, follow, or found, where aliases
-    were not as the record before says.
+    `action` says what was done: promote, rollback, candidate, canary (begun or moved on), stop
+    (of a canary), follow, or found, where aliases were not as the record before says.
     """
 
     number: int
@@ -64,14 +77,24 @@ class Record:
 
     def to_json(self) -> bytes:
         """Return the record as one line of JSON."""
-        return orjson.dumps(asdict(self), option=orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(self.told(), option=orjson.OPT_APPEND_NEWLINE)
+
+    def told(self) -> dict[str, Any]:
+        """Return the record, JSON-able; of a canary only where there is one, as of old."""
+        told = asdict(self)
+        if self.aliases.canary is None:
+            del told["aliases"][CANARY]
+        return told
 
     @classmethod
     def from_json(cls, name: str, raw: bytes) -> "Record":
         """Return the record in `raw`; raise `RegistryError` if it is none, with its `name`."""
         try:
             told: Mapping[str, Any] = orjson.loads(raw)
-            return cls(**{**told, "aliases": Aliases(**told["aliases"])})
+            named = dict(told["aliases"])
+            if named.get(CANARY) is not None:
+                named[CANARY] = Canary(**named[CANARY])
+            return cls(**{**told, "aliases": Aliases(**named)})
         except (TypeError, KeyError, orjson.JSONDecodeError) as error:
             raise RegistryError(f"{name}: not a record of this program ({error})") from None
 

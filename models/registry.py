@@ -4,6 +4,7 @@ models/VERSION/            bundles
 models/aliases/production  the version that serves
                previous    the one before, to roll back to
                candidate   trained, and not promoted (yet)
+               canary      on trial beside it, with its step and share, in JSON
 models/history/00000001.json  who moved which alias, when and why
 
 An alias is a file that is replaced in one step; whoever reads it sees the old or the new one.
@@ -11,17 +12,23 @@ An alias is a file that is replaced in one step; whoever reads it sees the old o
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from types import EllipsisType
 from typing import TypeGuard
 
+import orjson
+
 from features.lock import locked
 from models.bundle import read_bundle, read_ladder
+from models.canary import Canary
 from models.directory import remove_directory, replace_file
 from models.errors import BundleError, ConflictError, RegistryError
 from models.journal import (
     ALIASES,
+    CANARY,
     CANDIDATE,
     PREVIOUS,
     PRODUCTION,
@@ -92,12 +99,22 @@ class Registry:
         """Return the version that was trained last and not promoted."""
         return self._alias(CANDIDATE)
 
+    def canary(self) -> Canary | None:
+        """Return the model on trial and how far it is; raise `RegistryError` if that is unclear."""
+        raw = self._alias(CANARY)
+        if raw is None:
+            return None
+        try:
+            return Canary(**orjson.loads(raw))
+        except (TypeError, orjson.JSONDecodeError) as error:
+            raise RegistryError(f"{self._aliases / CANARY}: not a canary ({error})") from None
+
     def resolve(self, name: str) -> str:
         """Return the version that `name`, a version or an alias, stands for.
 
         Raises `RegistryError` where there is none.
         """
-        version = self._alias(name) if name in ALIASES else name
+        version = self.aliases().versions()[name] if name in ALIASES else name
         if version is None:
             raise RegistryError(f"there is no {name} model")
         if not self._is_there(version):
@@ -125,36 +142,73 @@ class Registry:
 
     def aliases(self) -> Aliases:
         """Return what the aliases name, whether it is there or not."""
-        return Aliases(*(self._alias(name) for name in ALIASES))
+        return Aliases(self.production(), self.previous(), self.candidate(), self.canary())
 
     def history(self) -> Iterator[Record]:
         """Yield the moves of aliases, newest first."""
         return self._journal.newest_first()
 
-    def promote(self, name: str, why: str = "", who: str | None = None) -> str:
+    def promote(
+        self,
+        name: str,
+        why: str = "",
+        who: str | None = None,
+        *,
+        canary: Canary | EllipsisType = ...,
+    ) -> str:
         """Make a model that loads and ranks the production model; the present one is `previous`.
 
         Raises `RegistryError` or `BundleError` and changes nothing; `ConflictError` where another
-        model came to serve while this one was looked at. Twice is as good as once. Returns the
-        version that `name`, a version or an alias, stands for.
+        model came to serve while this one was looked at, or another step than `canary` is on.
+        Twice is as good as once. Returns the version that `name`, a version or an alias, stands
+        for. A trial that was on ends.
         """
         version, present = self.resolve(name), self.production()
         model = self._warm(version)
         if present != version:
-            self._move("promote", lambda now: now.promoted(version), why, who, expected=present)
+            change = methodcaller("promoted", version)
+            self._move("promote", change, why, who, expected=present, canary=canary)
         del model  # it is held until here: `clear` leaves it alone
         return version
 
-    def rollback(self, why: str = "", who: str | None = None) -> str:
+    def start_canary(self, canary: Canary, why: str = "", who: str | None = None) -> None:
+        """Begin the trial of a model that loads and ranks, beside the one that serves.
+
+        Raises `RegistryError` where none serves, it serves already, or another is on trial;
+        `BundleError`, and `ConflictError` where somebody was quicker.
+        """
+        present = self.production()
+        require_free(self.aliases(), canary)
+        model = self._warm(self.resolve(canary.version))
+        change = partial(replace, canary=canary)
+        self._move("canary", change, why, who, expected=present, canary=None)
+        del model
+
+    def move_canary(
+        self, canary: Canary, wanted: Canary | None, why: str = "", who: str | None = None
+    ) -> None:
+        """Go on from the step `canary` to the one that is wanted, or end the trial with None.
+
+        Raises `ConflictError` where another step is on by now, or none.
+        """
+        action = "stop" if wanted is None else "canary"
+        change = partial(replace, canary=wanted)
+        self._move(action, change, why, who, canary=canary)
+
+    def rollback(
+        self, why: str = "", who: str | None = None, *, loaded: Model | None = None
+    ) -> str:
         """Make the previous model the production model again, and return its version.
 
-        Raises `RegistryError` where there is none, `BundleError` where it cannot be loaded,
+        It is loaded and tried first, unless it is the one that is `loaded`. A trial that was on
+        ends. Raises `RegistryError` where there is none, `BundleError` where it cannot be loaded,
         `ConflictError` where another model came to serve meanwhile.
         """
         present, previous = self.production(), self.previous()
         if previous is None:
             raise RegistryError("there is no previous model to roll back to")
-        model = self._warm(previous)
+        is_loaded = loaded is not None and loaded.version == previous and loaded.is_whole
+        model = loaded if is_loaded else self._warm(previous)
         self._move("rollback", lambda now: now.rolled_back(previous), why, who, expected=present)
         del model
         return previous
@@ -190,7 +244,7 @@ class Registry:
         """
         removed, kept, size = [], {}, 0
         with self._moving():
-            named = {each: alias for alias, each in asdict(self.aliases()).items()}
+            named = {each: alias for alias, each in self.aliases().versions().items()}
             for manifest in self.manifests()[keep:]:
                 reason = named.get(manifest.version) or self._remove(manifest.version, dry_run)
                 if reason is not None:
@@ -228,7 +282,11 @@ class Registry:
     def _here(self, aliases: Aliases) -> Aliases:
         """Return what aliases name, None for what is not here."""
         named = (aliases.production, aliases.previous, aliases.candidate)
-        return Aliases(*(each if self._is_there(each) else None for each in named))
+        production, previous, candidate = (each if self._is_there(each) else None for each in named)
+        canary = aliases.canary
+        if canary is not None and not self._is_there(canary.version):
+            canary = None
+        return Aliases(production, previous, candidate, canary)
 
     def _alias(self, name: str) -> str | None:
         try:
@@ -247,18 +305,20 @@ class Registry:
         who: str | None,
         *,
         expected: str | EllipsisType | None = ...,
+        canary: Canary | EllipsisType | None = ...,
         follows: int | None = None,
     ) -> None:
         """Write what is done to the history, then do it: whoever is killed between is found out.
 
-        With `expected` it is done only if that is still what serves; with `follows`, the number of
-        a record of the shared registry `who`, only if no newer one was followed meanwhile.
+        With `expected` it is done only if that is still what serves, with `canary` only if that
+        is the trial that is on; with `follows`, the number of a record of the shared registry
+        `who`, only if no newer one was followed meanwhile.
         """
         with self._moving():
             if follows is not None and self.followed(who or "") >= follows:
                 return
             present, last = self.aliases(), self._journal.last()
-            if expected is not ... and present.production != expected:
+            if not is_as_seen(present, expected, canary):
                 raise ConflictError(last)
             if last is not None and last.aliases != present:
                 last = record_after(last, "found", present, "not what was recorded last", who)
@@ -269,12 +329,14 @@ class Registry:
             self._journal.append(record)
             for name in (PREVIOUS, PRODUCTION, CANDIDATE):  # what serves is never lost
                 self._point(name, getattr(wanted, name))
+            on_trial = wanted.canary
+            self._point(CANARY, None if on_trial is None else orjson.dumps(on_trial).decode())
 
-    def _point(self, name: str, version: str | None) -> None:
-        if version is None:
+    def _point(self, name: str, told: str | None) -> None:
+        if told is None:
             (self._aliases / name).unlink(missing_ok=True)
-        elif self._alias(name) != version:
-            replace_file(self._aliases / name, f"{version}\n".encode())
+        elif self._alias(name) != told:
+            replace_file(self._aliases / name, f"{told}\n".encode())
 
     @contextmanager
     def _moving(self) -> Iterator[None]:
@@ -283,3 +345,25 @@ class Registry:
                 yield
         except OSError as error:
             raise RegistryError(f"{self._aliases}: {error.strerror or error}") from error
+
+
+def is_as_seen(
+    present: Aliases,
+    production: str | EllipsisType | None,
+    canary: Canary | EllipsisType | None,
+) -> bool:
+    """Tell whether aliases name what somebody who is about to move one has seen; `...` is any."""
+    serves_that = production is ... or present.production == production
+    return serves_that and (canary is ... or present.canary == canary)
+
+
+def require_free(present: Aliases, canary: Canary) -> None:
+    """Raise `RegistryError` where no trial of that model can begin beside what `present` names."""
+    if present.production is None:
+        raise RegistryError("there is no production model to measure a canary against")
+    if present.production == canary.version:
+        raise RegistryError(f"{canary.version} serves already")
+    if present.canary is not None:
+        raise RegistryError(
+            f"{present.canary.version} is on trial; python -m models canary stop ends that first"
+        )

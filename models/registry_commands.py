@@ -30,7 +30,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 def list_command(as_json: bool, in_shared: bool) -> None:
     """List every model, newest first, with its aliases and its NDCG@10 on the temporal split."""
     registry = _told_of(in_shared)
-    named = asdict(registry.aliases())
+    named = registry.aliases().versions()
     rows = [_row(each, named) for each in registry.manifests()]
     none = "no models yet: python -m models train makes one"
     click.echo(json.dumps(rows) if as_json else table(rows, none))
@@ -88,7 +88,7 @@ def verify_command(model: str) -> None:
 @here_option
 def promote_command(model: str, why: str, who: str | None, here: bool) -> None:
     """Make MODEL, a version or `candidate`, the one that serves, here and in CUVEE_REGISTRY."""
-    click.echo(f"production is {_moved(here).promote(model, why, who)}")
+    click.echo(f"production is {moved_registry(here).promote(model, why, who)}")
 
 
 @click.command("rollback")
@@ -97,7 +97,7 @@ def promote_command(model: str, why: str, who: str | None, here: bool) -> None:
 @here_option
 def rollback_command(why: str, who: str | None, here: bool) -> None:
     """Serve the previous model again; a second time goes forth again."""
-    click.echo(f"production is {_moved(here).rollback(why, who)}")
+    click.echo(f"production is {moved_registry(here).rollback(why, who)}")
 
 
 @click.command("history")
@@ -108,7 +108,7 @@ def history_command(last: int, as_json: bool, in_shared: bool) -> None:
     """Show who moved which alias, when and why, newest first."""
     records = list(islice(_told_of(in_shared).history(), last))
     if as_json:
-        click.echo(orjson.dumps([asdict(each) for each in records]))
+        click.echo(orjson.dumps([each.told() for each in records]))
         return
     click.echo(table([_move(each) for each in records], "no alias was moved yet"))
 
@@ -139,7 +139,7 @@ def _told_of(in_shared: bool) -> Registry | SharedRegistry:
     return required_shared_registry(registry) if in_shared else registry
 
 
-def _moved(here: bool) -> Registry | SharedRegistry:
+def moved_registry(here: bool) -> Registry | SharedRegistry:
     """Return where aliases are moved: in the registry that homes share, if there is one."""
     registry = home_registry()
     return registry if here else shared_registry(registry) or registry
@@ -160,7 +160,9 @@ def _short(value: object) -> str:
 
 
 def _move(record: Record) -> dict[str, object]:
-    aliases = asdict(record.aliases)
+    aliases, canary = record.aliases.versions(), record.aliases.canary
+    if canary is not None:
+        aliases["canary"] = f"{canary.version} {canary.share:.2%}"
     return {
         "number": record.number,
         "at": f"{record.at[:19]}Z",

@@ -13,16 +13,18 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from types import EllipsisType
 
 from models.bundle import add_bundle, require_known
+from models.canary import Canary
 from models.errors import AwayError, BundleError, ConflictError, RegistryError
 from models.journal import ALIASES, Aliases, Journal, Record, record_after
 from models.manifest import MANIFEST, FileSum, Manifest
-from models.registry import Cleared, Registry
+from models.registry import Cleared, Registry, is_as_seen, require_free
 from models.storage import Storage
 
 BLOBS = "blobs/sha256"
@@ -124,7 +126,18 @@ class SharedRegistry:
         )
         return version
 
-    def promote(self, name: str, why: str = "", who: str | None = None) -> str:
+    def canary(self) -> Canary | None:
+        """Return the model on trial and how far it is."""
+        return self.aliases().canary
+
+    def promote(
+        self,
+        name: str,
+        why: str = "",
+        who: str | None = None,
+        *,
+        canary: Canary | EllipsisType = ...,
+    ) -> str:
         """Make a model that loads and ranks the production model, here and in the home.
 
         Raises as `Registry.promote`, and changes nothing.
@@ -132,9 +145,27 @@ class SharedRegistry:
         present = self.aliases().production
         version = self._sent(name)
         if present != version:
-            self._move("promote", lambda now: now.promoted(version), why, who, expected=present)
+            change = methodcaller("promoted", version)
+            self._move("promote", change, why, who, expected=present, canary=canary)
         self.follow()
         return version
+
+    def start_canary(self, canary: Canary, why: str = "", who: str | None = None) -> None:
+        """Begin the trial of a model, here and in the home; raise as `Registry.start_canary`."""
+        present = self.aliases()
+        require_free(present, canary)
+        self._sent(canary.version)
+        change, expected = partial(replace, canary=canary), present.production
+        self._move("canary", change, why, who, expected=expected, canary=None)
+        self.follow()
+
+    def move_canary(
+        self, canary: Canary, wanted: Canary | None, why: str = "", who: str | None = None
+    ) -> None:
+        """Go on to another step, or end the trial, here and in the home."""
+        action = "stop" if wanted is None else "canary"
+        self._move(action, partial(replace, canary=wanted), why, who, canary=canary)
+        self.follow()
 
     def rollback(self, why: str = "", who: str | None = None) -> str:
         """Make the previous model the production model again, here and in the home.
@@ -170,7 +201,8 @@ class SharedRegistry:
         aliases = record.aliases
         if aliases.production is not None:
             self.pull(aliases.production)
-        for version in filter(None, (aliases.previous, aliases.candidate)):
+        canary = None if aliases.canary is None else aliases.canary.version
+        for version in filter(None, (aliases.previous, aliases.candidate, canary)):
             with suppress(BundleError):
                 self.pull(version)
         self._registry.adopt(record, str(self))
@@ -182,7 +214,7 @@ class SharedRegistry:
         Then blobs that no manifest names, but for those younger than a day: the manifest of a
         bundle comes after its blobs. What this program cannot read keeps all blobs.
         """
-        named = {each: alias for alias, each in asdict(self.aliases()).items()}
+        named = {each: alias for alias, each in self.aliases().versions().items()}
         manifests = self.manifests()
         removed = [each for each in manifests[keep:] if each.version not in named]
         left = [each for each in manifests if each not in removed]
@@ -217,7 +249,7 @@ class SharedRegistry:
         return self.push(version).version
 
     def _resolve(self, name: str) -> str:
-        version = getattr(self.aliases(), name) if name in ALIASES else name
+        version = self.aliases().versions()[name] if name in ALIASES else name
         if version is None:
             raise RegistryError(f"there is no {name} model in {self}")
         if not _VERSION.fullmatch(version):
@@ -232,13 +264,14 @@ class SharedRegistry:
         who: str | None,
         *,
         expected: str | EllipsisType | None = ...,
+        canary: Canary | EllipsisType | None = ...,
     ) -> None:
-        """Append a record; with `expected` only if that is still what serves."""
+        """Append a record; with `expected` or `canary` only if that serves, or is on trial."""
         while True:
             with self._reaching():
                 last = self._journal.last()
                 present = last.aliases if last else Aliases()
-                if expected is not ... and present.production != expected:
+                if not is_as_seen(present, expected, canary):
                     raise ConflictError(last)
                 with suppress(ConflictError):  # look what they did, and whether it matters
                     self._journal.append(record_after(last, action, change(present), why, who))

@@ -33,6 +33,7 @@ class Route(StrEnum):
     ROLLBACK = "rollback"
     V2 = "v2"
     INFER = "infer"
+    CANARY = "canary"
     WINDOW = "window"
     HEALTH = "health"
     READY = "ready"
@@ -105,6 +106,30 @@ class EventResult(StrEnum):
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
+
+
+class Variant(StrEnum):
+    """Which model a shopper gets while one is on trial."""
+
+    CONTROL = "control"
+    CANARY = "canary"
+
+
+class Outcome(StrEnum):
+    """What became of a request while a model is on trial."""
+
+    RANKED = "ranked"
+    CACHED = "cached"
+    FALLBACK = "fallback"
+    EMPTY = "empty"
+    ERROR = "error"
+
+
+class CanaryMove(StrEnum):
+    """What was done with a model on trial without anybody telling so."""
+
+    ADVANCE = "advance"
+    STOP = "stop"
 
 
 class BreakerState(StrEnum):

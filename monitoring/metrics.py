@@ -25,13 +25,16 @@ from monitoring.labels import (
     SHOPPER_ROUTES,
     BreakerState,
     CacheResult,
+    CanaryMove,
     ErrorKind,
     EventResult,
+    Outcome,
     Page,
     Reason,
     Route,
     Source,
     Stage,
+    Variant,
 )
 from monitoring.tallies import Count, Observations
 
@@ -87,6 +90,7 @@ class Metrics:
         self._breaker_state: BreakerState | None = None
         self._make_request_metrics()
         self._make_outcome_metrics()
+        self._make_canary_metrics()
         self._make_state_metrics()
         self._make_data_metrics()
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ and registry is not REGISTRY:
@@ -153,6 +157,29 @@ class Metrics:
         )
         self._log_dropped = Counter(
             "cuvee_log_dropped", "Prediction log records dropped, not written.", registry=registry
+        )
+
+    def _make_canary_metrics(self) -> None:
+        registry = self._registry
+        self._canary_answers = Counter(
+            "cuvee_canary_answers",
+            "Requests for lists while a model is on trial.",
+            ("variant", "outcome"),
+            registry=registry,
+        )
+        self._variants: dict[tuple[Variant, Outcome], Count] = {}
+        moves = Counter(
+            "cuvee_canary_moves",
+            "What was done with a model on trial without anybody telling so.",
+            ("move",),
+            registry=registry,
+        )
+        self._canary_moves = {each: moves.labels(each) for each in CanaryMove}
+        self._canary_share = Gauge(
+            "cuvee_canary_share_ratio",
+            "Share of shoppers that get the model on trial.",
+            multiprocess_mode="livemax",
+            registry=registry,
         )
 
     def _make_state_metrics(self) -> None:
@@ -264,6 +291,22 @@ class Metrics:
         """Count one answer from below the model."""
         self._fallbacks[reason].total += 1
 
+    def canary_answer(self, variant: Variant, outcome: Outcome) -> None:
+        """Count one request while a model is on trial."""
+        count = self._variants.get((variant, outcome))
+        if count is None:
+            count = Count(self._canary_answers.labels(variant, outcome))
+            self._variants[variant, outcome] = count
+        count.total += 1
+
+    def canary_move(self, move: CanaryMove) -> None:
+        """Count what was done with a model on trial."""
+        self._canary_moves[move].inc()
+
+    def canary_share(self, share: float) -> None:
+        """Set the share of shoppers that get the model on trial."""
+        self._canary_share.set(share)
+
     def error(self, kind: ErrorKind) -> None:
         """Count one internal error."""
         self._errors[kind].inc()
@@ -324,7 +367,7 @@ class Metrics:
         seen = (self._durations, self._pages, self._stages)
         for each in itertools.chain(*(kind.values() for kind in seen), (self._missing,)):
             each.enter()
-        counts = (self._statuses, self._caches, self._fallbacks)
+        counts = (self._statuses, self._caches, self._fallbacks, self._variants)
         for count in itertools.chain.from_iterable(each.values() for each in counts):
             count.enter()
         self._inflight.set(self._under_way)

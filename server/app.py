@@ -5,7 +5,7 @@ import gc
 import logging
 import time
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -15,6 +15,7 @@ from features.online import NullStore, OnlineStore
 from features.served import SKEW_REPORT
 from features.valkey_store import ValkeyStore
 from models.registry import Registry
+from models.rollout import rollout_in_force
 from models.rules.parse import read_rules
 from models.signature import TrustedKeys
 from monitoring.metrics import Metrics
@@ -31,6 +32,7 @@ from server.forgetting import Forgetting
 from server.handlers.inference import Tensors
 from server.handlers.recommendations import Recommend
 from server.inference import Inference
+from server.judge import Judge
 from server.last_known import LastKnown
 from server.loop_lag import watch_loop_lag
 from server.model_moves import ModelMoves
@@ -64,9 +66,13 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
     app[keys.ACCESS_LOG] = AccessLog(settings.access_log_share)
     app[keys.MONITOR] = RealTimeMonitor(settings.home / "run" / "window", on_alert=_tell)
     app[keys.REGISTRY] = Registry(settings.home, _trusted(settings))
+    app[keys.ROLLOUT] = rollout_in_force(settings.rollout)
     app[keys.RULES] = None if settings.rules is None else read_rules(settings.rules)
-    app[keys.MODELS] = CurrentModel(app[keys.REGISTRY], metrics, app[keys.RULES])
-    app[keys.MODEL_MOVES] = ModelMoves(settings, app[keys.REGISTRY])
+    app[keys.MODELS] = CurrentModel(app[keys.REGISTRY], metrics, app[keys.ROLLOUT], app[keys.RULES])
+    app[keys.MODEL_MOVES] = ModelMoves(settings, app[keys.REGISTRY], app[keys.ROLLOUT])
+    app[keys.JUDGE] = Judge(
+        app[keys.MODELS], app[keys.REGISTRY], app[keys.MODEL_MOVES], app[keys.ROLLOUT], metrics
+    )
     app[keys.LAST_KNOWN] = LastKnown()
     app[keys.FORGETTING] = Forgetting(
         ForgottenList(settings.home), app[keys.MODELS], app[keys.LAST_KNOWN], metrics
@@ -125,6 +131,7 @@ async def _recommender(app: web.Application) -> AsyncIterator[None]:
     reader = Reader(store, Breaker(time.monotonic), metrics, settings.feature_timeout_s)
     served = ServedLog(settings.home, settings.feature_log_share, metrics.log_dropped)
     inference = Inference(Breaker(time.monotonic, threshold=2), metrics, served.note)
+    canary_inference = Inference(Breaker(time.monotonic, threshold=2), metrics, served.note)
     background = Background(metrics)
     gate = ConcurrencyLimiter(settings.max_inflight, settings.deadline_s * TARGET)
     app[keys.RECOMMENDER] = Recommender(
@@ -132,6 +139,7 @@ async def _recommender(app: web.Application) -> AsyncIterator[None]:
         gate=gate,
         reader=reader,
         inference=inference,
+        canary_inference=canary_inference,
         store=store,
         last_known=app[keys.LAST_KNOWN],
         background=background,
@@ -146,6 +154,7 @@ async def _recommender(app: web.Application) -> AsyncIterator[None]:
     yield
     await reader.close()
     await inference.close()
+    await canary_inference.close()
     await background.close()
     await asyncio.to_thread(served.stop)
 
@@ -156,8 +165,13 @@ async def _model(app: web.Application) -> AsyncIterator[None]:
     await models.start()
     gc.collect()
     gc.freeze()  # what stands now stands for ever: collections need not walk it
-    async with _running(models.follow()), _running(forgetting.follow()):
+    following = (models.follow(), forgetting.follow(), app[keys.JUDGE].follow())
+    async with AsyncExitStack() as stack:
+        for forever in following:
+            await stack.enter_async_context(_running(forever))
         yield
+    app[keys.JUDGE].close()
+    models.close()
 
 
 async def _loop_watched(app: web.Application) -> AsyncIterator[None]:

@@ -100,7 +100,7 @@ class Climb:
             return self._popular(Reason.UNKNOWN_USER)
         self._state = read.state
         self._request = parts.request(self._query, self._asked.user_id, read.state, model)
-        parts.inference.rank(model, self._request, self._deadline, self._on_ranked)
+        parts.inference_of(model).rank(model, self._request, self._deadline, self._on_ranked)
         return None
 
     def _on_ranked(self, outcome: Ranking | Exception) -> None:
@@ -114,6 +114,8 @@ class Climb:
         if outcome.listed is None:
             return parts.popular(query, model, _why_not_ranked(model), seen)
         listed = outcome.listed
+        if (trial := parts.models.trial) is not None:
+            trial.offer(model, self._request, listed)
         items = parts.pages.written(query, model, listed)
         made = CachedAnswer(items, outcome.segment, tuple(listed.propensities))
         parts.cache(self._asked, made, model, self._state)

@@ -1,10 +1,13 @@
 """The model that serves now, and its replacement while requests go on.
 
-alias changed? ─ load, verify, warm (in a thread) ─ change one reference ─ old one goes by itself
-                                                                         └ next poll: its pages, too
+alias changed? ─ load, verify, warm (in a thread) ─ change one reference ─ old one is kept a while
+                                                                         └ then it goes, pages, too
 
 A bundle that cannot be loaded changes nothing: the old model serves on. Where there is none,
 what is whole of a bundle serves: its popular items, with the reason `model_error`.
+
+A model on trial is loaded beside it. When it comes to serve, or the one before is to serve again,
+nothing is loaded: the reference is all that changes.
 """
 
 import asyncio
@@ -14,13 +17,17 @@ from time import monotonic
 
 from features.errors import FeaturesError
 from features.forgotten import Forgotten
+from models.canary import Canary
+from models.canary_counts import CanaryCounter
 from models.model import Model
 from models.registry import Registry
+from models.rollout import Rollout
 from models.rules.declared import Rules
 from monitoring.labels import ErrorKind
 from monitoring.metrics import Metrics
 from server.errors import UnavailableError
 from server.heap import give_back
+from server.trial import Trial
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +39,18 @@ RETRY_S = 30.0
 
 
 class CurrentModel:
-    """Holds the production model of a registry and follows its alias."""
+    """Holds the production model of a registry, and one on trial, and follows their aliases."""
 
-    def __init__(self, registry: Registry, metrics: Metrics, rules: Rules | None = None) -> None:
+    def __init__(
+        self, registry: Registry, metrics: Metrics, rollout: Rollout, rules: Rules | None = None
+    ) -> None:
         """Hold no model yet; every one will follow the `rules`."""
+        self.trial: Trial | None = None
+        """What is on trial here, None where nothing is."""
+
+        self._rollout = rollout
+        self._kept: tuple[Model, float] | None = None
+        self._refused_canary: tuple[Canary, str, float] | None = None
         self._registry = registry
         self._metrics = metrics
         self._rules = rules
@@ -56,32 +71,55 @@ class CurrentModel:
             raise UnavailableError("there is no model yet: python -m models train makes one", 5)
         return self._model
 
+    def of(self, user_id: str) -> Model:
+        """Return the model that this shopper gets; raise as `require`."""
+        trial = self.trial
+        if trial is not None and trial.has(user_id):
+            return trial.model
+        return self.require()
+
+    @property
+    def kept(self) -> Model | None:
+        """Return the model that served before, as long as it is kept to roll back to."""
+        return None if self._kept is None else self._kept[0]
+
+    @property
+    def has_refused_canary(self) -> bool:
+        """Tell whether the last model on trial could not be loaded here."""
+        return self._refused_canary is not None
+
+    def refused(self, canary: Canary) -> str | None:
+        """Return why a model on trial cannot be loaded here, None where it can or was not tried."""
+        told = self._refused_canary
+        return told[1] if told is not None and told[0] == canary else None
+
     def forget(self, forgotten: Forgotten | None) -> None:
         """Use nothing that training knew of those forgotten since, nor will models to come.
 
         None, as in the beginning, is for everybody.
         """
         self._forgotten = forgotten
-        if self._model is not None:
-            self._model.forget(forgotten)
+        on_trial = None if self.trial is None else self.trial.model
+        for model in (self._model, self.kept, on_trial):
+            if model is not None:
+                model.forget(forgotten)
 
     async def start(self) -> None:
         """Take the production model, else the newest other that can be loaded, if only in part."""
         async with self._swapping:
             versions = await asyncio.to_thread(lambda: list(self._candidates()))
-            for load in (self._load, self._load_ladder):
-                for version in versions:
-                    if await self._take(version, load):
-                        return
+            await self._take_first(versions)
+            await self._follow_canary()
 
     async def refresh(self) -> None:
-        """Swap to the production model if it is another one now."""
+        """Swap to the production model if it is another one now, and to what is on trial."""
         async with self._swapping:
-            version = await asyncio.to_thread(self._registry.production)
-            if version is None or self._is_refused(version) or self._serves(version):
-                return
-            if not await self._take(version, self._load) and self._model is None:
-                await self._take(version, self._load_ladder)
+            await self._follow_production()
+            await self._follow_canary()
+
+    def close(self) -> None:
+        """End what is on trial here."""
+        self._end_trial()
 
     async def follow(self) -> None:
         """Refresh for ever."""
@@ -95,10 +133,81 @@ class CurrentModel:
                 self._metrics.error(ErrorKind.BACKGROUND)
 
     async def _tidy(self) -> None:
-        """Give back what the last swap left; by now nobody ranks with the old model any more."""
+        """Let a model go that was kept for long enough, and give back what the last one left.
+
+        By then nobody ranks with it any more.
+        """
         if self._has_swapped:
             self._has_swapped = False
             await asyncio.to_thread(give_back)
+        if self._kept is not None and monotonic() >= self._kept[1]:
+            self._kept = None
+            self._has_swapped = True
+
+    async def _take_first(self, versions: list[str]) -> None:
+        for load in (self._load, self._load_ladder):
+            for version in versions:
+                if await self._take(version, load):
+                    return
+
+    async def _follow_production(self) -> None:
+        version = await asyncio.to_thread(self._registry.production)
+        if version is None or self._is_refused(version) or self._serves(version):
+            return
+        if (model := self._at_hand(version)) is not None:
+            self._serve(model)
+        elif not await self._take(version, self._load) and self._model is None:
+            await self._take(version, self._load_ladder)
+
+    def _at_hand(self, version: str) -> Model | None:
+        """Return a model that need not be loaded: on trial, or kept to roll back to."""
+        on_trial = None if self.trial is None else self.trial.model
+        for model in (on_trial, self.kept):
+            if model is not None and model.version == version:
+                return model
+        return None
+
+    async def _follow_canary(self) -> None:
+        """Try what is to be tried, for as many shoppers as it is to be tried for."""
+        try:
+            canary = await asyncio.to_thread(self._registry.canary)
+            trial = self.trial
+            if canary is None or self._serves(canary.version):
+                self._refused_canary = None
+                self._end_trial()
+            elif (trial is None or trial.canary != canary) and not self._is_refused_now(canary):
+                self._begin_trial(*await asyncio.to_thread(self._prepared, canary))
+        except FeaturesError as error:
+            self._metrics.error(ErrorKind.BUNDLE)
+            log.error("no model is on trial: %s", error)  # noqa: TRY400 - told in a line
+            self._end_trial()
+
+    def _prepared(self, canary: Canary) -> tuple[Canary, Model, CanaryCounter]:
+        """Return what a trial needs; raise `FeaturesError` where the model cannot be loaded."""
+        try:
+            model = self._at_hand(canary.version) or self._load(canary.version)
+        except FeaturesError as error:
+            self._refused_canary = (canary, str(error), monotonic() + RETRY_S)
+            raise
+        return canary, model, CanaryCounter(self._registry.directory.parent, canary)
+
+    def _is_refused_now(self, canary: Canary) -> bool:
+        told = self._refused_canary
+        return told is not None and told[0] == canary and monotonic() < told[2]
+
+    def _begin_trial(self, canary: Canary, model: Model, counter: CanaryCounter) -> None:
+        model.forget(self._forgotten)
+        self._end_trial()
+        self.trial = Trial(canary, model, counter, self._metrics, self._rollout.shadow)
+        self._metrics.canary_share(canary.share)
+        log.info("model %s on trial, for %.2f %%", canary.version, 100 * canary.share)
+
+    def _end_trial(self) -> None:
+        if self.trial is not None:
+            self.trial.close()
+            self.trial = None
+            self._has_swapped = True
+            self._metrics.canary_share(0.0)
 
     def _candidates(self) -> Iterator[str]:
         production = self._registry.production()
@@ -125,16 +234,26 @@ class CurrentModel:
             serving = self._model.version if self._model else "none"
             log.error("model %s refused, serving %s: %s", version, serving, error)  # noqa: TRY400
             return False
+        self._serve(model)
+        return True
+
+    def _serve(self, model: Model) -> None:
         model.forget(self._forgotten)
-        self._model = model
+        before, self._model = self._model, model
+        self._keep(before)
         self._has_swapped = True
-        self._metrics.model(version)
+        self._metrics.model(model.version)
         if model.is_whole:
             self._refused = None
-            log.info("serving model %s", version)
+            log.info("serving model %s", model.version)
         else:
-            log.warning("serving only what is popular by model %s", version)
-        return True
+            log.warning("serving only what is popular by model %s", model.version)
+
+    def _keep(self, before: Model | None) -> None:
+        """Keep the model that served before for some minutes; it is ready to serve again."""
+        keep_s = self._rollout.keep_warm_s
+        is_kept = before is not None and before.is_whole and keep_s > 0
+        self._kept = (before, monotonic() + keep_s) if before is not None and is_kept else None
 
     def _load(self, version: str) -> Model:
         model = self._following(self._registry.load(version))

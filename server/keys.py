@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from features.online import OnlineStore
     from models.registry import Registry
+    from models.rollout import Rollout
     from models.rules.declared import Rules
     from monitoring.metrics import Metrics
     from monitoring.realtime import RealTimeMonitor
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from server.forgetting import Forgetting
     from server.handlers.inference import Tensors
     from server.handlers.recommendations import Recommend
+    from server.judge import Judge
     from server.last_known import LastKnown
     from server.model_moves import ModelMoves
     from server.recommender import Recommender
@@ -33,6 +35,7 @@ DRAIN = web.AppKey("drain", asyncio.Event)
 ACCESS_LOG: web.AppKey["AccessLog"] = web.AppKey("access_log")
 COLLECTORS: web.AppKey["CollectorRegistry"] = web.AppKey("collectors")
 FORGETTING: web.AppKey["Forgetting"] = web.AppKey("forgetting")
+JUDGE: web.AppKey["Judge"] = web.AppKey("judge")
 LAST_KNOWN: web.AppKey["LastKnown"] = web.AppKey("last_known")
 METRICS: web.AppKey["Metrics"] = web.AppKey("metrics")
 MODELS: web.AppKey["CurrentModel"] = web.AppKey("models")
@@ -41,6 +44,7 @@ MONITOR: web.AppKey["RealTimeMonitor"] = web.AppKey("monitor")
 RECOMMEND: web.AppKey["Recommend"] = web.AppKey("recommend")
 RECOMMENDER: web.AppKey["Recommender"] = web.AppKey("recommender")
 REGISTRY: web.AppKey["Registry"] = web.AppKey("registry")
+ROLLOUT: web.AppKey["Rollout"] = web.AppKey("rollout")
 RULES: web.AppKey["Rules | None"] = web.AppKey("rules")
 SERVING: web.AppKey["Serving"] = web.AppKey("serving")
 SETTINGS: web.AppKey["Settings"] = web.AppKey("settings")

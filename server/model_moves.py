@@ -9,7 +9,11 @@ import os
 import subprocess
 import sys
 
+from models.advance import advance
+from models.canary import Canary
+from models.model import Model
 from models.registry import Registry
+from models.rollout import ROLLOUT, Rollout
 from models.signature import PUBLIC_KEY
 from server.errors import ConflictError
 from server.settings import Settings
@@ -19,16 +23,18 @@ WITHIN_S = 120.0
 
 
 class ModelMoves:
-    """Promotes and rolls back."""
+    """Promotes and rolls back, at once or step by step."""
 
-    def __init__(self, settings: Settings, registry: Registry) -> None:
-        """Move aliases of `registry`, or where `settings.registry` says."""
+    def __init__(self, settings: Settings, registry: Registry, rollout: Rollout) -> None:
+        """Move aliases of `registry`, or where `settings.registry` says, as `rollout` declares."""
+        self._rollout = rollout
         self._registry = registry
         self._is_shared = settings.registry is not None
         self._environment = {
             "CUVEE_HOME": str(settings.home),
             "CUVEE_REGISTRY": settings.registry or "",
             PUBLIC_KEY: str(settings.model_public_key or ""),
+            ROLLOUT: str(settings.rollout or ""),
         }
 
     async def promote(self, version: str, why: str, who: str) -> None:
@@ -38,12 +44,44 @@ class ModelMoves:
         else:
             await asyncio.to_thread(self._registry.promote, version, why, who)
 
-    async def rollback(self, why: str, who: str) -> None:
-        """Roll back; raise as `Registry.rollback`, or `ConflictError` where another process did."""
+    async def rollback(self, why: str, who: str, loaded: Model | None) -> None:
+        """Roll back; raise as `Registry.rollback`, or `ConflictError` where another process did.
+
+        In this home alone a model that is `loaded` is not loaded again.
+        """
         if self._is_shared:
             await asyncio.to_thread(self._run, "rollback", "--why", why, "--who", who)
         else:
-            await asyncio.to_thread(self._registry.rollback, why, who)
+            await asyncio.to_thread(self._registry.rollback, why, who, loaded=loaded)
+
+    async def start_canary(self, version: str, why: str, who: str) -> None:
+        """Begin a trial; raise as `Registry.start_canary`, or `ConflictError`."""
+        if self._is_shared:
+            words = ("canary", "start", "--why", why, "--who", who, "--", version)
+            await asyncio.to_thread(self._run, *words)
+        else:
+            canary = self._rollout.begin(version)
+            await asyncio.to_thread(self._registry.start_canary, canary, why, who)
+
+    async def advance_canary(self, canary: Canary, why: str, who: str) -> None:
+        """Take the step after `canary`; raise `ConflictError` where another is on."""
+        if self._is_shared:
+            words = ("canary", "advance", "--step", canary.key, "--why", why, "--who", who)
+            await asyncio.to_thread(self._run, *words)
+        else:
+            await asyncio.to_thread(advance, self._registry, self._rollout, canary, why, who)
+
+    async def stop_canary(self, canary: Canary, why: str, who: str) -> None:
+        """End a trial; where the shared registry is away in this home at least."""
+        if self._is_shared:
+            words = ("canary", "stop", "--step", canary.key, "--why", why, "--who", who)
+            try:
+                await asyncio.to_thread(self._run, *words)
+            except ConflictError as error:
+                why = f"{why}; in this home alone: {error}"
+            else:
+                return
+        await asyncio.to_thread(self._registry.move_canary, canary, None, why, who)
 
     def _run(self, *words: str) -> None:
         try:

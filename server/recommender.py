@@ -42,6 +42,7 @@ class Recommender:
     gate: ConcurrencyLimiter
     reader: Reader
     inference: Inference
+    canary_inference: Inference
     store: OnlineStore
     last_known: LastKnown
     background: Background
@@ -59,7 +60,11 @@ class Recommender:
         """
         if query.cursor is not None:
             query = self.pages.opened(query)
-        Climb(self, query, self.models.require(), deadline, then).begin()
+        Climb(self, query, self.models.of(query.user_id), deadline, then).begin()
+
+    def inference_of(self, model: Model) -> Inference:
+        """Return what runs a model: a canary that is slow must keep no other shopper waiting."""
+        return self.inference if model is self.models.model else self.canary_inference
 
     def request(self, query: Query, user_id: str, state: ShopperState, model: Model) -> RankRequest:
         """Return what the model is asked; `state` is that of `user_id`."""

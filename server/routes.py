@@ -22,6 +22,8 @@ ROUTES: tuple[tuple[str, str, Handler, Route], ...] = (
     ("GET", "/v1/models", models.show, Route.MODELS),
     ("POST", "/v1/models/{version}/promote", models.promote, Route.PROMOTE),
     ("POST", "/v1/models/rollback", models.rollback, Route.ROLLBACK),
+    ("POST", "/v1/models/canary/advance", models.advance, Route.CANARY),
+    ("POST", "/v1/models/canary/stop", models.stop, Route.CANARY),
     ("GET", "/v1/realtime", health.window, Route.WINDOW),
     ("GET", "/v2", inference.server, Route.V2),
     ("GET", "/v2/health/live", inference.live, Route.V2),

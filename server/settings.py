@@ -52,6 +52,7 @@ class Settings:
     registry: str | None = None
     rules: Path | None = None
     cursor_key: str | None = field(default=None, repr=False)
+    rollout: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -172,6 +173,7 @@ VARIABLES: Mapping[str, Variable] = {
     "registry": Variable("CUVEE_REGISTRY", _registry, "s3://BUCKET/PREFIX or a directory"),
     "rules": Variable("CUVEE_RULES", Path, "a YAML file"),
     "cursor_key": Variable("CUVEE_CURSOR_KEY", _word, "printable characters", True),
+    "rollout": Variable("CUVEE_ROLLOUT", Path, "a file"),
 }
 """Each field of `Settings`, and where it comes from."""
 

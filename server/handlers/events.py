@@ -35,4 +35,6 @@ async def append(request: web.Request) -> Response:
         log.warning("events refused: %s", str(error) or "the store is late")
         raise UnavailableError("events cannot be kept now, send them again", 1) from None
     metrics.events(appended.accepted, appended.duplicates)
+    if (trial := request.app[keys.MODELS].trial) is not None:
+        trial.count_clicks(events)
     return Response(orjson.dumps(appended), 202)

@@ -1,18 +1,26 @@
 """The model registry (admin): what there is, which one serves, the one before."""
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
+from models.canary import Canary
 from models.errors import BundleError, RegistryError
 from models.manifest import Manifest
 from models.registry import Registry
 from server import keys
 from server.admin import admin
-from server.errors import ConflictError, NotFoundError
+from server.body import read_body
+from server.errors import ConflictError, InvalidError, NotFoundError
+from server.query import parse_json
 from server.response import Response
+
+AT_ONCE: Final = "at_once"
+BY_CANARY: Final = "canary"
 
 
 @admin
@@ -25,13 +33,15 @@ async def show(request: web.Request) -> Response:
 
 @admin
 async def promote(request: web.Request) -> Response:
-    """Verify a bundle, make it the production model and serve it."""
+    """Verify a bundle, and serve it at once or try it on some shoppers first."""
     registry, version = request.app[keys.REGISTRY], request.match_info["version"]
     known = await asyncio.to_thread(lambda: {each.version for each in registry.manifests()})
     if version not in known:
         raise NotFoundError(f"there is no model {version!r:.140}")
+    moves = request.app[keys.MODEL_MOVES]
+    move = moves.start_canary if await _is_canary(request) else moves.promote
     try:
-        await request.app[keys.MODEL_MOVES].promote(version, *_by(request))
+        await move(version, *_by(request))
     except (BundleError, RegistryError) as error:
         raise ConflictError(str(error)) from None
     return await _served(request)
@@ -41,10 +51,49 @@ async def promote(request: web.Request) -> Response:
 async def rollback(request: web.Request) -> Response:
     """Make the previous model the production model again and serve it."""
     try:
-        await request.app[keys.MODEL_MOVES].rollback(*_by(request))
+        kept = request.app[keys.MODELS].kept
+        await request.app[keys.MODEL_MOVES].rollback(*_by(request), kept)
     except (BundleError, RegistryError) as error:
         raise ConflictError(str(error)) from None
     return await _served(request)
+
+
+@admin
+async def advance(request: web.Request) -> Response:
+    """Take the next step of the trial that is on, whatever is known."""
+    return await _moved(request, request.app[keys.MODEL_MOVES].advance_canary)
+
+
+@admin
+async def stop(request: web.Request) -> Response:
+    """End the trial that is on."""
+    return await _moved(request, request.app[keys.MODEL_MOVES].stop_canary)
+
+
+async def _moved(
+    request: web.Request, move: Callable[[Canary, str, str], Awaitable[None]]
+) -> Response:
+    try:
+        canary = await asyncio.to_thread(request.app[keys.REGISTRY].canary)
+        if canary is None:
+            raise NotFoundError("no model is on trial")
+        await move(canary, *_by(request))
+    except (BundleError, RegistryError) as error:
+        raise ConflictError(str(error)) from None
+    return await _served(request)
+
+
+async def _is_canary(request: web.Request) -> bool:
+    """Tell whether the body asks for a trial; without a body it does not."""
+    told = parse_json(await read_body(request)) if request.body_exists else {}
+    if not isinstance(told, dict) or set(told) - {"how"}:
+        message = f'expected {{"how": "{AT_ONCE}" or "{BY_CANARY}"}} and nothing else'
+        raise InvalidError(f"body: {message}", [("body", message)])
+    how = told.get("how", AT_ONCE)
+    if how not in (AT_ONCE, BY_CANARY):
+        message = f"expected {AT_ONCE} or {BY_CANARY}, got {how!r:.40}"
+        raise InvalidError(f"how: {message}", [("how", message)])
+    return bool(how == BY_CANARY)
 
 
 def _by(request: web.Request) -> tuple[str, str]:
@@ -67,12 +116,10 @@ def _told(registry: Registry) -> dict[str, Any]:
     return {**_aliases(registry), "models": [_summary(each) for each in registry.manifests()]}
 
 
-def _aliases(registry: Registry) -> dict[str, str | None]:
-    return {
-        "production": registry.production(),
-        "previous": registry.previous(),
-        "candidate": registry.candidate(),
-    }
+def _aliases(registry: Registry) -> dict[str, Any]:
+    aliases = registry.aliases()
+    canary = None if aliases.canary is None else asdict(aliases.canary)
+    return {**aliases.versions(), "canary": canary}
 
 
 def _summary(manifest: Manifest) -> dict[str, Any]:

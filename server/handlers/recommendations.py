@@ -61,6 +61,8 @@ class Recommend:
         self, user_id: str, started: float, then: Then, outcome: Answer | Exception
     ) -> None:
         told: Response | Exception
+        if (trial := self._recommender.models.trial) is not None:
+            trial.count(user_id, monotonic() - started, outcome)
         if isinstance(outcome, Exception):
             told = outcome
         else:

@@ -42,6 +42,8 @@ def test_every_closed_label_exists_at_zero(registry: CollectorRegistry) -> None:
             ("cuvee_requests_total", {"route": "recommendations", "status": status})
             for status in ("500", "503")
         ),
+        *(("cuvee_canary_moves_total", {"move": move}) for move in ("advance", "stop")),
+        ("cuvee_canary_share_ratio", {}),
         ("cuvee_slow_requests_total", {}),
         ("cuvee_client_gone_total", {}),
         ("cuvee_log_dropped_total", {}),

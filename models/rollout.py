@@ -1,0 +1,170 @@
+"""How a model comes to serve step by step, as it is declared in YAML.
+
+`CUVEE_ROLLOUT` names a file of one's own; what it does not name is as in `rollout.yaml`.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from features.errors import FieldError
+from features.yaml_fields import as_list, as_mapping, parse_yaml, read_text, refuse_unknown
+from models.canary import Canary
+
+ROLLOUT = "CUVEE_ROLLOUT"
+
+_YEAR_S = 366 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """How much is ranked beside answers before a canary answers anybody."""
+
+    requests: int
+    share: float
+    cpu_share: float
+    least_overlap: float
+
+
+@dataclass(frozen=True, slots=True)
+class Guardrails:
+    """By how much a canary may be worse than its control."""
+
+    errors: float
+    fallbacks: float
+    empty: float
+    latency_ms: float
+    clicks: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """The steps of a trial, and what each of them asks for."""
+
+    steps: tuple[float, ...]
+    automatic: bool
+    least_requests: int
+    least_s: float
+    longest_s: float
+    keep_warm_s: float
+    alpha: float
+    shadow: Shadow
+    guardrails: Guardrails
+
+    def begin(self, version: str, *, by_hand: bool = False) -> Canary:
+        """Return the first step of a trial of a model."""
+        automatic = self.automatic and not by_hand
+        if self.shadow.requests:
+            return Canary.begun(version, 0, 0.0, automatic=automatic)
+        return Canary.begun(version, 1, self.steps[0], automatic=automatic)
+
+    def after(self, canary: Canary) -> Canary | None:
+        """Return the step after the one of `canary`, None where that is to serve everybody."""
+        if canary.step >= len(self.steps):
+            return None
+        return canary.moved_to(canary.step + 1, self.steps[canary.step])
+
+
+_LIMITS: Mapping[str, tuple[float, float]] = {
+    "least_requests": (1, 1e12),
+    "least_s": (0, _YEAR_S),
+    "longest_s": (1, _YEAR_S),
+    "keep_warm_s": (0, 86_400),
+    "alpha": (1e-6, 0.2),
+    "shadow.requests": (0, 1e9),
+    "shadow.share": (1e-6, 1),
+    "shadow.cpu_share": (0.001, 1),
+    "shadow.least_overlap": (0, 1),
+    "guardrails.errors": (1e-6, 1),
+    "guardrails.fallbacks": (1e-6, 1),
+    "guardrails.empty": (1e-6, 1),
+    "guardrails.latency_ms": (1e-3, 60_000),
+    "guardrails.clicks": (1e-6, 100),
+}
+"""Each number that can be declared, and both ends of what it may be."""
+
+_WHOLE = {"least_requests", "shadow.requests"}
+_PARTS = ("shadow", "guardrails")
+
+
+def rollout_in_force(path: Path | None = None) -> Rollout:
+    """Return the rollout of `path`, of `CUVEE_ROLLOUT`, or the default one.
+
+    Raises `InputError` naming the field that cannot be used.
+    """
+    named = path or os.environ.get(ROLLOUT)
+    return parse_rollout(read_text(Path(named)), str(named)) if named else _default()
+
+
+def parse_rollout(text: str, name: str) -> Rollout:
+    """Return what the YAML `text` declares; `name` stands before fields in errors."""
+    told = parse_yaml(text, name)
+    return _rollout(as_mapping(told if told is not None else {}, name), _default_fields(), name)
+
+
+def _default() -> Rollout:
+    return _rollout({}, _default_fields(), "rollout.yaml")
+
+
+def _default_fields() -> dict[str, Any]:
+    text = (resources.files("models") / "rollout.yaml").read_text(encoding="utf-8")
+    return as_mapping(parse_yaml(text, "rollout.yaml"), "rollout.yaml")
+
+
+def _rollout(told: dict[str, Any], default: dict[str, Any], name: str) -> Rollout:
+    refuse_unknown(told, tuple(default), name)
+    for part in _PARTS:
+        given = as_mapping(told.get(part) or {}, f"{name}: {part}")
+        refuse_unknown(given, tuple(default[part]), f"{name}: {part}")
+        told = {**told, part: {**default[part], **given}}
+    told = {**default, **told}
+    numbers = {field: _number(told, field, name) for field in _LIMITS}
+    whole: dict[str, Any] = {
+        field: int(value) if field in _WHOLE else value for field, value in numbers.items()
+    }
+    plain = {field: value for field, value in whole.items() if "." not in field}
+    if plain["longest_s"] <= plain["least_s"]:
+        raise FieldError(f"{name}: longest_s", f"expected more than least_s, {plain['least_s']:g}")
+    return Rollout(
+        steps=_steps(told["steps"], f"{name}: steps"),
+        automatic=_flag(told["automatic"], f"{name}: automatic"),
+        shadow=Shadow(**_part(whole, "shadow")),
+        guardrails=Guardrails(**_part(whole, "guardrails")),
+        **plain,
+    )
+
+
+def _part(numbers: Mapping[str, Any], part: str) -> dict[str, Any]:
+    named = ((field.partition("."), value) for field, value in numbers.items())
+    return {rest: value for (first, _, rest), value in named if first == part and rest}
+
+
+def _number(told: Mapping[str, Any], field: str, name: str) -> float:
+    part, _, rest = field.partition(".")
+    raw = told[part][rest] if rest else told[part]
+    low, high = _LIMITS[field]
+    kind = int if field in _WHOLE else int | float
+    if isinstance(raw, bool) or not isinstance(raw, kind) or not low <= raw <= high:
+        what = "a whole number" if field in _WHOLE else "a number"
+        message = f"expected {what} from {low:g} to {high:g}, got {raw!r:.40}"
+        raise FieldError(f"{name}: {field}", message)
+    return float(raw)
+
+
+def _flag(raw: object, where: str) -> bool:
+    if not isinstance(raw, bool):
+        raise FieldError(where, f"expected true or false, got {raw!r:.40}")
+    return raw
+
+
+def _steps(raw: object, where: str) -> tuple[float, ...]:
+    steps = as_list(raw, where)
+    for each in steps:
+        if isinstance(each, bool) or not isinstance(each, int | float) or not 0 < each < 1:
+            raise FieldError(where, f"expected shares between 0 and 1, got {each!r:.40}")
+    if not steps or sorted(set(steps)) != steps:
+        raise FieldError(where, f"expected shares that rise, got {raw!r:.60}")
+    return tuple(map(float, steps))

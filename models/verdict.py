@@ -1,0 +1,204 @@
+"""What becomes of a canary: on, stop, or hold, by what it and its control did at the same time.
+
+A guardrail is broken where the canary is surely worse than its margin allows, kept where it
+surely is not, and open between. One broken stops; all kept, and enough seen, goes on; everything
+else, no data above all, holds.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from models import canary_counts as counted
+from models.canary import Canary
+from models.canary_counts import CANARY, CONTROL, CanaryCounts
+from models.rollout import Rollout
+from models.sequential import UNKNOWN, Estimate, bounds, mean, ratio, share
+
+EVIDENCE_FROM = 50
+"""Requests of each arm below which nothing is told of it: too few for a normal distribution."""
+
+CLICKS_FROM = 20
+"""Clicks of the control with a recommendation_id below which clicks are not judged."""
+
+
+class Move(StrEnum):
+    """What is to be done."""
+
+    HOLD = "hold"
+    ADVANCE = "advance"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One guardrail: the figure of both arms, and by how much the canary's is worse.
+
+    From `low` to `high`, at all times, with the probability that was declared. None where there
+    is nothing to tell it by.
+    """
+
+    guardrail: str
+    control: float | None
+    canary: float | None
+    low: float | None
+    high: float | None
+    margin: float
+
+    @property
+    def is_broken(self) -> bool:
+        """Tell whether the canary is surely worse than it may be."""
+        return self.low is not None and self.low > self.margin
+
+    @property
+    def is_kept(self) -> bool:
+        """Tell whether the canary surely is no worse than it may be."""
+        return self.high is not None and self.high < self.margin
+
+    def __str__(self) -> str:
+        """Return it as a sentence."""
+        if None in (self.control, self.canary, self.low, self.high):
+            return f"{self.guardrail}: no data"
+        return (
+            f"{self.guardrail}: {self.canary:.4g} of the canary, {self.control:.4g} of the "
+            f"control; worse by {self.low:.4g} to {self.high:.4g}, allowed {self.margin:g}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to be done, why, and what it is judged by."""
+
+    move: Move
+    why: str
+    requests: int
+    evidence: tuple[Evidence, ...]
+
+    def told(self) -> dict[str, Any]:
+        """Return all of it, JSON-able."""
+        return asdict(self)
+
+
+def judge(rollout: Rollout, canary: Canary, counts: CanaryCounts) -> Verdict:
+    """Return what becomes of a canary now."""
+    if canary.step == 0:
+        requests, least = counts.shadow(counted.SHADOW_REQUESTS), rollout.shadow.requests
+        evidence = tuple(_of_shadow(rollout, counts))
+    else:
+        requests, least = counts.total(CANARY, counted.REQUESTS), rollout.least_requests
+        evidence = tuple(_of_arms(rollout, counts))
+    move, why = _decided(rollout, canary, evidence, int(requests), least)
+    return Verdict(move, why, int(requests), evidence)
+
+
+def _decided(
+    rollout: Rollout, canary: Canary, evidence: tuple[Evidence, ...], requests: int, least: int
+) -> tuple[Move, str]:
+    age_s = canary.age_s()
+    seen = f"{requests} requests in {age_s:.0f} s"
+    broken = [each for each in evidence if each.is_broken]
+    if broken:
+        return Move.STOP, f"{'; '.join(map(str, broken))} ({seen})"
+    still = _still_open(rollout, evidence, requests, least, age_s)
+    if still is None:
+        return Move.ADVANCE, f"every guardrail is kept ({seen})"
+    if canary.automatic and age_s > rollout.longest_s:
+        return Move.STOP, f"no verdict within {rollout.longest_s:g} s: {still}"
+    return Move.HOLD, still
+
+
+def _still_open(
+    rollout: Rollout, evidence: tuple[Evidence, ...], requests: int, least: int, age_s: float
+) -> str | None:
+    """Return what is waited for, None where there is nothing."""
+    if requests < least:
+        return f"{requests} of {least} requests"
+    if age_s < rollout.least_s:
+        return f"{age_s:.0f} of {rollout.least_s:g} s"
+    still = [str(each) for each in evidence if not each.is_kept]
+    return "; ".join(still) or None
+
+
+def _of_arms(rollout: Rollout, counts: CanaryCounts) -> Iterator[Evidence]:
+    may = rollout.guardrails
+    shares = (
+        ("errors", counted.ERRORS, may.errors),
+        ("fallbacks", counted.FALLBACKS, may.fallbacks),
+        ("empty", counted.EMPTY, may.empty),
+    )
+    for name, field, margin in shares:
+        arms = (_arm_share(counts, CONTROL, field), _arm_share(counts, CANARY, field))
+        yield _evidence(name, arms, margin, rollout.alpha)
+    arms = (_arm_latency_ms(counts, CONTROL), _arm_latency_ms(counts, CANARY))
+    yield _evidence("latency_ms", arms, may.latency_ms, rollout.alpha)
+    if counts.total(CONTROL, counted.CLICKS) >= CLICKS_FROM:
+        clicks = counted.CLICKS
+        arms = (_arm_share(counts, CONTROL, clicks), _arm_share(counts, CANARY, clicks))
+        yield _evidence("clicks", arms, may.clicks, rollout.alpha, more_is_worse=False)
+
+
+def _arm_share(counts: CanaryCounts, arm: int, field: int) -> Estimate:
+    if counts.total(arm, counted.REQUESTS) < EVIDENCE_FROM:
+        return UNKNOWN
+    return share(counts.of(arm, field), counts.of(arm, counted.REQUESTS))
+
+
+def _arm_latency_ms(counts: CanaryCounts, arm: int) -> Estimate:
+    if counts.total(arm, counted.RANKED) < EVIDENCE_FROM:
+        return UNKNOWN
+    return ratio(1e3 * counts.of(arm, counted.SECONDS), counts.of(arm, counted.RANKED))
+
+
+def _of_shadow(rollout: Rollout, counts: CanaryCounts) -> Iterator[Evidence]:
+    may, least = rollout.guardrails, rollout.shadow.least_overlap
+    count = counts.shadow(counted.SHADOW_REQUESTS)
+    whole = count - counts.shadow(counted.SHADOW_FAILED)
+    shares = (
+        ("errors", counted.SHADOW_FAILED, may.errors),
+        ("empty", counted.SHADOW_EMPTY, may.empty),
+    )
+    never = Estimate(0.0, 0.0)
+    for name, field, margin in shares:
+        part = counts.shadow(field)
+        rate = (part + 0.5) / (count + 1)
+        told = Estimate(part / count, rate * (1 - rate) / count) if _is_enough(count) else UNKNOWN
+        yield _evidence(name, (never, told), margin, rollout.alpha)
+    slower = mean(counts.shadow(counted.SLOWER_S), counts.shadow(counted.SLOWER_SQUARES), whole)
+    if not _is_enough(whole):
+        slower = UNKNOWN
+    in_ms = Estimate(1e3 * slower.mean, 1e6 * slower.variance)
+    usual = Estimate(1e3 * counts.shadow(counted.CONTROL_S) / max(whole, 1), 0.0)
+    yield _evidence("latency_ms", (usual, _plus(in_ms, usual)), may.latency_ms, rollout.alpha)
+    if least:
+        same = mean(counts.shadow(counted.OVERLAP), counts.shadow(counted.OVERLAP_SQUARES), whole)
+        told = same if _is_enough(whole) else UNKNOWN
+        same_as_itself = Estimate(1.0, 0.0)
+        yield _evidence(
+            "overlap", (same_as_itself, told), 1 - least, rollout.alpha, more_is_worse=False
+        )
+
+
+def _is_enough(requests: float) -> bool:
+    return requests >= EVIDENCE_FROM
+
+
+def _plus(one: Estimate, other: Estimate) -> Estimate:
+    return Estimate(one.mean + other.mean, one.variance + other.variance)
+
+
+def _evidence(
+    name: str,
+    arms: tuple[Estimate, Estimate],
+    margin: float,
+    alpha: float,
+    *,
+    more_is_worse: bool = True,
+) -> Evidence:
+    control, canary = arms
+    if not math.isfinite(control.variance + canary.variance):
+        return Evidence(name, None, None, None, None, margin)
+    worse = canary.mean - control.mean if more_is_worse else control.mean - canary.mean
+    estimate = Estimate(worse, control.variance + canary.variance)
+    return Evidence(name, control.mean, canary.mean, *bounds(estimate, margin, alpha), margin)

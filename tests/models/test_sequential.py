@@ -1,0 +1,72 @@
+"""The sequential test: it errs no more often for being looked at all the time."""
+
+import numpy as np
+
+from models.sequential import Estimate, bounds, mean, ratio, share
+
+ALPHA = 0.05
+RUNS = 300
+LOOKS = 60
+CLUSTERS = 64
+
+
+def traffic(
+    random: np.random.Generator, rate: float, looks: int = LOOKS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return parts and wholes by look and cluster, where shoppers differ in how they are.
+
+    Each shopper asks several times and all of what they ask is alike: single requests are not
+    independent.
+    """
+    shoppers = random.poisson(3, (looks, CLUSTERS))
+    wholes = shoppers * 4.0
+    parts = random.binomial(shoppers, rate) * 4.0
+    return parts.cumsum(axis=0), wholes.cumsum(axis=0)
+
+
+def test_looking_all_the_time_errs_seldom_enough() -> None:
+    """Both arms alike: at most 5 % of runs ever exclude that; a fixed test does in many."""
+    random = np.random.default_rng(11)
+    wrong = naive = 0
+    for _ in range(RUNS):
+        arms = [traffic(random, 0.1) for _ in range(2)]
+        outside = fixed = False
+        for look in range(LOOKS):
+            one, other = (share(parts[look], wholes[look]) for parts, wholes in arms)
+            difference = Estimate(one.mean - other.mean, one.variance + other.variance)
+            low, high = bounds(difference, 0.02, ALPHA)
+            outside |= low > 0 or high < 0
+            fixed |= abs(difference.mean) > 1.96 * difference.variance**0.5
+        wrong += outside
+        naive += fixed
+    assert wrong <= RUNS * ALPHA
+    assert naive > 3 * RUNS * ALPHA
+
+
+def test_harm_is_found() -> None:
+    """Twice the rate is surely more than 0.02 worse, in nearly every run."""
+    random = np.random.default_rng(12)
+    found = 0
+    for _ in range(50):
+        one, other = (share(p[-1], w[-1]) for p, w in (traffic(random, 0.2), traffic(random, 0.1)))
+        difference = Estimate(one.mean - other.mean, one.variance + other.variance)
+        found += bounds(difference, 0.02, ALPHA)[0] > 0.02
+    assert found >= 48
+
+
+def test_the_variance_is_between_shoppers() -> None:
+    """Requests of one shopper are alike: the spread of the ratio is what is said of it."""
+    random = np.random.default_rng(13)
+    told = [ratio(p[-1], w[-1]) for p, w in (traffic(random, 0.3) for _ in range(200))]
+    spread = np.std([each.mean for each in told])
+    assert abs(np.mean([each.variance for each in told]) ** 0.5 / spread - 1) < 0.15
+
+
+def test_too_little_says_nothing() -> None:
+    """Of nobody, or of one cluster, anything may be true; none of ten is not never."""
+    nothing, one = np.zeros(4), np.array([5.0, 0, 0, 0])
+    assert bounds(share(nothing, nothing), 0.1, ALPHA) == (-np.inf, np.inf)
+    assert bounds(ratio(nothing, one), 0.1, ALPHA) == (-np.inf, np.inf)
+    assert share(nothing, np.full(4, 3.0)).variance > 0
+    assert bounds(mean(1, 1, 1), 0.1, ALPHA) == (-np.inf, np.inf)
+    assert bounds(mean(4, 8, 2), 0.1, ALPHA) == (2, 2)

@@ -1,0 +1,160 @@
+"""What becomes of a canary: by sums of several workers, and never for want of data."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from features.ids import stable_hash
+from models import canary_counts as counted
+from models.canary import Canary
+from models.canary_counts import CANARY, CONTROL, CanaryCounter, CanaryCounts, read_counts
+from models.rollout import parse_rollout
+from models.verdict import Move, judge
+
+ROLLOUT = parse_rollout(
+    "least_requests: 500\nleast_s: 0\nlongest_s: 1000\nguardrails: {clicks: 0.05}", ""
+)
+
+
+def step(number: int = 1, *, automatic: bool = True) -> Canary:
+    """Return a step that began just now."""
+    return Canary.begun("v2", number, 0.05 if number else 0.0, automatic=automatic)
+
+
+def served(
+    home: Path,
+    canary: Canary,
+    requests: int,
+    *,
+    has_clicks: bool = False,
+    **worse: float,
+) -> CanaryCounts:
+    """Count requests of each arm; `worse` are rates of the canary beside 2 % of fallbacks."""
+    drawn = random.Random(1)
+    counter = CanaryCounter(home, canary)
+    rates = {"errors": 0.0, "fallbacks": 0.02, "empty": 0.0, "latency_ms": 10.0, "clicks": 0.1}
+    for arm, of_arm in ((CONTROL, rates), (CANARY, {**rates, **worse})):
+        for _ in range(requests):
+            shopper = stable_hash(str(drawn.random()))
+            counter.add(arm, shopper, counted.REQUESTS)
+            counter.add(arm, shopper, counted.RANKED)
+            counter.add(arm, shopper, counted.SECONDS, 1e-3 * of_arm["latency_ms"] * drawn.random())
+            for name in ("errors", "fallbacks", "empty"):
+                if drawn.random() < of_arm[name]:
+                    counter.add(arm, shopper, getattr(counted, name.upper()))
+            if has_clicks and drawn.random() < of_arm["clicks"]:
+                counter.add(arm, shopper, counted.CLICKS)
+    return read_counts(home, canary)
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_no_data_holds(tmp_path: Path, number: int) -> None:
+    """Nothing was counted, or only by the control: nothing happens, however long."""
+    canary = step(number)
+    verdict = judge(ROLLOUT, canary, read_counts(tmp_path, canary))
+    assert (verdict.move, verdict.requests) == (Move.HOLD, 0)
+    counter = CanaryCounter(tmp_path, canary)
+    for shopper in range(10_000):
+        counter.add(CONTROL, shopper, counted.REQUESTS)
+    assert judge(ROLLOUT, canary, read_counts(tmp_path, canary)).move is Move.HOLD
+
+
+def test_a_good_one_goes_on(tmp_path: Path) -> None:
+    """Every guardrail is kept; where clicks are told, they too."""
+    canary = step()
+    verdict = judge(ROLLOUT, canary, served(tmp_path, canary, 5_000, has_clicks=True))
+    assert verdict.move is Move.ADVANCE, verdict
+    assert [each.guardrail for each in verdict.evidence] == [
+        *("errors", "fallbacks", "empty", "latency_ms", "clicks")
+    ]
+
+
+def test_little_is_not_enough(tmp_path: Path) -> None:
+    """Fewer requests than are asked for hold, so does a time that is not over."""
+    canary = step()
+    counts = served(tmp_path, canary, 400)
+    assert judge(ROLLOUT, canary, counts).why == "400 of 500 requests"
+    rollout = replace(ROLLOUT, least_requests=100, least_s=60.0)
+    assert judge(rollout, canary, counts).why == "0 of 60 s"
+
+
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [("errors", 0.3), ("fallbacks", 0.5), ("empty", 0.3), ("latency_ms", 200.0), ("clicks", 0.0)],
+)
+def test_harm_stops_and_is_named(tmp_path: Path, name: str, rate: float) -> None:
+    """Before as many requests as a step asks for, and by hand as well."""
+    canary = step(automatic=False)
+    requests = 5_000 if name == "clicks" else 300
+    counts = served(tmp_path, canary, requests, has_clicks=True, **{name: rate})
+    verdict = judge(replace(ROLLOUT, least_requests=10_000), canary, counts)
+    assert (verdict.move, verdict.why.startswith(f"{name}: ")) == (Move.STOP, True)
+
+
+def test_what_is_open_holds_and_then_ends(tmp_path: Path) -> None:
+    """As bad as its margin: neither harm nor none. After the longest time the trial ends."""
+    canary = step()
+    counts = served(tmp_path, canary, 2_000, fallbacks=0.07)
+    verdict = judge(ROLLOUT, canary, counts)
+    assert (verdict.move, verdict.why.startswith("fallbacks: ")) == (Move.HOLD, True)
+    old = replace(canary, since="2026-01-01T00:00:00+00:00")
+    verdict = judge(ROLLOUT, old, counts)
+    assert (verdict.move, verdict.why.startswith("no verdict within 1000 s: ")) == (Move.STOP, True)
+    assert judge(ROLLOUT, replace(old, automatic=False), counts).move is Move.HOLD
+
+
+def test_the_shadow_is_judged(tmp_path: Path) -> None:
+    """Lists that are as before, and as quick, go on; strange, failing or slow ones do not."""
+
+    def looked_at(overlap: float, failed: float = 0.0, slower_s: float = 0.0) -> Move:
+        canary = step(0)
+        counter = CanaryCounter(tmp_path, canary)
+        drawn = random.Random(2)
+        for _ in range(400):
+            counter.add_shadow(counted.SHADOW_REQUESTS, 1)
+            if drawn.random() < failed:
+                counter.add_shadow(counted.SHADOW_FAILED, 1)
+                continue
+            same = min(max(drawn.gauss(overlap, 0.02), 0), 1)
+            counter.add_shadow(counted.OVERLAP, same)
+            counter.add_shadow(counted.OVERLAP_SQUARES, same**2)
+            slower = drawn.gauss(slower_s, 1e-4)
+            counter.add_shadow(counted.SLOWER_S, slower)
+            counter.add_shadow(counted.SLOWER_SQUARES, slower**2)
+            counter.add_shadow(counted.CONTROL_S, 1e-3)
+        return judge(ROLLOUT, canary, read_counts(tmp_path, canary)).move
+
+    assert looked_at(0.5) is Move.ADVANCE
+    assert looked_at(0.0) is Move.STOP
+    assert looked_at(0.5, failed=0.1) is Move.STOP
+    assert looked_at(0.5, slower_s=0.05) is Move.STOP
+
+
+def test_workers_add_up_exactly_and_stay_when_they_end(tmp_path: Path) -> None:
+    """Each has a file of its own; another step begins at zero."""
+    canary = step()
+    for worker in range(3):
+        counter = CanaryCounter(tmp_path, canary)
+        assert counter.is_shared
+        for shopper in range(1_000):
+            counter.add(CANARY, shopper, counted.SECONDS, 0.125 * (worker + 1))
+        del counter
+    counts = read_counts(tmp_path, canary)
+    assert counts.total(CANARY, counted.SECONDS) == 750
+    assert counts.of(CANARY, counted.SECONDS).min() > 0
+    later = canary.moved_to(2, 0.25)
+    CanaryCounter(tmp_path, later)
+    assert read_counts(tmp_path, later).total(CANARY, counted.SECONDS) == 0
+    assert read_counts(tmp_path, canary).total(CANARY, counted.SECONDS) == 0
+
+
+def test_a_disk_that_refuses_means_no_data(tmp_path: Path) -> None:
+    """The worker serves on, and nobody hears of what it counts."""
+    (tmp_path / "run").write_bytes(b"")
+    canary = step()
+    counter = CanaryCounter(tmp_path, canary)
+    counter.add(CANARY, 1, counted.REQUESTS)
+    assert not counter.is_shared
+    assert judge(ROLLOUT, canary, read_counts(tmp_path, canary)).move is Move.HOLD

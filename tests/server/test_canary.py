@@ -1,0 +1,338 @@
+"""A model on trial in a service: who gets it, how it goes on, and what ends it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from features.embedded import EmbeddedValkey
+from features.ids import stable_hash
+from models.bundle import write_bundle
+from models.canary import Assignment, Canary
+from models.model import Model
+from models.parts import Parts
+from models.registry import Registry
+from server import keys
+from tests.support.bundles import small_parts
+from tests.support.failing import empty_parts, failing_parts
+from tests.support.service import ADMIN, Client, Start, ask, event, ids, send
+
+QUICK = """
+steps: [0.01, 0.05, 0.25]
+least_requests: 60
+least_s: 0
+alpha: 0.05
+shadow: {requests: 50, share: 1, cpu_share: 1}
+guardrails: {errors: 0.2, fallbacks: 0.2, empty: 0.2, latency_ms: 60000, clicks: 0.5}
+"""
+NO_SHADOW = QUICK.replace("requests: 50,", "requests: 0,")
+
+
+@pytest.fixture
+def redis_url(valkey: EmbeddedValkey) -> str:
+    """Return one store: nothing of a trial is in it."""
+    return valkey.url
+
+
+@pytest.fixture
+def registry(home: Path) -> Registry:
+    """Return the registry of the home."""
+    return Registry(home)
+
+
+def declared(home: Path, text: str = QUICK) -> dict[str, str]:
+    """Return the variable that names a rollout."""
+    path = home / "rollout.yaml"
+    path.write_text(text)
+    return {"CUVEE_ROLLOUT": str(path)}
+
+
+def shoppers_of(version: str, share: float, count: int, *, inside: bool) -> list[str]:
+    """Return shoppers that a canary of that share has, or has not."""
+    has = Assignment(Canary.begun(version, 1, share, automatic=True)).has
+    found: list[str] = []
+    number = 0
+    while len(found) < count:
+        number += 1
+        if has(stable_hash(f"u{number}")) is inside:
+            found.append(f"u{number}")
+    return found
+
+
+async def admin(service: Client, path: str, told: object = None) -> tuple[int, dict[str, Any]]:
+    """Post to an admin route."""
+    answer = await service.post(path, headers=ADMIN, json=told)
+    return answer.status, await answer.json(content_type=None)
+
+
+async def started(service: Client, version: str) -> None:
+    """Begin a trial over HTTP and see this worker take part."""
+    status, told = await admin(service, f"/v1/models/{version}/promote", {"how": "canary"})
+    assert (status, told["canary"]["version"]) == (200, version), told
+    assert service.app[keys.MODELS].trial is not None
+
+
+async def known(service: Client, users: list[str], kind: str = "click") -> None:
+    """Let all of these shoppers have done something."""
+    item = ids(await (await service.get("/v1/popular")).json())[0]
+    await send(service, *(event(user, item, kind) for user in users))
+
+
+async def shop(
+    service: Client, users: list[str], holds: Callable[[], bool]
+) -> list[tuple[str, dict[str, Any]]]:
+    """Ask for these shoppers, over and over, until it holds; every answer must be one."""
+    answers = []
+    async with asyncio.timeout(100):
+        while not holds():
+            told = await asyncio.gather(*(ask(service, user) for user in users))
+            answers += list(zip(users, told, strict=True))
+    return answers
+
+
+async def test_a_good_model_goes_from_nobody_to_everybody(
+    start: Start, home: Path, registry: Registry
+) -> None:
+    """Under load, by itself; no request fails, and who is outside a share never sees it."""
+    service = await start(**declared(home), CUVEE_CACHE_TTL_S="0")
+    first = str(registry.production())
+    second = write_bundle(home / "models", small_parts(31))
+    inside = shoppers_of(second, 0.01, 20, inside=True)
+    outside = shoppers_of(second, 0.25, 20, inside=False)
+    await known(service, inside + outside)
+    await started(service, second)
+    answers = await shop(service, inside + outside, lambda: registry.production() == second)
+    by_shopper: dict[str, list[str]] = {}
+    for user, answer in answers:
+        by_shopper.setdefault(user, []).append(answer["model_version"])
+    assert {version for user in outside for version in by_shopper[user][:-1]} == {first}
+    for user in inside:
+        seen = by_shopper[user]
+        assert seen == sorted(seen, key=[first, second].index)  # never back
+    actions = [(each.action, each.who.startswith("judge@")) for each in registry.history()]
+    assert actions[:5] == [("promote", True), *[("canary", True)] * 3, ("canary", False)]
+    assert (registry.previous(), registry.canary()) == (first, None)
+    assert (await ask(service, outside[0]))["model_version"] == second
+    metrics = await (await service.get("/metrics")).text()
+    assert 'cuvee_canary_moves_total{move="advance"} 4.0' in metrics
+    assert "cuvee_canary_share_ratio 0.0" in metrics
+    assert 'cuvee_canary_answers_total{outcome="ranked",variant="canary"}' in metrics
+
+
+@pytest.mark.parametrize(
+    ("parts", "told", "kind"),
+    [(failing_parts, "fallbacks: ", "purchase"), (empty_parts, "empty: ", "click")],
+)
+async def test_a_bad_model_is_ended_with_a_reason(
+    start: Start,
+    home: Path,
+    registry: Registry,
+    parts: Callable[[], Parts],
+    told: str,
+    kind: str,
+) -> None:
+    """It fails for some, or has no items; everybody still had an answer, and has the old one."""
+    service = await start(**declared(home, NO_SHADOW))
+    first, second = registry.production(), write_bundle(home / "models", parts())
+    inside = shoppers_of(second, 0.01, 20, inside=True)
+    outside = shoppers_of(second, 0.25, 20, inside=False)
+    await known(service, inside + outside, kind)
+    await started(service, second)
+    await shop(service, inside + outside, lambda: registry.canary() is None)
+    newest = next(registry.history())
+    assert (newest.action, newest.why.startswith(told)) == ("stop", True), newest
+    assert registry.production() == first
+    async with asyncio.timeout(20):
+        while service.app[keys.MODELS].trial is not None:
+            await asyncio.sleep(0.05)
+    assert (await ask(service, inside[0]))["model_version"] == first
+    metrics = await (await service.get("/metrics")).text()
+    assert 'cuvee_canary_moves_total{move="stop"} 1.0' in metrics
+
+
+async def test_a_slow_model_is_ended_and_keeps_nobody_else_waiting(
+    start: Start, home: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its runs have a thread of their own."""
+    import threading
+
+    service = await start(**declared(home, NO_SHADOW.replace("60000", "20")), CUVEE_CACHE_TTL_S="0")
+    second = write_bundle(home / "models", small_parts(31))
+    inside = shoppers_of(second, 0.01, 10, inside=True)
+    outside = shoppers_of(second, 0.25, 10, inside=False)
+    await known(service, inside + outside)
+    await started(service, second)
+    rank, released = Model.rank, threading.Event()
+
+    def slow(model: Model, *arguments: Any) -> Any:
+        if model.version == second:
+            released.wait(0.3)
+        return rank(model, *arguments)
+
+    monkeypatch.setattr(Model, "rank", slow)
+    waiting = asyncio.ensure_future(ask(service, inside[0]))
+    assert (await ask(service, outside[0]))["source"] == "model"
+    assert not waiting.done()
+    await shop(service, inside + outside, lambda: registry.canary() is None)
+    released.set()
+    assert (await waiting)["model_version"] == second
+    assert next(registry.history()).why.startswith(("latency_ms: ", "fallbacks: "))
+
+
+async def test_a_model_that_fails_beside_answers_nobody(
+    start: Start, home: Path, registry: Registry
+) -> None:
+    """The shadow finds it before any shopper does."""
+    service = await start(**declared(home), CUVEE_CACHE_TTL_S="0")
+    first, second = registry.production(), write_bundle(home / "models", failing_parts())
+    users = shoppers_of(second, 0.01, 10, inside=True)
+    await known(service, users, "purchase")
+    await started(service, second)
+    answers = await shop(service, users, lambda: registry.canary() is None)
+    assert {answer["model_version"] for _, answer in answers} == {first}
+    assert {answer["source"] for _, answer in answers} == {"model"}
+    assert next(registry.history()).why.startswith("errors: ")
+
+
+async def test_the_shadow_compares_lists_and_scores(
+    start: Start, home: Path, registry: Registry
+) -> None:
+    """Of what the control ranked; a model beside its own like differs in nothing."""
+    from models import canary_counts as counted
+
+    service = await start(**declared(home, QUICK + "automatic: false\n"), CUVEE_CACHE_TTL_S="0")
+    second = write_bundle(home / "models", replace(small_parts(), parameters={"seed": 8}))
+    users = [f"u{number}" for number in range(10)]
+    await known(service, users)
+    await started(service, second)
+    canary = registry.canary()
+    assert canary is not None
+
+    def counts() -> counted.CanaryCounts:
+        return counted.read_counts(home, canary)
+
+    await shop(service, users, lambda: counts().shadow(counted.SHADOW_REQUESTS) >= 60)
+    service.app[keys.MODELS].close()
+    await asyncio.sleep(0.1)  # what is under way ends
+    seen = counts()
+    requests = seen.shadow(counted.SHADOW_REQUESTS)
+    assert seen.shadow(counted.OVERLAP) == requests
+    assert seen.shadow(counted.SHADOW_FAILED) == seen.shadow(counted.SHADOW_EMPTY) == 0
+    control, same = seen.scores(counted.CONTROL), seen.scores(counted.CANARY)
+    assert control is not None
+    assert control == pytest.approx(same)
+    assert seen.shadow(counted.CONTROL_S) > 0
+
+
+async def test_without_traffic_nothing_happens(
+    start: Start, home: Path, registry: Registry
+) -> None:
+    """Nobody comes: it waits, however often it is looked at."""
+    service = await start(**declared(home))
+    second = write_bundle(home / "models", small_parts(31))
+    await started(service, second)
+    canary = registry.canary()
+    for _ in range(20):
+        await service.app[keys.JUDGE].look()
+    assert registry.canary() == canary
+    assert canary is not None
+    assert canary.step == 0
+
+
+async def test_clicks_count_in_the_arm_of_their_shopper(
+    start: Start, home: Path, registry: Registry
+) -> None:
+    """Where an event names the list that it came from."""
+    from models import canary_counts as counted
+
+    service = await start(**declared(home, NO_SHADOW))
+    second = write_bundle(home / "models", small_parts(31))
+    await started(service, second)
+    (inside,) = shoppers_of(second, 0.01, 1, inside=True)
+    (outside,) = shoppers_of(second, 0.25, 1, inside=False)
+    told = await ask(service, inside)
+    more = {"recommendation_id": told["recommendation_id"]}
+    item = ids(told)[0]
+    await send(service, event(inside, item, **more), event(outside, item), event(inside, item))
+    canary = registry.canary()
+    assert canary is not None
+    counts = counted.read_counts(home, canary)
+    clicks = [counts.total(arm, counted.CLICKS) for arm in (counted.CONTROL, counted.CANARY)]
+    assert clicks == [0, 1]
+
+
+async def test_by_hand_over_http(start: Start, home: Path, registry: Registry) -> None:
+    """Step by step to everybody; two at once, and what is no trial, are refused."""
+    service = await start(**declared(home))
+    second, third = (write_bundle(home / "models", small_parts(each)) for each in (31, 32))
+    for path in ("advance", "stop"):
+        assert (await admin(service, f"/v1/models/canary/{path}"))[0] == 404
+    assert (await service.post("/v1/models/canary/stop")).status == 401
+    await started(service, second)
+    path = f"/v1/models/{third}/promote"
+    status, told = await admin(service, path, {"how": "canary"})
+    assert (status, f"{second} is on trial" in told["detail"]) == (409, True)
+    wrongs: list[object] = [{"how": "soon"}, {"who": "ann"}, []]
+    for wrong in wrongs:
+        assert (await admin(service, path, wrong))[0] == 422
+    shares = [(await admin(service, "/v1/models/canary/advance"))[1]["canary"] for _ in range(4)]
+    assert [each and each["share"] for each in shares] == [0.01, 0.05, 0.25, None]
+    assert (await admin(service, "/v1/models/rollback"))[1]["serving"] != second
+    await started(service, second)
+    status, told = await admin(service, "/v1/models/canary/stop")
+    assert (status, told["canary"], registry.canary()) == (200, None, None)
+
+
+async def test_what_served_before_is_there_at_once(
+    start: Start, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A promoted canary and a rollback load nothing; after its time the old one goes."""
+    monkeypatch.setattr("server.current_model.POLL_S", 0.05)
+    service = await start(**declared(home, NO_SHADOW + "keep_warm_s: 2\n"))
+    models = service.app[keys.MODELS]
+    first, second = models.model, write_bundle(home / "models", small_parts(31))
+    await started(service, second)
+    trial = models.trial
+    assert trial is not None
+    for _ in range(3):
+        await admin(service, "/v1/models/canary/advance")
+    assert (models.model is trial.model, models.kept is first) == (True, True)
+    loads: list[str] = []
+    monkeypatch.setattr(Registry, "load", lambda _, version: loads.append(version))
+    await admin(service, "/v1/models/rollback")
+    assert (models.model is first, models.kept is trial.model, loads) == (True, True, [])
+    async with asyncio.timeout(30):
+        while models.kept is not None:
+            await asyncio.sleep(0.05)
+
+
+async def test_one_that_cannot_be_loaded_here_is_ended(
+    start: Start, home: Path, registry: Registry
+) -> None:
+    """The file went bad after the trial began elsewhere: everybody has the old one."""
+    second = write_bundle(home / "models", small_parts(31))
+    registry.start_canary(Canary.begun(second, 1, 0.5, automatic=True))
+    (home / "models" / second / "price.npy").write_bytes(b"")
+    service = await start(**declared(home))
+    assert service.app[keys.MODELS].trial is None
+    await service.app[keys.JUDGE].look()
+    newest = next(registry.history())
+    assert (newest.action, newest.why.startswith("cannot be loaded: price.npy")) == ("stop", True)
+
+
+async def test_a_shared_registry_that_is_away_keeps_no_harm_going(
+    start: Start, home: Path, registry: Registry, tmp_path: Path
+) -> None:
+    """What must end ends in this home at least, and the record says so."""
+    second = write_bundle(home / "models", small_parts(31))
+    canary = Canary.begun(second, 1, 0.5, automatic=True)
+    registry.start_canary(canary)
+    nowhere = tmp_path / "file"
+    nowhere.write_bytes(b"")
+    service = await start(**declared(home), CUVEE_REGISTRY=str(nowhere))
+    await service.app[keys.MODEL_MOVES].stop_canary(canary, "harm", "judge@here")
+    assert registry.canary() is None
+    assert next(registry.history()).why.startswith("harm; in this home alone: ")
