@@ -19,6 +19,7 @@ from features.errors import FeaturesError
 from features.forgotten import Forgotten
 from models.canary import Canary
 from models.canary_counts import CanaryCounter
+from models.errors import RegistryError
 from models.model import Model
 from models.registry import Registry
 from models.rollout import Rollout
@@ -108,14 +109,18 @@ class CurrentModel:
         """Take the production model, else the newest other that can be loaded, if only in part."""
         async with self._swapping:
             versions = await asyncio.to_thread(lambda: list(self._candidates()))
+            canary = await self._on_trial()
             await self._take_first(versions)
-            await self._follow_canary()
+            await self._follow_canary(canary)
 
     async def refresh(self) -> None:
         """Swap to the production model if it is another one now, and to what is on trial."""
         async with self._swapping:
+            # Read in this order: a promoted canary serves before it is on trial no more, and in
+            # no moment between may its shoppers get the model before.
+            canary = await self._on_trial()
             await self._follow_production()
-            await self._follow_canary()
+            await self._follow_canary(canary)
 
     def close(self) -> None:
         """End what is on trial here."""
@@ -167,10 +172,18 @@ class CurrentModel:
                 return model
         return None
 
-    async def _follow_canary(self) -> None:
+    async def _on_trial(self) -> Canary | None:
+        """Return what is to be tried, None where nothing can be made of its alias."""
+        try:
+            return await asyncio.to_thread(self._registry.canary)
+        except RegistryError as error:
+            self._metrics.error(ErrorKind.BUNDLE)
+            log.error("no model is on trial: %s", error)  # noqa: TRY400 - told in a line
+            return None
+
+    async def _follow_canary(self, canary: Canary | None) -> None:
         """Try what is to be tried, for as many shoppers as it is to be tried for."""
         try:
-            canary = await asyncio.to_thread(self._registry.canary)
             trial = self.trial
             if canary is None or self._serves(canary.version):
                 self._refused_canary = None
