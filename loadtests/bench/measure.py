@@ -99,7 +99,7 @@ def measure(contender: Contender, folder: Path, load: Load) -> Figures:
         pinned(*contender.cores),
         contender.ready,
     ) as (port, process):
-        _warm_up(port, bodies, contender.expect, load)
+        warm_up(port, bodies, contender.expect, load)
         before = processor_s(process.pid)
         closed = closed_loop(port, bodies, contender.expect, load.connections, load.seconds)
         used_s = processor_s(process.pid) - before
@@ -119,7 +119,9 @@ def measure(contender: Contender, folder: Path, load: Load) -> Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class _Closed:
+class Closed:
+    """What came of a closed loop."""
+
     requests: int
     failed: int
     seconds: float
@@ -127,7 +129,7 @@ class _Closed:
     """The first answer that was not as expected, where one was not."""
 
 
-def _warm_up(port: int, bodies: Path, expect: str, load: Load) -> None:
+def warm_up(port: int, bodies: Path, expect: str, load: Load) -> None:
     """Ask in a closed loop, too, until connections, caches and the model have run.
 
     Each loop begins with the same shoppers and lasts twice as long as the one before. The last is
@@ -143,7 +145,7 @@ def _warm_up(port: int, bodies: Path, expect: str, load: Load) -> None:
         seconds, odd_before = 2 * seconds, odd
 
 
-def closed_loop(port: int, bodies: Path, expect: str, connections: int, seconds: float) -> _Closed:
+def closed_loop(port: int, bodies: Path, expect: str, connections: int, seconds: float) -> Closed:
     """Keep `connections` busy: wrk, since the one who asks must not be the slower one."""
     told = _told(
         *("wrk", "--threads", "1", "--connections", str(connections)),
@@ -152,7 +154,7 @@ def closed_loop(port: int, bodies: Path, expect: str, connections: int, seconds:
     ).decode()
     figures, odd = told.splitlines()[-2:]
     requests, failed, took_us = map(int, figures.split())
-    return _Closed(requests, failed, took_us / 1e6, odd)
+    return Closed(requests, failed, took_us / 1e6, odd)
 
 
 def _open_loop(

@@ -13,7 +13,7 @@ from time import perf_counter
 import pytest
 from aiohttp import web
 
-from loadtests.bench import generator
+from loadtests.bench import generator, measure
 from loadtests.bench.alarm import Alarm
 from loadtests.bench.generator import REFUSED, UNANSWERED, OpenLoop, Tally
 from loadtests.bench.process_tree import processor_s, resident_mb, tree
@@ -137,6 +137,24 @@ def test_the_processor_time_of_children_counts() -> None:
         for pid in reversed(list(tree(parent.pid))):
             subprocess.run(["kill", "-9", str(pid)], check=False)
         parent.wait()
+
+
+@pytest.mark.parametrize(
+    ("odd", "loops"), [([0], 1), ([100, 40, 1], 3), ([30, 30], 2), ([100, 20, 25], 3)]
+)
+def test_a_contender_is_warm_when_it_gets_no_better(
+    odd: list[int], loops: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its cache fills while loops grow longer; who never answers as expected is not waited for."""
+    asked: list[float] = []
+
+    def loop(_: int, __: Path, ___: str, ____: int, seconds: float) -> measure.Closed:
+        asked.append(seconds)
+        return measure.Closed(100, odd[len(asked) - 1], seconds, "")
+
+    monkeypatch.setattr(measure, "closed_loop", loop)
+    measure.warm_up(1, Path("bodies"), "expected", measure.Load(2.0, 1, 1.0))
+    assert asked == [1.0, 2.0, 4.0][:loops]
 
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
