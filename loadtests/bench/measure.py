@@ -29,6 +29,8 @@ SCRIPT = Path(__file__).with_name("closed_loop.lua")
 _WARM_SHARE = 0.01
 """So few answers of a server that is warm are not as expected."""
 
+_MOST_LOOPS = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -134,10 +136,10 @@ def warm_up(port: int, bodies: Path, expect: str, load: Load) -> None:
 
     Each loop begins with the same shoppers and lasts twice as long as the one before. The last is
     the one whose answers are as expected, or no more of them than before: a service that is asked
-    for too much says so for ever, but one whose cache is filled does not.
+    for too much says so for ever, but one whose cache is filled does not. There are four at most.
     """
     seconds, odd_before = max(1.0, load.seconds / 4), 2.0
-    while True:
+    for _ in range(_MOST_LOOPS):
         told = closed_loop(port, bodies, expect, load.connections, seconds)
         odd = told.failed / max(told.requests, 1)
         if odd <= _WARM_SHARE or odd >= odd_before:
