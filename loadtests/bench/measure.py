@@ -29,6 +29,8 @@ SCRIPT = Path(__file__).with_name("closed_loop.lua")
 _WARM_SHARE = 0.01
 """So few answers of a server that is warm are not as expected."""
 
+_MOST_LOOPS = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -99,7 +101,7 @@ def measure(contender: Contender, folder: Path, load: Load) -> Figures:
         pinned(*contender.cores),
         contender.ready,
     ) as (port, process):
-        _warm_up(port, bodies, contender.expect, load)
+        warm_up(port, bodies, contender.expect, load)
         before = processor_s(process.pid)
         closed = closed_loop(port, bodies, contender.expect, load.connections, load.seconds)
         used_s = processor_s(process.pid) - before
@@ -119,7 +121,9 @@ def measure(contender: Contender, folder: Path, load: Load) -> Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class _Closed:
+class Closed:
+    """What came of a closed loop."""
+
     requests: int
     failed: int
     seconds: float
@@ -127,15 +131,15 @@ class _Closed:
     """The first answer that was not as expected, where one was not."""
 
 
-def _warm_up(port: int, bodies: Path, expect: str, load: Load) -> None:
+def warm_up(port: int, bodies: Path, expect: str, load: Load) -> None:
     """Ask in a closed loop, too, until connections, caches and the model have run.
 
     Each loop begins with the same shoppers and lasts twice as long as the one before. The last is
     the one whose answers are as expected, or no more of them than before: a service that is asked
-    for too much says so for ever, but one whose cache is filled does not.
+    for too much says so for ever, but one whose cache is filled does not. There are four at most.
     """
     seconds, odd_before = max(1.0, load.seconds / 4), 2.0
-    while True:
+    for _ in range(_MOST_LOOPS):
         told = closed_loop(port, bodies, expect, load.connections, seconds)
         odd = told.failed / max(told.requests, 1)
         if odd <= _WARM_SHARE or odd >= odd_before:
@@ -143,7 +147,7 @@ def _warm_up(port: int, bodies: Path, expect: str, load: Load) -> None:
         seconds, odd_before = 2 * seconds, odd
 
 
-def closed_loop(port: int, bodies: Path, expect: str, connections: int, seconds: float) -> _Closed:
+def closed_loop(port: int, bodies: Path, expect: str, connections: int, seconds: float) -> Closed:
     """Keep `connections` busy: wrk, since the one who asks must not be the slower one."""
     told = _told(
         *("wrk", "--threads", "1", "--connections", str(connections)),
@@ -152,7 +156,7 @@ def closed_loop(port: int, bodies: Path, expect: str, connections: int, seconds:
     ).decode()
     figures, odd = told.splitlines()[-2:]
     requests, failed, took_us = map(int, figures.split())
-    return _Closed(requests, failed, took_us / 1e6, odd)
+    return Closed(requests, failed, took_us / 1e6, odd)
 
 
 def _open_loop(
