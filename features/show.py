@@ -12,7 +12,7 @@ from features.offline import OfflineStore
 @click.command("show")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show_command(as_json: bool) -> None:
-    """Show what the offline store holds: rows, versions, time span, events by type."""
+    """Show what the offline store holds: rows, versions, when events arrived, events by type."""
     store = OfflineStore(home_directory())
     figures = summary(store)
     if as_json:
@@ -33,10 +33,10 @@ def tidy_command() -> None:
 
 
 def summary(store: OfflineStore) -> dict[str, object]:
-    """Return the store's version, rows by table, time span (ISO 8601) and events by type."""
+    """Return version, rows by table, events by type; ISO 8601 when the first and last arrived."""
     events = store.scan("events")
     span = (
-        events.select(first=pl.col("timestamp").min(), last=pl.col("timestamp").max())
+        events.select(first=pl.col("arrived_at").min(), last=pl.col("arrived_at").max())
         .collect()
         .row(0)
     )

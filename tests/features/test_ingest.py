@@ -388,6 +388,7 @@ def test_the_command_reports_and_shows(data: Path, tmp_path: Path) -> None:
     assert "          attributes: grape (text), abv (number)\n" in result.stdout
     shown = json.loads(run(tmp_path, "show", "--json").stdout)
     assert (shown["items"], shown["events"], shown["click"], shown["rating"]) == (2, 2, 1, 1)
+    assert shown["first"] == shown["last"] == "2025-10-09T08:53:20+00:00"
 
 
 def test_a_mistake_ends_with_2_and_no_traceback(data: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from features.events import Event, EventType, pack_event
 from features.known_events import KnownEvents
 from features.offline import OfflineStore, Written
 from features.said import hashed
+from features.show import summary
 from features.tables import EVENTS, ITEMS, USERS
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -53,6 +54,18 @@ def test_an_untouched_store_is_empty_and_readable(store: OfflineStore, tmp_path:
     assert len(store.catalogue()) == 0
     assert store.forget("nobody") == 0
     assert not list((tmp_path / "offline").glob("*/_delta_log"))
+
+
+def test_show_tells_when_events_arrived(store: OfflineStore) -> None:
+    """The clock of one client, far ahead, says nothing of the data's span."""
+    ahead = datetime(2096, 1, 1, tzinfo=UTC)
+    store.append_events(
+        events({"event_id": "a"}, {"event_id": "b", "timestamp": ahead} | {"arrived_at": NOON})
+    )
+
+    told = summary(store)
+
+    assert told["first"] == told["last"] == NOON.isoformat()
 
 
 def test_the_same_events_twice_change_nothing(store: OfflineStore) -> None:
