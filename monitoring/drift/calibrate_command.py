@@ -16,7 +16,7 @@ from models.registry import Registry
 from monitoring.drift.budget import Budget
 from monitoring.drift.columns import NumericColumn
 from monitoring.drift.policy import Policy, policy_in_force
-from monitoring.drift.replay import Looks, Replay
+from monitoring.drift.replay import Looks, Replay, most_rows
 
 LIMITS = (0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001, 0.00001)
 SHIFTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
@@ -27,7 +27,14 @@ _LEAST_SHOPPERS = 20
 
 @click.command("calibrate")
 @click.option("--budget", default="1/week", show_default=True, help="False alarms to bear.")
-@click.option("--rows", "window_rows", default=500, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--rows",
+    "asked_rows",
+    default=500,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Of a window; fewer where the reference has no more to give.",
+)
 @click.option("--rounds", default=4, show_default=True, type=click.IntRange(1))
 @click.option("--windows", default=168, show_default=True, type=click.IntRange(8), help="A round.")
 @click.option("--within", default=4, show_default=True, type=click.IntRange(1, 8), help="Windows.")
@@ -46,7 +53,7 @@ _LEAST_SHOPPERS = 20
 )
 def calibrate_command(
     budget: str,
-    window_rows: int,
+    asked_rows: int,
     rounds: int,
     windows: int,
     within: int,
@@ -62,6 +69,7 @@ def calibrate_command(
     """
     bearable, policy = Budget.parse(budget), policy_in_force(policy_file)
     rows = _reference(policy)
+    window_rows = min(asked_rows, most_rows(rows))
     replays = [
         Replay(rows, [COUNTRY], policy, window_rows, windows, seed + each) for each in range(rounds)
     ]

@@ -18,7 +18,7 @@ from monitoring.drift.columns import (
 LEAST_IN_SLOT = 2_000
 """Rows from which an hour of the week is a reference of its own."""
 
-LEAST_IN_HOUR = 200
+LEAST_IN_HOUR = 100
 """Rows from which an hour of the day is one for hours of the week that are not."""
 
 _DAY = 24
@@ -43,7 +43,9 @@ class Matched:
 
 @dataclass(frozen=True, slots=True)
 class Alike:
-    """How alike a shopper's rows are within an hour: intraclass correlations, from 0 to 1.
+    """How alike a shopper's rows of one visit are: intraclass correlations, from 0 to 1.
+
+    Those of other visits are less alike; that they are taken to be as much errs to the safe side.
 
     `shares` is that of having a level, or of being below a number, and `uneven` its variance over
     all directions in which levels' shares can move. For numbers `place` is that of their normal
@@ -83,10 +85,11 @@ class Reference:
         ]
         bins = {each.name: each.bins_of(rows.values[each.name]) for each in columns}
         _, shopper = np.unique(rows.shoppers, return_inverse=True)
+        _, visit = np.unique(shopper * SLOTS + rows.slots, return_inverse=True)
         return cls(
             tuple(columns),
             {each.name: _by_source(rows.slots, bins[each.name], each.size) for each in columns},
-            {each.name: _alike(each, bins[each.name], shopper, rows.slots) for each in columns},
+            {each.name: _alike(each, bins[each.name], visit, rows.slots) for each in columns},
             _by_source(rows.slots, np.zeros(len(rows), np.int64), 1)[:, 0],
             _pairs(shopper, rows.slots),
         )
@@ -151,23 +154,23 @@ def _column(name: str, values: object, categorical: bool) -> Column | None:
     return NumericColumn.of(name, numbers) if (~np.isnan(numbers)).any() else None
 
 
-def _alike(column: Column, bins: Ints, shopper: Ints, slots: Ints) -> Alike:
+def _alike(column: Column, bins: Ints, visit: Ints, slots: Ints) -> Alike:
     if isinstance(column, NumericColumn):
-        return _alike_numbers(column, bins, shopper, slots)
+        return _alike_numbers(column, bins, visit, slots)
     marks = (bins[:, None] == np.unique(bins)).astype(np.float64)
-    between = _between(_within(marks, slots) / np.sqrt(marks.mean(axis=0)), shopper)
+    between = _between(_within(marks, slots) / np.sqrt(marks.mean(axis=0)), visit)
     directions = max(len(between) - 1, 1)
     mean = _bounded(float(np.trace(between)) / directions)
     return Alike(mean, max(float((between**2).sum()) / directions - mean**2, 0.0))
 
 
-def _alike_numbers(column: NumericColumn, bins: Ints, shopper: Ints, slots: Ints) -> Alike:
+def _alike_numbers(column: NumericColumn, bins: Ints, visit: Ints, slots: Ints) -> Alike:
     cuts = np.unique(np.quantile(bins, np.linspace(0.1, 0.9, 9), method="lower"))
     scores = column.scores[bins]
     values: Floats = np.column_stack((scores, scores**2, bins[:, None] <= cuts))
     inside = _within(values, slots)
     spread = inside.std(axis=0)
-    between = np.diag(_between(inside / np.where(spread > 0, spread, 1), shopper))
+    between = np.diag(_between(inside / np.where(spread > 0, spread, 1), visit))
     place, width, *shares = (_bounded(each) for each in between.tolist())
     return Alike(sum(shares) / len(shares), place=place, width=width)
 

@@ -4,7 +4,7 @@
               └─ other half ─ visits of each hour, in any order ─ windows, hour by hour
 
 A visit is all that a shopper did in an hour of the week. None comes twice before all came once, so
-that windows that are looked at together vary as new shoppers would; then they count as others.
+that windows that are looked at together vary as new ones would, as long as they are small.
 """
 
 from collections.abc import Iterator
@@ -22,6 +22,8 @@ from monitoring.drift.reference import LEAST_IN_HOUR, Reference
 
 _DAY = 24
 _ALL = -1
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)
+"""Makes of numbers what falls into any bucket (Fibonacci hashing)."""
 _BEFORE = max(SCALES)
 
 
@@ -45,6 +47,11 @@ class Looks:
         return int((drifted & ~before).sum())
 
 
+def most_rows(rows: Rows) -> int:
+    """Return how many rows a window may have without a visit that comes twice, or nearly."""
+    return max(len(rows) // 2 // _DAY, 1)
+
+
 class Replay:
     """A reference and windows from two halves of the shoppers in `rows`, drawn by `seed`."""
 
@@ -66,7 +73,8 @@ class Replay:
         hours = [
             number * policy.window_minutes // 60 % SLOTS for number in range(_BEFORE + windows)
         ]
-        visits = _Visits(rows.take(half), random)
+        hashed = rows.shoppers * _SPREAD
+        visits = _Visits(replace(rows, shoppers=hashed).take(half), random)
         self._rows = [visits.drawn(hour, window_rows) for hour in hours]
         self._counts = [Counts.of(self.reference.columns, each) for each in self._rows]
 
@@ -118,7 +126,7 @@ class Replay:
         counts = list(self._counts)
         for at in range(start + _BEFORE, start + _BEFORE + within):
             rows = self._rows[at]
-            values = {column.name: rows.values[column.name] + by}
+            values = {column.name: shifted(rows.values[column.name], by, at)}
             counts[at] = Counts.of([column], replace(rows, values=values))
         return counts
 
@@ -137,16 +145,26 @@ class Replay:
         yield from range(_BEFORE, len(self._counts))
 
 
+def shifted(values: npt.NDArray[np.float64], by: float, seed: int) -> npt.NDArray[np.float64]:
+    """Return `values` float64[n] larger by `by` on average; whole numbers stay whole."""
+    known = values[~np.isnan(values)]
+    if (known != np.floor(known)).any():
+        return values + by
+    rest = np.random.default_rng(seed).random(len(values)) < by % 1
+    moved: npt.NDArray[np.float64] = values + by // 1 + rest
+    return moved
+
+
 class _Visits:
     """The visits in rows, by hour of the day; all of them stand for hours of few."""
 
     def __init__(self, rows: Rows, random: np.random.Generator) -> None:
         self._rows = rows
         self._random = random
-        keys = rows.shoppers * np.uint64(SLOTS) + rows.slots.astype(np.uint64)
-        order = np.argsort(keys, kind="stable")
-        _, starts = np.unique(keys[order], return_index=True)
-        visits = np.split(order, starts[1:])
+        order = np.lexsort((rows.slots, rows.shoppers))
+        who, when = rows.shoppers[order], rows.slots[order]
+        starts = np.flatnonzero((who[1:] != who[:-1]) | (when[1:] != when[:-1])) + 1
+        visits = np.split(order, starts)
         self._visits: dict[int, list[npt.NDArray[np.int64]]] = {_ALL: visits}
         for visit in visits:
             self._visits.setdefault(int(rows.slots[visit[0]]) % _DAY, []).append(visit)
@@ -161,12 +179,8 @@ class _Visits:
         while sum(map(len, places)) < count:
             places.append(self._next(hour))
         chosen = np.concatenate(places)[:count]
-        who = self._random.integers(1, 2**63, len(places)).astype(np.uint64)
-        return Rows(
-            np.repeat(who, [len(each) for each in places])[:count],
-            np.full(count, slot, np.int64),
-            self._rows.take(chosen).values,
-        )
+        rows = self._rows.take(chosen)
+        return replace(rows, slots=np.full(count, slot, np.int64))
 
     def _next(self, hour: int) -> npt.NDArray[np.int64]:
         if not self._left.get(hour):

@@ -76,6 +76,7 @@ def test_what_was_used_is_written(tmp_path: Path, batch: Batch) -> None:
         expected = [None if gone else value for value, gone in zip(values, missing, strict=True)]
         assert each.values == expected
         assert (each.at_ms, each.as_of_ms, each.country) == (1_000_500, 10**12, "FR")
+        assert each.home == "FR"
     assert dropped == 0
 
 

@@ -12,7 +12,7 @@ from models.reference.rows import SLOTS, Rows
 from monitoring.__main__ import cli
 from monitoring.drift.budget import Budget
 from monitoring.drift.policy import parse_policy, policy_in_force
-from monitoring.drift.replay import Looks, Replay
+from monitoring.drift.replay import Looks, Replay, shifted
 from tests.support.watched import WatchedShop
 
 POLICY = parse_policy("ignore: []", "test")
@@ -56,6 +56,15 @@ def test_windows_are_of_their_hour_and_of_the_other_half() -> None:
     assert replay.power(looks, "two", 0.0, 1e-9, 4, 5) == 0
     again = Replay(_rows(), [], POLICY, 200, 30, seed=1).looks()
     assert np.array_equal(again.q, looks.q)
+
+
+def test_whole_numbers_stay_whole() -> None:
+    """They grow as much on average as others do; what is missing stays so."""
+    whole = shifted(np.array([1.0, np.nan, *[2.0] * 4_000]), 1.25, 0)
+    assert np.isnan(whole[1])
+    assert set(whole[2:].tolist()) == {3.0, 4.0}
+    assert whole[2:].mean() == pytest.approx(3.25, abs=0.03)
+    assert shifted(np.array([0.5, 1.0]), 0.25, 0).tolist() == [0.75, 1.25]
 
 
 def _run(home: Path, *words: str) -> Result:

@@ -55,7 +55,7 @@ def test_how_alike_rows_of_a_shopper_are() -> None:
     who = np.repeat(np.arange(2_000), 10)
     own = np.repeat(RANDOM.normal(size=2_000), 10) * np.sqrt(0.3)
     values = own + RANDOM.normal(size=len(who)) * np.sqrt(0.7)
-    slots = np.arange(len(who)) % SLOTS
+    slots = who % SLOTS
     told = Reference.of(_rows(slots, values, who))
     assert told.alike["n"].place == pytest.approx(0.3, abs=0.03)
     assert told.alike["n"].width == pytest.approx(0.09, abs=0.04)
