@@ -178,7 +178,7 @@ async def test_offline_log_equals_the_rings(
     kinds = [kind for kind in EventType if kind is not EventType.IMPRESSION]
     await online_store.append(
         [
-            event(f"e{n}", type=rng.choice(kinds), value=round(rng.random() * 99, 2))
+            event(f"e{n}", type=rng.choice(kinds), value=round(rng.random() * 5, 2))
             for n in range(150)
         ]
     )
