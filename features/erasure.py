@@ -28,8 +28,7 @@ class Erasure:
     def forget(self, until_ms: Mapping[str, int]) -> None:
         """Forget shoppers up to a stamp each."""
         noted_ms = self._forgotten.add(until_ms)
-        for user_id, stamp in until_ms.items():
-            self._quarantine.forget(user_id)
-            self._offline.forget(user_id, stamp)
+        self._quarantine.forget(until_ms)
+        self._offline.forget(until_ms)
         dataset_erasure.forget(self._offline.home / DATASETS, noted_ms)
         served.forget(self._offline.home, until_ms)

@@ -8,15 +8,13 @@ them new; readers never wait.
 """
 
 import fcntl
-import os
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from hashlib import md5
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -36,6 +34,7 @@ from features.forgotten import Forgotten, ForgottenList
 from features.known_events import KnownEvents
 from features.known_ids import KnownIds, id_hashes_in
 from features.said import Hashes, Said, joined
+from features.scratch import scratch_folder, sweep
 from features.spared import Spared, events_spared, records_spared
 from features.tables import CHANGES, ITEMS, SCHEMAS, STORED, USERS
 
@@ -48,6 +47,7 @@ RETENTION = timedelta(days=7)
 STAGED = ".staged-"
 """How the names of folders begin that hold rows on their way into the tables."""
 
+_LOG_KEPT = "delta.logRetentionDuration"
 _BEFORE = "version of events before"
 _OF_URLS = frozenset("%[]")
 _VERSION = re.compile(r"(\w+)@(-|\d+)")
@@ -171,8 +171,7 @@ class OfflineStore:
         return source.rows
 
     def _stage(self, others: Mapping[str, Batches]) -> None:
-        with tempfile.TemporaryDirectory(prefix=STAGED, dir=self._root) as folder:
-            scratch = Path(folder)
+        with scratch_folder(self._root, STAGED) as scratch:
             for table, batches in others.items():
                 with parquet.ParquetWriter(_staged(scratch, table), SCHEMAS[table]) as writer:
                     for batch in stream(batches):
@@ -188,7 +187,8 @@ class OfflineStore:
                 if _staged(folder, table).exists():
                     with parquet.ParquetFile(_staged(folder, table)) as file:
                         self._overwrite(table, CountedBatches(file.iter_batches()))
-        shutil.rmtree(folder.rename(folder.with_name(f"{STAGED}{os.getpid()}")))
+        with scratch_folder(self._root, STAGED) as going:
+            folder.rename(going / folder.name)
 
     def _events_version(self) -> int:
         table = self._delta("events")
@@ -351,27 +351,42 @@ class OfflineStore:
         """Return who was forgotten."""
         return ForgottenList(self.home).read()
 
-    def forget(self, user_id: str, until_ms: int | None = None) -> int:
-        """Delete the shopper's events and record, and return how many rows that were.
+    def forget(self, until_ms: Mapping[str, int]) -> int:
+        """Delete what arrived of shoppers up to a stamp each, and their records; count these rows.
 
-        With `until_ms` events that arrived later stay. Earlier versions of the tables still
-        hold all of it until `tidy` runs, at least `RETENTION` after this.
+        Earlier versions of the tables still hold all of it until `tidy` runs, at least
+        `RETENTION` after this. The logs of the tables tell whom it was about by hash. What the
+        killed had staged goes; whoever is at it now heeds the list of the forgotten.
         """
-        whose = f"user_id = '{user_id.replace(chr(39), chr(39) * 2)}'"
-        which = whose
-        if until_ms is not None:
-            until = _moment(until_ms)
-            which += f" AND arrived_at <= '{until:%Y-%m-%dT%H:%M:%S.%fZ}'"
         deleted = 0
         with self._writing():
-            for name, predicate in (("events", which), ("users", whose), (CHANGES, whose)):
-                table = self._delta(name)
-                if table is not None:
-                    deleted += int(table.delete(predicate)["num_deleted_rows"] or 0)
+            sweep(self._root, STAGED)
+            for name in ("users", CHANGES):
+                deleted += _delete(self._delta(name), until_ms)
+            if until_ms:
+                deleted += self._forget_events(until_ms)
+        return deleted
+
+    def _forget_events(self, until_ms: Mapping[str, int]) -> int:
+        """Delete all shoppers' events up to the earliest stamp at once, then what lies behind."""
+        earliest_ms = min(until_ms.values())
+        deleted = _delete(self._delta("events"), until_ms, earliest_ms)
+        stamps = {user: stamp for user, stamp in until_ms.items() if stamp > earliest_ms}
+        if not stamps:
+            return deleted
+        until = [_moment(stamp) for stamp in stamps.values()]
+        listed = pl.LazyFrame({"user_id": list(stamps), "until": until})
+        told = self.scan("events").select("user_id", "arrived_at").join(listed, "user_id")
+        left = told.filter(pl.col("arrived_at") <= pl.col("until")).select("user_id").unique()
+        for user_id in left.collect(engine="streaming")["user_id"]:
+            deleted += _delete(self._delta("events"), [user_id], stamps[user_id])
         return deleted
 
     def tidy(self, retention: timedelta = RETENTION) -> int:
-        """Merge small files, remove those no version of the last `retention` uses; count these."""
+        """Merge small files, remove those no version of the last `retention` uses; count these.
+
+        What the logs of the tables tell of versions before goes as well.
+        """
         removed = 0
         with self._writing():
             for name in STORED:
@@ -380,7 +395,10 @@ class OfflineStore:
                     continue
                 table.optimize.compact()
                 hours = int(retention.total_seconds() // 3_600)
-                removed += len(table.vacuum(hours, dry_run=False, enforce_retention_duration=False))
+                removed += len(
+                    table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True)
+                )
+                _shorten_log(table, hours)
         return removed
 
     def _delta(self, table: str) -> DeltaTable | None:
@@ -390,7 +408,7 @@ class OfflineStore:
         if self._versions is None or table not in self._versions:
             return _latest(path)
         version = self._versions[table]
-        return None if version is None else DeltaTable(path, version=version)
+        return None if version is None else _earlier(path, version)
 
     def _paths(self, table: str, delta: DeltaTable) -> list[Path]:
         """Return the files of a table; delta-rs tells them as urls, polars wants paths."""
@@ -473,12 +491,52 @@ def _files_of(table: DeltaTable) -> list[tuple[str, int]]:
     return [(str(path), int(size)) for path, size in added.select("path", "size_bytes").rows()]
 
 
+def _delete(
+    table: DeltaTable | None, user_ids: Collection[str], until_ms: int | None = None
+) -> int:
+    """Delete rows of shoppers, who are named by hash: the log of a table keeps the filter.
+
+    A table that changed gets a checkpoint, so that `_shorten_log` can drop what was before.
+    """
+    if table is None or not user_ids:
+        return 0
+    hashes = (md5(each.encode(), usedforsecurity=False).hexdigest() for each in user_ids)
+    told = ", ".join(f"'{each}'" for each in hashes)
+    which = f"md5(user_id) IN ({told})"
+    if until_ms is not None:
+        which += f" AND arrived_at <= '{_moment(until_ms):%Y-%m-%dT%H:%M:%S.%fZ}'"
+    deleted = int(table.delete(which)["num_deleted_rows"] or 0)
+    if deleted:
+        table.create_checkpoint()
+    return deleted
+
+
+def _shorten_log(table: DeltaTable, hours: int) -> None:
+    """Remove what the log tells of versions before the last checkpoint that is so old.
+
+    It holds the least and the greatest id of every file there was.
+    """
+    kept = f"interval {hours} hours"
+    if table.metadata().configuration.get(_LOG_KEPT) != kept:
+        table.alter.set_table_properties({_LOG_KEPT: kept})
+    table.create_checkpoint()
+    table.cleanup_metadata()
+
+
 def _latest(path: Path) -> DeltaTable | None:
     """Return a table, None where its first commit is under way, or its writer was killed in it."""
     try:
         return DeltaTable(path)
     except TableNotFoundError:
         return None
+
+
+def _earlier(path: Path, version: int) -> DeltaTable:
+    try:
+        return DeltaTable(path, version=version)
+    except TableNotFoundError:
+        told = f"version {version} of {path.name} is not there any more: `tidy` removed it"
+        raise StoreError(f"offline store: {told}") from None
 
 
 def _moment(stamp_ms: int) -> datetime:
