@@ -67,11 +67,10 @@ class Archive:
     def _write(self, forgotten: dict[str, int], entries: Sequence[Entry]) -> None:
         if forgotten:
             self._erasure.forget(forgotten)
-        if not entries:
-            return
-        appended = self._offline.append_events(events_table(entries))
-        log.debug("%d events written, %d were there", appended.accepted, appended.duplicates)
-        self._commits += 1
+        if entries:
+            appended = self._offline.append_events(events_table(entries))
+            log.debug("%d events written, %d were there", appended.accepted, appended.duplicates)
+            self._commits += 1
         if self._commits >= TIDY_EVERY or self._clock() - self._tidied >= TIDY_AFTER_S:
             self._commits, self._tidied = 0, self._clock()
             self._offline.tidy()

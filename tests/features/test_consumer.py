@@ -37,7 +37,7 @@ from features.forgotten import ForgottenList
 from features.offline import OfflineStore
 from features.online import ShopperQuery, ShopperState
 from features.repair import Repair
-from features.stream_entries import decode_entry, encode_event
+from features.stream_entries import Entry, decode_entry, encode_event
 from features.valkey_store import ValkeyStore
 from loadtests.faults.proxy import ChaosProxy
 from tests.support.sending import taken
@@ -352,6 +352,23 @@ async def test_tables_are_tidied_once_a_day_at_least(
         files.append(len(offline.paths("events")))
     assert files == [1, 1, 2, 1]
     assert raw.xlen(keys.STREAM) == 4
+
+
+async def test_tables_are_tidied_where_shoppers_are_only_forgotten(
+    online_store: ValkeyStore, offline: OfflineStore
+) -> None:
+    """No event comes any more, and what holds the forgotten is removed all the same."""
+    now = 0.0
+    sink = Archive(online_store, offline, clock=lambda: now)
+    for number in range(2):
+        told = Entry(b"1-1", 1, event(f"e{number}"))
+        await sink.take([told])
+    assert len(offline.paths("events")) == 2
+
+    now = TIDY_AFTER_S
+    await sink.take([Entry(b"2-1", 2, forget="nobody")])
+
+    assert len(offline.paths("events")) == 1
 
 
 @pytest.mark.parametrize(
