@@ -326,6 +326,12 @@ class OfflineStore:
                 for name, table in tables.items()
             )
 
+    def identity(self) -> str:
+        """Return what tells the tables from those of any other home, whatever their versions."""
+        with _translated():
+            tables = (self._delta(name) for name in SCHEMAS)
+            return next((str(each.metadata().id) for each in tables if each is not None), "-")
+
     def at(self, version: str) -> "OfflineStore":
         """Return the store as it was when `version` told this; only to read from.
 
