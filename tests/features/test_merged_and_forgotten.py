@@ -308,7 +308,9 @@ def test_a_session_and_who_had_it_are_forgotten_at_once(
     )
     noted = ForgottenList(tmp_path)
     noted.add({"session:1": at_ms(2)})
-    Datasets(tmp_path).create("paid", Declaration(QUERY, "at"))
+    offline.forget({"session:1": at_ms(2)})  # and then who did was killed
+    made = Datasets(tmp_path).create("paid", Declaration(QUERY, "at"))
+    assert made.rows == 3
 
     gone = Erasure(offline).forget({"session:1": at_ms(2), "ann": at_ms(9)})
 
