@@ -77,6 +77,9 @@ class Archive:
             gone |= self._erasure.forget(forgotten)
         if events:
             self._append(events)
+        if self._commits >= TIDY_EVERY or self._clock() - self._tidied >= TIDY_AFTER_S:
+            self._commits, self._tidied = 0, self._clock()
+            self._offline.tidy()
         return gone
 
     def _forgotten_before(self, merges: Sequence[tuple[str, str, int]]) -> set[tuple[str, int]]:
@@ -93,9 +96,6 @@ class Archive:
         appended = self._offline.append_events(events_table(events))
         log.debug("%d events written, %d were there", appended.accepted, appended.duplicates)
         self._commits += 1
-        if self._commits >= TIDY_EVERY or self._clock() - self._tidied >= TIDY_AFTER_S:
-            self._commits, self._tidied = 0, self._clock()
-            self._offline.tidy()
 
 
 def events_table(entries: Sequence[Entry]) -> pa.Table:

@@ -20,6 +20,9 @@ from features.errors import InputError
 from features.labels import is_query
 
 DATASETS, DATA, MANIFEST = "datasets", "data.parquet", "dataset.json"
+MAKING = ".making-"
+"""How the names of folders begin in which versions are made."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _REFERENCE = re.compile(r"(?P<name>[^@]+)(?:@(?P<version>\d{1,9}))?")
 

@@ -7,8 +7,6 @@ Who is killed on the way leaves the version as it was or as it shall be, and may
 made anew can be compared: the shoppers by hash, when, and how many rows.
 """
 
-import shutil
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,14 +18,12 @@ import polars as pl
 import pyarrow as pa
 from pyarrow import compute, parquet
 
-from features.dataset import MANIFEST, Dataset, Erased, checksum_of, data_name, described
+from features.dataset import MAKING, MANIFEST, Dataset, Erased, checksum_of, data_name, described
 from features.errors import StoreError
 from features.ids import stable_hashes
 from features.lock import locked
+from features.scratch import sweep
 from features.spared import USER_ID
-
-ABANDONED_S = 86_400
-"""Seconds after which what somebody was making is nobody's any more."""
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -41,7 +37,7 @@ def forget(root: Path, noted_ms: Mapping[str, int]) -> None:
         return
     try:
         with locked(root):
-            _remove_abandoned(root)
+            sweep(root, MAKING)
             for folder in _versions(root):
                 _forget_in(folder, noted_ms)
     except OSError as error:
@@ -72,6 +68,12 @@ def erased(dataset: Dataset, folder: Path, users: Hashes) -> Dataset:
     )
 
 
+def names_one_of(path: Path, user_ids: list[str]) -> bool:
+    """Tell whether a Parquet file has rows of one of `user_ids`: sooner than by their hashes."""
+    theirs = pl.scan_parquet(path, glob=False).select(pl.col(USER_ID).cast(pl.String))
+    return bool(len(theirs.filter(pl.col(USER_ID).is_in(user_ids)).head(1).collect()))
+
+
 def drop(source: Path, target: Path, users: Hashes) -> int:
     """Write a Parquet file without the rows of `users`, and return how many these were.
 
@@ -95,19 +97,19 @@ def _forget_in(folder: Path, noted_ms: Mapping[str, int]) -> None:
     manifest = folder / MANIFEST
     try:
         told = Dataset.from_json(manifest.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # deleted, or of no use to anybody
-        told = None
-    _remove_others(folder, told.data if told else None)
-    if told is None:
+    except FileNotFoundError:  # deleted
+        _remove_others(folder, None)
         return
+    except ValueError:  # perhaps of a later program, which can read it
+        _remove_naming(folder, list(noted_ms))
+        return
+    _remove_others(folder, told.data)
     users = [user for user, noted in noted_ms.items() if noted > told.forgotten_ms]
-    try:
-        if not _names(folder / told.data, users):
-            return
-        after = erased(told, folder, stable_hashes(users))
-    except FileNotFoundError:
+    if not _may_name(folder / told.data, users):
         return
-    except (pl.exceptions.PolarsError, pa.ArrowException):  # cut off: nobody could use it
+    try:
+        after = erased(told, folder, stable_hashes(users))
+    except pa.ArrowInvalid:  # cut off: nobody could use it
         (folder / told.data).unlink()
         return
     scratch = manifest.with_suffix(".new")
@@ -123,22 +125,28 @@ def _remove_others(folder: Path, data: str | None) -> None:
             path.unlink()
 
 
-def _remove_abandoned(root: Path) -> None:
-    for folder in root.glob(".*"):
-        if folder.is_dir() and folder.stat().st_mtime < time.time() - ABANDONED_S:
-            shutil.rmtree(folder)
+def _remove_naming(folder: Path, user_ids: list[str]) -> None:
+    """Remove data of which nobody can tell how to leave out rows of `user_ids`, if there are."""
+    for path in folder.glob("data*.parquet"):
+        if _may_name(path, user_ids):
+            path.unlink()
+
+
+def _may_name(path: Path, user_ids: list[str]) -> bool:
+    """Tell whether rows of one of `user_ids` are in a file; of no use to anybody, it goes."""
+    try:
+        return names_one_of(path, user_ids)
+    except FileNotFoundError:
+        return False
+    except pl.exceptions.PolarsError:
+        path.unlink()
+        return False
 
 
 def _versions(root: Path) -> Iterator[Path]:
     for folder in root.glob("*/*"):
         if folder.is_dir() and folder.name.isdigit():
             yield folder
-
-
-def _names(path: Path, user_ids: list[str]) -> bool:
-    """Tell whether a Parquet file has rows of one of `user_ids`: sooner than by their hashes."""
-    theirs = pl.scan_parquet(path, glob=False).select(pl.col(USER_ID).cast(pl.String))
-    return bool(len(theirs.filter(pl.col(USER_ID).is_in(user_ids)).head(1).collect()))
 
 
 def _held(path: Path, users: Hashes) -> Hashes:

@@ -5,7 +5,6 @@ They never change, but for rows of shoppers who are forgotten: these are dropped
 CUVEE_HOME/datasets/NAME/VERSION/{data.parquet, dataset.json}
 """
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,11 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import polars as pl
 
 from features.dataset import (
     DATA,
     DATASETS,
+    MAKING,
     MANIFEST,
     Dataset,
     Declaration,
@@ -28,12 +27,11 @@ from features.dataset import (
     checksum_of_rows,
     described,
 )
-from features.dataset_erasure import drop, erased
+from features.dataset_erasure import drop, erased, names_one_of
 from features.declared import FEATURE_SET, FEATURES_FILE, why_others
 from features.engine import Engine
 from features.errors import InputError
 from features.forgotten import Forgotten
-from features.kept_events import USER_ID
 from features.labels import Labels, is_query, labels_spared, read_labels, refuse_neither
 from features.local_engine import local_chunks
 from features.lock import locked
@@ -101,7 +99,7 @@ class Datasets:
         declaration = declaration.absolute()
         labels = self._labels(declaration, store, forgotten)  # nothing is left of what cannot be
         self._root.mkdir(parents=True, exist_ok=True)
-        with scratch_folder(self._root, ".making-") as folder:
+        with scratch_folder(self._root, MAKING) as folder:
             told = _made(name, 0, declaration, labels, store, folder, engine)
             told = replace(told, forgotten_ms=forgotten.latest_ms)
             return self._numbered(told, folder)
@@ -131,23 +129,20 @@ class Datasets:
 
         Raises `InputError` where another is made of it.
         """
-        told = self.get(reference)
-        for each in self.all():
-            if any((s.name, s.version) == (told.name, told.version) for s in each.sources):
-                raise InputError(f"dataset: {each.reference} is made of {told.reference}")
-        (self._folder(told.reference) / MANIFEST).unlink()
-        (self._folder(told.reference) / told.data).unlink(missing_ok=True)
+        self.get(reference)  # where there is none nothing is made
+        with locked(self._root):  # nobody forgets in it meanwhile, and brings it back
+            told = self.get(reference)
+            for each in self.all():
+                if any((s.name, s.version) == (told.name, told.version) for s in each.sources):
+                    raise InputError(f"dataset: {each.reference} is made of {told.reference}")
+            (self._folder(told.reference) / MANIFEST).unlink()
+            (self._folder(told.reference) / told.data).unlink(missing_ok=True)
         return told
 
     def holding(self, user_id: str) -> list[Dataset]:
         """Return the versions with rows of a shopper."""
-        whose = pl.col(USER_ID).cast(pl.String) == user_id
         paths = ((each, self._folder(each.reference) / each.data) for each in self.all())
-        return [
-            each
-            for each, path in paths
-            if path.exists() and len(pl.scan_parquet(path).filter(whose).head(1).collect())
-        ]
+        return [each for each, path in paths if path.exists() and names_one_of(path, [user_id])]
 
     def all(self) -> list[Dataset]:
         """Return all versions of all datasets."""
@@ -172,12 +167,10 @@ class Datasets:
             return told, changed
         store = self._store.at(told.tables)
         forgotten = self._store.forgotten().as_of(told.forgotten_ms)
-        with tempfile.TemporaryDirectory() as scratch:
+        with scratch_folder(self._root, MAKING) as scratch:
             labels = self._labels(told.declaration, store, forgotten)
-            again = _made(
-                told.name, told.version, told.declaration, labels, store, Path(scratch), engine
-            )
-            checksum = _erased_again(told, Path(scratch))
+            again = _made(told.name, told.version, told.declaration, labels, store, scratch, engine)
+            checksum = _erased_again(told, scratch)
         for before, now in zip(told.sources, again.sources, strict=True):
             if before != now:
                 raise InputError(f"dataset: {told.reference}: {self._changed(before)}")

@@ -31,27 +31,18 @@ class Erasure:
     def forget(self, until_ms: Mapping[str, int]) -> set[str]:
         """Forget shoppers up to a stamp each; return them, and who was merged into them."""
         noted_ms = self._forgotten.add(until_ms)
-        merged = self._merged(until_ms)  # after that: whoever notes a merge later finds the list
+        # After that: whoever notes a merge later finds the list.
+        merged = self._offline.merges().sources(until_ms)
         latest_ms = max(noted_ms.values(), default=0)
         for rank in range(max(map(len, merged.values()), default=0)):
-            these = {each: told[rank] for each, told in merged.items() if told[rank:]}
+            these = {each: told[~rank] for each, told in merged.items() if told[rank:]}
             latest_ms = max(latest_ms, *self._forgotten.add(these).values())
-        noted_ms = dict.fromkeys(merged, latest_ms) | noted_ms
-        whose = {user_id: told[0] for user_id, told in merged.items()} | dict(until_ms)
-        for user_id in whose:
-            self._quarantine.forget(user_id)
-        for user_id, stamp in until_ms.items():
-            self._offline.forget(user_id, stamp)
+        noted_ms |= dict.fromkeys(merged, latest_ms)
+        whose = {each: max(told[-1], until_ms.get(each, 0)) for each, told in merged.items()}
+        whose = dict(until_ms) | whose
+        self._quarantine.forget(whose)
+        self._offline.forget(until_ms)
         dataset_erasure.forget(self._offline.home / DATASETS, noted_ms)
         served.forget(self._offline.home, whose)
-        for user_id, stamp in until_ms.items():
-            self._offline.forget_merges(user_id, stamp)
+        self._offline.forget_merges(until_ms)
         return set(whose)
-
-    def _merged(self, until_ms: Mapping[str, int]) -> dict[str, list[int]]:
-        """Return who was merged into shoppers by the stamp of each, and when, latest first."""
-        merges, told = self._offline.merges(), dict[str, set[int]]()
-        for user_id, stamp in until_ms.items():
-            for source, moments in merges.sources(user_id, stamp).items():
-                told.setdefault(source, set()).update(moments)
-        return {source: sorted(moments, reverse=True) for source, moments in told.items()}

@@ -93,6 +93,8 @@ class ForgottenList:
                 told[user_id] = int(same["noted_ms"][0]) if len(same) else noted_ms
                 if stamp not in same["until_ms"]:
                     new.append((user, stamp, told[user_id]))
+                if not len(same):
+                    noted_ms += 1  # whoever reads half of these knows that it is not all
             if new:
                 self._append(np.array(new, ENTRY))
             return told
@@ -145,4 +147,5 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"list of the forgotten: {error.filename}: {error.strerror}") from error
+        told = f"{error.filename or LIST}: {error.strerror}"
+        raise StoreError(f"list of the forgotten: {told}") from error

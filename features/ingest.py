@@ -7,8 +7,6 @@ Until every row of every file has been seen nothing is written; the same files a
 nothing. A batch that breaks the rules of data quality is held back whole.
 """
 
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from features.parsing import not_finite, recognised
 from features.progress import progress
 from features.quality.gatekeeper import Gatekeeper
 from features.refusals import Refusal, Refusals, RefusedError
+from features.scratch import scratch_folder
 from features.sources import read_batches
 from features.staged import Committed, StagedBatch
 from features.tables import SCHEMAS
@@ -141,14 +140,11 @@ def _lying_in(folder: Path, table: str) -> str | None:
 
 @contextmanager
 def _staging(home: Path) -> Iterator[Path]:
-    """Give a folder for a batch, one at a time: what lies there was left by who was killed."""
+    """Give a folder for a batch, one at a time."""
     root = home / "offline"
     try:
-        with locked(root, ".ingest.lock"):
-            for left in root.glob(f"{STAGED}*"):
-                shutil.rmtree(left)
-            with tempfile.TemporaryDirectory(prefix=STAGED, dir=root) as folder:
-                yield Path(folder)
+        with locked(root, ".ingest.lock"), scratch_folder(root, STAGED) as folder:
+            yield folder
     except OSError as error:
         raise StoreError(f"offline store: {home}: {error.strerror}") from error
 

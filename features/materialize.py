@@ -89,7 +89,7 @@ async def materialize(
     the tables back, `StoreError` where a store fails.
     """
     version = offline.version()  # first: what is added meanwhile is for the next run
-    kind = f" layout {VERSION} caps {RECENT_CAP} {HISTORY_CAP}"
+    kind = f" of {offline.identity()} layout {VERSION} caps {RECENT_CAP} {HISTORY_CAP}"
     if since_ms is not None:
         kind += f" since {since_ms}"
     mark = version + kind

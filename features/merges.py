@@ -58,6 +58,14 @@ class Span:
         return min(gone, self.until_ms)
 
 
+class Arrived(NamedTuple):
+    """What arrived of a shopper after a moment and up to another, in milliseconds."""
+
+    user_id: str
+    since_ms: int
+    until_ms: int
+
+
 class Merges:
     """All merges of a store; most have none, and then nothing costs anything."""
 
@@ -80,27 +88,41 @@ class Merges:
         told = [span for span in self._spans if span.owner(at) == user_id]
         return told if user_id in self._of else [Span(user_id, -1, _EVER_MS, ()), *told]
 
-    def sources(self, user_id: str, until_ms: int) -> dict[str, list[int]]:
-        """Return under whom events arrived that were a shopper's at a moment by merges.
+    def arrived(self, until_ms: Mapping[str, int]) -> list[Arrived]:
+        """Return what was shoppers' at a moment each: what had arrived of whom, and when."""
+        told = {
+            Arrived(span.user_id, span.since_ms, min(span.until_ms, at_ms))
+            for at_ms, span in self._held(until_ms)
+        }
+        return sorted(told)
+
+    def sources(self, until_ms: Mapping[str, int]) -> dict[str, list[int]]:
+        """Return under whom events arrived that were shoppers' at a moment each by merges.
 
         Of each the moments up to which they did, ascending: of each span one.
         """
-        told: dict[str, list[int]] = {}
-        for span in self.spans(user_id, until_ms + 1):
-            if span.hops and span.hops[0].at_ms <= until_ms:
-                told.setdefault(span.user_id, []).append(span.until_ms)
-        return told
+        told: dict[str, set[int]] = {}
+        for at_ms, span in self._held(until_ms):
+            if span.hops and span.hops[0].at_ms <= at_ms:
+                told.setdefault(span.user_id, set()).add(span.until_ms)
+        return {source: sorted(moments) for source, moments in told.items()}
 
-    def rows(self, user_id: str, until_ms: int) -> set[tuple[str, str, int]]:
-        """Return the merges, as they were given, by which those events became the shopper's."""
+    def rows(self, until_ms: Mapping[str, int]) -> set[tuple[str, str, int]]:
+        """Return the merges, as they were given, by which those events became the shoppers'."""
         told = set()
-        for span in self.spans(user_id, until_ms + 1):
+        for at_ms, span in self._held(until_ms):
             before = span.user_id
             for hop in span.hops:
-                if hop.at_ms <= until_ms:
+                if hop.at_ms <= at_ms:
                     told.add((before, *hop))
                 before = hop.owner
         return told
+
+    def _held(self, until_ms: Mapping[str, int]) -> Iterator[tuple[int, Span]]:
+        """Yield the spans that were shoppers' at a moment each, and that moment."""
+        for user_id, at_ms in until_ms.items():
+            for span in self.spans(user_id, at_ms + 1):
+                yield at_ms, span
 
     def became(self, user_ids: Iterable[str]) -> set[str]:
         """Return shoppers, and all whose their events ever were by merges."""
@@ -138,7 +160,7 @@ class Merges:
             return events
         spans = _frame((span.user_id, span.owner(at), span) for span in moved)
         numbered = events.with_row_index("_row")
-        taken = _within(numbered, spans)
+        taken = within(numbered, spans)
         others = numbered.join(taken.select("_row"), on="_row", how="anti")
         return pl.concat((others, _renamed(taken))).drop("_row")
 
@@ -157,7 +179,7 @@ class Merges:
     def expanded(self, events: pl.LazyFrame, keys: pl.Series) -> pl.LazyFrame:
         """Return `events`, and those of each state in `keys` with its key for the shopper."""
         spans = self.states(keys)
-        return pl.concat((events, _renamed(_within(events, spans)))) if len(spans) else events
+        return pl.concat((events, _renamed(within(events, spans)))) if len(spans) else events
 
     def states(self, keys: pl.Series) -> pl.DataFrame:
         """Return the spans of states: `user_id`, `key`, `since` and `until` (milliseconds)."""
@@ -209,7 +231,8 @@ def _frame(rows: Iterator[tuple[str, str, Span]]) -> pl.DataFrame:
     return pl.DataFrame(told, _SPANS, orient="row")
 
 
-def _within(events: pl.LazyFrame, spans: pl.DataFrame) -> pl.LazyFrame:
+def within(events: pl.LazyFrame, spans: pl.DataFrame) -> pl.LazyFrame:
+    """Return those events that are in `spans` (user_id, since, until), with their columns."""
     arrived = pl.col("arrived_at").dt.epoch("ms")
     inside = (arrived > pl.col("since")) & (arrived <= pl.col("until"))
     return events.join(spans.lazy(), on=USER_ID).filter(inside).drop("since", "until")

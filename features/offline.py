@@ -8,11 +8,8 @@ them new; readers never wait.
 """
 
 import fcntl
-import os
 import re
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -32,12 +29,13 @@ from features.batches import Batches, CountedBatches, Fresh, as_frame, conformed
 from features.catalogue import Catalogue
 from features.errors import InputError, StoreError
 from features.eventlog import EventLog
-from features.events import LATEST_S
 from features.forgotten import Forgotten, ForgottenList
 from features.known_events import KnownEvents
 from features.known_ids import KnownIds, id_hashes_in
-from features.merges import Merges, Span
+from features.merges import Arrived, Merges, within
+from features.predicates import has_arrived, is_merge, of_one
 from features.said import Hashes, Said, joined
+from features.scratch import scratch_folder, sweep
 from features.spared import Spared, events_spared, records_spared
 from features.tables import CHANGES, ITEMS, MERGES, SCHEMAS, SHOPPER_MERGES, STORED, USERS
 
@@ -54,11 +52,12 @@ _AT_ONCE = 200
 """Conditions of one deletion."""
 
 _SINCE = {"user_id": pl.String, "until": pl.Int64}
+_ARRIVED = {"user_id": pl.String, "since": pl.Int64, "until": pl.Int64}
+_LOG_KEPT = "delta.logRetentionDuration"
 _BEFORE = "version of events before"
 _OF_URLS = frozenset("%[]")
 _VERSION = re.compile(r"(\w+)@(-|\d+)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST_MS = round(LATEST_S * 1_000)
 _ARRIVED_AS = "arrived_as"
 _LOG_COLUMNS = ("event_id", "type", "user_id", "item_id", "arrived_at", "value")
 
@@ -179,8 +178,7 @@ class OfflineStore:
         return source.rows
 
     def _stage(self, others: Mapping[str, Batches]) -> None:
-        with tempfile.TemporaryDirectory(prefix=STAGED, dir=self._root) as folder:
-            scratch = Path(folder)
+        with scratch_folder(self._root, STAGED) as scratch:
             for table, batches in others.items():
                 with parquet.ParquetWriter(_staged(scratch, table), SCHEMAS[table]) as writer:
                     for batch in stream(batches):
@@ -196,7 +194,8 @@ class OfflineStore:
                 if _staged(folder, table).exists():
                     with parquet.ParquetFile(_staged(folder, table)) as file:
                         self._overwrite(table, CountedBatches(file.iter_batches()))
-        shutil.rmtree(folder.rename(folder.with_name(f"{STAGED}{os.getpid()}")))
+        with scratch_folder(self._root, STAGED) as going:
+            folder.rename(going / folder.name)
 
     def _events_version(self) -> int:
         table = self._delta("events")
@@ -364,6 +363,12 @@ class OfflineStore:
                 for name, table in tables.items()
             )
 
+    def identity(self) -> str:
+        """Return what tells the tables from those of any other home, whatever their versions."""
+        with _translated():
+            tables = (self._delta(name) for name in SCHEMAS)
+            return next((str(each.metadata().id) for each in tables if each is not None), "-")
+
     def at(self, version: str) -> "OfflineStore":
         """Return the store as it was when `version` told this; only to read from.
 
@@ -392,54 +397,75 @@ class OfflineStore:
         """Return who was forgotten."""
         return ForgottenList(self.home).read()
 
-    def forget(self, user_id: str, until_ms: int | None = None) -> int:
-        """Delete the shopper's events and record, and return how many rows that were.
+    def forget(self, until_ms: Mapping[str, int]) -> int:
+        """Delete what arrived of shoppers up to a stamp each, and their records; count these rows.
 
-        With `until_ms` events that arrived later stay. Earlier versions of the tables still
-        hold all of it until `tidy` runs, at least `RETENTION` after this. Events of others who were
-        merged into the shopper go, too, and records of those who did nothing after it; what was
-        merged into another is the other's. The merges stay: see `forget_merges`.
+        Earlier versions of the tables still hold all of it until `tidy` runs, at least
+        `RETENTION` after this. The logs of the tables tell whom it was about by hash. Events of
+        others who were merged into the shopper go, too, and records of those who did nothing after
+        it; what was merged into another is the other's. The merges stay: see `forget_merges`. What
+        the killed had staged goes; whoever is at it now heeds the list of the forgotten.
         """
-        until = _LATEST_MS if until_ms is None else until_ms
-        merges = self.merges()
-        which = (_arrived_in(span, until) for span in merges.spans(user_id, until + 1))
-        deleted = 0
         with self._writing():
-            deleted += self._delete("events", which)
-            sources = merges.sources(user_id, until)
-            silent = self._without_later({each: told[-1] for each, told in sources.items()})
-            whose = [f"user_id = {_quoted(each)}" for each in (user_id, *silent)]
-            return deleted + self._delete("users", whose) + self._delete(CHANGES, whose)
+            sweep(self._root, STAGED)
+            merges = self.merges()
+            deleted = self._forget_events(merges.arrived(until_ms))
+            whose = {*until_ms, *self._without_later(merges.sources(until_ms))}
+            which = [of_one("user_id", whose)] if whose else []
+            return deleted + self._delete("users", which) + self._delete(CHANGES, which)
 
-    def forget_merges(self, user_id: str, until_ms: int) -> int:
-        """Delete the merges by which others' events were the shopper's; return how many.
+    def forget_merges(self, until_ms: Mapping[str, int]) -> int:
+        """Delete the merges by which others' events were the shoppers'; return how many.
 
         Last of all, since they tell whose events those were.
         """
-        rows = sorted(self.merges().rows(user_id, until_ms))
         with self._writing():
-            return self._delete(MERGES, map(_is_merge, rows))
+            rows = sorted(self.merges().rows(until_ms))
+            return self._delete(MERGES, [is_merge(*row) for row in rows])
 
-    def _delete(self, name: str, predicates: Iterable[str]) -> int:
-        """Delete the rows for which one of `predicates` holds, some at a time."""
+    def _forget_events(self, arrived: Sequence[Arrived]) -> int:
+        """Delete what arrived, in one commit or few: by time only of whom something else stays."""
+        spans = pl.DataFrame(arrived, _ARRIVED, orient="row")
+        scan = self.scan("events").select("user_id", "arrived_at")
+        theirs = collected(scan.join(spans.lazy(), "user_id", "semi")).with_row_index("_row")
+        going = within(theirs.lazy(), spans).select("_row", "user_id").unique().collect()
+        kept = set(theirs.join(going, on="_row", how="anti")["user_id"])
+        gone = set(going["user_id"])
+        which = [of_one("user_id", gone - kept)] if gone - kept else []
+        which += [has_arrived(*each) for each in arrived if each.user_id in gone & kept]
+        return self._delete("events", which)
+
+    def _delete(self, name: str, which: Sequence[str]) -> int:
+        """Delete the rows that meet one of some conditions, many of these at a time.
+
+        A table that changed gets a checkpoint, so that `_shorten_log` can drop what was before.
+        """
         table = self._delta(name)
         if table is None:
             return 0
-        deleted, told = 0, list(predicates)
-        for begin in range(0, len(told), _AT_ONCE):
-            which = " OR ".join(f"({each})" for each in told[begin : begin + _AT_ONCE])
-            deleted += int(table.delete(which)["num_deleted_rows"] or 0)
+        deleted = 0
+        for begin in range(0, len(which), _AT_ONCE):
+            told = " OR ".join(f"({each})" for each in which[begin : begin + _AT_ONCE])
+            deleted += int(table.delete(told)["num_deleted_rows"] or 0)
+        if deleted:
+            table.create_checkpoint()
         return deleted
 
-    def _without_later(self, until_ms: Mapping[str, int]) -> list[str]:
-        """Return the shoppers of whom no event arrived after a moment each."""
-        asked = pl.LazyFrame({"user_id": list(until_ms), "until": list(until_ms.values())}, _SINCE)
+    def _without_later(self, sources: Mapping[str, Sequence[int]]) -> list[str]:
+        """Return the shoppers of whom no event arrived after the last of some moments each."""
+        if not sources:
+            return []
+        last = [(user_id, moments[-1]) for user_id, moments in sources.items()]
+        asked = pl.LazyFrame(last, _SINCE, orient="row")
         later = self.scan("events").select("user_id", "arrived_at").join(asked, "user_id")
         later = later.filter(pl.col("arrived_at").dt.epoch("ms") > pl.col("until"))
-        return sorted(until_ms.keys() - set(later.collect()["user_id"]))
+        return sorted(sources.keys() - set(collected(later.select("user_id").unique())["user_id"]))
 
     def tidy(self, retention: timedelta = RETENTION) -> int:
-        """Merge small files, remove those no version of the last `retention` uses; count these."""
+        """Merge small files, remove those no version of the last `retention` uses; count these.
+
+        What the logs of the tables tell of versions before goes as well.
+        """
         removed = 0
         with self._writing():
             for name in STORED:
@@ -448,7 +474,10 @@ class OfflineStore:
                     continue
                 table.optimize.compact()
                 hours = int(retention.total_seconds() // 3_600)
-                removed += len(table.vacuum(hours, dry_run=False, enforce_retention_duration=False))
+                removed += len(
+                    table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True)
+                )
+                _shorten_log(table, hours)
         return removed
 
     def _delta(self, table: str) -> DeltaTable | None:
@@ -458,7 +487,7 @@ class OfflineStore:
         if self._versions is None or table not in self._versions:
             return _latest(path)
         version = self._versions[table]
-        return None if version is None else DeltaTable(path, version=version)
+        return None if version is None else _earlier(path, version)
 
     def _paths(self, table: str, delta: DeltaTable) -> list[Path]:
         """Return the files of a table; delta-rs tells them as urls, polars wants paths."""
@@ -541,6 +570,18 @@ def _files_of(table: DeltaTable) -> list[tuple[str, int]]:
     return [(str(path), int(size)) for path, size in added.select("path", "size_bytes").rows()]
 
 
+def _shorten_log(table: DeltaTable, hours: int) -> None:
+    """Remove what the log tells of versions before the last checkpoint that is so old.
+
+    It holds the least and the greatest id of every file there was.
+    """
+    kept = f"interval {hours} hours"
+    if table.metadata().configuration.get(_LOG_KEPT) != kept:
+        table.alter.set_table_properties({_LOG_KEPT: kept})
+    table.create_checkpoint()
+    table.cleanup_metadata()
+
+
 def _latest(path: Path) -> DeltaTable | None:
     """Return a table, None where its first commit is under way, or its writer was killed in it."""
     try:
@@ -549,24 +590,12 @@ def _latest(path: Path) -> DeltaTable | None:
         return None
 
 
-def _arrived_in(span: Span, until_ms: int) -> str:
-    """Return the predicate of events of a span that arrived up to a moment."""
-    told = f"user_id = {_quoted(span.user_id)}"
-    if span.since_ms >= 0:
-        told += f" AND arrived_at > {_quoted(_moment(span.since_ms))}"
-    return f"{told} AND arrived_at <= {_quoted(_moment(min(span.until_ms, until_ms)))}"
-
-
-def _is_merge(row: tuple[str, str, int]) -> str:
-    source, into, at_ms = row
-    told = f"source = {_quoted(source)} AND into = {_quoted(into)}"
-    return f"{told} AND at = {_quoted(_moment(at_ms))}"
-
-
-def _quoted(value: str | datetime) -> str:
-    if isinstance(value, datetime):
-        value = f"{value:%Y-%m-%dT%H:%M:%S.%fZ}"
-    return "'" + value.replace("'", "''") + "'"
+def _earlier(path: Path, version: int) -> DeltaTable:
+    try:
+        return DeltaTable(path, version=version)
+    except TableNotFoundError:
+        told = f"version {version} of {path.name} is not there any more: `tidy` removed it"
+        raise StoreError(f"offline store: {told}") from None
 
 
 def _moment(stamp_ms: int) -> datetime:

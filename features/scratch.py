@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-_LOCK = ".cuvee-lock"
+LOCK, WORK = ".cuvee-lock", "work"
 
 
 @contextmanager
@@ -22,17 +22,25 @@ def scratch_folder(root: Path, prefix: str) -> Iterator[Path]:
 
     Those of the same prefix that nobody uses any more are removed first.
     """
-    _sweep(root, prefix)
+    sweep(root, prefix)
     with _own(root, prefix) as folder:
-        work = folder / "work"
+        work = folder / WORK
         work.mkdir()
-        yield work
+        try:
+            yield work
+        finally:  # while the lock tells of it, should we be killed at it
+            shutil.rmtree(work, ignore_errors=True)
 
 
-def _sweep(root: Path, prefix: str) -> None:
-    for lock in (path / _LOCK for path in root.iterdir() if path.name.startswith(prefix)):
+def sweep(root: Path, prefix: str) -> None:
+    """Remove the folders of a prefix in `root` that nobody uses any more, and all that is in them.
+
+    Raises `OSError` where `root` cannot be read.
+    """
+    for lock in (path / LOCK for path in root.iterdir() if path.name.startswith(prefix)):
         with suppress(OSError), lock.open() as file:  # not ours, in use, or made this moment
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent / WORK, ignore_errors=True)
             shutil.rmtree(lock.parent, ignore_errors=True)
 
 
@@ -44,7 +52,7 @@ def _own(root: Path, prefix: str) -> Iterator[Path]:
             tempfile.TemporaryDirectory(
                 prefix=prefix, dir=root, ignore_cleanup_errors=True
             ) as folder,
-            (Path(folder) / _LOCK).open("w") as lock,
+            (Path(folder) / LOCK).open("w") as lock,
         ):
             fcntl.flock(lock, fcntl.LOCK_EX)
             if _is_there(lock):

@@ -4,7 +4,7 @@ The commits come in an order that a repetition completes: items, events, users. 
 was forgotten and is in a later event is back, and so is their record.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -138,9 +138,9 @@ class StagedBatch:
             later = events if events is not None else as_frame(EVENTS.empty_table()).lazy()
             self._keep("users", records_spared(users, forgotten, later))
 
-    def forget(self, user_id: str) -> None:
-        """Drop a shopper's rows; of a file that cannot be read all, since nobody could use it."""
-        whose = pl.col("user_id") == user_id
+    def forget(self, user_ids: Collection[str]) -> None:
+        """Drop shoppers' rows; of a file that cannot be read all, since nobody could use it."""
+        whose = pl.col("user_id").is_in(list(user_ids))
         for table in SCHEMAS:
             path = self._path(table)
             if "user_id" not in SCHEMAS[table].names or not path.exists():

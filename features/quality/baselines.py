@@ -10,7 +10,7 @@ from typing import Any
 from features.errors import InputError
 from features.lock import locked
 from features.quality.gates import Gate
-from features.quality.profile import Profile
+from features.quality.profile import TableProfile
 
 _BASELINES, _VOUCHED, _RELEASED = "baselines", "vouched", "released"
 
@@ -22,13 +22,13 @@ class Baselines:
         """Use what is there; nothing is created before the first good data."""
         self._path = home / "quality" / "baselines.json"
 
-    def of(self, gate: Gate) -> dict[str, Profile]:
+    def of(self, gate: Gate) -> dict[str, TableProfile]:
         """Return the baselines of a gate; raise `InputError` where the file cannot be read."""
         with _explained(self._path):
             told = self._read().get(_BASELINES, {}).get(gate, {})
-            return {name: Profile.from_json(each) for name, each in told.items()}
+            return {name: TableProfile.from_json(each) for name, each in told.items()}
 
-    def move(self, gate: Gate, profiles: Mapping[str, Profile]) -> None:
+    def move(self, gate: Gate, profiles: Mapping[str, TableProfile]) -> None:
         """Make `profiles` the baselines of their rows; those of others stay."""
         with self._changed() as told:
             of_gate = told.setdefault(_BASELINES, {}).setdefault(gate, {})

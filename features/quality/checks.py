@@ -16,7 +16,7 @@ import polars as pl
 from narwhals.exceptions import NarwhalsError
 
 from features.errors import InputError
-from features.quality.profile import Profile, profile_of
+from features.quality.profile import TableProfile, profile_of
 from features.quality.report import Finding
 from features.quality.rules import FREE_FORM, WHOLE, Kind, Rule
 from features.quality.steps import AS_NUMBER, HASH, Step, columns_of, days, steps_of
@@ -28,11 +28,11 @@ class Checked:
 
     name: str
     findings: tuple[Finding, ...]
-    profile: Profile
+    profile: TableProfile
 
 
 def check(
-    table: str, rows: pl.LazyFrame, rules: Sequence[Rule], baselines: Mapping[str, Profile]
+    table: str, rows: pl.LazyFrame, rules: Sequence[Rule], baselines: Mapping[str, TableProfile]
 ) -> Iterator[Checked]:
     """Yield what comes of `rules`: for all rows of a table, and for each part that some name.
 
@@ -89,12 +89,14 @@ def _free_form(name: str, free: str) -> pl.Expr:
 
 
 def _checked(
-    name: str, rows: pl.LazyFrame, rules: Sequence[Rule], baseline: Profile | None
+    name: str, rows: pl.LazyFrame, rules: Sequence[Rule], baseline: TableProfile | None
 ) -> Checked:
     compared = {c for rule in rules if rule.kind is Kind.STATISTICS for c in columns_of(rule)}
     profile = profile_of(rows, sorted(compared))
     steps = [
-        (rule, step) for rule in rules for step in steps_of(rule, profile, baseline or Profile(0))
+        (rule, step)
+        for rule in rules
+        for step in steps_of(rule, profile, baseline or TableProfile(0))
     ]
     validation = pb.Validate(rows, tbl_name=name)
     for _, step in steps:

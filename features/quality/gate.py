@@ -11,7 +11,7 @@ from features.progress import progress
 from features.quality.baselines import Baselines
 from features.quality.checks import Checked, check
 from features.quality.gates import Gate
-from features.quality.profile import Profile
+from features.quality.profile import TableProfile
 from features.quality.report import Finding, Report
 from features.quality.rules import Rules
 from features.quality.steps import FEWEST
@@ -72,7 +72,9 @@ class QualityGate:
         gate, findings = judgement.report.gate, judgement.report.findings
         known = self._baselines.of(gate)
         profiles = {
-            each.name: each.profile if each.profile.rows >= FEWEST else Profile(each.profile.rows)
+            each.name: each.profile
+            if each.profile.rows >= FEWEST
+            else TableProfile(each.profile.rows)
             for each in judgement.checked
             if each.profile.rows >= FEWEST or each.name not in known
         }

@@ -21,7 +21,7 @@ class ColumnProfile:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class TableProfile:
     """How many rows there are, and what some of their columns are like."""
 
     rows: int
@@ -34,7 +34,7 @@ class Profile:
         return cls(int(told["rows"]), columns)
 
 
-def profile_of(rows: pl.LazyFrame, columns: Collection[str]) -> Profile:
+def profile_of(rows: pl.LazyFrame, columns: Collection[str]) -> TableProfile:
     """Return the profile of `rows`, in one pass, and one more for each column of texts."""
     types = rows.select(columns).collect_schema()
     asked = [pl.len().alias("rows")]
@@ -45,7 +45,7 @@ def profile_of(rows: pl.LazyFrame, columns: Collection[str]) -> Profile:
             asked.append(pl.col(name).cast(pl.Float64).std().alias(f"{name} std"))
     (told,) = rows.select(asked).collect(engine="streaming").rows(named=True)
     count = told["rows"]
-    return Profile(
+    return TableProfile(
         count,
         {
             name: ColumnProfile(

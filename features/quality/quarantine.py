@@ -3,9 +3,7 @@
 ID/ ─ report.json, report.html; of a batch of files also its rows, as Parquet, and their digest
 """
 
-import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,9 +17,13 @@ from features.quality.gates import Gate
 from features.quality.held_names import REPORT, held_names
 from features.quality.page import as_html
 from features.quality.report import Finding, Report
+from features.scratch import scratch_folder, sweep
 from features.staged import StagedBatch
 
 PAGE, DIGEST = "report.html", "digest"
+UNFINISHED = ".unfinished-"
+"""How the names of folders begin of what is not held back yet, or no more."""
+
 TABLES = str(Gate.MATERIALIZE)
 """The id of what is held back of the tables: there is one such version at most."""
 
@@ -94,12 +96,11 @@ class Quarantine:
     def _kept(self, report: Report, batch: StagedBatch | None, digest: str) -> Held:
         if batch is not None:  # whoever is forgotten from now on is forgotten here, too
             batch.spare(self._forgotten.read())
-        with tempfile.TemporaryDirectory(dir=self._root, prefix=".") as scratch:
-            folder = Path(scratch) if batch is None else batch.folder
+        with scratch_folder(self._root, UNFINISHED) as scratch:
+            folder = scratch if batch is None else batch.folder
             (folder / DIGEST).write_text(digest, encoding="utf-8")
             (folder / REPORT).write_text(report.to_json(), encoding="utf-8")
             (folder / PAGE).write_text(as_html(report), encoding="utf-8")
-            folder.chmod(0o755)  # a temporary one is for nobody else
             name = self._free_name(report)
             if (self._root / name).exists():
                 self._remove(self._root / name)
@@ -129,12 +130,14 @@ class Quarantine:
 
     def drop_tables(self) -> None:
         """Hold no version of the tables back any more: a later one is good."""
-        if (self._root / TABLES).exists():
-            with locked(self._root):
+        if not (self._root / TABLES).exists():
+            return
+        with locked(self._root):
+            if (self._root / TABLES).exists():  # nobody decided on it meanwhile
                 self._remove(self._root / TABLES)
 
-    def forget(self, user_id: str) -> None:
-        """Drop a shopper's rows from all that is held back, or being thrown away.
+    def forget(self, user_ids: Collection[str]) -> None:
+        """Drop shoppers' rows from all that is held back; what was being thrown away goes.
 
         Raises `StoreError` where that cannot be done now.
         """
@@ -142,9 +145,10 @@ class Quarantine:
             return
         try:
             with locked(self._root):
-                for folder in self._root.iterdir():
+                sweep(self._root, UNFINISHED)
+                for folder in self._root.glob("[!.]*"):
                     if folder.is_dir():
-                        StagedBatch(folder).forget(user_id)
+                        StagedBatch(folder).forget(user_ids)
         except OSError as error:
             raise StoreError(f"quarantine: {error}") from error
 
@@ -171,9 +175,8 @@ class Quarantine:
 
     def _remove(self, folder: Path) -> None:
         """Throw a folder away; if that is interrupted it is held back no more."""
-        going = Path(tempfile.mkdtemp(dir=self._root, prefix=".discarded-"))
-        folder.rename(going / folder.name)
-        shutil.rmtree(going)
+        with scratch_folder(self._root, UNFINISHED) as going:
+            folder.rename(going / folder.name)
 
 
 def _told(violations: list[Finding]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pointblank as pb
 import polars as pl
 
-from features.quality.profile import ColumnProfile, Profile
+from features.quality.profile import ColumnProfile, TableProfile
 from features.quality.rules import FREE_FORM, NUMERIC, Kind, Rule, Type
 
 FEWEST = 100
@@ -55,7 +55,7 @@ class Step:
         return self.method in _OF_THE_WHOLE
 
 
-def steps_of(rule: Rule, profile: Profile, baseline: Profile) -> Iterator[Step]:
+def steps_of(rule: Rule, profile: TableProfile, baseline: TableProfile) -> Iterator[Step]:
     """Yield the steps of a rule for rows that are on the whole like `profile`."""
     return _STEPS[rule.kind](rule, profile, baseline)
 
@@ -83,12 +83,12 @@ def _share(share: float) -> str:
     return f"{share * 100:.4g} %"
 
 
-def _allowed(share: float, profile: Profile) -> int:
+def _allowed(share: float, profile: TableProfile) -> int:
     """Return how many rows a share of all is: 29 % of a hundred are 29, whatever floats say."""
     return math.floor(share * profile.rows + 1e-9)
 
 
-def _schema(rule: Rule, _: Profile, __: Profile) -> Iterator[Step]:
+def _schema(rule: Rule, _: TableProfile, __: TableProfile) -> Iterator[Step]:
     free = FREE_FORM[rule.table]
     for name, kind in rule.options["types"].items():
         if not name.startswith(free):
@@ -106,7 +106,7 @@ _IS: dict[Type, Callable[[str], pl.Expr]] = {
 }
 
 
-def _completeness(rule: Rule, profile: Profile, _: Profile) -> Iterator[Step]:
+def _completeness(rule: Rule, profile: TableProfile, _: TableProfile) -> Iterator[Step]:
     share = rule.options["null_threshold"]
     allowed = _allowed(share, profile)
     for name in rule.columns:
@@ -114,7 +114,7 @@ def _completeness(rule: Rule, profile: Profile, _: Profile) -> Iterator[Step]:
         yield Step(name, expected, "col_vals_not_null", {"columns": name}, allowed)
 
 
-def _uniqueness(rule: Rule, profile: Profile, _: Profile) -> Iterator[Step]:
+def _uniqueness(rule: Rule, profile: TableProfile, _: TableProfile) -> Iterator[Step]:
     share = rule.options["duplicate_threshold"]
     allowed = _allowed(share, profile)
     for name in rule.columns:
@@ -127,7 +127,7 @@ def _told(name: str) -> Callable[[pl.LazyFrame], pl.LazyFrame]:
     return lambda rows: rows.filter(pl.col(name).is_not_null())
 
 
-def _range(rule: Rule, _: Profile, __: Profile) -> Iterator[Step]:
+def _range(rule: Rule, _: TableProfile, __: TableProfile) -> Iterator[Step]:
     low, high = rule.options["min"], rule.options["max"]
     told = " and ".join(
         f"{word} {bound:g}"
@@ -142,21 +142,21 @@ def _range(rule: Rule, _: Profile, __: Profile) -> Iterator[Step]:
         yield Step(name, told, "col_vals_between", {"columns": name, **bounds, "na_pass": True})
 
 
-def _allowed_values(rule: Rule, _: Profile, __: Profile) -> Iterator[Step]:
+def _allowed_values(rule: Rule, _: TableProfile, __: TableProfile) -> Iterator[Step]:
     values = list(rule.options["values"])
     for name in rule.columns:
         arguments = {"columns": name, "set": [*values, None]}
         yield Step(name, f"one of {', '.join(values)}", "col_vals_in_set", arguments)
 
 
-def _freshness(rule: Rule, _: Profile, __: Profile) -> Iterator[Step]:
+def _freshness(rule: Rule, _: TableProfile, __: TableProfile) -> Iterator[Step]:
     age = rule.options["max_age"]
     for name in rule.columns:
         arguments = {"column": name, "max_age": age}
         yield Step(name, f"the newest at most {days(age)} old", "data_freshness", arguments)
 
 
-def _row_count(rule: Rule, profile: Profile, baseline: Profile) -> Iterator[Step]:
+def _row_count(rule: Rule, profile: TableProfile, baseline: TableProfile) -> Iterator[Step]:
     least, drop, growth = (rule.options[name] for name in ("min", "max_drop", "max_growth"))
     if least is not None:
         yield _row_count_step(f"at least {least:,.0f} rows", math.ceil(least), profile, 0, None)
@@ -178,7 +178,7 @@ def _of(rows: int) -> str:
 def _row_count_step(
     expected: str,
     count: int,
-    profile: Profile,
+    profile: TableProfile,
     fewer: int | None,
     more: int | None,
     why_not: str = "",
@@ -190,7 +190,7 @@ def _row_count_step(
     return Step("", expected, "row_count_match", arguments, why_not=why_not, found=found)
 
 
-def _statistics(rule: Rule, profile: Profile, baseline: Profile) -> Iterator[Step]:
+def _statistics(rule: Rule, profile: TableProfile, baseline: TableProfile) -> Iterator[Step]:
     for name in columns_of(rule):
         before = baseline.columns.get(name)
         for option, limit in rule.options.items():
@@ -206,7 +206,7 @@ def _statistics(rule: Rule, profile: Profile, baseline: Profile) -> Iterator[Ste
                 yield from _COMPARED[option](name, limit, before, profile)
 
 
-def _why_not(option: str, profile: Profile, before: ColumnProfile | None) -> str:
+def _why_not(option: str, profile: TableProfile, before: ColumnProfile | None) -> str:
     """Return why a column cannot be compared, or nothing."""
     if before is None:
         return _NO_BASELINE
@@ -216,7 +216,7 @@ def _why_not(option: str, profile: Profile, before: ColumnProfile | None) -> str
     return "the baseline has no values" if values.get(option, 0.0) in (None, {}) else ""
 
 
-def _mean_shift(name: str, limit: float, before: ColumnProfile, _: Profile) -> Iterator[Step]:
+def _mean_shift(name: str, limit: float, before: ColumnProfile, _: TableProfile) -> Iterator[Step]:
     mean, std = before.mean or 0.0, before.std or 0.0
     noise = 1e-9 * abs(mean)
     told = f"the baseline's is {mean:.6g}, give or take {std:.6g}"
@@ -228,7 +228,7 @@ def _mean_shift(name: str, limit: float, before: ColumnProfile, _: Profile) -> I
         yield Step(name, expected, method, {"columns": name, "value": bound})
 
 
-def _std_ratio(name: str, limit: float, before: ColumnProfile, _: Profile) -> Iterator[Step]:
+def _std_ratio(name: str, limit: float, before: ColumnProfile, _: TableProfile) -> Iterator[Step]:
     std = before.std or 0.0
     for method, bound, word in (
         ("col_sd_ge", std / limit, "least"),
@@ -238,14 +238,16 @@ def _std_ratio(name: str, limit: float, before: ColumnProfile, _: Profile) -> It
         yield Step(name, expected, method, {"columns": name, "value": bound})
 
 
-def _null_shift(name: str, limit: float, before: ColumnProfile, profile: Profile) -> Iterator[Step]:
+def _null_shift(
+    name: str, limit: float, before: ColumnProfile, profile: TableProfile
+) -> Iterator[Step]:
     expected = f"at most {_share(limit)} more missing than the baseline's {_share(before.nulls)}"
     allowed = _allowed(before.nulls + limit, profile)
     yield Step(name, expected, "col_vals_not_null", {"columns": name}, allowed)
 
 
 def _share_shift(
-    name: str, limit: float, before: ColumnProfile, profile: Profile
+    name: str, limit: float, before: ColumnProfile, profile: TableProfile
 ) -> Iterator[Step]:
     far = distance(before.shares, profile.columns[name].shares)
 
@@ -260,7 +262,7 @@ def _known(name: str, expected: str, *, is_good: bool, found: str) -> Step:
     return Step(name, expected, "specially", arguments, found=found)
 
 
-_STEPS: dict[Kind, Callable[[Rule, Profile, Profile], Iterator[Step]]] = {
+_STEPS: dict[Kind, Callable[[Rule, TableProfile, TableProfile], Iterator[Step]]] = {
     Kind.SCHEMA: _schema,
     Kind.COMPLETENESS: _completeness,
     Kind.UNIQUENESS: _uniqueness,
@@ -270,7 +272,7 @@ _STEPS: dict[Kind, Callable[[Rule, Profile, Profile], Iterator[Step]]] = {
     Kind.ROW_COUNT: _row_count,
     Kind.STATISTICS: _statistics,
 }
-_COMPARED: dict[str, Callable[[str, float, ColumnProfile, Profile], Iterator[Step]]] = {
+_COMPARED: dict[str, Callable[[str, float, ColumnProfile, TableProfile], Iterator[Step]]] = {
     "mean_shift": _mean_shift,
     "std_ratio": _std_ratio,
     "null_shift": _null_shift,

@@ -355,6 +355,23 @@ async def test_tables_are_tidied_once_a_day_at_least(
     assert raw.xlen(keys.STREAM) == 4
 
 
+async def test_tables_are_tidied_where_shoppers_are_only_forgotten(
+    online_store: ValkeyStore, offline: OfflineStore
+) -> None:
+    """No event comes any more, and what holds the forgotten is removed all the same."""
+    now = 0.0
+    sink = Archive(online_store, offline, clock=lambda: now)
+    for number in range(2):
+        told = Entry(b"1-1", 1, event(f"e{number}"))
+        await sink.take([told])
+    assert len(offline.paths("events")) == 2
+
+    now = TIDY_AFTER_S
+    await sink.take([Entry(b"2-1", 2, forget="nobody")])
+
+    assert len(offline.paths("events")) == 1
+
+
 def tables_of(offline: OfflineStore) -> dict[str, list[Any]]:
     """Return the records of each shopper, as the tables have them."""
     log = offline.event_log()

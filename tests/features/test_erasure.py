@@ -1,11 +1,10 @@
 """Forgetting in every place of a home: tables, quarantine and datasets, whatever is killed."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Generator
 from pathlib import Path
 from textwrap import dedent
@@ -17,8 +16,7 @@ from click.testing import CliRunner, Result
 from features.__main__ import cli
 from features.archive import events_table
 from features.chunk import Chunk
-from features.dataset import DATA, MANIFEST, Declaration, Reference
-from features.dataset_erasure import ABANDONED_S
+from features.dataset import DATA, MAKING, MANIFEST, Declaration, Reference, described
 from features.datasets import Datasets
 from features.erasure import Erasure
 from features.errors import InputError, StoreError
@@ -28,7 +26,9 @@ from features.ids import stable_hash
 from features.labels import Labels
 from features.local_engine import local_chunks
 from features.offline import OfflineStore
+from features.scratch import scratch_folder
 from features.stream_entries import Entry
+from tests.support.abandoned import abandoned
 from tests.support.process import ROOT
 
 NOW_MS = 1_760_000_000_000
@@ -209,6 +209,7 @@ def test_who_is_forgotten_while_a_version_is_made_is_not_in_it(
 STEPS = (
     "features.quality.quarantine.Quarantine.forget",
     "features.offline.OfflineStore.forget",
+    "features.offline.DeltaTable.create_checkpoint",
     "features.dataset_erasure.drop",
     "features.dataset_erasure.described",
     "features.dataset_erasure.Dataset.to_json",
@@ -264,37 +265,73 @@ def test_the_damaged_stops_nobody_who_forgets(
     datasets: Datasets, store: OfflineStore, tmp_path: Path
 ) -> None:
     """Data that cannot be read go; so do those that nothing describes any more."""
-    for name in ("cut", "undescribed", "deleted", "emptied", "whole"):
+    for name in ("cut", "undescribed", "unknown", "deleted", "emptied", "whole"):
         datasets.create(name, PURCHASES)
     folder = tmp_path / "datasets"
     (folder / "cut" / "1" / DATA).write_bytes(b"PAR1")
     (folder / "undescribed" / "1" / MANIFEST).write_text("{}")
+    (folder / "unknown" / "1" / MANIFEST).write_text("{}")
+    (folder / "unknown" / "1" / DATA).write_bytes(b"PAR1")
     (folder / "deleted" / "1" / MANIFEST).unlink()
     (folder / "emptied" / "1" / DATA).unlink()
 
     Erasure(store).forget({"u1": LATER_MS})
 
     assert [path.parent.parent.name for path in folder.glob("*/*/data*.parquet")] == ["whole"]
-    (folder / "undescribed" / "1" / MANIFEST).unlink()
+    for name in ("undescribed", "unknown"):
+        (folder / name / "1" / MANIFEST).unlink()
     assert [each.name for each in datasets.holding("u0")] == ["whole"]
 
 
 def test_what_a_maker_left_who_was_killed_goes(
     datasets: Datasets, store: OfflineStore, tmp_path: Path
 ) -> None:
-    """After a day; what somebody may be making still stays."""
+    """At once; what somebody is making stays, who will look whom to leave out."""
     datasets.create("paid", PURCHASES)
-    old, new = tmp_path / "datasets" / ".old", tmp_path / "datasets" / ".new"
-    for folder in (old, new):
-        folder.mkdir()
-        (folder / DATA).write_bytes(b"rows")
-    past = time.time() - ABANDONED_S - 60
-    os.utime(old, (past, past))
+    left = abandoned(tmp_path / "datasets", MAKING)
 
-    Erasure(store).forget({"nobody": LATER_MS})
+    with scratch_folder(tmp_path / "datasets", ".making-now-") as mine:
+        Erasure(store).forget({"nobody": LATER_MS})
+        assert mine.exists()
 
-    assert not old.exists()
-    assert new.exists()
+    assert not left.exists()
+
+
+def test_what_a_later_program_wrote_stays_for_it(
+    datasets: Datasets, store: OfflineStore, tmp_path: Path
+) -> None:
+    """But for data with rows of who is forgotten: nobody here can leave just these out."""
+    for name in ("one", "other"):
+        datasets.create(name, Declaration(f"{QUERY} and user_id <> '{name}'", "at"))
+    datasets.create("without", Declaration(f"{QUERY} and user_id <> 'u1'", "at"))
+    for path in (tmp_path / "datasets").glob("*/*/dataset.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"colour": "red"}))
+
+    Erasure(store).forget({"u1": LATER_MS})
+
+    left = (tmp_path / "datasets").glob("*/*/data*.parquet")
+    assert [path.parent.parent.name for path in left] == ["without"]
+
+
+def test_who_deletes_a_version_waits_for_who_forgets_in_it(
+    datasets: Datasets, store: OfflineStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise its description would be written again."""
+    told = datasets.create("paid", PURCHASES)
+    begun = []
+
+    def slow(path: Path) -> object:
+        begun.append(threading.Thread(target=datasets.delete, args=(told.reference,)))
+        begun[0].start()
+        begun[0].join(0.5)
+        return described(path)
+
+    monkeypatch.setattr("features.dataset_erasure.described", slow)
+    Erasure(store).forget({"u1": LATER_MS})
+    begun[0].join()
+
+    assert datasets.all() == []
+    assert files_of(tmp_path) == set()
 
 
 def test_datasets_that_cannot_be_written_are_tried_again(

@@ -53,6 +53,20 @@ def test_each_noting_is_later_than_others(forgotten: ForgottenList) -> None:
     assert told.as_of(first).until(["u1", "u2"]) == {"u1": 10}
 
 
+def test_those_noted_together_are_told_apart(forgotten: ForgottenList, tmp_path: Path) -> None:
+    """Who reads while they are written, and sees some, finds that there are later ones."""
+    noted = forgotten.add({f"u{number}": 10 for number in range(3)})
+    path = tmp_path / FOLDER / LIST
+    whole = path.read_bytes()
+    path.write_bytes(whole[: ENTRY.itemsize])
+    seen = forgotten.read().latest_ms
+    path.write_bytes(whole)
+
+    assert sorted(noted.values()) == [1_000, 1_001, 1_002]
+    expected = {stable_hash("u1"), stable_hash("u2")}
+    assert set(forgotten.read().since(seen).tolist()) == expected
+
+
 def test_the_same_is_noted_once(forgotten: ForgottenList) -> None:
     """A tombstone that is taken again, by whomever, changes nothing."""
     first = forgotten.add({"u1": 10})

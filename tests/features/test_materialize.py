@@ -55,6 +55,22 @@ async def state_of(store: ValkeyStore, user_id: str = "u1") -> ShopperState:
     return (await store.read([ShopperQuery(user_id, "b")]))[0].state
 
 
+async def test_tables_of_another_home_are_not_online_already(
+    online_store: ValkeyStore, offline: OfflineStore, tmp_path: Path
+) -> None:
+    """Though their versions have the same numbers: a home was deleted, and made anew."""
+    other = OfflineStore(tmp_path / "other")
+    keep(offline, [click_at(1_000)])
+    keep(other, [click_at(2_000, "u2")])
+    assert offline.version() == other.version()
+
+    await materialize(online_store, offline, rate=0)
+    assert not (await materialize(online_store, other, rate=0)).was_there
+
+    assert len((await state_of(online_store, "u2")).recent) == 1
+    assert (await materialize(online_store, other, rate=0)).was_there
+
+
 async def test_every_shopper_is_as_the_log_says(
     online_store: ValkeyStore, offline: OfflineStore
 ) -> None:

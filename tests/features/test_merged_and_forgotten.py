@@ -266,6 +266,62 @@ def test_many_sessions_are_forgotten(offline: OfflineStore) -> None:
     assert offline.scan("merges").collect().is_empty()
 
 
+def test_a_batch_is_forgotten_at_once(offline: OfflineStore, tmp_path: Path) -> None:
+    """Of each what was theirs up to a stamp of their own; no log of a table names them."""
+    keep(
+        offline,
+        *(done(1, "session:1"), merged(2, "session:1", "ben"), done(3, "session:1")),
+        *(merged(4, "session:1", "carl"), done(5, "session:1"), done(6, "carl"), done(7, "ben")),
+        *(done(8, "ann"), merged(9, "ann", "abe"), done(10, "zoe"), merged(11, "zoe", "zora")),
+        *(done(12, "cloe"), done(13, "cloe")),
+    )
+    rows = [{"user_id": name} for name in ("abe", "ben", "carl", "cloe", "session:1", "zoe")]
+    offline.put_users(pa.Table.from_pylist(rows, USERS))
+
+    Erasure(offline).forget({"ben": at_ms(6), "carl": at_ms(9), "cloe": at_ms(12)})
+
+    assert ids_of(offline) == ["e10", "e13", "e5", "e7", "e8"]
+    assert sorted(offline.scan("merges").collect()["source"]) == ["ann", "zoe"]
+    assert sorted(offline.scan("users").collect()["user_id"]) == ["abe", "session:1", "zoe"]
+    assert offline.version() == "events@1,items@-,users@1,merges@1"
+    logs = [path.read_bytes() for path in (tmp_path / "offline").rglob("_delta_log/*")]
+    for name in (b"ben", b"carl", b"cloe", b"session:1"):
+        assert not any(name in log for log in logs)
+
+
+def test_a_session_and_who_had_it_are_forgotten_at_once(
+    offline: OfflineStore, tmp_path: Path
+) -> None:
+    """What came of it between its own tombstone and the merge goes, too, in every place."""
+    keep(
+        offline,
+        *(done(1, "session:1"), done(3, "session:1"), merged(4, "session:1", "ann")),
+        *(done(5, "session:1"), done(6, "ben")),
+    )
+    served.append(
+        tmp_path,
+        "1",
+        [
+            Served("session:1", at_ms(n), at_ms(n), None, None, FEATURE_SET.schema_hash, [])
+            for n in (1, 3, 5)
+        ],
+    )
+    noted = ForgottenList(tmp_path)
+    noted.add({"session:1": at_ms(2)})
+    offline.forget({"session:1": at_ms(2)})  # and then who did was killed
+    made = Datasets(tmp_path).create("paid", Declaration(QUERY, "at"))
+    assert made.rows == 3
+
+    gone = Erasure(offline).forget({"session:1": at_ms(2), "ann": at_ms(9)})
+
+    assert gone == {"session:1", "ann"}
+    assert ids_of(offline) == ["e5", "e6"]
+    assert [each.at_ms for each in served.read(tmp_path, 0, at_ms(99))] == [at_ms(5)]
+    (path,) = (tmp_path / DATASETS / "paid" / "1").glob("data*.parquet")
+    assert pl.read_parquet(path)["user_id"].to_list() == ["ben"]
+    assert noted.read().stamps(["session:1"]) == {"session:1": [at_ms(2), at_ms(4)]}
+
+
 async def test_online_a_tombstone_taken_again_spares_what_was_merged(
     online_store: ValkeyStore, tmp_path: Path
 ) -> None:

@@ -124,14 +124,15 @@ def test_forgetting_reaches_what_was_merged(
     """All that was the shopper's goes, from whomever it came, and nothing of the others."""
     store = stored(tmp_path_factory.mktemp("home"), steps)
     whole = replayed(steps, len(steps))
-    store.forget(name, at_ms(len(steps)))
-    store.forget_merges(name, at_ms(len(steps)))
+    until_ms = {name: at_ms(len(steps))}
+    store.forget(until_ms)
+    store.forget_merges(until_ms)
     log = store.event_log()
     whole.pop(name, None)
     assert {each: log.of(n).tolist() for n, each in enumerate(log.user_ids)} == {
         each: some.tolist() for each, some in whole.items()
     }
-    assert store.merges().sources(name, at_ms(len(steps))) == {}
+    assert store.merges().sources(until_ms) == {}
 
 
 def test_a_merge_is_kept_once(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The offline store over real Delta tables."""
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,12 +16,15 @@ import pytest
 from features.errors import InputError, StoreError
 from features.events import Event, EventType, pack_event
 from features.known_events import KnownEvents
-from features.offline import OfflineStore, Written
+from features.offline import STAGED, OfflineStore, Written
 from features.said import hashed
+from features.scratch import scratch_folder
 from features.show import summary
 from features.tables import EVENTS, ITEMS, USERS
+from tests.support.abandoned import abandoned
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NEVER_MS = 4_102_444_800_000
 
 
 def events(*rows: dict[str, Any]) -> pa.Table:
@@ -52,7 +56,7 @@ def test_an_untouched_store_is_empty_and_readable(store: OfflineStore, tmp_path:
     assert store.version() == "events@-,items@-,users@-"
     assert store.event_log().user_ids == ()
     assert len(store.catalogue()) == 0
-    assert store.forget("nobody") == 0
+    assert store.forget({"nobody": NEVER_MS}) == 0
     assert not list((tmp_path / "offline").glob("*/_delta_log"))
 
 
@@ -118,7 +122,7 @@ def test_ids_written_by_another_store_are_known(store: OfflineStore, tmp_path: P
 
     other.tidy()
     assert store.append_events(events({"event_id": "c"})) == Written(0, 1)
-    other.forget("u1")
+    other.forget({"u1": NEVER_MS})
     assert store.append_events(events({"event_id": "c"})) == Written(1, 0)
 
 
@@ -269,24 +273,92 @@ def test_forgetting_removes_events_and_record(store: OfflineStore) -> None:
     store.append_events(events({"event_id": "a"}, {"event_id": "b", "user_id": nasty}))
     store.put_users(pa.Table.from_pylist([{"user_id": nasty}, {"user_id": "u1"}], schema=USERS))
 
-    assert store.forget(nasty) == 2
+    assert store.forget({nasty: NEVER_MS}) == 2
     assert store.scan("events").collect()["user_id"].to_list() == ["u1"]
     assert store.scan("users").collect()["user_id"].to_list() == ["u1"]
 
 
+def test_many_are_forgotten_at_once(store: OfflineStore, tmp_path: Path) -> None:
+    """Up to a stamp each, in one commit, and in no log by name."""
+    users = ("a", "came-back", "vanished", "z")
+    late = {"timestamp": NOON + timedelta(hours=2)}
+    store.append_events(events(*({"event_id": f"e-{user}", "user_id": user} for user in users)))
+    store.append_events(
+        events(*({"event_id": f"l-{user}", "user_id": user} | late for user in users))
+    )
+    until_ms = round(NOON.timestamp() * 1_000)
+    before = {each.name for each in store.paths("events")}
+
+    assert store.forget({"came-back": until_ms, "vanished": NEVER_MS, "nobody": NEVER_MS}) == 3
+
+    left = store.scan("events").select("event_id").collect()["event_id"].sort().to_list()
+    assert left == ["e-a", "e-z", "l-a", "l-came-back", "l-z"]
+    assert store.version() == "events@2,items@-,users@-"
+    assert store.forget({"nobody": NEVER_MS}) == 0
+    assert store.version() == "events@2,items@-,users@-"  # nothing to forget is no commit
+    assert before.isdisjoint(each.name for each in store.paths("events"))
+    logs = [path.read_bytes() for path in (tmp_path / "offline").rglob("_delta_log/*")]
+    assert not any(b"vanished" in log for log in logs)
+
+
+def test_what_the_killed_had_staged_is_forgotten(store: OfflineStore, tmp_path: Path) -> None:
+    """What somebody is staging now stays: they heed the list when they write it."""
+    left = abandoned(tmp_path / "offline", STAGED)
+    (left / "events.parquet").write_bytes(b"rows of u1")
+    with scratch_folder(tmp_path / "offline", ".staged-") as mine:
+        left = abandoned(tmp_path / "offline", ".staged-other-")
+        store.forget({"u1": NEVER_MS})
+        assert mine.exists()
+
+    assert not left.exists()
+    assert [each.name for each in (tmp_path / "offline").iterdir()] == [".lock"]
+
+
 def test_tidying_removes_what_was_forgotten_from_disk(store: OfflineStore, tmp_path: Path) -> None:
-    """After the retention no file holds a forgotten shopper any more."""
+    """After the retention no file holds a forgotten shopper any more, nor does the log."""
     store.append_events(events({"event_id": "a", "user_id": "gone-shopper"}))
     store.append_events(events({"event_id": "b"}))
-    store.forget("gone-shopper")
+    store.forget({"gone-shopper": NEVER_MS})
 
     def on_disk() -> bool:
-        files = (tmp_path / "offline" / "events").glob("*.parquet")
-        return any(b"gone-shopper" in file.read_bytes() for file in files)
+        files = (tmp_path / "offline" / "events").rglob("*")
+        return any(b"gone-shopper" in file.read_bytes() for file in files if file.is_file())
 
     assert on_disk()
     assert store.tidy(timedelta(0)) > 0
     assert not on_disk()
+    assert store.count("events") == 1
+    with pytest.raises(StoreError, match="version 0 of events is not there any more"):
+        store.at("events@0,items@-,users@-").count("events")
+
+
+def test_tidying_leaves_versions_of_the_last_days(store: OfflineStore, tmp_path: Path) -> None:
+    """They can be read, and so can those before of which the log must tell for them."""
+    for number in range(3):
+        store.append_events(events({"event_id": f"e{number}"}))
+    old = tmp_path / "offline" / "events" / "_delta_log" / f"{0:020d}.json"
+    os.utime(old, (0, 0))
+
+    store.tidy()
+    store.tidy()
+
+    for number in range(3):
+        assert store.at(f"events@{number},items@-,users@-").count("events") == number + 1
+
+
+def test_tidying_removes_files_of_a_commit_that_was_never_made(
+    store: OfflineStore, tmp_path: Path
+) -> None:
+    """Once nobody can be at it any more: a writer was killed."""
+    store.append_events(events({"event_id": "a"}))
+    old, new = (tmp_path / "offline" / "events" / f"part-{name}.parquet" for name in "ab")
+    for path in (old, new):
+        path.write_bytes(b"rows")
+    os.utime(old, (0, 0))
+
+    assert store.tidy() == 1
+
+    assert (old.exists(), new.exists()) == (False, True)
     assert store.count("events") == 1
 
 

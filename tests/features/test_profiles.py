@@ -86,7 +86,7 @@ def test_equal_records_are_no_change(store: OfflineStore) -> None:
 def test_earlier_records_are_forgotten_and_replaced_with_the_others(store: OfflineStore) -> None:
     """DELETE reaches them, and another shop has none."""
     store.put_users(users(("u2", "IT", '{"age":21}')))
-    store.forget("u1")
+    store.forget({"u1": 0})
 
     assert store.scan(CHANGES).collect()["user_id"].to_list() == ["u2"]
     store.replace("users", users(("u2", "IT", '{"age":50}')))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from features.scratch import scratch_folder
+from features.scratch import LOCK, WORK, scratch_folder
+from tests.support.abandoned import abandoned
 
 
 def test_it_is_there_for_as_long_as_it_is_used(tmp_path: Path) -> None:
@@ -28,7 +29,8 @@ def test_what_the_killed_left_is_removed(tmp_path: Path) -> None:
     program = f"""
 import os, signal
 from pathlib import Path
-from features.scratch import scratch_folder
+from features.scratch import LOCK, WORK, scratch_folder
+from tests.support.abandoned import abandoned
 with scratch_folder(Path({str(tmp_path)!r}), ".set.") as folder:
     (folder / "half").write_text("told")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -44,6 +46,23 @@ with scratch_folder(Path({str(tmp_path)!r}), ".set.") as folder:
     with scratch_folder(tmp_path, ".set."):
         assert not left.exists()
     assert sorted(each.name for each in tmp_path.iterdir()) == [".set.bak", ".set.mine"]
+
+
+def test_the_lock_tells_of_what_is_being_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until nothing is left in the folder: who is killed at it leaves nothing that nobody finds."""
+    left = abandoned(tmp_path, ".set.")
+    found = []
+
+    def look(path: Path | str, **_: object) -> None:
+        found.append({each.name for each in Path(path).parent.iterdir()})
+
+    monkeypatch.setattr("features.scratch.shutil.rmtree", look)
+    with scratch_folder(tmp_path, ".set."):
+        pass
+    assert found[0] == found[2] == {LOCK, WORK}
+    assert left.exists()
 
 
 def test_nobody_removes_what_is_in_use(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from features.errors import InputError
 from features.quality.checks import check
-from features.quality.profile import Profile, profile_of
+from features.quality.profile import TableProfile, profile_of
 from features.quality.report import Finding
 from features.quality.rules import parse_rules
 from features.quality.steps import distance
@@ -40,7 +40,7 @@ def events(**columns: Any) -> pl.LazyFrame:
 
 
 def judged(
-    table: str, rule: str, rows: pl.LazyFrame, baselines: Mapping[str, Profile] | None = None
+    table: str, rule: str, rows: pl.LazyFrame, baselines: Mapping[str, TableProfile] | None = None
 ) -> list[Finding]:
     """Return the findings of one rule in YAML's flow style."""
     rules = parse_rules(f"{table}: [{{{rule}}}]", "r").all
@@ -48,7 +48,7 @@ def judged(
 
 
 def verdicts(
-    table: str, rule: str, rows: pl.LazyFrame, baselines: Mapping[str, Profile] | None = None
+    table: str, rule: str, rows: pl.LazyFrame, baselines: Mapping[str, TableProfile] | None = None
 ) -> list[bool | None]:
     """Return whether each expectation of a rule is met."""
     return [each.passed for each in judged(table, rule, rows, baselines)]
@@ -168,7 +168,7 @@ def test_the_number_of_rows_is_compared_with_the_baseline(rows: int, verdict: bo
     told = pl.DataFrame({"user_id": [f"u{n}" for n in range(rows)]}).lazy()
 
     assert verdicts("users", rule, told) == [None, None]
-    found = verdicts("users", rule, told, {"users": Profile(200)})
+    found = verdicts("users", rule, told, {"users": TableProfile(200)})
     assert all(each is True for each in found) is verdict
 
 

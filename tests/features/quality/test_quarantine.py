@@ -2,6 +2,10 @@
 
 import asyncio
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +26,8 @@ from features.staged import StagedBatch
 from features.stream_entries import Entry
 from features.tables import ITEMS as ITEM_SCHEMA
 from features.valkey_store import ValkeyStore
+from tests.support.abandoned import abandoned
+from tests.support.process import ROOT
 
 ITEMS = 150
 
@@ -58,6 +64,26 @@ def held(run: Run) -> list[str]:
     """Return the ids of what is held back."""
     lines = run("quality", "list").stdout.splitlines()
     return [] if lines == ["nothing is held back"] else [line.split()[0] for line in lines]
+
+
+KILLED = """
+import os, pkgutil, signal, sys
+owner, _, name = sys.argv.pop(1).rpartition(".")
+setattr(pkgutil.resolve_name(owner), name, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+from features.__main__ import cli
+cli()
+"""
+
+
+def killed_at(step: str, home: Path, *words: str) -> None:
+    """Run a verb that is killed where it comes to call something."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, step, *words],
+        env=os.environ | {"CUVEE_HOME": str(home)},
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
 
 
 def test_a_batch_in_cents_is_held_back_whole(run: Run, home: Path, tmp_path: Path) -> None:
@@ -201,8 +227,7 @@ def test_refused_rows_are_told_with_what_is_held_back(run: Run, tmp_path: Path) 
 
 def test_who_was_killed_leaves_nothing(run: Run, home: Path, tmp_path: Path) -> None:
     """What an ingest that was killed had staged goes with the next."""
-    left = home / "offline" / ".staged-abc"
-    left.mkdir(parents=True)
+    left = abandoned(home / "offline", ".staged-")
     (left / "events.parquet").write_bytes(b"rows of somebody")
 
     assert run("ingest", "--data", batch(tmp_path / "a")).exit_code == 0
@@ -397,7 +422,7 @@ def test_a_quarantine_that_cannot_be_written_is_tried_again(tmp_path: Path) -> N
     (tmp_path / "quarantine").write_text("in the way")
 
     with pytest.raises(StoreError, match="quarantine: "):
-        Quarantine(tmp_path).forget("u3")
+        Quarantine(tmp_path).forget(["u3"])
 
 
 def test_what_is_being_thrown_away_is_forgotten_too(run: Run, home: Path, tmp_path: Path) -> None:
@@ -405,13 +430,33 @@ def test_what_is_being_thrown_away_is_forgotten_too(run: Run, home: Path, tmp_pa
     run("ingest", "--data", batch(tmp_path / "a"))
     run("ingest", "--data", batch(tmp_path / "b", price=1_000.0, first=1_000))
     folder = home / "quarantine" / held(run)[0]
-    going = folder.with_name(".discarded-x")
-    folder.rename(going)
+    killed_at("features.scratch.shutil.rmtree", home, "quality", "discard", folder.name)
+    assert list((home / "quarantine").rglob("events.parquet"))
 
-    Quarantine(home).forget("u3")
+    Quarantine(home).forget(["u3"])
 
     assert held(run) == []
-    assert "u3" not in StagedBatch(going).tables()["events"].collect()["user_id"].to_list()
+    assert [each.name for each in (home / "quarantine").iterdir()] == [".lock"]
+
+
+def test_who_is_killed_while_holding_back_leaves_nothing(
+    run: Run, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was half held back goes with the next that is, or is forgotten in."""
+    run("ingest", "--data", batch(tmp_path / "a"))
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("events: [{rule: row_count, min: 200, at: [materialize]}]\n")
+    monkeypatch.setenv("CUVEE_QUALITY", str(rules))
+    monkeypatch.setenv("CUVEE_REDIS_URL", "redis://127.0.0.1:1")  # nobody comes so far
+
+    killed_at("features.quality.quarantine.as_html", home, "materialize", "--force")
+    (left,) = (home / "quarantine").glob(".unfinished-*")
+    assert run("materialize", "--force").exit_code == 3
+    assert not left.exists()
+    killed_at("features.quality.quarantine.as_html", home, "materialize", "--force")
+    Quarantine(home).forget(["u3"])
+
+    assert {each.name for each in (home / "quarantine").iterdir()} == {".lock", "materialize"}
 
 
 async def test_what_is_being_released_is_forgotten_too(
