@@ -232,7 +232,7 @@ def beside_others() -> bytes:
         helper.make_node("ReduceMean", ["own"], ["mean"], axes=[0]),
         helper.make_node("Sub", ["own", "mean"], ["score"]),
     ]
-    return graph(nodes, FEATURES, SCORE, {"weights": weights("graded_items")[:, None]})
+    return graph(nodes, FEATURES, SCORE, {"weights": weights("log_graded_items")[:, None]})
 
 
 def drawn() -> bytes:
