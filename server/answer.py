@@ -25,6 +25,11 @@ class Answer(NamedTuple):
     propensities: Sequence[float] = ()
     """How probable each item was at its place; empty where nothing was left to chance."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether there was nothing to show."""
+        return self.items.startswith(b"[]")
+
 
 def encode_answer(answer: Answer, user_id: str, latency_s: float) -> bytes:
     """Return the JSON body; every answer has a `recommendation_id` of its own, cached or not."""

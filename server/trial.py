@@ -18,7 +18,6 @@ from server.shadow import ShadowRanker
 LONGEST_S = 1.0
 """What an answer that took longer counts as: one that hung says no more than that."""
 
-_NO_ITEMS = b"[]"
 _OUTCOMES = {Source.MODEL: Outcome.RANKED, Source.CACHE: Outcome.CACHED}
 
 
@@ -68,7 +67,7 @@ class Trial:
         if told is not Outcome.CACHED:
             add(arm, shopper, counted.RANKED)
             add(arm, shopper, counted.SECONDS, min(seconds, LONGEST_S))
-        if outcome.items == _NO_ITEMS:
+        if outcome.is_empty:
             told = Outcome.EMPTY
             add(arm, shopper, counted.EMPTY)
         self._metrics.canary_answer(variant, told)
