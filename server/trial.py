@@ -50,7 +50,7 @@ class Trial:
         What was asked of one arm before a step began, and answered after, is counted in neither.
         """
         shopper = stable_hash(user_id)
-        arm = CANARY if self._assignment.has(shopper) else CONTROL
+        arm = self._arm(shopper)
         variant = Variant.CANARY if arm == CANARY else Variant.CONTROL
         add = self._counter.add
         if isinstance(outcome, Exception):
@@ -77,8 +77,7 @@ class Trial:
         for event in events:
             if event.type is EventType.CLICK and event.recommendation_id is not None:
                 shopper = stable_hash(event.user_id)
-                arm = CANARY if self._assignment.has(shopper) else CONTROL
-                self._counter.add(arm, shopper, counted.CLICKS)
+                self._counter.add(self._arm(shopper), shopper, counted.CLICKS)
 
     def offer(self, model: Model, request: RankRequest, listed: Listed) -> None:
         """Let what `model` ranked perhaps be ranked by the one on trial, too, off the answer."""
@@ -89,3 +88,6 @@ class Trial:
         """End."""
         if self._shadow is not None:
             self._shadow.stop()
+
+    def _arm(self, shopper: int) -> int:
+        return CANARY if self._assignment.has(shopper) else CONTROL

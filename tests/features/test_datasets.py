@@ -20,26 +20,9 @@ from features.dataset import DATA, MANIFEST, Declaration, Reference
 from features.datasets import Datasets
 from features.declared import FEATURE_NAMES, FEATURE_SET
 from features.errors import EngineError, InputError
-from features.events import Event, EventType
 from features.labels import Labels
 from features.offline import OfflineStore
-from features.stream_entries import Entry
-
-NOW_MS = 1_760_000_000_000
-QUERY = "select user_id, arrived_at as at, value as paid from events where type = 'purchase'"
-PURCHASES = Declaration(QUERY, "at")
-
-
-def purchases(first: int, count: int) -> list[Entry]:
-    """Return purchases of three shoppers, a minute apart."""
-    return [
-        Entry(
-            b"0-1",
-            NOW_MS + number * 60_000,
-            Event(f"e{number}", EventType.PURCHASE, f"u{number % 3}", 1.0, f"i{number}", 2.5),
-        )
-        for number in range(first, first + count)
-    ]
+from tests.support.purchases import NOW_MS, PURCHASES, QUERY, purchases
 
 
 @pytest.fixture

@@ -20,33 +20,17 @@ from features.dataset import DATA, MAKING, MANIFEST, Declaration, Reference, des
 from features.datasets import Datasets
 from features.erasure import Erasure
 from features.errors import InputError, StoreError
-from features.events import Event, EventType
 from features.forgotten import ForgottenList
 from features.ids import stable_hash
 from features.labels import Labels
 from features.local_engine import local_chunks
 from features.offline import OfflineStore
 from features.scratch import scratch_folder
-from features.stream_entries import Entry
 from tests.support.abandoned import abandoned
 from tests.support.process import ROOT
+from tests.support.purchases import NOW_MS, PURCHASES, QUERY, purchases
 
-NOW_MS = 1_760_000_000_000
 LATER_MS = NOW_MS + 3_600_000
-QUERY = "select user_id, arrived_at as at, value as paid from events where type = 'purchase'"
-PURCHASES = Declaration(QUERY, "at")
-
-
-def purchases(first: int, count: int, since_ms: int = NOW_MS) -> list[Entry]:
-    """Return purchases of three shoppers, a minute apart."""
-    return [
-        Entry(
-            b"0-1",
-            since_ms + number * 60_000,
-            Event(f"e{number}", EventType.PURCHASE, f"u{number % 3}", 1.0, f"i{number}", 2.5),
-        )
-        for number in range(first, first + count)
-    ]
 
 
 @pytest.fixture
