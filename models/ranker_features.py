@@ -158,10 +158,7 @@ def ranker_matrix(
     matrix[..., _IMPLICIT_AT + 1] = implicit / _largest(implicit)
     matrix[..., _IMPLICIT_AT + 2] = (-implicit).argsort(axis=1, kind="stable").argsort(axis=1)
     liked, wanted = items.codes.take(met, axis=0), items.codes.take(candidates, axis=0)
-    for column in range(AFFINITIES):
-        matrix[..., _AFFINITY_AT + column] = _affinity(
-            liked[..., column], wanted[..., column], weights
-        )
+    matrix[..., _AFFINITY_AT : _AFFINITY_AT + AFFINITIES] = _affinities(liked, wanted, weights)
     stats = items.stats.take(candidates, axis=0)
     paid = items.stats.take(met, axis=0)[..., _PRICE]
     usual = (paid * weights).sum(axis=1, keepdims=True)
@@ -178,17 +175,18 @@ def _largest(scores: Floats) -> Floats:
     return largest
 
 
-def _affinity(liked: Codes, wanted: Codes, weights: Floats) -> Floats:
-    """Return the share of each shopper's liking that went to items with the candidate's value.
+def _affinities(liked: Codes, wanted: Codes, weights: Floats) -> Floats:
+    """Return the share of each shopper's liking that went to items with the candidate's values.
 
-    `liked` [b, h] are the values of the items they met, `wanted` [b, c] those of candidates.
+    `liked` [b, h, a] are the values of the items they met, of so many attributes, and `wanted`
+    [b, c, a] those of candidates: float32[b, c, a].
     """
     # Unknown values are -1: counted at 0, and looked up there, where nothing may stand.
-    liked, wanted = liked + 1, wanted + 1
-    width = int(max(liked.max(initial=0), wanted.max(initial=0))) + 1
-    shoppers = np.arange(len(liked))[:, None]
-    flat = (shoppers * width + liked).ravel()
-    liking = np.bincount(flat, weights.ravel(), minlength=len(liked) * width).reshape(-1, width)
-    liking[:, 0] = 0
-    affinity: Floats = liking.take(shoppers * width + wanted).astype(np.float32)
-    return affinity
+    width = int(max(liked.max(initial=-1), wanted.max(initial=-1))) + 2
+    shoppers, attributes = len(liked), liked.shape[2]
+    begins = 1 + width * np.arange(shoppers * attributes).reshape(-1, 1, attributes)
+    counted = np.broadcast_to(weights[..., None], liked.shape).ravel()
+    liking = np.bincount((begins + liked).ravel(), counted, minlength=begins.size * width)
+    liking[::width] = 0
+    affinities: Floats = liking.take(begins + wanted).astype(np.float32)
+    return affinities

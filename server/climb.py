@@ -38,7 +38,7 @@ class Climb:
 
     __slots__ = (
         *("_admission", "_asked", "_deadline", "_model", "_parts", "_query"),
-        *("_reading", "_request", "_started", "_state", "_then"),
+        *("_reading", "_request", "_spot", "_started", "_state", "_then"),
     )
 
     def __init__(
@@ -50,6 +50,7 @@ class Climb:
         then: Callable[[Answer | Exception], None],
     ) -> None:
         """Take a place at the gate."""
+        self._spot = spot_of(query, model)
         self._admission = parts.gate.enter()
         self._started = self._reading = monotonic()
         self._parts = parts
@@ -69,8 +70,8 @@ class Climb:
         if admission is Admission.LADDER:
             return self._popular(Reason.OVERLOAD)
         query = self._query
-        turn = spot_of(query, self._model).turn
-        self._asked = ShopperQuery(query.user_id, query.bucket(turn), query.otherwise())
+        bucket = query.bucket(self._spot.turn)
+        self._asked = ShopperQuery(query.user_id, bucket, query.otherwise())
         self._reading = monotonic()
         self._parts.reader.read(self._asked, self._deadline, self._on_read)
         return None
@@ -92,14 +93,16 @@ class Climb:
                 Source.CACHE,
                 model.version,
                 segment,
-                page=self._query.page,
+                page=self._spot.page,
                 propensities=cached.propensities,
             )
         if not read.state.known:
             parts.last_known.forget(self._query.user_id)
             return self._popular(Reason.UNKNOWN_USER)
         self._state = read.state
-        self._request = parts.request(self._query, self._asked.user_id, read.state, model)
+        self._request = parts.request(
+            self._query, self._asked.user_id, read.state, model, self._spot
+        )
         parts.inference_of(model).rank(model, self._request, self._deadline, self._on_ranked)
         return None
 
@@ -109,10 +112,10 @@ class Climb:
     def _ranked(self, outcome: Ranking | Exception) -> Answer:
         parts, query, model = self._parts, self._query, self._model
         if isinstance(outcome, Exception):
-            return parts.popular(query, model, self._why(outcome), self._seen())
+            return parts.popular(query, model, self._spot, self._why(outcome), self._seen())
         seen = parts.remember(query, model, outcome)
         if outcome.listed is None:
-            return parts.popular(query, model, _why_not_ranked(model), seen)
+            return parts.popular(query, model, self._spot, _why_not_ranked(model), seen)
         listed = outcome.listed
         if (trial := parts.models.trial) is not None:
             trial.offer(model, self._request, listed)
@@ -124,7 +127,7 @@ class Climb:
             Source.MODEL,
             model.version,
             seen.segment,
-            page=query.page,
+            page=self._spot.page,
             propensities=made.propensities,
         )
 
@@ -148,7 +151,7 @@ class Climb:
         return Reason.MODEL_ERROR
 
     def _popular(self, reason: Reason) -> Answer:
-        return self._parts.popular(self._query, self._model, reason)
+        return self._parts.popular(self._query, self._model, self._spot, reason)
 
     def _step(self, step: Callable[[Told], Answer | None], told: Told) -> None:
         """Take a step; end if it gives an answer, or fails."""

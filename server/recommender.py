@@ -14,7 +14,7 @@ from features.ids import stable_hashes
 from features.moments import Moment
 from features.online import OnlineStore, ShopperQuery, ShopperRead, ShopperState
 from models.model import Model
-from models.request import NO_HASHES, Hashes, Ranking, RankRequest
+from models.request import NO_HASHES, Hashes, Ranking, RankRequest, Spot
 from monitoring.labels import CacheResult, ErrorKind, Reason, Source
 from monitoring.metrics import Metrics
 from server.admission import ConcurrencyLimiter
@@ -28,7 +28,6 @@ from server.last_known import LastKnown, Seen
 from server.pages import Pages, hashes_of
 from server.query import Query
 from server.reader import Reader
-from server.spot import spot_of
 
 _TTL_JITTER = 0.1
 _GLOBAL = 0
@@ -66,7 +65,9 @@ class Recommender:
         """Return what runs a model: a canary that is slow must keep no other shopper waiting."""
         return self.inference if model is self.models.model else self.canary_inference
 
-    def request(self, query: Query, user_id: str, state: ShopperState, model: Model) -> RankRequest:
+    def request(
+        self, query: Query, user_id: str, state: ShopperState, model: Model, spot: Spot
+    ) -> RankRequest:
         """Return what the model is asked; `state` is that of `user_id`."""
         context = query.context
         moment = Moment(
@@ -81,7 +82,8 @@ class Recommender:
             query.filters,
             _excluded(query),
             _named_segment(query, model),
-            *spot_of(query, model)[:2],
+            spot.page,
+            spot.turn,
         )
 
     def remember(self, query: Query, model: Model, ranking: Ranking) -> Seen:
@@ -91,7 +93,12 @@ class Recommender:
         return seen
 
     def popular(
-        self, query: Query, model: Model, reason: Reason | None, seen: Seen | None = None
+        self,
+        query: Query,
+        model: Model,
+        spot: Spot,
+        reason: Reason | None,
+        seen: Seen | None = None,
     ) -> Answer:
         """Return popular items: of the segment that the shopper was `seen` in, or is known by."""
         seen = seen or self.last_known.recall(query.user_id)
@@ -102,9 +109,7 @@ class Recommender:
             segment = model.shared_segment(query.user_id, query.context.country)
         excluded = _excluded(query)
         blocked = np.concatenate((seen.blocked, excluded)) if len(excluded) else seen.blocked
-        items, propensities = self.pages.popular(
-            query, model, segment, blocked, spot_of(query, model)
-        )
+        items, propensities = self.pages.popular(query, model, segment, blocked, spot)
         source = Source.GLOBAL if segment == _GLOBAL else Source.SEGMENT
         return Answer(
             items,
@@ -112,7 +117,7 @@ class Recommender:
             model.version,
             model.segment_names[segment],
             reason,
-            query.page,
+            spot.page,
             propensities,
         )
 
