@@ -8,8 +8,8 @@ its own deadline; one that gives up takes nothing from the others. One timer ser
 it is set for the earliest deadline, and most often finds nobody waiting any more.
 A batch that nobody waits for any more, because it is late, may be left to end by itself.
 
-Where batches join, one that was quick and ends while others wait leaves with theirs, two by two:
-what its items go on to is then shared by twice as many. Who comes alone waits for nobody.
+A coalescer may be fed by another: what waits here is held for a moment while a batch is under way
+there, since those items come here next and share the call. Who comes alone waits for nobody.
 
 Who waits is called, not woken: a task and a future for each would cost more than a cached answer.
 """
@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import chain
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 log = logging.getLogger(__name__)
 
@@ -72,13 +72,14 @@ class Coalescer(Generic[Item, Result]):
         max_batch: int,
         max_running: int,
         max_waiting: int,
-        join_within_s: float = 0.0,
+        fed_by: "Coalescer[Any, Any] | None" = None,
+        hold_s: float = 0.0,
         max_late: int = 0,
         on_late: Callable[[], None] = lambda: None,
     ) -> None:
         """Bound a batch's size, the batches under way at once, and the items waiting for one.
 
-        A batch that took less than `join_within_s` seconds may wait for one more as quick.
+        Items wait for others that are still in `fed_by`, if it is given, at most `hold_s` seconds.
         Up to `max_late` batches that are late for all who waited do not count as under way;
         `on_late` hears of each.
         """
@@ -86,16 +87,27 @@ class Coalescer(Generic[Item, Result]):
         self._max_batch = max_batch
         self._max_running = max_running
         self._max_waiting = max_waiting
-        self._join_within_s = join_within_s
+        self._fed_by = fed_by
+        self._hold_s = hold_s
         self._max_late = max_late
         self._on_late = on_late
         self._waiting: deque[_Waiter[Item, Result]] = deque()
         self._running: dict[asyncio.Task[None], list[_Waiter[Item, Result]]] = {}
         self._late: set[asyncio.Task[None]] = set()
-        self._ended: list[tuple[list[_Waiter[Item, Result]], Sequence[Result | Exception]]] = []
+        self._since = 0.0
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
+        self.feeds: list[Coalescer[Any, Any]] = []
+        """Those that are fed by this one."""
+
+        if fed_by is not None:
+            fed_by.feeds.append(self)
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether anything is under way or waits to be."""
+        return bool(self._waiting or self._running)
 
     def submit(
         self, item: Item, deadline: float, then: Callable[[Result | Exception], None]
@@ -110,8 +122,15 @@ class Coalescer(Generic[Item, Result]):
             return
         if deadline < self._timer_at:
             self._set_timer(deadline)
+        if not self._waiting:
+            self._since = monotonic()
         self._waiting.append(_Waiter(item, deadline, then))
         if not self._scheduled:
+            self._schedule()
+
+    def look(self) -> None:
+        """Begin what waits and may begin."""
+        if self._waiting:
             self._schedule()
 
     def is_left(self) -> bool:
@@ -138,7 +157,6 @@ class Coalescer(Generic[Item, Result]):
     def _expire(self) -> None:
         """Let those go whose time is up, and come back for the next."""
         self._timer, self._timer_at = None, math.inf
-        self._settle_ended()
         now = monotonic() + _TIMER_STEP_S
         for each in list(self._awaited()):
             if each.deadline <= now:
@@ -163,8 +181,7 @@ class Coalescer(Generic[Item, Result]):
                 del self._running[task]
                 self._late.add(task)
                 self._on_late()
-        if self._waiting:
-            self._schedule()
+        self.look()
 
     def _schedule(self) -> None:
         if not self._scheduled and len(self._running) < self._max_running:
@@ -173,12 +190,26 @@ class Coalescer(Generic[Item, Result]):
 
     def _flush(self) -> None:
         self._scheduled = False
+        if self._holds():
+            return
         while len(self._running) < self._max_running and (batch := self._take()):
             task = asyncio.create_task(self._call(batch))
             self._running[task] = batch
             task.add_done_callback(self._finished)
-        if not self._running:
-            self._settle_ended()
+
+    def _holds(self) -> bool:
+        """Tell whether what waits is to wait for what is in the one that feeds this.
+
+        Looked at anew when a batch ends there, and when the time for it is over.
+        """
+        feeder = self._fed_by
+        if feeder is None or not feeder.is_busy or len(self._waiting) >= self._max_batch:
+            return False
+        left = self._since + self._hold_s - monotonic()
+        if left < _TIMER_STEP_S / 2:
+            return False
+        asyncio.get_running_loop().call_later(left, self.look)
+        return True
 
     def _take(self) -> list[_Waiter[Item, Result]]:
         batch: list[_Waiter[Item, Result]] = []
@@ -189,23 +220,14 @@ class Coalescer(Generic[Item, Result]):
         return batch
 
     async def _call(self, batch: list[_Waiter[Item, Result]]) -> None:
-        started = monotonic()
         try:
             results = await self._results([each.item for each in batch])
         except BaseException:  # the end of the loop: nobody may wait for what will not come
             for each in batch:
                 each.settle(TimeoutError())
             raise
-        self._ended.append((batch, results))
-        joins = monotonic() - started < self._join_within_s
-        if not (joins and self._waiting and len(self._ended) == 1):
-            self._settle_ended()
-
-    def _settle_ended(self) -> None:
-        ended, self._ended = self._ended, []
-        for batch, results in ended:
-            for waiter, result in zip(batch, results, strict=True):
-                waiter.settle(result)
+        for waiter, result in zip(batch, results, strict=True):
+            waiter.settle(result)
 
     async def _results(self, items: list[Item]) -> Sequence[Result | Exception]:
         try:
@@ -220,5 +242,6 @@ class Coalescer(Generic[Item, Result]):
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
         self._late.discard(task)
-        if self._waiting:
-            self._schedule()
+        self.look()
+        for each in self.feeds:
+            each.look()

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, thread_time
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from models.batch import Batch
@@ -37,6 +38,9 @@ LATE_S = 50e-3
 TRIAL_RUNS = 50
 """Runs in a row without a stall after which a model may run inline."""
 
+_HOLD_S = 1e-3
+"""A round trip to a store nearby takes less: one more in a run costs a shopper less than a run."""
+
 _MAX_BATCH = 32
 _MAX_WAITING = 512
 
@@ -47,11 +51,16 @@ class Inference:
     """Ranks for shoppers, sharing runs between those that came together."""
 
     def __init__(
-        self, breaker: Breaker, metrics: Metrics, on_ranked: Callable[[Batch], None]
+        self,
+        breaker: Breaker,
+        metrics: Metrics,
+        on_ranked: Callable[[Batch], None],
+        reads: Coalescer[Any, Any] | None = None,
     ) -> None:
         """Start no thread before one is needed; `breaker` counts runs that were late.
 
-        `on_ranked` hears of every batch, in the thread that ranked it.
+        `on_ranked` hears of every batch, in the thread that ranked it. A run is held for a moment
+        for shoppers that are still in `reads`.
         """
         self._breaker = breaker
         self._metrics = metrics
@@ -61,7 +70,12 @@ class Inference:
         """Of each model, its runs without a stall since the last one."""
 
         self._runs: Coalescer[tuple[Model, RankRequest], Ranking] = Coalescer(
-            self._run, max_batch=_MAX_BATCH, max_running=1, max_waiting=_MAX_WAITING
+            self._run,
+            max_batch=_MAX_BATCH,
+            max_running=1,
+            max_waiting=_MAX_WAITING,
+            fed_by=reads,
+            hold_s=_HOLD_S,
         )
 
     def rank(

@@ -24,9 +24,6 @@ _MAX_BATCH = 64
 _MAX_RUNNING = 1
 """A read takes a round trip; what comes meanwhile shares the next, and then one model run."""
 
-_JOIN_WITHIN_S = 2e-3
-"""A round trip to a store nearby: waiting for one more costs a shopper less than it saves them."""
-
 _MAX_WAITING = 1_024
 _MAX_LATE = 16
 
@@ -43,15 +40,15 @@ class Reader:
         self._metrics = metrics
         self._budget_s = budget_s
         self._why_open = Reason.FEATURE_ERROR
-        self._reads: Coalescer[ShopperQuery, ShopperRead] = Coalescer(
+        self.reads: Coalescer[ShopperQuery, ShopperRead] = Coalescer(
             self._round_trip,
             max_batch=_MAX_BATCH,
             max_running=_MAX_RUNNING,
             max_waiting=_MAX_WAITING,
-            join_within_s=_JOIN_WITHIN_S,
             max_late=_MAX_LATE,
             on_late=self._left_as_late,
         )
+        """Shares round trips; see `Inference`, which they feed."""
 
     def read(
         self, query: ShopperQuery, deadline: float, then: Callable[[ShopperRead | Reason], None]
@@ -63,22 +60,22 @@ class Reader:
         if until <= now:
             then(late)
         elif self._breaker.allow():
-            self._reads.submit(query, until, partial(_tell, then, late))
+            self.reads.submit(query, until, partial(_tell, then, late))
         else:
             then(self._why_open)
 
     async def close(self) -> None:
         """End the reads under way."""
-        await self._reads.close()
+        await self.reads.close()
 
     async def _round_trip(self, queries: Sequence[ShopperQuery]) -> Sequence[ShopperRead]:
         try:
             reads = await self._store.read(queries)
         except StoreError as error:
-            if not self._reads.is_left():  # else it was counted then
+            if not self.reads.is_left():  # else it was counted then
                 self._failed(_why(error), str(error))
             raise
-        if not self._reads.is_left():
+        if not self.reads.is_left():
             self._breaker.succeeded()
             self._metrics.breaker(self._breaker.state)
         for _ in range(sum(each.disbelieved for each in reads)):

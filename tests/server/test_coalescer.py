@@ -274,71 +274,83 @@ async def test_closing_ends_what_is_late() -> None:
     await asyncio.wait_for(coalescer.close(), 10)
 
 
-async def test_a_batch_leaves_with_those_who_wait() -> None:
-    """Two by two: the third does not wait for a fourth."""
+async def fed(run: Doubler, hold_s: float) -> tuple[Coalescer[int, int], Coalescer[int, int]]:
+    """Return a coalescer over `run`, and what feeds it: a batch of that is stuck."""
+    feeding = Doubler()
+    feeding.gate.clear()
+    feeder = make(feeding)
+    coalescer = make(run, fed_by=feeder, hold_s=hold_s)
+    result_of(feeder.submit, 1, soon()).add_done_callback(lambda _: None)
+    await feeding.entered.wait()
+    return coalescer, feeder
+
+
+async def test_what_waits_is_held_for_what_comes_next() -> None:
+    """What ends in the one that feeds it shares its call."""
+    run, feeding = Doubler(), Doubler()
+    feeding.gate.clear()
+    feeder = make(feeding)
+    coalescer = make(run, fed_by=feeder, hold_s=10.0)
+    results: list[asyncio.Future[int]] = []
+
+    def go_on(told: int | Exception) -> None:
+        assert isinstance(told, int)
+        results.append(result_of(coalescer.submit, told, soon()))
+
+    feeder.submit(1, soon(), go_on)
+    await feeding.entered.wait()
+    first = result_of(coalescer.submit, 7, soon())
+    feeder.submit(2, soon(), go_on)  # comes while a batch is under way, and is awaited, too
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert run.batches == []
+    feeding.gate.set()
+    assert await first == 14
+    assert run.batches == [[7, 2, 4]]
+    assert [await each for each in results] == [4, 8]
+
+
+async def test_who_comes_alone_waits_for_nobody() -> None:
+    """Where nothing is under way there is nothing to wait for."""
     run = Doubler()
-    coalescer = make(run, join_within_s=10.0)
-    order: list[str] = []
-
-    async def ask(item: int) -> None:
-        await result_of(coalescer.submit, item, soon())
-        order.append(f"{item} after {len(run.batches)}")
-
-    async def asked_in_turn() -> None:
-        for item in (1, 2, 3):
-            run.entered.clear()
-            tasks.append(asyncio.ensure_future(ask(item)))
-            if item == 1:
-                await run.entered.wait()  # the others come while it is under way
-        run.gate.set()
-
-    tasks: list[asyncio.Task[None]] = []
-    run.gate.clear()
-    await asked_in_turn()
-    await asyncio.gather(*tasks)
-    assert run.batches == [[1], [2, 3]]
-    assert order == ["1 after 2", "2 after 2", "3 after 2"]
-    await ask(4)
-    assert order[-1] == "4 after 3"
+    coalescer = make(run, fed_by=make(Doubler()), hold_s=1e6)
+    assert await asyncio.wait_for(result_of(coalescer.submit, 1, soon()), 10) == 2
 
 
-async def test_who_was_slow_waits_for_nobody() -> None:
-    """A batch that took long has cost its items enough."""
+async def test_nobody_is_held_for_ever() -> None:
+    """What feeds may be stuck."""
     run = Doubler()
-    run.gate.clear()
-    coalescer = make(run, join_within_s=1e-3)
-    first = result_of(coalescer.submit, 1, soon())
-    await run.entered.wait()
-    second = result_of(coalescer.submit, 2, soon())
-    await asyncio.sleep(0.01)
-    run.entered.clear()
-    run.gate.set()
-    await asyncio.sleep(0)
-    run.gate.clear()  # the second gets stuck
-    await run.entered.wait()
-    assert await first == 2
-    assert not second.done()
-    run.gate.set()
-    assert await second == 4
+    coalescer, _ = await fed(run, hold_s=0.01)
+    assert await result_of(coalescer.submit, 1, soon()) == 2
 
 
-async def test_who_waits_for_others_is_not_held_past_their_time() -> None:
-    """What came in time is answered in time, even where what it would leave with is late."""
+async def test_who_is_held_is_not_held_past_their_time() -> None:
+    """A deadline is one, whatever is waited for."""
     run = Doubler()
-    run.gate.clear()
-    coalescer = make(run, join_within_s=10.0, max_late=1)
-    first = result_of(coalescer.submit, 1, monotonic() + 0.2)
-    await run.entered.wait()
-    second = result_of(coalescer.submit, 2, monotonic() + 0.2)
-    await asyncio.sleep(0)
-    run.entered.clear()
-    run.gate.set()
-    await asyncio.sleep(0)
-    run.gate.clear()  # the second gets stuck
-    await run.entered.wait()
-    assert not first.done()
-    assert await first == 2
+    coalescer, _ = await fed(run, hold_s=1e6)
     with pytest.raises(TimeoutError):
-        await second
-    run.gate.set()
-    await coalescer.close()
+        await result_of(coalescer.submit, 1, monotonic() + 0.02)
+    assert run.batches == []
+
+
+async def test_a_full_batch_is_not_held() -> None:
+    """Nobody more could join it."""
+    run = Doubler()
+    coalescer, _ = await fed(run, hold_s=1e6)
+    results = [result_of(coalescer.submit, item, soon()) for item in range(8)]
+    assert await asyncio.gather(*results) == [2 * item for item in range(8)]
+    assert run.batches == [[*range(8)]]
+
+
+async def test_where_the_feeder_ends_in_nothing_what_waits_goes_on() -> None:
+    """What came of a batch there may not come here: a list was cached."""
+    run, feeding = Doubler(), Doubler()
+    feeding.gate.clear()
+    feeder = make(feeding)
+    coalescer = make(run, fed_by=feeder, hold_s=1e6)
+    other = result_of(feeder.submit, 1, soon())
+    await feeding.entered.wait()
+    waiting = result_of(coalescer.submit, 1, soon())
+    feeding.gate.set()
+    assert await other == 2
+    assert await asyncio.wait_for(waiting, 10) == 2
