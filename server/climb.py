@@ -21,6 +21,7 @@ from server.admission import Admission
 from server.answer import Answer
 from server.cached_answer import CachedAnswer
 from server.coalescer import SaturatedError
+from server.inference import ModelFailedError
 from server.last_known import Seen
 from server.query import Query
 from server.spot import spot_of
@@ -150,6 +151,8 @@ class Climb:
             return Reason.DEADLINE
         if isinstance(error, SaturatedError):
             return Reason.OVERLOAD
+        if isinstance(error, ModelFailedError):
+            return Reason.MODEL_ERROR
         return self._failed(error)
 
     def _failed(self, error: Exception) -> Reason:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from features.online import NullStore
+from models.model import Model
 from monitoring.labels import Reason
 from monitoring.metrics import Metrics
 from server import keys
@@ -55,6 +56,17 @@ async def test_a_step_that_fails_is_answered_from_the_ladder(
     assert 'cuvee_fallback_total{reason="model_error"} 1.0' in metrics
     assert service.app[keys.RECOMMENDER].gate.inflight == 0
     assert (await ask(service, "u1"))["source"] in {"model", "cache"}
+
+
+@pytest.mark.parametrize("part", ["rank", "batch"])
+async def test_a_model_that_goes_on_failing_is_said_to_fail(
+    service: Client, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    """Also while it is not asked any more."""
+    await known_shopper(service)
+    monkeypatch.setattr(Model, part, broken)
+    answers = [await ask(service, "u1") for _ in range(6)]
+    assert {answer["reason"] for answer in answers} == {"model_error"}
 
 
 async def test_where_popular_items_fail_too_it_is_an_error(
