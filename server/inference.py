@@ -36,7 +36,7 @@ LATE_S = 50e-3
 """Seconds for a run after which it counts as failed, for the breaker."""
 
 TRIAL_RUNS = 50
-"""Runs in a row without a stall after which a model may run inline."""
+"""Runs in a row without a stall, as large as the one that stalled, until a model may run inline."""
 
 _MAX_BATCH = 32
 _MAX_WAITING = 512
@@ -64,8 +64,8 @@ class Inference:
         self._metrics = metrics
         self._on_ranked = on_ranked
         self._thread = ThreadPoolExecutor(1, "inference")
-        self._trials: WeakKeyDictionary[Model, int] = WeakKeyDictionary()
-        """Of each model, its runs without a stall since the last one."""
+        self._trials: WeakKeyDictionary[Model, tuple[int, int]] = WeakKeyDictionary()
+        """Of each model, its runs without a stall since the last one, and how large that was."""
 
         self._runs: Coalescer[tuple[Model, RankRequest], Ranking] = Coalescer(
             self._run, max_batch=_MAX_BATCH, max_running=1, max_waiting=_MAX_WAITING
@@ -108,13 +108,16 @@ class Inference:
     async def _run_one(self, model: Model, requests: list[RankRequest]) -> Sequence[_Outcome]:
         self._metrics.batch(len(requests))
         started = monotonic()
-        runs = self._trials.get(model, 0)
+        runs, size = self._trials.get(model, (0, 0))
         if model.cost_s < INLINE_BELOW_S and runs >= TRIAL_RUNS:
             outcomes, took = self._timed(model, requests)
         else:
             loop = asyncio.get_running_loop()
             outcomes, took = await loop.run_in_executor(self._thread, self._timed, model, requests)
-        self._trials[model] = runs + 1 if took < STALL_S else 0
+        if took >= STALL_S:
+            self._trials[model] = 0, len(requests)
+        elif runs < TRIAL_RUNS and len(requests) >= size:
+            self._trials[model] = runs + 1, size
         self._judge(model, outcomes, monotonic() - started)
         return outcomes
 

@@ -195,6 +195,40 @@ async def test_a_model_that_stalls_leaves_the_loop(monkeypatch: pytest.MonkeyPat
     assert threads == [True] * 3 + [False] * 3 + [True] * 3 + [False]
 
 
+async def test_a_model_that_stalls_with_many_shows_with_many_that_it_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Quick runs of a few say nothing of those that stalled the loop."""
+    model = Model(exact_parts())
+    threads: list[bool] = []
+    rank = model.rank
+    stalls = True
+
+    def watched(batch: Batch) -> list[Ranking]:
+        threads.append(threading.current_thread() is not threading.main_thread())
+        last = thread_time() + (inference.STALL_S if stalls and len(batch) > 1 else 0.0)
+        while thread_time() < last:
+            pass
+        return rank(batch)
+
+    monkeypatch.setattr(model, "rank", watched)
+    monkeypatch.setattr(inference, "TRIAL_RUNS", 3)
+    ranks = Inference(Breaker(monotonic), Metrics(CollectorRegistry()), no_one)
+
+    async def run(count: int) -> None:
+        told = (result_of(ranks.rank, model, asked(row), monotonic() + 30) for row in range(count))
+        await asyncio.gather(*told)
+
+    for count in (1, 1, 1, 2, 1, 1, 1, 1):
+        await run(count)
+    assert threads == [True] * 3 + [False] + [True] * 4
+    stalls = False
+    for count in (2, 2, 2, 1):
+        await run(count)
+    await ranks.close()
+    assert threads[8:] == [True] * 3 + [False]
+
+
 async def test_a_late_model_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """After runs that were late requests learn so at once, until one that is tried is not."""
     model = Model(exact_parts())
