@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from features.online import STRANGER, ShopperQuery, ShopperRead
 from models.model import Model
 from models.request import Ranking, RankRequest
-from monitoring.labels import ErrorKind, Reason, Source, Stage
+from monitoring.labels import ErrorKind, Reason, Source
 from server.admission import Admission
 from server.answer import Answer
 from server.cached_answer import CachedAnswer
@@ -39,7 +39,7 @@ class Climb:
 
     __slots__ = (
         *("_admission", "_asked", "_deadline", "_model", "_parts", "_query"),
-        *("_reading", "_request", "_spot", "_started", "_state", "_then"),
+        *("_request", "_spot", "_started", "_state", "_then"),
     )
 
     def __init__(
@@ -53,7 +53,7 @@ class Climb:
         """Take a place at the gate."""
         self._spot = spot_of(query, model)
         self._admission = parts.gate.enter()
-        self._started = self._reading = monotonic()
+        self._started = monotonic()
         self._parts = parts
         self._query = query
         self._model = model
@@ -73,7 +73,6 @@ class Climb:
         query = self._query
         bucket = query.bucket(self._spot.turn)
         self._asked = ShopperQuery(query.user_id, bucket, query.otherwise())
-        self._reading = monotonic()
         self._parts.reader.read(self._asked, self._deadline, self._on_read)
         return None
 
@@ -82,7 +81,6 @@ class Climb:
 
     def _read(self, read: ShopperRead | Reason) -> Answer | None:
         parts, model = self._parts, self._model
-        parts.metrics.stage(Stage.READ, monotonic() - self._reading)
         if isinstance(read, Reason):
             return self._popular(read)
         if read.instead is not None:
