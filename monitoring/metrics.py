@@ -6,7 +6,7 @@ memory (one worker) or in files that all workers share. The table is in docs/met
 
 import itertools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -77,9 +77,9 @@ _BREAKER_LEVELS = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerSta
 class Metrics:
     """The metrics of one worker process; label children are made once and kept.
 
-    Methods never raise for a value of their types; call them on the event loop. Those of the
-    request path only take note, see `monitoring.tallies`: `enter` tells Prometheus, at every
-    scrape and four times a second.
+    Methods never raise for a value of their types; call them on the event loop, `stage` and
+    `missing_features` on any thread. Those of the request path only take note, see
+    `monitoring.tallies`: `enter` tells Prometheus, at every scrape and four times a second.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -342,7 +342,7 @@ class Metrics:
         """Record that one model run answered `requests`."""
         self._batch.observe(requests)
 
-    def missing_features(self, counts: Iterable[int]) -> None:
+    def missing_features(self, counts: Sequence[int]) -> None:
         """Record how many features of each ranked shopper were not known."""
         self._missing.values += counts
 

@@ -4,7 +4,9 @@ Prometheus' own children lock, and with several workers write a file: 1 to 3 µs
 a request. Appending to a list or adding to an integer costs a fraction of that; entering a
 quarter of a second's worth at once costs next to nothing a request.
 
-Counting is for one thread; entering may happen on another, one at a time.
+A `Count` is added to by one thread: that is reading and writing. `Observations` may be kept by
+several, models run beside the loop: extending a list is one step. Entering may happen on another
+thread, one at a time.
 """
 
 import numpy as np

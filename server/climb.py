@@ -13,14 +13,15 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from features.online import ShopperQuery, ShopperRead, ShopperState
+from features.online import STRANGER, ShopperQuery, ShopperRead
 from models.model import Model
 from models.request import Ranking, RankRequest
-from monitoring.labels import ErrorKind, Reason, Source, Stage
+from monitoring.labels import ErrorKind, Reason, Source
 from server.admission import Admission
 from server.answer import Answer
 from server.cached_answer import CachedAnswer
 from server.coalescer import SaturatedError
+from server.inference import ModelFailedError
 from server.last_known import Seen
 from server.query import Query
 from server.spot import spot_of
@@ -38,7 +39,7 @@ class Climb:
 
     __slots__ = (
         *("_admission", "_asked", "_deadline", "_model", "_parts", "_query"),
-        *("_reading", "_request", "_spot", "_started", "_state", "_then"),
+        *("_request", "_spot", "_started", "_state", "_then"),
     )
 
     def __init__(
@@ -52,14 +53,14 @@ class Climb:
         """Take a place at the gate."""
         self._spot = spot_of(query, model)
         self._admission = parts.gate.enter()
-        self._started = self._reading = monotonic()
+        self._started = monotonic()
         self._parts = parts
         self._query = query
         self._model = model
         self._deadline = deadline
         self._then = then
         self._asked: ShopperQuery
-        self._state: ShopperState
+        self._state = STRANGER
         self._request: RankRequest
 
     def begin(self) -> None:
@@ -72,7 +73,6 @@ class Climb:
         query = self._query
         bucket = query.bucket(self._spot.turn)
         self._asked = ShopperQuery(query.user_id, bucket, query.otherwise())
-        self._reading = monotonic()
         self._parts.reader.read(self._asked, self._deadline, self._on_read)
         return None
 
@@ -81,11 +81,11 @@ class Climb:
 
     def _read(self, read: ShopperRead | Reason) -> Answer | None:
         parts, model = self._parts, self._model
-        parts.metrics.stage(Stage.READ, monotonic() - self._reading)
         if isinstance(read, Reason):
             return self._popular(read)
         if read.instead is not None:
             self._asked = read.instead
+        self._state = read.state
         if cached := parts.true_answer(read, model):
             segment = model.segment_names[cached.segment]
             return Answer(
@@ -99,10 +99,7 @@ class Climb:
         if not read.state.known:
             parts.last_known.forget(self._query.user_id)
             return self._popular(Reason.UNKNOWN_USER)
-        self._state = read.state
-        self._request = parts.request(
-            self._query, self._asked.user_id, read.state, model, self._spot
-        )
+        self._request = self._to_rank()
         parts.inference_of(model).rank(model, self._request, self._deadline, self._on_ranked)
         return None
 
@@ -112,10 +109,10 @@ class Climb:
     def _ranked(self, outcome: Ranking | Exception) -> Answer:
         parts, query, model = self._parts, self._query, self._model
         if isinstance(outcome, Exception):
-            return parts.popular(query, model, self._spot, self._why(outcome), self._seen())
+            return self._popular(self._why(outcome), self._seen())
         seen = parts.remember(query, model, outcome)
         if outcome.listed is None:
-            return parts.popular(query, model, self._spot, _why_not_ranked(model), seen)
+            return self._popular(_why_not_ranked(model), seen)
         listed = outcome.listed
         if (trial := parts.models.trial) is not None:
             trial.offer(model, self._request, listed)
@@ -131,42 +128,64 @@ class Climb:
             propensities=made.propensities,
         )
 
+    def _to_rank(self) -> RankRequest:
+        return self._parts.request(
+            self._query, self._asked.user_id, self._state, self._model, self._spot
+        )
+
     def _seen(self) -> Seen | None:
         """Return what must not be shown, None where what was read of the shopper says nothing."""
+        if not self._state.known:
+            return None
         try:
-            (shopper,) = self._model.shoppers(self._model.batch([self._request]))
+            (shopper,) = self._model.shoppers(self._model.batch([self._to_rank()]))
+            return self._parts.remember(self._query, self._model, shopper)
         except Exception:  # there is an answer all the same
             log.exception("nothing can be told of a shopper's history")
             return None
-        return self._parts.remember(self._query, self._model, shopper)
 
     def _why(self, error: Exception) -> Reason:
         if isinstance(error, TimeoutError):
             return Reason.DEADLINE
         if isinstance(error, SaturatedError):
             return Reason.OVERLOAD
-        # Whatever is wrong with the model, there is an answer.
-        log.error("model %s failed", self._model.version, exc_info=error)
+        if isinstance(error, ModelFailedError):
+            return Reason.MODEL_ERROR
+        return self._failed(error)
+
+    def _failed(self, error: Exception) -> Reason:
+        """Tell operators: whatever is wrong with the model or around it, there is an answer."""
+        log.error("no list by model %s", self._model.version, exc_info=error)
         self._parts.metrics.error(ErrorKind.MODEL)
         return Reason.MODEL_ERROR
 
-    def _popular(self, reason: Reason) -> Answer:
-        return self._parts.popular(self._query, self._model, self._spot, reason)
+    def _popular(self, reason: Reason | None, seen: Seen | None = None) -> Answer:
+        return self._parts.popular(self._query, self._model, self._spot, reason, seen)
 
     def _step(self, step: Callable[[Told], Answer | None], told: Told) -> None:
         """Take a step; end if it gives an answer, or fails."""
         try:
             answer = step(told)
-        except Exception as error:  # noqa: BLE001 - whoever asked is told
-            self._end(error)
+        except Exception as error:  # noqa: BLE001 - told in `_failed`
+            self._end(self._instead_of(error))
         else:
             if answer is not None:
                 self._end(answer)
 
+    def _instead_of(self, error: Exception) -> Answer | Exception:
+        """Return popular items for a step that failed, an error only where they fail, too."""
+        try:
+            return self._popular(self._failed(error), self._seen())
+        except Exception as worse:  # noqa: BLE001 - whoever asked is told
+            return worse
+
     def _end(self, outcome: Answer | Exception) -> None:
-        self._parts.gate.leave(self._admission, self._started, monotonic())
-        if isinstance(outcome, Answer) and outcome.reason is not None:
-            self._parts.metrics.fallback(outcome.reason)
+        try:
+            self._parts.gate.leave(self._admission, self._started, monotonic())
+            if isinstance(outcome, Answer) and outcome.reason is not None:
+                self._parts.metrics.fallback(outcome.reason)
+        except Exception:  # whoever asked waits
+            log.exception("an answer was not counted")
         self._then(outcome)
 
 

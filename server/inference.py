@@ -5,7 +5,8 @@ interpreter. A dear one runs in a single thread, where its native code lets the 
 
 A model counts as dear if its warm-up says so, and until it has shown with real shoppers that it
 is not: a warm-up does not know every history. One run inline that stalls the loop puts it back.
-Where runs are late for shoppers altogether, a breaker spares most of them the wait.
+Where runs are late for shoppers altogether, or fail for all of them, a breaker spares most of them
+the wait, and the service the runs.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from weakref import WeakKeyDictionary
 from models.batch import Batch
 from models.model import Model
 from models.request import Ranking, RankRequest
-from monitoring.labels import Stage
+from monitoring.labels import ErrorKind, Stage
 from monitoring.metrics import Metrics
 from server.breaker import Breaker
 from server.coalescer import Coalescer
@@ -36,7 +37,7 @@ LATE_S = 50e-3
 """Seconds for a run after which it counts as failed, for the breaker."""
 
 TRIAL_RUNS = 50
-"""Runs in a row without a stall after which a model may run inline."""
+"""Runs in a row without a stall, as large as the one that stalled, until a model may run inline."""
 
 _HOLD_S = 1e-3
 """A round trip to a store nearby takes less: one more in a run costs a shopper less than a run."""
@@ -44,7 +45,12 @@ _HOLD_S = 1e-3
 _MAX_BATCH = 32
 _MAX_WAITING = 512
 
-_Outcome = Ranking | Exception
+
+class ModelFailedError(Exception):
+    """The model raised, as `__cause__` says: logged and counted already, once for all of a run."""
+
+
+_Outcome = Ranking | ModelFailedError
 
 
 class Inference:
@@ -57,17 +63,18 @@ class Inference:
         on_ranked: Callable[[Batch], None],
         reads: Coalescer[Any, Any] | None = None,
     ) -> None:
-        """Start no thread before one is needed; `breaker` counts runs that were late.
+        """Start no thread before one is needed; `breaker` counts runs late or failed for all.
 
         `on_ranked` hears of every batch, in the thread that ranked it. A run is held for a moment
         for shoppers that are still in `reads`.
         """
         self._breaker = breaker
+        self._why_open: type[Exception] = TimeoutError
         self._metrics = metrics
         self._on_ranked = on_ranked
         self._thread = ThreadPoolExecutor(1, "inference")
-        self._trials: WeakKeyDictionary[Model, int] = WeakKeyDictionary()
-        """Of each model, its runs without a stall since the last one."""
+        self._trials: WeakKeyDictionary[Model, tuple[int, int]] = WeakKeyDictionary()
+        """Of each model, its runs without a stall since the last one, and how large that was."""
 
         self._runs: Coalescer[tuple[Model, RankRequest], Ranking] = Coalescer(
             self._run,
@@ -85,15 +92,15 @@ class Inference:
         deadline: float,
         then: Callable[[Ranking | Exception], None],
     ) -> None:
-        """Call `then` with the ranked items, or with what the model raised for this request.
+        """Call `then` with the ranked items, or with `ModelFailedError` where there are none.
 
-        Errors are those of `Coalescer.submit`, and `TimeoutError` at once while the model is known
-        to be late.
+        Other errors are those of `Coalescer.submit`. While the model is known to be late it is
+        `TimeoutError` at once, while it is known to fail `ModelFailedError`.
         """
         if self._breaker.allow():
             self._runs.submit((model, request), deadline, then)
         else:
-            then(TimeoutError())
+            then(self._why_open())
 
     async def close(self) -> None:
         """Let the run under way end."""
@@ -115,19 +122,35 @@ class Inference:
     async def _run_one(self, model: Model, requests: list[RankRequest]) -> Sequence[_Outcome]:
         self._metrics.batch(len(requests))
         started = monotonic()
-        runs = self._trials.get(model, 0)
+        runs, size = self._trials.get(model, (0, 0))
         if model.cost_s < INLINE_BELOW_S and runs >= TRIAL_RUNS:
             outcomes, took = self._timed(model, requests)
         else:
             loop = asyncio.get_running_loop()
             outcomes, took = await loop.run_in_executor(self._thread, self._timed, model, requests)
-        self._trials[model] = runs + 1 if took < STALL_S else 0
-        if monotonic() - started < LATE_S:
-            self._breaker.succeeded()
-        else:
-            log.warning("model %s took %.0f ms", model.version, 1e3 * (monotonic() - started))
-            self._breaker.failed()
+        if took >= STALL_S:
+            self._trials[model] = 0, len(requests)
+        elif runs < TRIAL_RUNS and len(requests) >= size:
+            self._trials[model] = runs + 1, size
+        self._judge(model, outcomes, monotonic() - started)
         return outcomes
+
+    def _judge(self, model: Model, outcomes: Sequence[_Outcome], seconds: float) -> None:
+        """Tell the breaker, and operators, of a run."""
+        failed = [each for each in outcomes if isinstance(each, ModelFailedError)]
+        if failed:
+            told = "model %s failed for %d of %d"
+            error = failed[0].__cause__
+            log.error(told, model.version, len(failed), len(outcomes), exc_info=error)
+            self._metrics.error(ErrorKind.MODEL)
+        is_late, all_failed = seconds >= LATE_S, len(failed) == len(outcomes)
+        if is_late:
+            log.warning("model %s took %.0f ms", model.version, 1e3 * seconds)
+        if is_late or all_failed:
+            self._why_open = ModelFailedError if all_failed else TimeoutError
+            self._breaker.failed()
+        else:
+            self._breaker.succeeded()
 
     def _timed(self, model: Model, requests: list[RankRequest]) -> tuple[Sequence[_Outcome], float]:
         """Return the outcomes and the processor time they took, in seconds."""
@@ -144,7 +167,9 @@ class Inference:
             rankings = model.rank(batch)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is one request's
             if len(requests) == 1:
-                return [error]
+                failed = ModelFailedError()
+                failed.__cause__ = error
+                return [failed]
             return [self._ranked(model, [request])[0] for request in requests]
         self._metrics.stage(Stage.FEATURES, prepared - started, len(requests))
         self._metrics.stage(Stage.RANK, monotonic() - prepared, len(requests))

@@ -13,7 +13,7 @@ from time import monotonic
 
 from features.errors import StoreError, StoreTimeoutError
 from features.online import OnlineStore, ShopperQuery, ShopperRead
-from monitoring.labels import ErrorKind, Reason
+from monitoring.labels import ErrorKind, Reason, Stage
 from monitoring.metrics import Metrics
 from server.breaker import Breaker
 from server.coalescer import Coalescer, SaturatedError
@@ -60,7 +60,7 @@ class Reader:
         if until <= now:
             then(late)
         elif self._breaker.allow():
-            self.reads.submit(query, until, partial(_tell, then, late))
+            self.reads.submit(query, until, partial(self._tell, then, late, now))
         else:
             then(self._why_open)
 
@@ -82,6 +82,18 @@ class Reader:
             self._metrics.error(ErrorKind.STORE_VALUE)
         return reads
 
+    def _tell(
+        self,
+        then: Callable[[ShopperRead | Reason], None],
+        late: Reason,
+        started: float,
+        outcome: ShopperRead | Exception,
+    ) -> None:
+        took = monotonic() - started
+        then(_told(outcome, late))
+        if not isinstance(outcome, SaturatedError):
+            self._metrics.stage(Stage.READ, took)
+
     def _left_as_late(self) -> None:
         self._failed(Reason.FEATURE_TIMEOUT, "no answer from the online store in time")
 
@@ -94,19 +106,16 @@ class Reader:
         self._metrics.breaker(self._breaker.state)
 
 
-def _tell(
-    then: Callable[[ShopperRead | Reason], None], late: Reason, outcome: ShopperRead | Exception
-) -> None:
+def _told(outcome: ShopperRead | Exception, late: Reason) -> ShopperRead | Reason:
     if isinstance(outcome, ShopperRead):
-        then(outcome)
-    elif isinstance(outcome, TimeoutError):
-        then(late)
-    elif isinstance(outcome, SaturatedError):
-        then(Reason.OVERLOAD)
-    else:
-        if not isinstance(outcome, StoreError):
-            log.error("shoppers could not be read", exc_info=outcome)
-        then(_why(outcome))
+        return outcome
+    if isinstance(outcome, TimeoutError):
+        return late
+    if isinstance(outcome, SaturatedError):
+        return Reason.OVERLOAD
+    if not isinstance(outcome, StoreError):
+        log.error("shoppers could not be read", exc_info=outcome)
+    return _why(outcome)
 
 
 def _why(error: Exception) -> Reason:

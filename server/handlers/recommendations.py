@@ -1,6 +1,7 @@
 """`POST /v1/recommendations`: the items this shopper should see now."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic
@@ -18,6 +19,8 @@ from server.deadline import deadline_of
 from server.query import parse_query
 from server.recommender import Recommender
 from server.response import Response
+
+log = logging.getLogger(__name__)
 
 Then = Callable[[Response | Exception], None]
 
@@ -62,7 +65,10 @@ class Recommend:
     ) -> None:
         told: Response | Exception
         if (trial := self._recommender.models.trial) is not None:
-            trial.count(user_id, monotonic() - started, outcome)
+            try:
+                trial.count(user_id, monotonic() - started, outcome)
+            except Exception:  # whoever asked waits
+                log.exception("an answer was not counted for the model on trial")
         if isinstance(outcome, Exception):
             told = outcome
         else:

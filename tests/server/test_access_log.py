@@ -52,7 +52,7 @@ def test_a_share_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert lines(caplog) == []
 
 
-def test_the_failed_and_the_slow_are_always_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_failed_and_the_slow_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     """Whatever the share; a client's mistake is neither."""
     log = AccessLog(0.0)
     log.note(Route.EVENTS, 503, 0.001, "failed", None)
@@ -71,6 +71,17 @@ def test_lines_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
     now = 8.1
     log.note(Route.POPULAR, 200, 0.001, "x", None)
     assert len(lines(caplog)) == MOST_A_SECOND + 1
+
+
+def test_what_went_well_takes_no_line_from_what_failed(caplog: pytest.LogCaptureFixture) -> None:
+    """Each has a bound of its own."""
+    log = AccessLog(1.0, clock=lambda: 7.5)
+    for _ in range(2 * MOST_A_SECOND):
+        log.note(Route.POPULAR, 200, 0.001, "well", None)
+    for _ in range(2 * MOST_A_SECOND):
+        log.note(Route.EVENTS, 503, 0.001, "failed", None)
+    told = [each.__dict__["fields"]["request_id"] for each in lines(caplog)]
+    assert told == ["well"] * MOST_A_SECOND + ["failed"] * MOST_A_SECOND
 
 
 async def test_the_service_logs(start: Start, caplog: pytest.LogCaptureFixture) -> None:

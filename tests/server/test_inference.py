@@ -22,7 +22,7 @@ from models.request import Ranking, RankRequest
 from monitoring.metrics import Metrics
 from server import inference
 from server.breaker import Breaker
-from server.inference import Inference
+from server.inference import Inference, ModelFailedError
 from tests.support.asking import result_of
 from tests.support.bundles import small_parts, whole_towers
 
@@ -99,8 +99,62 @@ async def test_one_request_that_is_wrong_spoils_no_other(where: str) -> None:
     model = Model(replace(parts, personal=replace(parts.personal, inputs=inputs)))
     outcomes = await told(model, asked(1), asked(5), asked(2), asked(5), asked(3))
     assert [type(each) for each in outcomes] == [
-        *(Ranking, ModelsError, Ranking, ModelsError, Ranking)
+        *(Ranking, ModelFailedError, Ranking, ModelFailedError, Ranking)
     ]
+    assert isinstance(outcomes[1], ModelFailedError)
+    assert isinstance(outcomes[1].__cause__, ModelsError)
+
+
+async def test_a_model_that_fails_is_given_a_break(
+    where: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After runs that failed for all it is not asked, and says why; a run is told of in a line."""
+    model = Model(exact_parts())
+    rank, runs, now = model.rank, 0, 0.0
+
+    def broken(_: Batch) -> list[Ranking]:
+        nonlocal runs
+        runs += 1
+        raise RuntimeError("no such tensor")
+
+    registry = CollectorRegistry()
+    breaker = Breaker(lambda: now, threshold=2, cooldown_s=0.5)
+    ranks = Inference(breaker, Metrics(registry), no_one)
+    later = monotonic() + 30
+
+    async def asked_by_four() -> set[type[object]]:
+        told = (result_of(ranks.rank, model, asked(row), later) for row in range(4))
+        outcomes = await asyncio.gather(*told, return_exceptions=True)
+        return {type(each) for each in outcomes}
+
+    monkeypatch.setattr(model, "rank", broken)
+    assert [await asked_by_four() for _ in range(5)] == [{ModelFailedError}] * 5
+    assert runs == 2 * (1 + 4)
+    assert [each.levelname for each in caplog.records] == ["ERROR"] * 2
+    assert registry.get_sample_value("cuvee_errors_total", {"kind": "model"}) == 2
+    now = 1.0
+    monkeypatch.setattr(model, "rank", rank)
+    assert await asked_by_four() == {Ranking, ModelFailedError}  # one tries for all
+    assert await asked_by_four() == {Ranking}
+    await ranks.close()
+    assert where
+
+
+async def test_a_run_that_fails_for_some_is_no_failed_one(where: str) -> None:
+    """What is wrong with one shopper costs no other the model."""
+    parts = exact_parts()
+    assert parts.personal is not None
+    inputs = parts.personal.inputs.copy()
+    inputs[5] = np.inf
+    model = Model(replace(parts, personal=replace(parts.personal, inputs=inputs)))
+    ranks = Inference(Breaker(monotonic, threshold=1), Metrics(CollectorRegistry()), no_one)
+    later = monotonic() + 30
+    for _ in range(3):
+        told = (result_of(ranks.rank, model, asked(row), later) for row in (1, 5))
+        outcomes = await asyncio.gather(*told, return_exceptions=True)
+        assert [type(each) for each in outcomes] == [Ranking, ModelFailedError]
+    await ranks.close()
+    assert where
 
 
 async def test_two_models_at_once(where: str) -> None:
@@ -139,6 +193,40 @@ async def test_a_model_that_stalls_leaves_the_loop(monkeypatch: pytest.MonkeyPat
         await result_of(ranks.rank, model, asked(1), monotonic() + 30)
     await ranks.close()
     assert threads == [True] * 3 + [False] * 3 + [True] * 3 + [False]
+
+
+async def test_a_model_that_stalls_with_many_shows_with_many_that_it_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Quick runs of a few say nothing of those that stalled the loop."""
+    model = Model(exact_parts())
+    threads: list[bool] = []
+    rank = model.rank
+    stalls = True
+
+    def watched(batch: Batch) -> list[Ranking]:
+        threads.append(threading.current_thread() is not threading.main_thread())
+        last = thread_time() + (inference.STALL_S if stalls and len(batch) > 1 else 0.0)
+        while thread_time() < last:
+            pass
+        return rank(batch)
+
+    monkeypatch.setattr(model, "rank", watched)
+    monkeypatch.setattr(inference, "TRIAL_RUNS", 3)
+    ranks = Inference(Breaker(monotonic), Metrics(CollectorRegistry()), no_one)
+
+    async def run(count: int) -> None:
+        told = (result_of(ranks.rank, model, asked(row), monotonic() + 30) for row in range(count))
+        await asyncio.gather(*told)
+
+    for count in (1, 1, 1, 2, 1, 1, 1, 1):
+        await run(count)
+    assert threads == [True] * 3 + [False] + [True] * 4
+    stalls = False
+    for count in (2, 2, 2, 1):
+        await run(count)
+    await ranks.close()
+    assert threads[8:] == [True] * 3 + [False]
 
 
 async def test_a_late_model_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

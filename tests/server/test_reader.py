@@ -153,3 +153,20 @@ async def test_an_open_breaker_says_why() -> None:
     assert breaker.state is BreakerState.OPEN
     store.held.set()
     await reader.close()
+
+
+async def test_only_what_was_asked_of_the_store_was_read() -> None:
+    """Who is late already, or meets an open breaker, makes no read look quick."""
+    store, clock, registry = Store(), Clock(), CollectorRegistry()
+    store.fails = True
+    metrics = Metrics(registry)
+    reader = Reader(store, Breaker(clock, threshold=3), metrics, budget_s=5.0)
+    await read_until(reader, monotonic())
+    for _ in range(10):
+        await read(reader)
+    store.fails = False
+    clock.now = 1.0
+    await read(reader)
+    metrics.enter()
+    count = registry.get_sample_value("cuvee_stage_duration_seconds_count", {"stage": "read"})
+    assert count == store.round_trips == 4
