@@ -11,7 +11,14 @@ import click
 from rich.progress import track
 
 from features.embedded import EmbeddedValkey
-from loadtests.bench.contender import CEILING, REGULARS, Contender, Shop, contenders
+from loadtests.bench.contender import (
+    CEILING,
+    PEERS_PYTHON,
+    REGULARS,
+    Contender,
+    Shop,
+    contenders,
+)
 from loadtests.bench.measure import OTHERS_CORE, Load, measure, pinned
 from loadtests.bench.plot import plot
 from loadtests.bench.shop import TREES, fill, promote, shop_parts
@@ -40,6 +47,8 @@ def main(seconds: float, repeat: int, rate: float, connections: int, only: str, 
     The server has core 0 to itself; requests, Valkey and this program share core 1.
     """
     pinned(OTHERS_CORE)()
+    if not PEERS_PYTHON.exists():
+        click.echo("peers are not measured, since they are not installed: make peers", err=True)
     with tempfile.TemporaryDirectory() as scratch, EmbeddedValkey(Path(scratch) / "store") as store:
         folder = Path(scratch)
         shop = Shop(store.url, folder / "towers", folder / "trees")
