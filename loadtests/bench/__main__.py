@@ -12,7 +12,9 @@ from rich.progress import track
 
 from features.embedded import EmbeddedValkey
 from loadtests.bench.contender import (
+    BOUGHT,
     CEILING,
+    OWNERS,
     PEERS_PYTHON,
     REGULARS,
     Contender,
@@ -51,7 +53,10 @@ def main(seconds: float, repeat: int, rate: float, connections: int, only: str, 
         click.echo("peers are not measured, since they are not installed: make peers", err=True)
     with tempfile.TemporaryDirectory() as scratch, EmbeddedValkey(Path(scratch) / "store") as store:
         folder = Path(scratch)
-        shop = Shop(store.url, folder / "towers", folder / "trees")
+        owners = EmbeddedValkey(folder / "owners")
+        with owners:
+            asyncio.run(fill(owners, ITEMS, OWNERS[1], bought=BOUGHT))
+        shop = Shop(store.url, owners, folder / "towers", folder / "trees")
         promote(shop.towers, shop_parts(ITEMS))
         promote(shop.trees, shop_parts(ITEMS, trees=TREES))
         asyncio.run(fill(store, ITEMS, REGULARS[1]))

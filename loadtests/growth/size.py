@@ -94,7 +94,7 @@ def measure_size(items: int, workers: tuple[int, ...], folder: Path, how: Load) 
 
 def _contender(home: Path, url: str, workers: int) -> Contender:
     cores = (SERVER_CORE, OTHERS_CORE)[:workers]
-    return cuvee(home.name, home, url, '"source":"model"', cache=False, cores=cores)
+    return cuvee(home.name, home, url, '"source":"model"', cache_ttl_s=0, cores=cores)
 
 
 def _loaded(registry: Registry, version: str) -> tuple[Model, float]:
