@@ -11,7 +11,16 @@ import click
 from rich.progress import track
 
 from features.embedded import EmbeddedValkey
-from loadtests.bench.contender import CEILING, REGULARS, Contender, Shop, contenders
+from loadtests.bench.contender import (
+    BOUGHT,
+    CEILING,
+    OWNERS,
+    PEERS_PYTHON,
+    REGULARS,
+    Contender,
+    Shop,
+    contenders,
+)
 from loadtests.bench.measure import OTHERS_CORE, Load, measure, pinned
 from loadtests.bench.plot import plot
 from loadtests.bench.shop import TREES, fill, promote, shop_parts
@@ -40,9 +49,14 @@ def main(seconds: float, repeat: int, rate: float, connections: int, only: str, 
     The server has core 0 to itself; requests, Valkey and this program share core 1.
     """
     pinned(OTHERS_CORE)()
+    if not PEERS_PYTHON.exists():
+        click.echo("peers are not measured, since they are not installed: make peers", err=True)
     with tempfile.TemporaryDirectory() as scratch, EmbeddedValkey(Path(scratch) / "store") as store:
         folder = Path(scratch)
-        shop = Shop(store.url, folder / "towers", folder / "trees")
+        owners = EmbeddedValkey(folder / "owners")
+        with owners:
+            asyncio.run(fill(owners, ITEMS, OWNERS[1], bought=BOUGHT))
+        shop = Shop(store.url, owners, folder / "towers", folder / "trees")
         promote(shop.towers, shop_parts(ITEMS))
         promote(shop.trees, shop_parts(ITEMS, trees=TREES))
         asyncio.run(fill(store, ITEMS, REGULARS[1]))

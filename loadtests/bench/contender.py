@@ -2,8 +2,10 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from features.embedded import EmbeddedValkey
 
 SERVER_CORE = 0
 SHOPPERS = 10_000
@@ -11,11 +13,20 @@ ALL = (0, SHOPPERS)
 REGULARS = (SHOPPERS, SHOPPERS + 500)
 """Shoppers of their own for the cache, so that nobody else finds answers there."""
 
+OWNERS = (0, 1_000)
+BOUGHT = 5
+"""Shoppers who own so many items, in a store of their own."""
+
+MISSED_TTL_S = 0.05
+"""How long a list is cached that nobody finds again: all other shoppers ask in between."""
+
 ROOT = Path(__file__).parents[2]
 PEERS_PYTHON = ROOT / ".venv-peers/bin/python"
 """Peers have an environment of their own: `make peers` makes it."""
 
 CEILING = "aiohttp, constant answer"
+OWNERS_LADDER = "cuvee, ladder, shoppers own items"
+RANKED, LADDER = '"source":"model"', '"reason":"feature_error"'
 MOSEC_OPTIONS = ("--address", "127.0.0.1", "--log-level", "error")
 NO_STORE = "redis://127.0.0.1:1"
 """Nobody listens there: connections are refused at once."""
@@ -40,12 +51,16 @@ class Contender:
     cores: tuple[int, ...] = (SERVER_CORE,)
     """Where it runs, with all its processes."""
 
+    loses: EmbeddedValkey | None = None
+    """The store that it has until every shopper was seen, and then no more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shop:
     """Where the benchmark's store is, and the homes with a bundle of each kind."""
 
     url: str
+    owners: EmbeddedValkey
     towers: Path
     trees: Path
 
@@ -57,15 +72,34 @@ def contenders(shop: Shop) -> list[Contender]:
         Contender(CEILING, ceiling),
         Contender("aiohttp and one redis-py GET", (*ceiling, shop.url)),
         cuvee("cuvee, cache hit", shop.towers, shop.url, '"source":"cache"', shoppers=REGULARS),
-        cuvee("cuvee, ladder (no store)", shop.towers, NO_STORE, '"reason":"feature_error"'),
-        cuvee("cuvee, two towers", shop.towers, shop.url, '"source":"model"', cache=False),
-        *(_peers("two towers", shop.url, shop.towers) if PEERS_PYTHON.exists() else ()),
-        cuvee("cuvee, boosted trees", shop.trees, shop.url, '"source":"model"', cache=False),
-        *(_peers("boosted trees", shop.url, shop.trees) if PEERS_PYTHON.exists() else ()),
+        cuvee("cuvee, ladder (no store)", shop.towers, NO_STORE, LADDER),
+        replace(
+            cuvee(
+                OWNERS_LADDER,
+                shop.towers,
+                shop.owners.url,
+                LADDER,
+                cache_ttl_s=0,
+                shoppers=OWNERS,
+            ),
+            loses=shop.owners,
+        ),
+        cuvee("cuvee, two towers", shop.towers, shop.url, RANKED, cache_ttl_s=0),
+        cuvee(
+            "cuvee, two towers, then cached",
+            shop.towers,
+            shop.url,
+            RANKED,
+            cache_ttl_s=MISSED_TTL_S,
+        ),
+        *(peers("two towers", shop.url, shop.towers) if PEERS_PYTHON.exists() else ()),
+        cuvee("cuvee, boosted trees", shop.trees, shop.url, RANKED, cache_ttl_s=0),
+        *(peers("boosted trees", shop.url, shop.trees) if PEERS_PYTHON.exists() else ()),
     ]
 
 
-def _peers(kind: str, url: str, home: Path) -> Iterator[Contender]:
+def peers(kind: str, url: str, home: Path) -> Iterator[Contender]:
+    """Return the other servers, with the bundle of `home` and the store at `url`."""
     where = {"BENCH_URL": url, "BENCH_HOME": str(home)}
     run = (str(PEERS_PYTHON), "-m")
     yield Contender(
@@ -87,7 +121,7 @@ def cuvee(
     url: str,
     expect: str,
     *,
-    cache: bool = True,
+    cache_ttl_s: float | None = None,
     shoppers: tuple[int, int] = ALL,
     cores: tuple[int, ...] = (SERVER_CORE,),
 ) -> Contender:
@@ -97,7 +131,7 @@ def cuvee(
         "CUVEE_REDIS_URL": url,
         "CUVEE_WORKERS": str(len(cores)),
         "CUVEE_DRAIN_S": "0",
-        **({} if cache else {"CUVEE_CACHE_TTL_S": "0"}),
+        **({} if cache_ttl_s is None else {"CUVEE_CACHE_TTL_S": str(cache_ttl_s)}),
     }
     command = (sys.executable, "-m", "server")
     return Contender(name, command, environment, expect, shoppers, cores=cores)

@@ -99,24 +99,26 @@ def shop_parts(
     )
 
 
-async def fill(store: EmbeddedValkey, items: int, shoppers: int, seed: int = 2) -> None:
-    """Put the histories of all shoppers into the store."""
+async def fill(store: EmbeddedValkey, items: int, shoppers: int, *, bought: int = 0) -> None:
+    """Put the histories of all shoppers into the store; the last `bought` events are purchases."""
     online = ValkeyStore(store.url)
     try:
-        await online.apply(_histories(items, shoppers, seed))
+        await online.apply(_histories(items, shoppers, bought))
         await online.put_profiles({user: {"country": "FR"} for user in shopper_ids(0, shoppers)})
     finally:
         await online.close()
 
 
-def _histories(items: int, shoppers: int, seed: int) -> Iterator[tuple[str, Records]]:
-    random = np.random.default_rng(seed)
+def _histories(items: int, shoppers: int, bought: int) -> Iterator[tuple[str, Records]]:
+    random = np.random.default_rng(2)
+    codes = np.full(EVENTS, TYPE_CODES[EventType.CLICK])
+    codes[EVENTS - bought :] = TYPE_CODES[EventType.PURCHASE]
     hashes = stable_hashes(item_ids(items))
     for number, user_id in enumerate(shopper_ids(0, shoppers)):
         records = np.zeros(EVENTS, RECORD)
         records["ts"] = NEWEST_MS - np.arange(EVENTS)[::-1] * 3_600_000
         records["item"] = hashes[_met(items, random)]
-        records["tag"] = (number * EVENTS + np.arange(EVENTS)) * 16 + TYPE_CODES[EventType.CLICK]
+        records["tag"] = (number * EVENTS + np.arange(EVENTS)) * 16 + codes
         yield user_id, records
 
 

@@ -12,7 +12,7 @@ import click
 
 from loadtests.bench.measure import OTHERS_CORE, pinned
 from loadtests.command import run
-from loadtests.faults.faults import faults
+from loadtests.faults.faults import FAKETIME, faults
 from loadtests.faults.trial import Trial
 from loadtests.faults.verdict import HEAD, Verdict
 
@@ -34,6 +34,8 @@ def main(seconds: float, rate: float, only: str, repeat: int, out: Path | None) 
     within 100 ms.
     """
     pinned(OTHERS_CORE)()  # what a fault takes to prepare is not to be the service's loss
+    if FAKETIME is None:
+        click.echo("the clock is not stepped: apt-get install faketime (libfaketime)", err=True)
     verdicts: list[Verdict] = []
     click.echo(HEAD)
     with tempfile.TemporaryDirectory() as folder:

@@ -16,7 +16,8 @@ from loadtests.faults.rig import Rig
 
 PAUSE_S = 0.2
 RETRY_S = 0.3
-PATIENCE_S = 45.0
+PATIENCE_S = 90.0
+"""Longer than the longest pause before a consumer that ended is started again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,17 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from loadtests.bench.measure import PATH
 from loadtests.bench.shop import shop_parts
 from loadtests.faults.graphs import raising, slow
-from loadtests.faults.rig import Rig
+from loadtests.faults.rig import NOTHING_KEPT, Rig
 from loadtests.faults.verdict import Loss
 from models.bundle import write_bundle
 from models.parts import Parts
@@ -21,6 +20,9 @@ from models.parts import Parts
 ITEMS, SHOPPERS = 1_000, 1_000
 LARGE = 150_000
 """Items among which ranking takes longer than asking: else who asks is the slower one."""
+
+FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
+"""What steps the clock of a process, None where it is not installed."""
 
 SLOW_S = 0.2
 SWAPS = 20
@@ -68,16 +70,8 @@ async def nothing(_: Rig) -> AsyncIterator[None]:
 @asynccontextmanager
 async def store_killed(rig: Rig) -> AsyncIterator[None]:
     """Kill Valkey, and whatever is started in its place, for as long as it lasts."""
-    killing = asyncio.create_task(_kill_again(rig))
-    yield
-    killing.cancel()
-
-
-async def _kill_again(rig: Rig) -> None:
-    while True:
-        for pid in rig.processes("valkey-server"):
-            os.kill(pid, signal.SIGKILL)
-        await asyncio.sleep(0.05)
+    async with _dead(rig, "valkey-server"):
+        yield
 
 
 @asynccontextmanager
@@ -167,12 +161,15 @@ async def worker_killed(rig: Rig) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def swapped(rig: Rig) -> AsyncIterator[None]:
-    """Promote and roll back, again and again."""
+    """Promote and roll back, by turns, at even distances; each time a bundle is loaded."""
+    began = time.monotonic()
     version = await asyncio.to_thread(write_bundle, rig.home / "models", _another())
+    turns = (f"/v1/models/{version}/promote", "/v1/models/rollback")
     for turn in range(SWAPS):
-        path = f"/v1/models/{version}/promote" if turn == 0 else "/v1/models/rollback"
-        if (status := await rig.admin(path)) != 200:
+        if (status := await rig.admin(turns[turn % 2])) != 200:
             raise AssertionError(f"swap {turn} was answered with {status}")
+        due = began + rig.lasts_s * (turn + 1) / SWAPS
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
     yield
 
 
@@ -204,7 +201,14 @@ async def half_open_clients(rig: Rig) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def consumers_dead(rig: Rig) -> AsyncIterator[None]:
-    """Stop what carries events to the offline store."""
+    """Kill what carries events to the offline store, and what is started in its place."""
+    async with _dead(rig, "features consume"):
+        yield
+
+
+@asynccontextmanager
+async def consumers_frozen(rig: Rig) -> AsyncIterator[None]:
+    """Stop what carries events to the offline store as a debugger would."""
     async with _stopped(rig.processes("features consume")):
         yield
 
@@ -240,11 +244,12 @@ def faults() -> list[Fault]:
             environment={"CUVEE_WORKERS": "2"},
             allows=(Loss.CUT_OFF,),
         ),
-        Fault("20 promotions and rollbacks", swapped),
+        Fault(f"{SWAPS} promotions and rollbacks", swapped, environment=NOTHING_KEPT),
         Fault("SIGTERM, and started again", terminated, allows=(Loss.REFUSED,)),
         Fault("300 clients that drip", slow_clients),
         Fault("300 half-open clients", half_open_clients),
         Fault("event consumers dead", consumers_dead, lasts=6),
+        Fault("event consumers frozen", consumers_frozen, lasts=6),
         *_clock(),
     ]
 
@@ -273,18 +278,36 @@ def _overloads() -> list[Fault]:
 
 def _clock() -> list[Fault]:
     """Return the fault of the clock, where libfaketime is there to step it."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-    if not found or shutil.which("faketime") is None:
+    if FAKETIME is None:
         return []
     environment = {
         "PYTHONPATH": str(Path(__file__).with_name("faketime")),
-        "LD_PRELOAD": str(found[0]),
+        "LD_PRELOAD": str(FAKETIME),
         "FAKETIME_TIMESTAMP_FILE": "{home}/clock",
         "FAKETIME_CACHE_DURATION": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "FAKETIME_FORCE_MONOTONIC_FIX": "0",  # else waiting for the interpreter's lock spins
     }
     return [Fault("clock stepped by an hour", clock_stepped, environment=environment)]
+
+
+@asynccontextmanager
+async def _dead(rig: Rig, named: str) -> AsyncIterator[None]:
+    if not rig.processes(named):
+        raise AssertionError("there is no such process")
+    killing = asyncio.create_task(_kill_again(rig, named))
+    try:
+        yield
+    finally:
+        killing.cancel()
+
+
+async def _kill_again(rig: Rig, named: str) -> None:
+    while True:
+        for pid in rig.processes(named):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

@@ -24,6 +24,8 @@ from loadtests.run import ROOT, LoadTestError, free_port
 
 TOKEN = "of-the-fault-table"
 READY_S, STOP_S = 30.0, 30.0
+NOTHING_KEPT = {"CUVEE_ROLLOUT": str(ROOT / "loadtests/nothing_kept.yaml")}
+"""The environment of a service in which every promotion and every rollback loads a bundle."""
 
 
 @dataclass
@@ -41,6 +43,9 @@ class Rig:
     answers: list[Answer] = field(default_factory=list)
     flood: Asker | None = None
     """More than the service can do."""
+
+    lasts_s: float = 0.0
+    """How long it is to be broken."""
 
     @property
     def url(self) -> str:

@@ -49,7 +49,7 @@ class Trial:
             promote(home, parts)
         variables = {name: value.format(home=home) for name, value in fault.environment.items()}
         proxy = ChaosProxy(Path(), self.folder / "proxy.sock") if fault.behind_proxy else None
-        rig = Rig(home, variables, proxy=proxy)
+        rig = Rig(home, variables, proxy=proxy, lasts_s=self.seconds * fault.lasts)
         events = Events(rig, list(item_ids(ITEMS)))
         wait = CoreWait(rig.workers)
         async with rig.running():
@@ -65,7 +65,7 @@ class Trial:
         self, fault: Fault, rig: Rig, events: Events, wait: CoreWait
     ) -> tuple[float, float]:
         """Return when it was broken, from and to."""
-        lasts = self.seconds * fault.lasts
+        lasts = rig.lasts_s
         if fault.overload:
             most = await asyncio.to_thread(capacity, rig.port, self._bodies)
             rig.flood = Asker(self._bodies, fault.overload * most, lasts, MOST_CONNECTIONS)

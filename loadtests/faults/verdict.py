@@ -13,7 +13,7 @@ DEGRADED = {"segment", "global"}
 
 HEAD = (
     "| fault | requests | no 200 | cut off | refused | slowest ms | over 100 ms"
-    " | answered from | recovered after s | events taken | lost | doubled"
+    " | answered meanwhile from | recovered after s | events taken | lost | doubled"
     " | asker late ms | no core ms |\n"
     "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 )

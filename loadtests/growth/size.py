@@ -15,7 +15,7 @@ from loadtests.bench.generator import Answer
 from loadtests.bench.measure import OTHERS_CORE, Figures, Load, confined, measure
 from loadtests.bench.shop import fill, promote, shop_parts, write_bodies
 from loadtests.faults.asker import Asker
-from loadtests.faults.rig import Rig
+from loadtests.faults.rig import NOTHING_KEPT, Rig
 from loadtests.run import LoadTestError
 from models.bundle import write_bundle
 from models.model import Model
@@ -45,6 +45,8 @@ class Size:
 
     by_workers: dict[int, Figures]
     promotion_s: float
+    """To verify a bundle that is not loaded, load and warm it in the worker, and serve by it."""
+
     quiet_p99_ms: float
     promoting_p99_ms: float
     slowest_ms: float
@@ -71,7 +73,8 @@ def measure_size(items: int, workers: tuple[int, ...], folder: Path, how: Load) 
             )
             for each in workers
         }
-    before, promoting, took_s = asyncio.run(_promotions(home, folder, other, how.rate))
+    versions = (other, serving)
+    before, promoting, took_s = asyncio.run(_promotions(home, folder, versions, how.rate))
     told = Size(
         items,
         "exact" if model.is_exact else "index",
@@ -91,7 +94,7 @@ def measure_size(items: int, workers: tuple[int, ...], folder: Path, how: Load) 
 
 def _contender(home: Path, url: str, workers: int) -> Contender:
     cores = (SERVER_CORE, OTHERS_CORE)[:workers]
-    return cuvee(home.name, home, url, '"source":"model"', cache=False, cores=cores)
+    return cuvee(home.name, home, url, '"source":"model"', cache_ttl_s=0, cores=cores)
 
 
 def _loaded(registry: Registry, version: str) -> tuple[Model, float]:
@@ -107,13 +110,13 @@ def _loaded(registry: Registry, version: str) -> tuple[Model, float]:
 
 
 async def _promotions(
-    home: Path, folder: Path, version: str, rate: float
+    home: Path, folder: Path, versions: tuple[str, str], rate: float
 ) -> tuple[list[Answer], list[Answer], float]:
-    """Promote under load and go back, in turns.
+    """Promote one and the other under load, each time by loading it.
 
     Returns the answers before, those from then on, and the median seconds of a promotion.
     """
-    rig = Rig(home, {"CUVEE_CACHE_TTL_S": "0"})
+    rig = Rig(home, {"CUVEE_CACHE_TTL_S": "0", **NOTHING_KEPT})
     bodies = folder / "bodies.txt"
     write_bodies(bodies, 0, SHOPPERS)
     took: list[float] = []
@@ -125,7 +128,7 @@ async def _promotions(
             await asyncio.sleep(2 * quiet_s)
             began = time.time()
             for turn in range(PROMOTIONS):
-                path = f"/v1/models/{version}/promote" if turn == 0 else "/v1/models/rollback"
+                path = f"/v1/models/{versions[turn % 2]}/promote"
                 started = time.perf_counter()
                 if (status := await rig.admin(path)) != 200:
                     raise LoadTestError(f"promotion {turn} was answered with {status}")

@@ -18,7 +18,7 @@ import aiohttp
 
 from features.embedded import EmbeddedValkey
 from loadtests.bench.shop import fill, promote, shop_parts
-from loadtests.faults.rig import Rig
+from loadtests.faults.rig import NOTHING_KEPT, Rig
 from loadtests.run import LoadTestError
 from loadtests.soak.clients import Asked, ask
 from loadtests.soak.journal import Journal
@@ -80,7 +80,8 @@ class Soak:
 
     def __init__(self, plan: Plan, home: Path, other: str, done: list[Step]) -> None:
         """Go on after the steps that are `done`; `other` is the version to promote."""
-        self.rig = Rig(home, {"CUVEE_DRAIN_S": "0", "CUVEE_LOG_LEVEL": "WARNING"})
+        quiet = {"CUVEE_DRAIN_S": "0", "CUVEE_LOG_LEVEL": "WARNING"}
+        self.rig = Rig(home, {**quiet, **NOTHING_KEPT})
         self._plan = plan
         self._turns = (f"/v1/models/{other}/promote", "/v1/models/rollback")
         self._turn = 0

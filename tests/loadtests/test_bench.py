@@ -9,14 +9,21 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
+from urllib.request import Request, urlopen
 
 import pytest
 from aiohttp import web
+from redis import Redis
 
+from features.embedded import EmbeddedValkey
 from loadtests.bench import generator, measure
 from loadtests.bench.alarm import Alarm
+from loadtests.bench.contender import PEERS_PYTHON, Contender, peers
 from loadtests.bench.generator import REFUSED, UNANSWERED, OpenLoop, Tally
 from loadtests.bench.process_tree import processor_s, resident_mb, tree
+from loadtests.bench.servers.work import Work, keys_of
+from loadtests.bench.shop import fill, promote, shop_parts
+from loadtests.run import LoadTestError, started
 
 ROOT = Path(__file__).parents[2]
 REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
@@ -158,6 +165,45 @@ def test_a_contender_is_warm_when_it_gets_no_better(
     assert asked == [1.0, 2.0, 4.0, 8.0][:loops]
 
 
+def test_shoppers_who_were_not_ranked_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ladder for shoppers of whom nothing is known would be measured under another's name."""
+    odd = measure.Closed(5_000, 2_000, 1.0, "segment")
+    monkeypatch.setattr(measure, "closed_loop", lambda *_: odd)
+    contender = Contender("who own", (), shoppers=(0, 100))
+    with pytest.raises(LoadTestError, match="who own: not all shoppers were ranked: segment"):
+        measure.rank_all(1, Path("bodies"), contender, measure.Load(1.0, 1, 1.0))
+
+
+@pytest.mark.skipif(not PEERS_PYTHON.exists(), reason="peers are not installed: make peers")
+@pytest.mark.parametrize("peer", ["FastAPI", "mosec"])
+def test_a_peer_answers_with_the_list_of_our_model(peer: str, tmp_path: Path) -> None:
+    """The same work as ours: what a peer ranks for a shopper is what our model ranks."""
+    home = tmp_path / "home"
+    promote(home, shop_parts(300))
+    with EmbeddedValkey(tmp_path / "store") as store:
+        asyncio.run(fill(store, 300, 5))
+        (found,) = [each for each in peers("two towers", store.url, home) if peer in each.name]
+        with started(
+            found.command, found.environment, tmp_path / "log", None, found.ready
+        ) as (port, _):  # fmt: skip
+            body = b'{"user_id":"shopper-000003","k":7}'
+            url = f"http://127.0.0.1:{port}{measure.PATH}"
+            headers = {"Content-Type": "application/json"}
+            with urlopen(Request(url, body, headers), timeout=30) as answer:
+                told = json.load(answer)
+        (expected,) = Work(home).answers([json.loads(body)], _values(store.url, body))
+    wanted = json.loads(expected)
+    assert (told["user_id"], told["source"], len(told["items"])) == ("shopper-000003", "model", 7)
+    assert told["items"] == wanted["items"]
+
+
+def _values(url: str, body: bytes) -> list[bytes | None]:
+    with Redis.from_url(url) as store:
+        values: list[bytes | None] = store.mget(keys_of(json.loads(body)))
+    assert any(values)
+    return values
+
+
 @pytest.mark.timeout(330)
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_every_contender_answers_as_named(tmp_path: Path) -> None:
@@ -170,7 +216,8 @@ def test_every_contender_answers_as_named(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (round_,) = json.loads((out / "bench.json").read_text())
-    assert len(round_["figures"]) >= 6
+    assert len([name for name in round_["figures"] if name.startswith("cuvee")]) == 6
+    assert ("peers are not measured" in done.stderr) is not PEERS_PYTHON.exists()
     assert round_["ceiling_after"]["rps"] > 0
     assert (out / "bench.md").read_text() == done.stdout
     assert "<svg" in (out / "bench.svg").read_text()

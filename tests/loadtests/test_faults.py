@@ -1,24 +1,32 @@
-"""The fault table: what makes a row fail, and two of its rows end to end."""
+"""The fault table: what makes a row fail, two of its rows end to end, the others in a blink."""
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from loadtests.bench.generator import REFUSED, UNANSWERED, Answer
-from loadtests.bench.shop import promote, shop_parts
+from features.embedded import EmbeddedValkey
+from loadtests.bench.generator import REFUSED, UNANSWERED, Answer, OpenLoop, Tally, post
+from loadtests.bench.measure import PATH
+from loadtests.bench.shop import fill, promote, shop_parts, shopper_ids, write_bodies
+from loadtests.faults.asker import Asker
 from loadtests.faults.core_wait import CoreWait
 from loadtests.faults.events import Outcome
-from loadtests.faults.faults import ITEMS, faults
+from loadtests.faults.faults import FAKETIME, ITEMS, Fault, faults
 from loadtests.faults.graphs import raising, slow
+from loadtests.faults.proxy import ChaosProxy
+from loadtests.faults.rig import NOTHING_KEPT, Rig
 from loadtests.faults.verdict import WITHIN_S, Loss, Verdict, judge
+from models.bundle import write_bundle
 from models.registry import Registry
 
+BLINK_S = 0.4
 ROOT = Path(__file__).parents[2]
 KEPT = Outcome(taken=9, lost=0, doubled=0)
 FINE = Answer(due_s=1.0, seconds=0.002, status=200, source="model", expected=True)
@@ -147,6 +155,93 @@ def test_a_killed_store_and_a_killed_worker(tmp_path: Path) -> None:
         assert f"{row['name']}" in done.stdout
     assert "segment" in rows[0]["sources"]
     assert rows[0]["cut_off"] == 0
+
+
+def fault(named: str) -> Fault:
+    """Return the one fault whose name holds this."""
+    (found,) = [each for each in faults() if named in each.name]
+    return found
+
+
+async def asked(rig: Rig) -> list[Answer]:
+    """Ask for a blink and return what came."""
+    users = shopper_ids(0, 100)
+    requests = [post(PATH, json.dumps({"user_id": user, "k": 5})) for user in users]
+    tally = Tally(b'"items":[{')
+    await OpenLoop(rig.port, requests, tally).run(rate=60, seconds=BLINK_S)
+    assert tally.answers
+    return tally.answers
+
+
+async def broken(rig: Rig, named: str) -> set[str]:
+    """Break one thing and mend it; return what lists came from meanwhile, all of them lists."""
+    async with fault(named).breaks(rig):
+        told = await asked(rig)
+    assert all(each.expected for each in told), (named, told)
+    return {each.source for each in told}
+
+
+@asynccontextmanager
+async def running(folder: Path, proxy: ChaosProxy | None, **environment: str) -> AsyncIterator[Rig]:
+    """Run a service of a small shop that ranks its shoppers."""
+    home = folder / "home"
+    promote(home, shop_parts(ITEMS, shoppers=100))
+    with EmbeddedValkey(home) as store:
+        await fill(store, ITEMS, 100)
+    variables = {"CUVEE_DRAIN_S": "0", "CUVEE_CACHE_TTL_S": "0", **environment}
+    async with (rig := Rig(home, variables, proxy=proxy, lasts_s=BLINK_S)).running():
+        assert "model" in {each.source for each in await asked(rig)}
+        yield rig
+
+
+async def test_a_store_that_fails_costs_nobody_a_list(tmp_path: Path) -> None:
+    """Slow, hanging up, refusing and full: one after the other, the ladder answers."""
+    proxy = ChaosProxy(Path(), tmp_path / "proxy.sock")
+    async with running(tmp_path, proxy) as rig:
+        for named in ("slow by 60 ms", "hangs up", "reads with errors"):
+            assert "segment" in await broken(rig, named)
+        await broken(rig, "Valkey full")
+
+
+async def test_models_processes_and_clients_that_fail_cost_nobody_a_list(tmp_path: Path) -> None:
+    """A slow and a corrupt model, swaps, clients that drip, dead processes, and a flood."""
+    async with running(tmp_path, None, CUVEE_WORKERS="2", **NOTHING_KEPT) as rig:
+        assert "segment" in await broken(rig, "model slow")
+        for named in ("20 promotions", "corrupt bundle", "drip", "consumers dead"):
+            await broken(rig, named)
+        bodies = tmp_path / "bodies.txt"
+        write_bodies(bodies, 0, 100)
+        rig.flood = Asker(bodies, 500.0, BLINK_S, 16)
+        await broken(rig, "three times too many requests")
+        assert rig.answers
+        first = set(rig.workers())
+        async with fault("worker killed").breaks(rig):
+            assert len(first & set(rig.workers())) == 1
+        assert rig.service is not None
+        master = rig.service.pid
+        await broken(rig, "SIGTERM")
+        assert rig.service.pid != master
+        assert len(rig.away) == 1
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed: apt install faketime")
+async def test_a_stepped_clock_costs_nobody_a_list(tmp_path: Path) -> None:
+    """An hour on, an hour back, and right again."""
+    stepped = fault("clock stepped").environment
+    variables = {name: value.format(home=tmp_path / "home") for name, value in stepped.items()}
+    async with running(tmp_path, None, **variables) as rig:
+        await broken(rig, "clock stepped")
+        assert all(each.expected for each in await asked(rig))
+
+
+async def test_going_back_loads_the_model_before(tmp_path: Path) -> None:
+    """As it must where moves are measured: one that does not load any more is refused."""
+    async with running(tmp_path, None, **NOTHING_KEPT) as rig:
+        serving = Registry(rig.home).production()
+        other = write_bundle(rig.home / "models", shop_parts(ITEMS, seed=3))
+        assert await rig.admin(f"/v1/models/{other}/promote") == 200
+        (rig.home / "models" / str(serving) / "tower.onnx").write_bytes(b"broken")
+        assert await rig.admin("/v1/models/rollback") == 409
 
 
 @pytest.mark.parametrize(
