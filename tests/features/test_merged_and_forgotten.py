@@ -252,6 +252,17 @@ def test_who_is_listed_and_not_deleted_yet_is_in_no_log(offline: OfflineStore) -
     assert list(log_of(offline)) == ["ben"]
 
 
+def test_a_later_batch_may_be_of_the_forgotten(offline: OfflineStore) -> None:
+    """Whose the events are is asked while the table is written, where no table can be opened."""
+    keep(offline, done(1, "session:1"), merged(2, "session:1", "ann"))
+    Erasure(offline).forget({"ann": at_ms(9)})
+    keep(offline, merged(3, "session:2", "ben"))
+    batches = [events_table([each]) for each in (done(4, "ben"), done(5, "ann"), done(6, "ben"))]
+    written = offline.append_events(batch for told in batches for batch in told.to_batches())
+    assert (written.accepted, written.forgotten) == (2, 1)
+    assert ids_of(offline) == ["e4", "e6"]
+
+
 def test_many_sessions_are_forgotten(offline: OfflineStore) -> None:
     """However many somebody had."""
     count = 700
