@@ -10,6 +10,7 @@ deletes only what arrived before it.
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 
@@ -18,6 +19,7 @@ import pyarrow as pa
 
 from features import dead_letters
 from features.erasure import Erasure
+from features.errors import StoreError
 from features.offline import OfflineStore
 from features.stream_entries import Entry, tombstones_in
 from features.tables import EVENTS
@@ -31,6 +33,9 @@ TIDY_EVERY = 500
 TIDY_AFTER_S = 86_400.0
 """Seconds after which they are in any case, and what is forgotten goes from earlier versions."""
 
+TIDIED = ".tidied"
+"""A file beside the tables that was touched when they were: whichever process that was."""
+
 
 class Archive:
     """Writes entries into the `offline` store; raises `StoreError` where it cannot."""
@@ -39,11 +44,11 @@ class Archive:
         self,
         online: ValkeyStore,
         offline: OfflineStore,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Write to `offline`; `online` knows who was forgotten of late."""
         self._clock = clock
-        self._tidied = clock()
+        self._tidied = offline.home / "offline" / TIDIED
         self._online = online
         self._offline = offline
         self._erasure = Erasure(offline)
@@ -77,10 +82,33 @@ class Archive:
             gone |= self._erasure.forget(forgotten)
         if events:
             self._append(events)
-        if self._commits >= TIDY_EVERY or self._clock() - self._tidied >= TIDY_AFTER_S:
-            self._commits, self._tidied = 0, self._clock()
+        if self._commits >= TIDY_EVERY or self._is_a_day_ago():
+            self._commits = 0
             self._offline.tidy()
+            self._touch()
         return gone
+
+    def _is_a_day_ago(self) -> bool:
+        """Tell whether nobody tidied for `TIDY_AFTER_S`, from now on where nobody ever did.
+
+        A clock that was set back by more counts too.
+        """
+        try:
+            return abs(self._clock() - self._tidied.stat().st_mtime) >= TIDY_AFTER_S
+        except FileNotFoundError:
+            self._touch()
+            return False
+        except OSError as error:
+            raise StoreError(f"{self._tidied}: {error.strerror}") from error
+
+    def _touch(self) -> None:
+        now = self._clock()
+        try:
+            self._tidied.parent.mkdir(parents=True, exist_ok=True)
+            self._tidied.touch()
+            os.utime(self._tidied, (now, now))
+        except OSError as error:
+            raise StoreError(f"{self._tidied}: {error.strerror}") from error
 
     def _forgotten_before(self, merges: Sequence[tuple[str, str, int]]) -> set[tuple[str, int]]:
         """Return who was forgotten after merges into them that are noted only now, and when."""

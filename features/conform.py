@@ -15,7 +15,15 @@ import polars as pl
 from features import parsing
 from features.columns_used import ATTRIBUTE, ColumnsUsed
 from features.errors import InputError
-from features.events import CONTROL, LATEST_S, MAX_STARS, VALUE_SCALE, EventType
+from features.events import (
+    AHEAD,
+    AHEAD_S,
+    CONTROL,
+    LATEST_S,
+    MAX_STARS,
+    VALUE_SCALE,
+    EventType,
+)
 from features.ids import MAX_ID_LENGTH
 from features.mapping import (
     AMOUNTS,
@@ -41,8 +49,6 @@ _NUMBER = {
 }
 _STARS = f"expected 0 to {MAX_STARS} stars: declare {{column: …, scale: 0.5}} for stars of ten"
 _TYPES = [str(kind) for kind in EventType]
-_AHEAD_S = 86_400
-"""So far ahead of this machine's clock an event of a file may lie: by a wrong zone, say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +175,7 @@ class Conformer:
         rules += [RowRule(t, _has_control(t), "expected no control characters") for t in ids]
         rules += [_unparsed(t, "expected a text or a whole number") for t in ids]
         if self.table == "events":
-            rules += _event_rules(columns, types, self.items, self.clock() + _AHEAD_S)
+            rules += _event_rules(columns, types, self.items, self.clock() + AHEAD_S)
         if self.table == "items":
             rules.append(_unparsed("in_stock", "expected true or false"))
             rules += _amount_rules("price", columns)
@@ -340,7 +346,7 @@ def _time_rules(column: Column, dtype: pl.DataType, until_s: float) -> list[RowR
         RowRule(
             "timestamp",
             moment.dt.epoch("us") > until_s * 1e6,
-            "lies more than a day in the future: is its year, or this machine's clock, wrong?",
+            AHEAD,
         ),
         _unparsed("timestamp", f"expected {expected}"),
     ]

@@ -1,12 +1,19 @@
 -- Remove what is known of a shopper up to a stamp; what arrived later stays.
--- KEYS: recent ring, history ring, profile, mark of being forgotten, buckets with an answer
+-- KEYS: recent ring, history ring, profile, mark of being forgotten, buckets with an answer, and
+--       perhaps merges that were done
 -- ARGV: stamp in milliseconds, seconds the mark is kept (0: there is none), what the keys of
---       answers begin with
+--       answers begin with, and perhaps the stamp of the merge that is done with this and into
+--       whom, and seconds that is kept
 local stamp = tonumber(ARGV[1])
 local HEAD, SIZE = 16, 24
 local marked = tonumber(redis.call('GET', KEYS[4]) or -1)
 -- Done before: what arrived earlier and is here now came by a merge after that.
 if tonumber(ARGV[2]) > 0 and marked >= stamp then return 0 end
+if KEYS[6] then
+  local merge = ARGV[4] .. ' ' .. ARGV[5]
+  if redis.call('ZADD', KEYS[6], 'NX', ARGV[4], merge) == 0 then return 0 end
+  redis.call('EXPIRE', KEYS[6], ARGV[6])
+end
 
 for ring = 1, 2 do
   local value = redis.call('GET', KEYS[ring])

@@ -7,21 +7,22 @@ Until every row of every file has been seen nothing is written; the same files a
 nothing. A batch that breaks the rules of data quality is held back whole.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
+from features.attribute_kinds import kinds_so_far
 from features.columns_used import ATTRIBUTE, ColumnsUsed
 from features.conflicts import drop_conflicts
 from features.conform import Conformer
 from features.errors import InputError, StoreError
 from features.lock import locked
-from features.mapping import Column, TableMapping
+from features.mapping import AttributeKind, Column, TableMapping
 from features.offline import STAGED, OfflineStore
-from features.parsing import not_finite, recognised
+from features.parsing import no_number, not_finite, recognised
 from features.progress import progress
 from features.quality.gatekeeper import Gatekeeper
 from features.refusals import Refusal, Refusals, RefusedError
@@ -31,6 +32,8 @@ from features.staged import Committed, StagedBatch
 from features.tables import SCHEMAS
 
 _MISSED = {"items": "price", "events": "value", "users": "country"}
+_FINITE = "expected a number that is finite, as the others are: leave the cell empty"
+_NUMBER = "expected a number, as this attribute has been so far: declare kind: text to change that"
 FILE_ENDINGS = (".csv", ".csv.gz", ".parquet", ".zip")
 """What a table's file in a data directory may end with."""
 
@@ -65,8 +68,8 @@ def ingest(
     break those of the batch; in each case nothing has been written to the tables.
     """
     refusals = Refusals(max_refused)
-    items, of_items = _whole("items", inputs, refusals)
-    users, of_users = _whole("users", inputs, refusals)
+    items, of_items = _whole("items", inputs, refusals, home)
+    users, of_users = _whole("users", inputs, refusals, home)
     used = [*of_items, *of_users]
     with _staging(home) as folder:
         batch = StagedBatch(folder)
@@ -170,7 +173,7 @@ def _good_rows(
 
 
 def _whole(
-    table: str, inputs: Mapping[str, Input], refusals: Refusals
+    table: str, inputs: Mapping[str, Input], refusals: Refusals, home: Path
 ) -> tuple[pl.DataFrame, list[ColumnsUsed]]:
     """Return all good rows of items or users: an attribute's kind shows in all its values only."""
     empty = pl.DataFrame(schema=dict.fromkeys(SCHEMAS[table].names, pl.String))
@@ -189,32 +192,70 @@ def _whole(
         for row, value in rows.filter(again).select("row", key).head(refusals.room).rows()
     )
     rows = rows.filter(~again)
-    rows = rows.filter(~_not_finite(rows, source, refusals))
-    good = _recognised(rows, source.mapping)
+    columns, numbers = _as_so_far(rows, source, OfflineStore(home).scan(table))
+    rows = rows.filter(~_odd(rows, columns, not_finite, _FINITE, source.file, refusals))
+    before = {n: c for n, c in columns.items() if n in numbers and _is_text(rows[n], c)}
+    rows = rows.filter(~_odd(rows, before, no_number, _NUMBER, source.file, refusals))
+    good = rows.with_columns(recognised(rows[name], column) for name, column in columns.items())
     numbers = {name for name, dtype in good.schema.items() if dtype == pl.Float64}
     return _with_json(good, "attributes"), [each.with_kinds(numbers) for each in used]
 
 
-def _not_finite(rows: pl.DataFrame, source: Input, refusals: Refusals) -> pl.Series:
-    """Tell which rows have NaN or an infinity in an attribute of numbers, and refuse them."""
+def _as_so_far(
+    rows: pl.DataFrame, source: Input, before: pl.LazyFrame
+) -> tuple[dict[str, Column], set[str]]:
+    """Return how to read the columns of attributes, and which have been numbers in `before`.
+
+    Where one has been a text, digits are one too. Raises `InputError` where numbers by the file's
+    own types come instead. An attribute with a declared kind is what that says.
+    """
+    columns = dict(_attributes(rows, source.mapping))
+    open_ = [name for name, column in columns.items() if column.kind is None]
+    kinds = kinds_so_far(before, [name.removeprefix(ATTRIBUTE) for name in open_])
+    numbers = set()
+    for name in open_:
+        kind = kinds.get(name.removeprefix(ATTRIBUTE))
+        if kind is AttributeKind.NUMBER:
+            numbers.add(name)
+        elif kind is AttributeKind.TEXT:
+            _refuse_numbers(rows.select("row", name).drop_nulls(), columns[name], source.file)
+            columns[name] = replace(columns[name], kind=kind)
+    return columns, numbers
+
+
+def _refuse_numbers(values: pl.DataFrame, column: Column, file: str) -> None:
+    name, dtype = values.columns[1], values.dtypes[1]
+    if len(values) and (dtype.is_numeric() or dtype == pl.Boolean):
+        row, value = values.row(0)
+        raise InputError(
+            f"{file}: row {row}: {column.column or name.removeprefix(ATTRIBUTE)}: expected a text, "
+            f"as this attribute has been so far, got {value!r}: declare its kind, text or number"
+        )
+
+
+def _is_text(values: pl.Series, column: Column) -> bool:
+    return recognised(values, column).dtype == pl.String
+
+
+def _odd(
+    rows: pl.DataFrame,
+    columns: Mapping[str, Column],
+    is_odd: Callable[[pl.Series, Column], pl.Series],
+    why: str,
+    file: str,
+    refusals: Refusals,
+) -> pl.Series:
+    """Tell which rows have an odd value in one of `columns`, and refuse them."""
     bad = pl.repeat(value=False, n=len(rows), eager=True)
-    for name, column in _attributes(rows, source.mapping):
-        odd = not_finite(rows[name], column) & ~bad
-        why = "expected a number that is finite, as the others are: leave the cell empty"
-        column_name = column.column or name.removeprefix(ATTRIBUTE)
+    for name, column in columns.items():
+        odd = is_odd(rows[name], column) & ~bad
+        told = column.column or name.removeprefix(ATTRIBUTE)
         refusals.add(
-            Refusal(source.file, row, column_name, value, why)
+            Refusal(file, row, told, str(value), why)
             for row, value in rows.filter(odd).select("row", name).head(refusals.room).rows()
         )
         bad |= odd
     return bad
-
-
-def _recognised(rows: pl.DataFrame, mapping: TableMapping) -> pl.DataFrame:
-    """Return the rows with attributes as numbers where they are some."""
-    return rows.with_columns(
-        recognised(rows[name], column) for name, column in _attributes(rows, mapping)
-    )
 
 
 def _attributes(rows: pl.DataFrame, mapping: TableMapping) -> list[tuple[str, Column]]:

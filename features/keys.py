@@ -3,7 +3,8 @@
     {u:ID}:r   recent ring          {u:ID}:p   profile
     {u:ID}:h   history ring         {u:ID}:f   when the shopper was forgotten, for a while
     {u:ID}:a:BUCKET  cached answer  {u:ID}:b   buckets that hold an answer
-    {u:ID}:m  into whom the shopper was merged and when, for a while
+    {u:ID}:m  into whom the shopper was merged and when, and
+    {u:ID}:d  which of that was done to the end, for a while
 
 Ids may hold braces: a cluster hashes what stands up to the first `}`, which is the same for
 all keys of a shopper. No two shoppers share a key, because what follows the last `}` never

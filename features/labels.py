@@ -4,7 +4,8 @@ FILE (CSV, Parquet, zip!member) or a query of the tables â”€ every row checked â
 """
 
 import re
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -16,9 +17,9 @@ import polars as pl
 
 from features import parsing
 from features.errors import InputError
-from features.events import CONTROL, LATEST_S
+from features.events import AHEAD, AHEAD_S, CONTROL, LATEST_S
 from features.forgotten import Forgotten
-from features.ids import MAX_ID_LENGTH
+from features.ids import BLANKS, MAX_ID_LENGTH
 from features.kept_events import USER_ID
 from features.mapping import Column
 from features.offline import OfflineStore
@@ -37,6 +38,7 @@ _CUT = re.compile(r"^\s*SLICE\[", re.MULTILINE)
 
 _MOMENT = "moment"
 _LONGEST = f"{MAX_ID_LENGTH} characters"
+_INFINITE = "expected a number that is finite: leave it empty (null) where there is none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,9 @@ def refuse_neither(source: str) -> None:
     )
 
 
-def read_labels(store: OfflineStore, source: str, as_of: str) -> Labels:
+def read_labels(
+    store: OfflineStore, source: str, as_of: str, clock: Callable[[], float] = time.time
+) -> Labels:
     """Return the labels in the file `source`, or those that the query `source` finds.
 
     Those of a file keep their order; those of a query are sorted by their columns, whatever it
@@ -101,7 +105,7 @@ def read_labels(store: OfflineStore, source: str, as_of: str) -> Labels:
     except pl.exceptions.PolarsError:
         types = f"{USER_ID} of {rows.schema[USER_ID]} and {as_of} of {dtype}"
         raise InputError(f"--labels: {name}: expected ids and moments, got {types}") from None
-    mistakes = list(_mistakes(told, rows[as_of], numbers))
+    mistakes = list(_mistakes(told, rows[as_of], numbers, clock() + AHEAD_S))
     if mistakes:
         more = "" if len(mistakes) <= MOST_TOLD else f"\nand {len(mistakes) - MOST_TOLD} more"
         lines = (f"--labels: {name}: {line}" for line in mistakes[:MOST_TOLD])
@@ -164,7 +168,12 @@ def _read(source: str) -> tuple[npt.NDArray[np.int64], pl.DataFrame]:
 
 
 def _typed(texts: pl.Series) -> pl.Series:
-    """Return texts as whole numbers, numbers, or true and false where every one of them is one."""
+    """Return texts as whole numbers, numbers, or true and false where every one of them is one.
+
+    NaN and the infinities among numbers are some too, and refused as such later.
+    """
+    if parsing.not_finite(texts, Column()).any():
+        return texts.str.strip_chars(BLANKS).cast(pl.Float64)
     numbers = parsing.recognised(texts, Column())
     if numbers.dtype == pl.String:
         return texts
@@ -183,7 +192,7 @@ def _check_column(name: str, column: str, known: list[str]) -> None:
 
 
 def _mistakes(
-    rows: pl.DataFrame, moments: pl.Series, numbers: npt.NDArray[np.int64]
+    rows: pl.DataFrame, moments: pl.Series, numbers: npt.NDArray[np.int64], until_s: float
 ) -> Iterator[str]:
     as_of, bare = moments.name, pl.Series([False])
     if moments.dtype == pl.String:
@@ -204,6 +213,8 @@ def _mistakes(
         (as_of, pl.lit(bare), "names no time zone, as others do"),
         (as_of, moment.is_null(), "expected seconds since 1970 or ISO 8601"),
         (as_of, ~moment.dt.epoch("us").is_between(0, LATEST_S * 1e6), "expected 1970 to 2100"),
+        (as_of, moment.dt.epoch("us") > until_s * 1e6, AHEAD),
+        *((name, ~pl.col(name).is_finite(), _INFINITE) for name in _numbers(rows, but=as_of)),
     )
     told: dict[int, str] = {}
     for column, broken, why in rules:
@@ -212,3 +223,9 @@ def _mistakes(
             got = f"{column}: {why}, got {rows[column][row]!r:.60}"
             told.setdefault(row, f"row {numbers[row]}: {got}")
     yield from (told[row] for row in sorted(told))
+
+
+def _numbers(rows: pl.DataFrame, but: str) -> list[str]:
+    """Return the columns of fractions, `but` one."""
+    floats = (name for name, dtype in rows.schema.items() if dtype.is_float())
+    return [name for name in floats if name not in {USER_ID, but}]

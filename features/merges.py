@@ -76,6 +76,10 @@ class Merges:
             self._of.setdefault(source, []).append(Hop(into, at_ms))
         self._spans_by = {user_id: [*self._spans_of(user_id)] for user_id in self._of}
         self._spans = [span for spans in self._spans_by.values() for span in spans]
+        self._ever_of: dict[str, list[Span]] = {}
+        for span in self._spans:
+            for owner in {span.user_id, *(hop.owner for hop in span.hops)}:
+                self._ever_of.setdefault(owner, []).append(span)
         self._breaks = self._moments()
 
     def __bool__(self) -> bool:
@@ -85,7 +89,7 @@ class Merges:
     def spans(self, user_id: str, as_of_ms: int | None = None) -> list[Span]:
         """Return what is a shopper's just before a moment, or now."""
         at = _EVER_MS if as_of_ms is None else as_of_ms
-        told = [span for span in self._spans if span.owner(at) == user_id]
+        told = [span for span in self._ever_of.get(user_id, ()) if span.owner(at) == user_id]
         return told if user_id in self._of else [Span(user_id, -1, _EVER_MS, ()), *told]
 
     def arrived(self, until_ms: Mapping[str, int]) -> list[Arrived]:

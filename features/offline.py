@@ -134,7 +134,7 @@ class OfflineStore:
         raised, and nothing written, where one says something else.
         """
         with self._writing():
-            spared = Spared(stream(batches), self.forgotten(), cache(self.merges))
+            spared = self._spared_events(stream(batches))
             if known is None:
                 self._learn_ids()
                 fresh = Fresh(iter(spared), self._ids)
@@ -154,16 +154,16 @@ class OfflineStore:
     def replace(self, table: str, batches: Batches) -> int:
         """Make these the only rows of `table`, in one commit, and return how many they are.
 
-        The caller vouches that no id occurs twice: nothing is looked up.
+        The caller vouches that no id occurs twice: nothing is looked up. Those of shoppers who
+        were forgotten since are passed over.
         """
-        source = CountedBatches(stream(batches))
         with self._writing():
-            self._overwrite(table, source)
-        return source.rows
+            return self._overwrite(table, stream(batches))
 
     def replace_all(self, events: Batches, others: Mapping[str, Batches]) -> int:
         """Make these the only rows of all tables, and return how many events they are.
 
+        Those of shoppers who were forgotten since are passed over.
         The commit of the events decides: whoever is stopped before it leaves everything as it
         was, and where that was after it the others, kept beside until then, are written by
         whoever opens the store or writes next.
@@ -171,11 +171,9 @@ class OfflineStore:
         with self._writing():
             self._stage(others)
             try:
-                source = CountedBatches(stream(events))
-                self._overwrite("events", source)
+                return self._overwrite("events", stream(events))
             finally:
                 self._end_replacing()
-        return source.rows
 
     def _stage(self, others: Mapping[str, Batches]) -> None:
         with scratch_folder(self._root, STAGED) as scratch:
@@ -193,7 +191,7 @@ class OfflineStore:
             for table in SCHEMAS:
                 if _staged(folder, table).exists():
                     with parquet.ParquetFile(_staged(folder, table)) as file:
-                        self._overwrite(table, CountedBatches(file.iter_batches()))
+                        self._overwrite(table, file.iter_batches())
         with scratch_folder(self._root, STAGED) as going:
             folder.rename(going / folder.name)
 
@@ -201,10 +199,28 @@ class OfflineStore:
         table = self._delta("events")
         return -1 if table is None else table.version()
 
-    def _overwrite(self, table: str, source: CountedBatches) -> None:
+    def _overwrite(self, table: str, batches: Iterator[pa.RecordBatch]) -> int:
+        source = CountedBatches(self._spared(table, batches))
         self._write(table, source, "overwrite")
         if table == "users" and (changes := self._delta(CHANGES)) is not None:
             changes.delete()
+        return source.rows
+
+    def _spared(self, table: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Return rows of whoever was not forgotten since; records go by the events there are."""
+        if table == "events":
+            return iter(self._spared_events(batches))
+        return self._spared_users(batches) if table == "users" else batches
+
+    def _spared_events(self, batches: Iterator[pa.RecordBatch]) -> Spared:
+        """Return events to be written; no table can be opened while that is done."""
+        return Spared(batches, self.forgotten(), cache(partial(_merges, self.scan(MERGES))))
+
+    def _spared_users(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        forgotten, events = self.forgotten(), self.scan("events")
+        tables = map(pa.Table.from_batches, zip(batches, strict=True))
+        spared = (records_spared(as_frame(table), forgotten, events) for table in tables)
+        return (batch for rows in spared for batch in rows.to_arrow().to_batches())
 
     def put_items(self, items: pa.Table) -> int:
         """Add or replace items by id and return how many differ from what was there."""
@@ -314,9 +330,7 @@ class OfflineStore:
 
     def merges(self) -> Merges:
         """Return who was merged into whom."""
-        with _translated():
-            rows = self.scan(MERGES).with_columns(pl.col("at").dt.epoch("ms")).collect().rows()
-        return Merges(rows)
+        return _merges(self.scan(MERGES))
 
     def merge(self, rows: Sequence[tuple[str, str, int]]) -> None:
         """Keep that shoppers were merged: (source, into, milliseconds) each; twice as once."""
@@ -520,8 +534,8 @@ class OfflineStore:
         reader = pa.RecordBatchReader.from_batches(STORED[table], conformed(STORED[table], source))
         try:
             write_deltalake(self._root / table, reader, mode=mode)
-        except DeltaError:
-            if source.error is not None:  # delta-rs words it as its own
+        except Exception:
+            if source.error is not None:  # delta-rs words it as its own, of one class or another
                 raise source.error from None
             raise
 
@@ -543,6 +557,11 @@ class OfflineStore:
         merged = pl.concat((kept, changed), how="vertical_relaxed").sort(key)
         self._write(table, CountedBatches(stream(merged.to_arrow())), "overwrite")
         return len(changed)
+
+
+def _merges(scan: pl.LazyFrame) -> Merges:
+    with _translated():
+        return Merges(scan.with_columns(pl.col("at").dt.epoch("ms")).collect().rows())
 
 
 def collected(rows: pl.LazyFrame) -> pl.DataFrame:

@@ -223,6 +223,11 @@ def not_finite(values: pl.Series, column: Column) -> pl.Series:
     return odd
 
 
+def no_number(values: pl.Series, column: Column) -> pl.Series:
+    """Tell which of an attribute's values `recognised` would take for no numbers."""
+    return ~values.cast(pl.String).str.contains(_NUMBER[column.decimal]).fill_null(value=True)
+
+
 def recognised(values: pl.Series, column: Column) -> pl.Series:
     """Return an attribute's values as numbers where every one of them is one, else as text.
 

@@ -60,7 +60,8 @@ class World:
 def simulate(store: OfflineStore, world: World) -> int:
     """Replace everything in the store by the demo shop, and return the number of events.
 
-    Who is stopped leaves the old shop or the new one, and no half of either.
+    Who is stopped leaves the old shop or the new one, and no half of either. Shoppers of the home
+    who were forgotten after these events are not in it.
     """
     if not MIN_EVENTS <= world.events <= MAX_EVENTS:
         raise InputError(f"--events: expected {MIN_EVENTS:,} to {MAX_EVENTS:,}")
@@ -139,7 +140,8 @@ def simulate_command(
 ) -> None:
     """Make the demo wine shop: wines, shoppers with tastes, and 14 months of what they did.
 
-    The same size, seed and --until give the same events, to the byte.
+    The same size, seed and --until give the same events, to the byte. Those of shoppers who were
+    forgotten in this home since are passed over.
     """
     home = home_directory()
     store = OfflineStore(home)
@@ -150,4 +152,7 @@ def simulate_command(
         raise InputError("there is data already: --if-empty leaves it, --replace replaces it")
     world = World(events, seed, until.replace(tzinfo=UTC))
     made = simulate(store, world)
+    if made < world.events:
+        told = f"{world.events - made} events of forgotten shoppers were passed over"
+        click.echo(told, err=True)
     click.echo(f"{made} events, {world.wines} wines, {world.shoppers} shoppers: {store.version()}")

@@ -214,17 +214,37 @@ class ValkeyStore:
         """Bring what arrived of one shopper up to `stamp_ms` into another's rings; twice as once.
 
         First nothing more enters the rings of the one, then they are carried over, then they go:
-        whoever dies in between leaves all of it to be done again from the stream.
+        whoever dies in between leaves all of it to be done again from the stream. What came back
+        by later merges stays.
         """
         prefix = keys.shopper_prefix(merge.source)
-        where = [prefix + kind for kind in (b"r", b"h", b"m")]
+        where = [prefix + kind for kind in (b"r", b"h", b"m", b"d")]
+        told = (stamp_ms, merge.into.encode(), FORGOTTEN_TTL_S)
         marking = call(where, stamp_ms, FORGOTTEN_TTL_S, merge.into.encode())
-        ((recent, history),) = await self._run(self._scripts.merge, [marking])
-        records = _up_to(stamp_ms, _in_order(_rings(merge.source, recent, history)))
+        (rings_of,) = await self._run(self._scripts.merge, [marking])
+        if not rings_of:
+            return 0
+        records = _up_to(stamp_ms, _in_order(_rings(merge.source, *rings_of)))
         await self.carry([Carried(merge.into, records, stamp_ms)])
-        where = [prefix + kind for kind in (b"r", b"h", b"p", b"f", b"b")]
-        await self._run(self._scripts.forget, [call(where, stamp_ms, 0, prefix + b"a:")])
+        gone_ms = -1 if await self._comes_back(merge, stamp_ms) else stamp_ms
+        where = [prefix + kind for kind in (b"r", b"h", b"p", b"f", b"b", b"d")]
+        await self._run(self._scripts.forget, [call(where, gone_ms, 0, prefix + b"a:", *told)])
         return len(records)
+
+    async def _comes_back(self, merge: Merge, stamp_ms: int) -> bool:
+        """Tell whether what is merged is the source's again, by merges after that.
+
+        What was forgotten on the way is nobody's.
+        """
+        whose, since_ms = merge.into, stamp_ms
+        while later := [
+            each for each in (await self.merged([whose])).get(whose, ()) if each[0] > since_ms
+        ]:
+            gone_ms = (await self.forgotten([whose])).get(whose, -1)
+            if since_ms <= gone_ms < later[0][0]:
+                return False
+            since_ms, whose = later[0]
+        return whose == merge.source
 
     async def carry(self, some: Iterable["Carried"]) -> int:
         """Enter records into rings, and on into those of whom a shopper was merged into.

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,7 +24,7 @@ from features import keys
 from features.archive import TIDY_AFTER_S, Archive, events_table
 from features.consumer import Consumer, Sink
 from features.embedded import EmbeddedValkey
-from features.errors import StoreTimeoutError
+from features.errors import StoreError, StoreTimeoutError
 from features.event_stream import (
     DEAD_LETTERS_KEPT,
     PAYLOAD_KEPT,
@@ -340,19 +341,29 @@ async def test_dead_letters_of_the_forgotten_go(
 async def test_tables_are_tidied_once_a_day_at_least(
     online_store: ValkeyStore, offline: OfflineStore, raw: Any
 ) -> None:
-    """However few events come: a shopper who was forgotten goes from earlier versions, too."""
-    now = 0.0
-    sink = Archive(online_store, offline, clock=lambda: now)
+    """However few events come, and though each process lives shorter than a day."""
+    moments = [0.0]
     stream = EventStream(online_store.client, Group.OFFLINE, "c")
     await stream.join()
     files = []
     for number in range(4):
         await online_store.append([event(f"e{number}")])
-        now += (TIDY_AFTER_S - 1) if number in {0, 3} else 1.5
+        moments.append(moments[-1] + (TIDY_AFTER_S - 1 if number in {0, 3} else 1.5))
+        sink = Archive(online_store, offline, clock=partial(max, moments))
         await sink.take((await stream.read(10, 10)).entries)
         files.append(len(offline.paths("events")))
-    assert files == [1, 1, 2, 1]
+    assert files == [1, 2, 3, 1]
     assert raw.xlen(keys.STREAM) == 4
+
+
+async def test_a_day_that_cannot_be_noted_is_told(
+    online_store: ValkeyStore, offline: OfflineStore
+) -> None:
+    """As what the store cannot do: the consumer tries again."""
+    offline.home.mkdir(exist_ok=True)
+    (offline.home / "offline").write_text("in the way")
+    with pytest.raises(StoreError, match=r"\.tidied: Not a directory"):
+        await Archive(online_store, offline).take([])
 
 
 async def test_tables_are_tidied_where_shoppers_are_only_forgotten(

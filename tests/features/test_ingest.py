@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
+import features.ingest
 from features.__main__ import cli
 from features.erasure import Erasure
 from features.errors import InputError
@@ -265,6 +266,68 @@ def test_attributes_are_numbers_only_where_all_values_are(data: Path, tmp_path: 
     assert columns["mixed"].tolist() == ["1", "x"]
     assert columns["organic"].tolist() == [1.0, 0.0]
     assert "empty" not in columns
+
+
+def again(data: Path, home: Path, cell: str, declared: dict[str, Any] | None = None) -> Ingested:
+    """Ingest another item, with `cell` as its strength, after two that have numbers."""
+    (data / "events.csv").unlink(missing_ok=True)
+    (data / "items.csv").write_text(ITEMS)
+    take(data, home)
+    (data / "items.csv").write_text(f"item_id,category,abv,grape\ni3,Red,{cell},12\ni4,Red,,\n")
+    mapping = {"items": {"attributes": declared}} if declared else {}
+    return take(data, home, mapping, limit=1)
+
+
+def test_numbers_that_become_texts_are_refused(data: Path, tmp_path: Path) -> None:
+    """They would make a text of every number there is; digits where texts have been are texts."""
+    (told,) = again(data, tmp_path, "strong").refused
+    file = str(data / "items.csv")
+    assert told == Refusal(file, 2, "abv", "strong", features.ingest._NUMBER)
+    attributes = OfflineStore(tmp_path).catalogue().attributes
+    assert attributes["abv"].tolist()[:2] == [13.0, 12.5]
+
+    result = again(data, tmp_path, "12")
+    assert not result.refused
+    attributes = OfflineStore(tmp_path).catalogue().attributes
+    assert attributes["abv"].tolist()[:3] == [13.0, 12.5, 12.0]
+    assert attributes["grape"].tolist() == ["Merlot", "", "12", ""]
+
+
+def test_a_file_of_texts_where_numbers_were_writes_nothing(data: Path, tmp_path: Path) -> None:
+    """All rows with one are counted, of items as of shoppers; `kind: text` takes them."""
+    (data / "users.csv").write_text("user_id,age\nu1,41\n")
+    take(data, tmp_path)
+    version = OfflineStore(tmp_path).version()
+    (data / "users.csv").write_text("user_id,age\nu1,old\nu2,young\n")
+
+    with pytest.raises(RefusedError, match="more than 1 rows refused: stopped, and nothing"):
+        take(data, tmp_path, limit=1)
+
+    assert OfflineStore(tmp_path).version() == version
+    declared = {"users": {"attributes": {"age": {"column": "age", "kind": "text"}}}}
+    assert not take(data, tmp_path, declared).refused
+    assert not take(data, tmp_path).refused  # it has been a text since
+
+
+@pytest.mark.parametrize("values", [[1, 2], [1.5, None], [True, False]])
+def test_typed_numbers_where_texts_were_are_refused(
+    data: Path, tmp_path: Path, values: list[object]
+) -> None:
+    """With file, row, column, value and what to declare; then they are what is declared."""
+    take(data, tmp_path)
+    version = OfflineStore(tmp_path).version()
+    columns: dict[str, Any] = {"item_id": ["i8", "i9"], "category": ["Red"] * 2, "grape": values}
+
+    where = (
+        rf"items\.parquet: row 1: grape: expected a text, .*, got {values[0]!r}: declare its kind"
+    )
+    with pytest.raises(InputError, match=where):
+        take_typed(data, tmp_path, "items", **columns)
+
+    assert OfflineStore(tmp_path).version() == version
+    declared = {"items": {"attributes": {"grape": {"column": "grape", "kind": "text"}}}}
+    take(data, tmp_path, declared)
+    assert OfflineStore(tmp_path).catalogue().attributes["grape"].dtype == object
 
 
 def test_list_literals_become_text(data: Path, tmp_path: Path) -> None:

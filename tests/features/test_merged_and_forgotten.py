@@ -252,6 +252,17 @@ def test_who_is_listed_and_not_deleted_yet_is_in_no_log(offline: OfflineStore) -
     assert list(log_of(offline)) == ["ben"]
 
 
+def test_a_later_batch_may_be_of_the_forgotten(offline: OfflineStore) -> None:
+    """Whose the events are is asked while the table is written, where no table can be opened."""
+    keep(offline, done(1, "session:1"), merged(2, "session:1", "ann"))
+    Erasure(offline).forget({"ann": at_ms(9)})
+    keep(offline, merged(3, "session:2", "ben"))
+    batches = [events_table([each]) for each in (done(4, "ben"), done(5, "ann"), done(6, "ben"))]
+    written = offline.append_events(batch for told in batches for batch in told.to_batches())
+    assert (written.accepted, written.forgotten) == (2, 1)
+    assert ids_of(offline) == ["e4", "e6"]
+
+
 def test_many_sessions_are_forgotten(offline: OfflineStore) -> None:
     """However many somebody had."""
     count = 700
@@ -336,6 +347,51 @@ async def test_online_a_tombstone_taken_again_spares_what_was_merged(
         assert await stamps_of(online_store, "ann") == [at_ms(1)]
     await Repair(online_store, ForgottenList(tmp_path)).take([forgotten(5, "ann")])
     assert await stamps_of(online_store, "ann") == []
+
+
+@pytest.mark.parametrize("done_before", [0, 1, 2])
+async def test_online_there_and_back_may_be_told_again(
+    online_store: ValkeyStore, tmp_path: Path, done_before: int
+) -> None:
+    """By whoever was killed after the events were taken, and before the merges were, or some."""
+    await online_store.apply([("ann", records(done(1, "ann"))), ("ben", records(done(2, "ben")))])
+    told = [merged(3, "ann", "ben"), merged(4, "ben", "ann")]
+    for each in told[2 - done_before :]:
+        assert each.merge is not None
+        await online_store.merge_until(each.merge, each.arrived_ms)
+    for _ in range(2):
+        await Repair(online_store, ForgottenList(tmp_path)).take(told)
+        assert await stamps_of(online_store, "ann") == [at_ms(1), at_ms(2)]
+        assert await stamps_of(online_store, "ben") == []
+
+
+async def test_online_nothing_comes_back_that_was_forgotten_on_the_way(
+    online_store: ValkeyStore, tmp_path: Path
+) -> None:
+    """With whom it was merged into, before they were merged back."""
+    await online_store.apply([("ann", records(done(1, "ann")))])
+    told = [merged(2, "ann", "ben"), forgotten(3, "ben"), merged(4, "ben", "ann")]
+    await online_store.forget_until("ben", at_ms(3))
+    await online_store.merge_until(Merge("ben", "ann"), at_ms(4))  # and the first was killed
+    for _ in range(2):
+        await Repair(online_store, ForgottenList(tmp_path)).take(told)
+        assert await stamps_of(online_store, "ann") == await stamps_of(online_store, "ben") == []
+
+
+async def test_online_who_was_merged_may_get_another_session(
+    online_store: ValkeyStore, tmp_path: Path
+) -> None:
+    """It stays theirs, though what they had before went to somebody, and that is told again."""
+    first, second = done(1, "session:1"), done(2, "ann")
+    await online_store.apply([("session:1", records(first)), ("ann", records(second))])
+    told = [merged(3, "ann", "ben"), merged(4, "session:1", "ann")]
+    for each in told:
+        assert each.merge is not None
+        await online_store.merge_until(each.merge, each.arrived_ms)
+    for _ in range(2):
+        await Repair(online_store, ForgottenList(tmp_path)).take(told)
+        assert await stamps_of(online_store, "ann") == [at_ms(1)]
+        assert await stamps_of(online_store, "ben") == [at_ms(2)]
 
 
 async def test_online_a_merge_brings_nothing_back(

@@ -15,7 +15,7 @@ from features.declared import FEATURE_NAMES
 from features.eventlog import EventLog
 from features.events import RECORD, Event, EventType, Records, pack_event
 from features.labels import Labels
-from features.merges import Merges
+from features.merges import Merges, Span
 from features.moments import Moment
 from features.offline import OfflineStore
 from features.point_in_time import known_at
@@ -133,6 +133,21 @@ def test_forgetting_reaches_what_was_merged(
         each: some.tolist() for each, some in whole.items()
     }
     assert store.merges().sources(until_ms) == {}
+
+
+def test_only_what_was_ever_a_shoppers_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a thousand merges into others, none."""
+    merges = Merges([(f"s{n}", f"u{n % 500}", 1_000 + n) for n in range(1_000)])
+    looked, owner = list[Span](), Span.owner
+
+    def noted(span: Span, as_of_ms: int) -> str:
+        looked.append(span)
+        return owner(span, as_of_ms)
+
+    monkeypatch.setattr(Span, "owner", noted)
+    assert [span.user_id for span in merges.spans("u7")] == ["u7", "s7", "s507"]
+    assert [span.user_id for span in merges.spans("u7", 1_100)] == ["u7", "s7"]
+    assert {span.user_id for span in looked} == {"s7", "s507"}
 
 
 def test_a_merge_is_kept_once(tmp_path: Path) -> None:

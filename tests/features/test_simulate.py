@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from features.__main__ import cli
+from features.erasure import Erasure
 from features.errors import InputError
 from features.events import EventType
 from features.offline import OfflineStore
@@ -139,6 +140,27 @@ def test_data_is_not_replaced_unasked(tmp_path: Path) -> None:
     assert skipped.output.startswith("there is data already: events@0")
     assert digest(OfflineStore(tmp_path)) != before
     assert OfflineStore(tmp_path).count("events") == 1_000
+
+
+def test_the_forgotten_are_in_no_other_shop(tmp_path: Path) -> None:
+    """Whoever was forgotten after the shop's events; one who was before them is back."""
+    run(tmp_path)
+    store = OfflineStore(tmp_path)
+    gone, back, *_ = rows(store, "events")["user_id"].unique().sort()
+    late_ms = int(datetime(2026, 12, 1, tzinfo=UTC).timestamp() * 1_000)
+    Erasure(store).forget({gone: late_ms, back: 1_000, "somebody else": late_ms})
+
+    told = run(tmp_path, "--replace")
+
+    passed_over = 1_000 - store.count("events")
+    assert passed_over > 0
+    assert f"{passed_over} events of forgotten shoppers were passed over" in told.stderr
+    assert f"{1_000 - passed_over} events, " in told.stdout
+    for table in ("events", "users"):
+        users = set(rows(store, table)["user_id"])
+        assert gone not in users, table
+        assert back in users, table
+    assert len(rows(store, "users")) == World(1_000, 7, UNTIL).shoppers - 1
 
 
 def interrupted(*_: object) -> NoReturn:

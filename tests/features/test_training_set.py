@@ -19,6 +19,7 @@ import features.training_set
 from features.__main__ import cli
 from features.archive import events_table
 from features.declared import FEATURE_NAMES, FEATURE_SET
+from features.errors import InputError
 from features.eventlog import NO_RECORDS, EventLog
 from features.labels import MASK, MOST_TOLD, Labels, read_labels
 from features.moments import Moment
@@ -197,6 +198,8 @@ TIMES = {
     "inf": "row 2: at: expected seconds since 1970 or ISO 8601",
     "-5": "row 2: at: expected 1970 to 2100",
     "2101-01-01": "row 2: at: expected 1970 to 2100, got '2101-01-01'",
+    "2099-01-01": "row 2: at: lies more than a day in the future: is its year, or this machine's "
+    "clock, wrong?, got '2099-01-01'",
     "": "row 2: at: expected seconds since 1970 or ISO 8601, got",
 }
 
@@ -211,6 +214,9 @@ def test_moments_that_cannot_be_are_told(tmp_path: Path, time: str) -> None:
     assert told.exit_code == 2
     assert f"error: --labels: {path}: {TIMES[time]}" in told.stderr
     assert [each.name for each in tmp_path.glob("*set*")] == []
+
+
+FINITE = "expected a number that is finite: leave it empty (null) where there is none"
 
 
 @pytest.mark.usefixtures("store")
@@ -236,6 +242,14 @@ def test_moments_that_cannot_be_are_told(tmp_path: Path, time: str) -> None:
             "row 3: at: names no time zone, as others do, got '2026-01-01T10:00:00'",
         ),
         ("user_id,at,hour\nu1,1,1\n", "at", "column 'hour': a feature has that name; rename it"),
+        *(
+            (
+                f"user_id,at,paid\nu1,1,1.5\nu1,1,{odd}\n",
+                "at",
+                f"row 3: paid: {FINITE}, got {float(odd)}",
+            )
+            for odd in ("NaN", "-inf", " Infinity ")
+        ),
     ],
 )
 def test_labels_that_cannot_be_are_told(
@@ -287,6 +301,23 @@ def test_a_command_that_cannot_be_is_told(tmp_path: Path, words: list[str], expe
     assert told.exit_code == 2
     assert expected in told.stderr
     assert "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf")])
+def test_a_number_of_a_table_that_is_none_is_told(
+    store: OfflineStore, tmp_path: Path, odd: float
+) -> None:
+    """In a Parquet file as in a query; null is kept as it is, and a moment of tomorrow may be."""
+    path = tmp_path / "labels.parquet"
+    rows = {"user_id": ["u1", "u2"], "at": [1.0, 86_400.0], "paid": [None, 2.0]}
+    pl.DataFrame(rows).write_parquet(path)
+    assert read_labels(store, str(path), "at", lambda: 1.0).rows["paid"].to_list() == [None, 2.0]
+    pl.DataFrame(rows | {"paid": [None, odd]}).write_parquet(path)
+    with pytest.raises(InputError, match=rf"{path}: row 2: paid: .*, got {odd}"):
+        read_labels(store, str(path), "at")
+    query = "select user_id, arrived_at as at, value / 0.0 as paid from events"
+    with pytest.raises(InputError, match=r"the query: row 1: paid: expected a number that is fin"):
+        read_labels(store, query, "at")
 
 
 def test_many_mistakes_are_told_up_to_a_number(store: OfflineStore, tmp_path: Path) -> None:
