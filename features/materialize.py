@@ -25,18 +25,18 @@ from typing import Any, TypeVar
 import click
 import polars as pl
 
-from features import keys
 from features.errors import FeaturesError, InputError
 from features.history import HISTORY_CAP, RECENT_CAP
 from features.home import home_directory
-from features.offline import OfflineStore, Part
+from features.offline.store import OfflineStore, Part
+from features.online import keys
+from features.online.store_url import store_url
+from features.online.valkey_client import translated
+from features.online.valkey_store import Carried, ValkeyStore
+from features.online.values import VERSION
 from features.progress import progress
 from features.quality.gatekeeper import Gatekeeper
 from features.quality.rules import rules_in_force
-from features.store_url import store_url
-from features.valkey_client import translated
-from features.valkey_store import Carried, ValkeyStore
-from features.values import VERSION
 
 AT_ONCE = 50
 """Shoppers of one command: the store answers nobody else meanwhile, for a millisecond or two."""

@@ -70,7 +70,7 @@ def test_serving_loads_no_training_library(module: str) -> None:
     assert loaded(module, NOT_TO_SERVE) == []
 
 
-@pytest.mark.parametrize("module", ["features.training_set_command", "features.dataset_commands"])
+@pytest.mark.parametrize("module", ["features.training.command", "features.datasets.commands"])
 def test_training_sets_load_spark_only_where_it_is_asked_for(module: str) -> None:
     """It takes a second, and need not be installed."""
     assert loaded(module, SPARK) == []

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from features.catalogue import Catalogue
-from features.embedded import EmbeddedValkey
 from features.events import RECORD, TYPE_CODES, EventType, Records
 from features.ids import stable_hashes
-from features.valkey_store import ValkeyStore
+from features.online.embedded import EmbeddedValkey
+from features.online.valkey_store import ValkeyStore
 from models.bundle import write_bundle
 from models.ease import Towers
 from models.export import ranker_graph, tower_graph

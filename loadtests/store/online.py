@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 import redis
 
-from features.embedded import EmbeddedValkey
-from features.valkey_store import ValkeyStore
+from features.online.embedded import EmbeddedValkey
+from features.online.valkey_store import ValkeyStore
 from loadtests.bench.contender import SERVER_CORE
 from loadtests.bench.measure import OTHERS_CORE, confined, pinned
 from loadtests.run import free_port

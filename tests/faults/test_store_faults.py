@@ -19,12 +19,12 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from features.embedded import EmbeddedValkey, _binary
 from features.errors import StoreError, StoreFullError, StoreTimeoutError
 from features.events import Event, EventType
 from features.ids import stable_hash
-from features.online import Appended, ShopperQuery, ShopperRead
-from features.valkey_store import READ_CONNECTIONS, WRITE_CONNECTIONS, ValkeyStore
+from features.online.embedded import EmbeddedValkey, _binary
+from features.online.store import Appended, ShopperQuery, ShopperRead
+from features.online.valkey_store import READ_CONNECTIONS, WRITE_CONNECTIONS, ValkeyStore
 from loadtests.faults.proxy import GARBAGE, ChaosProxy
 
 BUDGET_S = 0.05

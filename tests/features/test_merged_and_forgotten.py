@@ -14,23 +14,24 @@ import pyarrow as pa
 import pytest
 from redis import Redis
 
-from features import keys, served
-from features.archive import Archive, events_table
-from features.dataset import DATASETS, Declaration
-from features.datasets import Datasets
+from features.datasets.dataset import DATASETS, Declaration
+from features.datasets.datasets import Datasets
 from features.declared import FEATURE_SET
 from features.erasure import Erasure
 from features.errors import StoreError
 from features.events import RECORD, Event, EventType, pack_event
-from features.forgotten import ForgottenList
+from features.identity.forgotten import ForgottenList
 from features.materialize import materialize
-from features.offline import OfflineStore
-from features.online import ShopperQuery
-from features.repair import Repair
-from features.served import Served
-from features.stream_entries import Entry, Merge
-from features.tables import USERS
-from features.valkey_store import ValkeyStore
+from features.offline.store import OfflineStore
+from features.offline.tables import USERS
+from features.online import keys
+from features.online.store import ShopperQuery
+from features.online.stream_entries import Entry, Merge
+from features.online.valkey_store import ValkeyStore
+from features.skew import served
+from features.skew.served import Served
+from features.stream.archive import Archive, events_table
+from features.stream.repair import Repair
 
 START_MS = 1_760_000_000_000
 SHOPPERS = ("ann", "ben", "it's", "session:1", "session:2")
@@ -200,7 +201,7 @@ def test_whoever_is_killed_between_finds_who_was_merged(
     keep(offline, done(1, "session:1"), done(2, "ben"), merged(3, "session:1", "ann"))
     Datasets(tmp_path).create("paid", Declaration(QUERY, "at"))
     with monkeypatch.context() as patch:
-        patch.setattr("features.dataset_erasure.drop", _interrupted)
+        patch.setattr("features.datasets.erasure.drop", _interrupted)
         with pytest.raises(KeyboardInterrupt):
             Erasure(offline).forget({"ann": at_ms(9)})
     assert ids_of(offline) == ["e2"]
