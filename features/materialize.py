@@ -28,7 +28,8 @@ import polars as pl
 from features.errors import FeaturesError, InputError
 from features.history import HISTORY_CAP, RECENT_CAP
 from features.home import home_directory
-from features.offline.store import OfflineStore, Part
+from features.offline.parts import Part
+from features.offline.store import OfflineStore
 from features.online import keys
 from features.online.store_url import store_url
 from features.online.valkey_client import translated

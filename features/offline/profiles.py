@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from features.offline import assemble
-from features.offline.store import collected
+from features.offline.translated import collected
 
 Ints = npt.NDArray[np.int64]
 Profile: TypeAlias = Mapping[str, object]

@@ -203,7 +203,7 @@ async def test_a_run_that_was_stopped_is_gone_on_with(
     part_events: int,
 ) -> None:
     """The next one begins behind the last shoppers that were brought, and brings the others."""
-    monkeypatch.setattr("features.offline.store.PART_EVENTS", part_events)
+    monkeypatch.setattr("features.offline.parts.PART_EVENTS", part_events)
     monkeypatch.setattr("features.materialize.AT_ONCE", 10)
     keep(offline, [click_at(n, f"u{n:02}") for n in range(1, 50)])
     offline.put_users(users(("u00", "FR", None), ("u30", "IT", None), ("u99", "DE", None)))
@@ -228,7 +228,7 @@ async def test_a_stopped_run_is_gone_on_with_after_new_commits(
     part_events: int,
 ) -> None:
     """Of those that were brought only whoever did something since, or whose record is another."""
-    monkeypatch.setattr("features.offline.store.PART_EVENTS", part_events)
+    monkeypatch.setattr("features.offline.parts.PART_EVENTS", part_events)
     monkeypatch.setattr("features.materialize.AT_ONCE", 5)
     keep(offline, [click_at(n, f"u{n:02}") for n in range(1, 50)])
     offline.put_users(users(("u02", "FR", None), ("u03", "FR", None), ("u40", "FR", None)))
