@@ -107,7 +107,7 @@ async def test_newer_events_online_stay(online_store: ValkeyStore, offline: Offl
     """What only the online store has is kept among what the offline store brings."""
     newer = [click_at(50_000 + n) for n in range(30)]
     packed = [pack_event(each.event, each.arrived_ms) for each in newer if each.event]
-    await online_store.apply([("u1", np.frombuffer(b"".join(packed), RECORD))])
+    await online_store.rings.apply([("u1", np.frombuffer(b"".join(packed), RECORD))])
     keep(offline, [click_at(1_000 + n) for n in range(400)] + newer[:10])
 
     await materialize(online_store, offline)
@@ -180,7 +180,7 @@ async def stop_after(
     chunks: int, online: ValkeyStore, offline: OfflineStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Begin to bring shoppers online, and fail once so many chunks of them are there."""
-    real, calls = online.carry, 0
+    real, calls = online.rings.carry, 0
 
     async def failing(shoppers: Any) -> int:
         nonlocal calls
@@ -190,7 +190,7 @@ async def stop_after(
         return await real(shoppers)
 
     with monkeypatch.context() as patch:
-        patch.setattr(online, "carry", failing)
+        patch.setattr(online.rings, "carry", failing)
         with pytest.raises(StoreError):
             await materialize(online, offline)
 

@@ -327,11 +327,11 @@ async def test_online_a_tombstone_taken_again_spares_what_was_merged(
     online_store: ValkeyStore, tmp_path: Path
 ) -> None:
     """What somebody has by a merge after their forgetting stays, though it arrived before it."""
-    await online_store.apply([("session:1", records(done(1, "session:1")))])
-    await online_store.apply([("ann", records(done(2, "ann")))])
+    await online_store.rings.apply([("session:1", records(done(1, "session:1")))])
+    await online_store.rings.apply([("ann", records(done(2, "ann")))])
     tombstone, merge = forgotten(3, "ann"), merged(4, "session:1", "ann")
-    await online_store.forget_until("ann", at_ms(3))
-    await online_store.merge_until(Merge("session:1", "ann"), at_ms(4))
+    await online_store.rings.forget_until("ann", at_ms(3))
+    await online_store.rings.merge_until(Merge("session:1", "ann"), at_ms(4))
     for _ in range(2):
         await Repair(online_store, ForgottenList(tmp_path)).take([tombstone, merge])
         assert await stamps_of(online_store, "ann") == [at_ms(1)]
@@ -358,7 +358,7 @@ async def test_a_stopped_materialize_goes_on_after_merges(
     """Whom it had brought and who became somebody's since, or got somebody's, come again."""
     monkeypatch.setattr("features.materialize.AT_ONCE", 5)
     keep(offline, *(done(n, f"u{n:02}") for n in range(1, 30)), done(30, "zoe"), done(31, "zed"))
-    calls, carry = iter(range(99)), online_store.carry
+    calls, carry = iter(range(99)), online_store.rings.carry
 
     async def some_of(records: Any) -> int:
         if next(calls) == 2:
@@ -366,7 +366,7 @@ async def test_a_stopped_materialize_goes_on_after_merges(
         return await carry(records)
 
     with monkeypatch.context() as patch:
-        patch.setattr(online_store, "carry", some_of)
+        patch.setattr(online_store.rings, "carry", some_of)
         with pytest.raises(StoreError, match="away"):
             await materialize(online_store, offline, rate=0)
     assert await stamps_of(online_store, "u10")
