@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from features.ingest.mapping import AttributeKind
-from features.offline.store import collected
+from features.offline.translated import collected
 
 
 def kinds_so_far(rows: pl.LazyFrame, names: Iterable[str]) -> dict[str, AttributeKind]:

@@ -6,7 +6,8 @@ dropped; if it says something else one of the two is wrong.
 
 from features.offline.said import hashed, joined
 from features.offline.staged import ROW, StagedBatch
-from features.offline.store import OfflineStore, collected
+from features.offline.store import OfflineStore
+from features.offline.translated import collected
 from features.quality.refusals import Refusal
 
 _AS_TAKEN = "this id stands for an event that says something else: events never change"

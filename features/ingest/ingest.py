@@ -24,8 +24,8 @@ from features.ingest.parsing import no_number, not_finite, recognised
 from features.ingest.sources import read_batches
 from features.lock import locked
 from features.offline.staged import Committed, StagedBatch
-from features.offline.store import STAGED, OfflineStore
-from features.offline.tables import SCHEMAS
+from features.offline.store import OfflineStore
+from features.offline.tables import SCHEMAS, STAGED
 from features.progress import progress
 from features.quality.gatekeeper import Gatekeeper
 from features.quality.refusals import Refusal, Refusals, RefusedError

@@ -7,7 +7,7 @@ import polars as pl
 from features.events import RECORD, TYPE_CODES, VALUE_SCALE, Records, id_bits
 from features.history import RECENT_TYPES
 from features.ids import stable_hashes
-from features.offline.store import collected
+from features.offline.translated import collected
 
 Ints = npt.NDArray[np.int64]
 

@@ -5,30 +5,31 @@ before it said so here, nobody can tell.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from features.offline import assemble
-from features.offline.store import collected
+from features.offline.translated import collected
 
 Ints = npt.NDArray[np.int64]
-Profile: TypeAlias = Mapping[str, object]
 
 
 class Earlier(NamedTuple):
     """The records that a shopper had before, and until when each counted, ascending."""
 
     until_ms: Ints
-    profiles: Sequence[Profile]
+    profiles: Sequence[Mapping[str, object]]
 
 
 class Profiles:
     """The records of some shoppers, by number."""
 
-    def __init__(self, current: Sequence[Profile | None], earlier: Mapping[int, Earlier]) -> None:
+    def __init__(
+        self, current: Sequence[Mapping[str, object] | None], earlier: Mapping[int, Earlier]
+    ) -> None:
         """Take those that count now, None for nobody known, and of some shoppers those before."""
         self._current = current
         self._earlier = earlier
@@ -55,7 +56,7 @@ class Profiles:
             },
         )
 
-    def at(self, users: Ints, as_of_ms: Ints) -> list[Profile | None]:
+    def at(self, users: Ints, as_of_ms: Ints) -> list[Mapping[str, object] | None]:
         """Return what counted of `users` int64[n], numbers of shoppers, at moments int64[n]."""
         told = [self._current[user] for user in users.tolist()]
         for place in np.flatnonzero(np.isin(users, self._changed)).tolist():

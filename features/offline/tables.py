@@ -59,5 +59,8 @@ SHOPPER_MERGES = pa.schema(
 )
 """One row a merge: what had arrived of `source` by then is the shopper's `into`."""
 
+STAGED = ".staged-"
+"""How the names of folders beside them begin that hold rows on their way into the tables."""
+
 STORED = {**SCHEMAS, CHANGES: USER_CHANGES, MERGES: SHOPPER_MERGES}
 """Every table that is kept: the last two tell what they told of any earlier moment."""

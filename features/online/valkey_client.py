@@ -1,11 +1,12 @@
 """Connections to Valkey or Redis, server-side scripts, and their errors in this room's words."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha1
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.cluster import RedisCluster
@@ -34,6 +35,8 @@ Should an answer get lost, each command would get the one before it. If every tr
 still awaited on it, the connection would never be silent for long, and no try would succeed.
 """
 
+_CHUNK = 256
+T = TypeVar("T")
 _FULL = ("OOM", "MISCONF", "FULL", "READONLY", "NOREPLICAS")
 
 
@@ -132,20 +135,27 @@ class Script:
     async def run(self, client: Client, calls: Sequence["Call"]) -> list[Any]:
         """Make all calls in one round trip, and a second where the server lost the script.
 
-        Every script answers with a number or a list of numbers. Raises the first call's error,
-        once all were made.
+        Every script answers with a number or a list of numbers. Raises the first call's error as
+        a `StoreError`, once all were made.
         """
+        if not calls:
+            return []
+        async with translated():
+            answers = await self._answers(client, calls)
+            for answer in answers:
+                if isinstance(answer, Exception):
+                    raise answer
+                if not isinstance(answer, int | list):
+                    raise StoreError(f"online store: expected numbers, got {answer!r:.80}")
+            return answers
+
+    async def _answers(self, client: Client, calls: Sequence["Call"]) -> list[Any]:
         answers = await _pipeline(client, [("EVALSHA", self.sha, *call) for call in calls])
         lost = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if lost:
             again = await _pipeline(client, [("EVAL", self.body, *calls[at]) for at in lost])
             for at, answer in zip(lost, again, strict=True):
                 answers[at] = answer
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise answer
-            if not isinstance(answer, int | list):
-                raise StoreError(f"online store: expected numbers, got {answer!r:.80}")
         return answers
 
 
@@ -156,6 +166,13 @@ Call: TypeAlias = tuple[Any, ...]
 def call(keys: Sequence[bytes], *arguments: bytes | str | int) -> Call:
     """Return a script call."""
     return len(keys), *keys, *arguments
+
+
+def chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    """Yield items some at a time: as many as one round trip should carry."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, _CHUNK)):
+        yield chunk
 
 
 async def _pipeline(client: Client, commands: Sequence[tuple[Any, ...]]) -> list[Any]:

@@ -17,11 +17,15 @@ import numpy as np
 import orjson
 
 from features.events import RECORD, Records
+from features.ids import stable_hash
 
 VERSION = 1
 """The layout written now. Raise it when `RECORD` or the header changes."""
 
 HEADER = struct.Struct("<B3xIQ")
+
+LAYOUT = bytes([VERSION])
+"""The version as scripts write it."""
 
 
 class Ring(NamedTuple):
@@ -43,6 +47,11 @@ def _revision(value: bytes, owner: int) -> int | None:
         return None
     version, revision, holder = HEADER.unpack_from(value)
     return revision if version == VERSION and holder == owner else None
+
+
+def owner_of(user_id: str) -> bytes:
+    """Return the owner as scripts write it."""
+    return stable_hash(user_id).to_bytes(8, "little")
 
 
 def decode_ring(value: bytes, owner: int, cap: int) -> Ring | None:

@@ -130,8 +130,7 @@ class EventStream:
             return _delivery(told[0][1] if told else ())
 
     async def _run(self, script: Script, one: tuple[Any, ...]) -> Any:  # noqa: ANN401 (the script's)
-        async with translated():
-            return (await script.run(self._client, [one]))[0]
+        return (await script.run(self._client, [one]))[0]
 
 
 async def behind(client: Client) -> dict[str, int]:

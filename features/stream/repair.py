@@ -12,8 +12,9 @@ import numpy as np
 
 from features.events import RECORD, pack_event
 from features.identity.forgotten import ForgottenList
+from features.online.carried import Carried
 from features.online.stream_entries import Entry, forgotten_in
-from features.online.valkey_store import Carried, ValkeyStore
+from features.online.valkey_store import ValkeyStore
 from features.stream import dead_letters
 
 
@@ -30,13 +31,13 @@ class Repair:
         if until := forgotten_in(entries):
             await asyncio.to_thread(self._forgotten.add, until)
         for user_id, stamp in until.items():
-            await self._store.forget_until(user_id, stamp)
+            await self._store.rings.forget_until(user_id, stamp)
         if until:
             await dead_letters.forget(self._store.client, until)
         for entry in entries:
             if entry.merge is not None:
-                await self._store.merge_until(entry.merge, entry.arrived_ms)
-        await self._store.carry(_by_shopper(entries))
+                await self._store.rings.merge_until(entry.merge, entry.arrived_ms)
+        await self._store.rings.carry(_by_shopper(entries))
 
 
 def _by_shopper(entries: Sequence[Entry]) -> Iterable[Carried]:

@@ -8,7 +8,8 @@ from collections.abc import Generator
 
 from features.identity.merges import KEY
 from features.offline.kept_events import KEPT_COLUMNS, USER_ID
-from features.offline.store import PART_EVENTS, OfflineStore
+from features.offline.parts import PART_EVENTS
+from features.offline.store import OfflineStore
 from features.offline.tables import CHANGES
 from features.training.chunk import Chunk
 from features.training.labels import Labels

@@ -103,7 +103,7 @@ async def fill(store: EmbeddedValkey, items: int, shoppers: int, seed: int = 2) 
     """Put the histories of all shoppers into the store."""
     online = ValkeyStore(store.url)
     try:
-        await online.apply(_histories(items, shoppers, seed))
+        await online.rings.apply(_histories(items, shoppers, seed))
         await online.put_profiles({user: {"country": "FR"} for user in shopper_ids(0, shoppers)})
     finally:
         await online.close()

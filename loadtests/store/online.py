@@ -83,7 +83,7 @@ def _filled_feast(folder: Path, values: Path, port: int, shoppers: int) -> dict[
 async def _fill(url: str, shoppers: int) -> None:
     store = ValkeyStore(url)
     try:
-        await store.apply(histories(shoppers))
+        await store.rings.apply(histories(shoppers))
         await store.put_profiles(dict.fromkeys(user_ids(shoppers), PROFILE))
     finally:
         await store.close()

@@ -118,7 +118,7 @@ async def test_a_killed_server_is_an_error_and_comes_back(
         store.put_answer(ShopperQuery("u1", "b"), b"x", 60),
         store.put_profiles({"u1": {"age": 4}}),
         store.forget("u2"),
-        store.forgotten(["u2"]),
+        store.rings.forgotten(["u2"]),
         store.ping(),
     ):
         task = asyncio.ensure_future(call)

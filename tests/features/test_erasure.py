@@ -193,7 +193,7 @@ def test_who_is_forgotten_while_a_version_is_made_is_not_in_it(
 STEPS = (
     "features.quality.quarantine.Quarantine.forget",
     "features.offline.store.OfflineStore.forget",
-    "features.offline.store.DeltaTable.create_checkpoint",
+    "features.offline.delta.DeltaTable.create_checkpoint",
     "features.datasets.erasure.drop",
     "features.datasets.erasure.described",
     "features.datasets.erasure.Dataset.to_json",

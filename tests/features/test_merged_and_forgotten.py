@@ -338,11 +338,11 @@ async def test_online_a_tombstone_taken_again_spares_what_was_merged(
     online_store: ValkeyStore, tmp_path: Path
 ) -> None:
     """What somebody has by a merge after their forgetting stays, though it arrived before it."""
-    await online_store.apply([("session:1", records(done(1, "session:1")))])
-    await online_store.apply([("ann", records(done(2, "ann")))])
+    await online_store.rings.apply([("session:1", records(done(1, "session:1")))])
+    await online_store.rings.apply([("ann", records(done(2, "ann")))])
     tombstone, merge = forgotten(3, "ann"), merged(4, "session:1", "ann")
-    await online_store.forget_until("ann", at_ms(3))
-    await online_store.merge_until(Merge("session:1", "ann"), at_ms(4))
+    await online_store.rings.forget_until("ann", at_ms(3))
+    await online_store.rings.merge_until(Merge("session:1", "ann"), at_ms(4))
     for _ in range(2):
         await Repair(online_store, ForgottenList(tmp_path)).take([tombstone, merge])
         assert await stamps_of(online_store, "ann") == [at_ms(1)]
@@ -355,11 +355,13 @@ async def test_online_there_and_back_may_be_told_again(
     online_store: ValkeyStore, tmp_path: Path, done_before: int
 ) -> None:
     """By whoever was killed after the events were taken, and before the merges were, or some."""
-    await online_store.apply([("ann", records(done(1, "ann"))), ("ben", records(done(2, "ben")))])
+    await online_store.rings.apply(
+        [("ann", records(done(1, "ann"))), ("ben", records(done(2, "ben")))]
+    )
     told = [merged(3, "ann", "ben"), merged(4, "ben", "ann")]
     for each in told[2 - done_before :]:
         assert each.merge is not None
-        await online_store.merge_until(each.merge, each.arrived_ms)
+        await online_store.rings.merge_until(each.merge, each.arrived_ms)
     for _ in range(2):
         await Repair(online_store, ForgottenList(tmp_path)).take(told)
         assert await stamps_of(online_store, "ann") == [at_ms(1), at_ms(2)]
@@ -370,10 +372,10 @@ async def test_online_nothing_comes_back_that_was_forgotten_on_the_way(
     online_store: ValkeyStore, tmp_path: Path
 ) -> None:
     """With whom it was merged into, before they were merged back."""
-    await online_store.apply([("ann", records(done(1, "ann")))])
+    await online_store.rings.apply([("ann", records(done(1, "ann")))])
     told = [merged(2, "ann", "ben"), forgotten(3, "ben"), merged(4, "ben", "ann")]
-    await online_store.forget_until("ben", at_ms(3))
-    await online_store.merge_until(Merge("ben", "ann"), at_ms(4))  # and the first was killed
+    await online_store.rings.forget_until("ben", at_ms(3))
+    await online_store.rings.merge_until(Merge("ben", "ann"), at_ms(4))  # and the first was killed
     for _ in range(2):
         await Repair(online_store, ForgottenList(tmp_path)).take(told)
         assert await stamps_of(online_store, "ann") == await stamps_of(online_store, "ben") == []
@@ -384,11 +386,11 @@ async def test_online_who_was_merged_may_get_another_session(
 ) -> None:
     """It stays theirs, though what they had before went to somebody, and that is told again."""
     first, second = done(1, "session:1"), done(2, "ann")
-    await online_store.apply([("session:1", records(first)), ("ann", records(second))])
+    await online_store.rings.apply([("session:1", records(first)), ("ann", records(second))])
     told = [merged(3, "ann", "ben"), merged(4, "session:1", "ann")]
     for each in told:
         assert each.merge is not None
-        await online_store.merge_until(each.merge, each.arrived_ms)
+        await online_store.rings.merge_until(each.merge, each.arrived_ms)
     for _ in range(2):
         await Repair(online_store, ForgottenList(tmp_path)).take(told)
         assert await stamps_of(online_store, "ann") == [at_ms(1)]
@@ -414,7 +416,7 @@ async def test_a_stopped_materialize_goes_on_after_merges(
     """Whom it had brought and who became somebody's since, or got somebody's, come again."""
     monkeypatch.setattr("features.materialize.AT_ONCE", 5)
     keep(offline, *(done(n, f"u{n:02}") for n in range(1, 30)), done(30, "zoe"), done(31, "zed"))
-    calls, carry = iter(range(99)), online_store.carry
+    calls, carry = iter(range(99)), online_store.rings.carry
 
     async def some_of(records: Any) -> int:
         if next(calls) == 2:
@@ -422,7 +424,7 @@ async def test_a_stopped_materialize_goes_on_after_merges(
         return await carry(records)
 
     with monkeypatch.context() as patch:
-        patch.setattr(online_store, "carry", some_of)
+        patch.setattr(online_store.rings, "carry", some_of)
         with pytest.raises(StoreError, match="away"):
             await materialize(online_store, offline, rate=0)
     assert await stamps_of(online_store, "u10")

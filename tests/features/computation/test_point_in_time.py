@@ -164,7 +164,7 @@ async def test_online_and_offline_vectors_are_the_same_bits(
     offline.append_events(events_table(entries))
     log = offline.event_log()
     for at in range(0, count, 40):
-        await online_store.apply([("u1", log.of(0)[at : at + 40])])
+        await online_store.rings.apply([("u1", log.of(0)[at : at + 40])])
     moment = Moment(NOW_MS, "FR", 4.0, {"country": "FR", "age": 41})
 
     [read] = await online_store.read([ShopperQuery("u1", "b")])

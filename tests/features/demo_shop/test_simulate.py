@@ -18,6 +18,7 @@ from features.demo_shop.simulate import World, simulate
 from features.erasure import Erasure
 from features.errors import InputError
 from features.events import EventType
+from features.offline.replacement import Replacement
 from features.offline.store import OfflineStore
 
 UNTIL = datetime(2026, 1, 1, tzinfo=UTC)
@@ -197,7 +198,7 @@ def test_who_is_killed_while_putting_the_shop_in_place_leaves_the_new_one(
     home = tmp_path / "home"
     simulate(OfflineStore(home), World(SMALL, 7, UNTIL))
     with monkeypatch.context() as patched:
-        patched.setattr(OfflineStore, "_end_replacing", interrupted)
+        patched.setattr(Replacement, "end", interrupted)
         with pytest.raises(KeyboardInterrupt):
             simulate(OfflineStore(home), world)
 

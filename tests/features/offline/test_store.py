@@ -18,8 +18,8 @@ from features.events import Event, EventType, pack_event
 from features.offline.known_events import KnownEvents
 from features.offline.said import hashed
 from features.offline.show import summary
-from features.offline.store import STAGED, OfflineStore, Written
-from features.offline.tables import EVENTS, ITEMS, USERS
+from features.offline.store import OfflineStore, Written
+from features.offline.tables import EVENTS, ITEMS, STAGED, USERS
 from features.scratch import scratch_folder
 from tests.support.abandoned import abandoned
 

@@ -135,7 +135,7 @@ async def test_rings_equal_what_offline_leaves(online_store: ValkeyStore) -> Non
     while at < len(order):
         size = rng.choice([1, 1, 1, 2, 7, 40, 300])
         again = rng.choices(order[: at + 1], k=rng.choice([0, 0, 3]))
-        await online_store.apply([("u1", log[order[at : at + size] + again])])
+        await online_store.rings.apply([("u1", log[order[at : at + size] + again])])
         at += size
 
     state = await state_of(online_store)
@@ -143,16 +143,16 @@ async def test_rings_equal_what_offline_leaves(online_store: ValkeyStore) -> Non
     assert state.recent.tolist() == recent.tolist()
     assert state.history.tolist() == history.tolist()
     revision = state.revision
-    assert await online_store.apply([("u1", log)]) == 0
+    assert await online_store.rings.apply([("u1", log)]) == 0
     assert (await state_of(online_store)).revision == revision
 
 
 async def test_late_records_enter_in_place(online_store: ValkeyStore) -> None:
     """A record older than the newest is put where it belongs, and counts as a change."""
-    await online_store.apply([("u1", records((10, 0), (30, 1)))])
+    await online_store.rings.apply([("u1", records((10, 0), (30, 1)))])
     before = (await state_of(online_store)).revision
 
-    assert await online_store.apply([("u1", records((20, 2)))]) == 1
+    assert await online_store.rings.apply([("u1", records((20, 2)))]) == 1
 
     state = await state_of(online_store)
     assert state.recent["ts"].tolist() == [10, 20, 30]
@@ -162,10 +162,10 @@ async def test_late_records_enter_in_place(online_store: ValkeyStore) -> None:
 async def test_a_record_below_a_full_ring_changes_nothing(online_store: ValkeyStore) -> None:
     """What is older than the oldest kept is gone for good, and the revision stays."""
     full = records(*((100 + n, n) for n in range(RECENT_CAP)))
-    await online_store.apply([("u1", full)])
+    await online_store.rings.apply([("u1", full)])
     before = await state_of(online_store)
 
-    assert await online_store.apply([("u1", records((5, 999)))]) == 0
+    assert await online_store.rings.apply([("u1", records((5, 999)))]) == 0
 
     after = await state_of(online_store)
     assert after.revision == before.revision
@@ -174,9 +174,9 @@ async def test_a_record_below_a_full_ring_changes_nothing(online_store: ValkeySt
 
 async def test_rings_end_and_are_kept_alive(online_store: ValkeyStore, raw: Any) -> None:
     """A ring lives its time from the last event on."""
-    await online_store.apply([("u1", records((1, 0)))])
+    await online_store.rings.apply([("u1", records((1, 0)))])
     raw.expire(keys.recent_key("u1"), 1000)
-    await online_store.apply([("u1", records((2, 1)))])
+    await online_store.rings.apply([("u1", records((2, 1)))])
 
     assert RING_TTL_S - 60 <= raw.ttl(keys.recent_key("u1")) <= RING_TTL_S
 
@@ -284,20 +284,20 @@ async def test_forgetting_leaves_nothing_but_a_mark(online_store: ValkeyStore, r
         keys.forgotten_key("u1")
     ]
     assert raw.xrange(keys.STREAM)[-1][1] == {b"forget": b"u1"}
-    assert await online_store.apply([("u1", past)]) == 0
+    assert await online_store.rings.apply([("u1", past)]) == 0
     assert await online_store.put_profiles({"u1": {"country": "FR"}}) == 0
     assert (await state_of(online_store, "u2")).known
     stamp = int(raw.xrange(keys.STREAM)[-1][0].split(b"-")[0])
-    assert await online_store.forgotten(["u1", "u2"]) == {"u1": stamp}
+    assert await online_store.rings.forgotten(["u1", "u2"]) == {"u1": stamp}
 
 
 async def test_a_forgotten_shopper_may_come_back(online_store: ValkeyStore) -> None:
     """What arrives after the stamp is kept, even where the tombstone is met again later."""
-    await online_store.apply([("u1", records((10, 0), (20, 1), kind=EventType.PURCHASE))])
-    await online_store.forget_until("u1", 15)
+    await online_store.rings.apply([("u1", records((10, 0), (20, 1), kind=EventType.PURCHASE))])
+    await online_store.rings.forget_until("u1", 15)
     once = await state_of(online_store)
-    await online_store.forget_until("u1", 15)
-    await online_store.apply([("u1", records((30, 2), (12, 3)))])
+    await online_store.rings.forget_until("u1", 15)
+    await online_store.rings.apply([("u1", records((30, 2), (12, 3)))])
 
     assert once.recent["ts"].tolist() == once.history["ts"].tolist() == [20]
     assert (await state_of(online_store)).recent["ts"].tolist() == [20, 30]
@@ -310,7 +310,7 @@ async def test_a_state_forgotten_never_has_an_old_revision(online_store: ValkeyS
         await online_store.append([event(f"e{n}")])
         revisions.add((await state_of(online_store)).revision)
         stamp = (await state_of(online_store)).recent["ts"][-1].item()
-        await online_store.forget_until("u1", stamp)
+        await online_store.rings.forget_until("u1", stamp)
         await asyncio.sleep(0.002)  # revisions begin at the server's millisecond
 
     assert len(revisions) == 20
@@ -477,7 +477,9 @@ async def test_a_cluster_takes_every_call(cluster_store: ValkeyStore) -> None:
     reads = await cluster_store.read([ShopperQuery(user, "b") for user in users])
     assert reads[0].answer == b"x"
     assert [read.state.known for read in reads] == [True, False] + [True] * 18
-    assert await cluster_store.forgotten(users[:3]) == {users[1]: pytest.approx(1.7e12, rel=1)}
+    assert await cluster_store.rings.forgotten(users[:3]) == {
+        users[1]: pytest.approx(1.7e12, rel=1)
+    }
     await cluster_store.ping()
 
 

@@ -267,7 +267,7 @@ async def test_forgetting_reaches_the_tables(
     await run(Group.OFFLINE)
     await online_store.append([event("e3")])
     await online_store.forget("u1")
-    stamp = (await online_store.forgotten(["u1"]))["u1"]
+    stamp = (await online_store.rings.forgotten(["u1"]))["u1"]
     while int(raw.time()[0] * 1000 + raw.time()[1] / 1000) <= stamp:
         await asyncio.sleep(0.001)
     await online_store.append([event("e4")])
@@ -297,7 +297,7 @@ async def test_a_tombstone_done_late_spares_what_came_later(
         assert {row["event_id"] for row in rows(offline)} >= {"b"}
     assert [row["event_id"] for row in rows(offline)] == ["b"]
 
-    await online_store.forget_until("o'x", 2000)
+    await online_store.rings.forget_until("o'x", 2000)
     await sink.take([before])
     assert [row["event_id"] for row in rows(offline)] == ["b"]
 
@@ -418,7 +418,7 @@ async def test_an_event_that_comes_late_is_led_on(
     await asyncio.sleep(0.002)
     await online_store.merge("t", "ann")
     record = np.frombuffer(pack_event(late, stamp), RECORD)
-    assert await online_store.apply([("s", record)]) == 0
+    assert await online_store.rings.apply([("s", record)]) == 0
     assert not (await state_of(online_store, "ann")).known
     for group in Group:
         await run(group)
