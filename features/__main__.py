@@ -8,20 +8,23 @@ VERBS = {
     "list": ("features.feature_commands:list_command", "List the declared features."),
     "describe": ("features.feature_commands:describe_command", "Tell all of one feature."),
     "validate": ("features.feature_commands:validate_command", "Check a file of your own."),
-    "ingest": ("features.ingest_command:ingest_command", "Take your own files in."),
-    "simulate": ("features.simulate:simulate_command", "Make the demo wine shop."),
+    "ingest": ("features.ingest.command:ingest_command", "Take your own files in."),
+    "simulate": ("features.demo_shop.simulate:simulate_command", "Make the demo wine shop."),
     "quality": ("features.quality.commands:quality_command", "Check data, decide on bad ones."),
-    "show": ("features.show:show_command", "Show what is stored."),
-    "shoppers": ("features.shoppers:shoppers_command", "List who is most active."),
+    "show": ("features.offline.show:show_command", "Show what is stored."),
+    "shoppers": ("features.offline.shoppers:shoppers_command", "List who is most active."),
     "training-set": (
-        "features.training_set_command:training_set_command",
+        "features.training.command:training_set_command",
         "Join labels with features as they were known.",
     ),
-    "dataset": ("features.dataset_commands:dataset_command", "Make, compare and trace datasets."),
-    "skew": ("features.skew_command:skew_command", "Compare what was served with the tables."),
-    "tidy": ("features.show:tidy_command", "Merge small files, drop what no version needs."),
+    "dataset": ("features.datasets.commands:dataset_command", "Make, compare and trace datasets."),
+    "skew": ("features.skew.command:skew_command", "Compare what was served with the tables."),
+    "tidy": (
+        "features.offline.show:tidy_command",
+        "Merge small files, drop what no version needs.",
+    ),
     "materialize": ("features.materialize:materialize_command", "Bring the store online."),
-    "consume": ("features.consumer:consume_command", "Carry online events into the store."),
+    "consume": ("features.stream.consumer:consume_command", "Carry online events into the store."),
 }
 
 

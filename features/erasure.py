@@ -12,11 +12,12 @@ merges that tell so go last: whoever is killed before that finds them again.
 
 from collections.abc import Mapping
 
-from features import dataset_erasure, served
-from features.dataset import DATASETS
-from features.forgotten import ForgottenList
-from features.offline import OfflineStore
+from features.datasets import erasure
+from features.datasets.dataset import DATASETS
+from features.identity.forgotten import ForgottenList
+from features.offline.store import OfflineStore
 from features.quality.quarantine import Quarantine
+from features.skew import served
 
 
 class Erasure:
@@ -42,7 +43,7 @@ class Erasure:
         whose = dict(until_ms) | whose
         self._quarantine.forget(whose)
         self._offline.forget(until_ms)
-        dataset_erasure.forget(self._offline.home / DATASETS, noted_ms)
+        erasure.forget(self._offline.home / DATASETS, noted_ms)
         served.forget(self._offline.home, whose)
         self._offline.forget_merges(until_ms)
         return set(whose)

@@ -56,6 +56,12 @@ EARLIEST_S = 0.0
 LATEST_S = 4_102_444_800.0
 """1970-01-01 and 2100-01-01: outside, a timestamp is a mistake (milliseconds, most often)."""
 
+AHEAD_S = 86_400
+"""So far ahead of this machine's clock a time in a file may lie: by a wrong zone, say."""
+
+AHEAD = "lies more than a day in the future: is its year, or this machine's clock, wrong?"
+"""Why a time further ahead is refused."""
+
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """Characters that no identifier holds: they are a file read the wrong way, or an attack on logs."""
 

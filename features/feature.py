@@ -1,7 +1,7 @@
 """What can be declared of an entity: the kinds of features, and the views that hold them.
 
-A feature is one declaration. Its kind says how it is computed; `features.vector` computes all of
-them with the same code for one shopper online and for a table of moments offline.
+A feature is one declaration. Its kind says how it is computed; `features.computation.vector`
+computes all of them with the same code for one shopper online and for a table of moments offline.
 """
 
 import math

@@ -25,18 +25,20 @@ from typing import Any, TypeVar
 import click
 import polars as pl
 
-from features import keys
 from features.errors import FeaturesError, InputError
 from features.history import HISTORY_CAP, RECENT_CAP
 from features.home import home_directory
-from features.offline import OfflineStore, Part
+from features.offline.parts import Part
+from features.offline.store import OfflineStore
+from features.online import keys
+from features.online.carried import Carried
+from features.online.store_url import store_url
+from features.online.valkey_client import translated
+from features.online.valkey_store import ValkeyStore
+from features.online.values import VERSION
 from features.progress import progress
 from features.quality.gatekeeper import Gatekeeper
 from features.quality.rules import rules_in_force
-from features.store_url import store_url
-from features.valkey_client import translated
-from features.valkey_store import Carried, ValkeyStore
-from features.values import VERSION
 
 AT_ONCE = 50
 """Shoppers of one command: the store answers nobody else meanwhile, for a millisecond or two."""
@@ -154,7 +156,7 @@ async def _bring(
                 await pace.wait(len(records))
             for users in _chunks(enumerate(log.user_ids)):
                 rings = [Carried(user_id, log.of(number)) for number, user_id in users]
-                events += await online.carry(rings)
+                events += await online.rings.carry(rings)
                 bar.advance(len(rings))
                 if part.whose is None:
                     await _note(online, f"{mark}\0{rings[-1][0]}")

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from features.computation.slices import Slices
+from features.computation.vector import FeatureVectors, feature_vectors
 from features.history import GRADES, Bought, Tastes, bought, merge_rings, tastes_of
 from features.moments import Moment, Moments
-from features.slices import Slices
-from features.vector import FeatureVectors, feature_vectors
 from models.candidates import padded
 from models.items import Items, Mask
 from models.parts import Floats, Rows

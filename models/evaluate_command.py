@@ -9,7 +9,7 @@ import click
 
 from features.errors import InputError
 from features.home import home_directory
-from features.offline import OfflineStore
+from features.offline.store import OfflineStore
 from features.progress import progress
 from models.baselines import EXTRA, Chosen, are_there, baseline_lists, choose_baselines
 from models.comparison import Others, nobody_else

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from features.eventlog import NO_RECORDS
 from features.events import RECORD, TYPE_CODES, EventType
-from features.forgotten import Forgotten
 from features.history import RECENT_CAP
+from features.identity.forgotten import Forgotten
 from features.ids import stable_hash, stable_hashes
 from features.moments import Moment
 from models.arranger import Arranger

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from features.computation.point_in_time import known_at
 from features.eventlog import NO_RECORDS
-from features.point_in_time import known_at
 from models.metrics import K
 from models.model import Model
 from models.parts import Rows

@@ -6,7 +6,7 @@ from contextlib import suppress
 import click
 
 from features.home import home_directory
-from features.offline import OfflineStore
+from features.offline.store import OfflineStore
 from features.progress import progress
 from models.bundle import Lineage, write_bundle
 from models.code_revision import code_revision

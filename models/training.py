@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from features.declared import FEATURES_FILE
 from features.errors import InputError
-from features.offline import OfflineStore
+from features.offline.store import OfflineStore
 from models.baskets import companions
 from models.comparison import Comparison, Others, compare, nobody_else
 from models.ease import RANK

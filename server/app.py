@@ -10,10 +10,10 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from features.forgotten import ForgottenList
-from features.online import NullStore, OnlineStore
-from features.served import SKEW_REPORT
-from features.valkey_store import ValkeyStore
+from features.identity.forgotten import ForgottenList
+from features.online.store import NullStore, OnlineStore
+from features.online.valkey_store import ValkeyStore
+from features.skew.served import SKEW_REPORT
 from models.registry import Registry
 from models.rollout import rollout_in_force
 from models.rules.parse import read_rules

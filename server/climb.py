@@ -13,7 +13,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from features.online import STRANGER, ShopperQuery, ShopperRead
+from features.online.store import STRANGER, ShopperQuery, ShopperRead
 from models.model import Model
 from models.request import Ranking, RankRequest
 from monitoring.labels import ErrorKind, Reason, Source

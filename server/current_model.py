@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from time import monotonic
 
 from features.errors import FeaturesError
-from features.forgotten import Forgotten
+from features.identity.forgotten import Forgotten
 from models.canary import Canary
 from models.canary_counts import CanaryCounter
 from models.errors import RegistryError

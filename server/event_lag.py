@@ -3,8 +3,8 @@
 import asyncio
 
 from features.errors import StoreError
-from features.event_stream import behind
-from features.valkey_client import Client
+from features.online.valkey_client import Client
+from features.stream.event_stream import behind
 from monitoring.metrics import Metrics
 
 LOOK_S = 5.0

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.errors import StoreError
-from features.forgotten import Forgotten, ForgottenList
+from features.identity.forgotten import Forgotten, ForgottenList
 from features.ids import stable_hashes
 from monitoring.labels import ErrorKind
 from monitoring.metrics import Metrics

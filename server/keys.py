@@ -11,7 +11,7 @@ from aiohttp import web
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from features.online import OnlineStore
+    from features.online.store import OnlineStore
     from models.registry import Registry
     from models.rollout import Rollout
     from models.rules.declared import Rules

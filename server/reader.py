@@ -12,7 +12,7 @@ from functools import partial
 from time import monotonic
 
 from features.errors import StoreError, StoreTimeoutError
-from features.online import OnlineStore, ShopperQuery, ShopperRead
+from features.online.store import OnlineStore, ShopperQuery, ShopperRead
 from monitoring.labels import ErrorKind, Reason, Stage
 from monitoring.metrics import Metrics
 from server.breaker import Breaker

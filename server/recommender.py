@@ -12,7 +12,7 @@ import numpy as np
 
 from features.ids import stable_hashes
 from features.moments import Moment
-from features.online import OnlineStore, ShopperQuery, ShopperRead, ShopperState
+from features.online.store import OnlineStore, ShopperQuery, ShopperRead, ShopperState
 from models.model import Model
 from models.request import NO_HASHES, Hashes, Ranking, RankRequest, Spot
 from monitoring.labels import CacheResult, ErrorKind, Reason, Source

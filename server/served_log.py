@@ -15,7 +15,7 @@ from random import random
 from threading import Thread
 
 from features.declared import FEATURE_SET
-from features.served import Served, append
+from features.skew.served import Served, append
 from models.batch import Batch, Used
 from server.ration import Ration
 

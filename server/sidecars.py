@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from features.child_process import end_child, start_child
-from features.embedded import EmbeddedValkey
 from features.errors import FeaturesError
+from features.online.embedded import EmbeddedValkey
 
 log = logging.getLogger(__name__)
 

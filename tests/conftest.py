@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from redis import Redis
 
-from features.embedded import EmbeddedValkey
-from features.valkey_store import ValkeyStore
+from features.online.embedded import EmbeddedValkey
+from features.online.valkey_store import ValkeyStore
 
 # A busy machine is slow to draw examples and to run them; neither says anything of the code.
 settings.register_profile("no-clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])

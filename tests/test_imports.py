@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,26 @@ MAY_IMPORT = {
     "loadtests": {"monitoring", "models", "features"},  # benchmarks make their own shop
 }
 """Each room, and the rooms below it."""
+
+IN_FEATURES: dict[str, set[str]] = {
+    "identity": set(),
+    "computation": set(),
+    "online": set(),
+    "offline": {"identity"},
+    "quality": {"offline", "identity"},
+    "ingest": {"quality", "offline"},
+    "demo_shop": {"quality", "offline"},
+    "training": {"ingest", "offline", "identity", "computation"},
+    "datasets": {"training", "offline", "identity"},
+    "skew": {"offline", "identity", "computation"},
+    "erasure": {"datasets", "skew", "quality", "offline", "identity"},
+    "stream": {"erasure", "online", "offline", "identity"},
+    "materialize": {"quality", "online", "offline"},
+}
+"""Each package of the features room, two modules that bring several together, and what they import.
+
+All may import the other modules beside them: these import no package.
+"""
 
 SERVER_ONLY = {"aiohttp", "prometheus_client"}
 SPARK = ("pyspark", "py4j", "pandas")
@@ -37,14 +58,19 @@ TRAINING = (
 NOT_TO_SERVE = (*TRAINING, *BUCKETS, "cryptography.hazmat")
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Yield the top-level names that a file imports, wherever in it."""
+def modules_imported(path: Path) -> Iterator[str]:
+    """Yield what a file imports, wherever in it: modules, and names in them as if modules, too."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            yield (node.module or "").partition(".")[0]
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imported(path: Path) -> set[str]:
+    """Return the top-level names that a file imports."""
+    return {name.partition(".")[0] for name in modules_imported(path)}
 
 
 @pytest.mark.parametrize("room", MAY_IMPORT)
@@ -53,15 +79,28 @@ def test_rooms_import_downwards(room: str) -> None:
     files = sorted((ROOT / room).rglob("*.py"))
     assert files
     for path in files:
-        upwards = set(imported(path)) & set(MAY_IMPORT) - MAY_IMPORT[room] - {room}
+        upwards = imported(path) & set(MAY_IMPORT) - MAY_IMPORT[room] - {room}
         assert not upwards, f"{path.relative_to(ROOT)} imports {upwards}"
+
+
+def test_packages_of_features_import_one_another_downwards() -> None:
+    """Each imports only what the table says, in which nobody comes round to itself."""
+    TopologicalSorter(IN_FEATURES).prepare()
+    folder = ROOT / "features"
+    packages = {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert packages <= set(IN_FEATURES)
+    for path in folder.rglob("*.py"):
+        own = path.relative_to(folder).with_suffix("").parts[0]
+        names = {name.split(".")[1] for name in modules_imported(path) if name[:9] == "features."}
+        beyond = names & set(IN_FEATURES) - IN_FEATURES.get(own, set()) - {own}
+        assert not beyond, f"{path.relative_to(ROOT)} imports {beyond}"
 
 
 @pytest.mark.parametrize("room", ["features", "models"])
 def test_lower_rooms_know_no_http_and_no_metrics(room: str) -> None:
     """Features and models return outcomes; others answer and count."""
     for path in sorted((ROOT / room).rglob("*.py")):
-        assert not set(imported(path)) & SERVER_ONLY, path.relative_to(ROOT)
+        assert not imported(path) & SERVER_ONLY, path.relative_to(ROOT)
 
 
 @pytest.mark.parametrize("module", ["server.app", "server.launcher", "server"])
@@ -70,7 +109,7 @@ def test_serving_loads_no_training_library(module: str) -> None:
     assert loaded(module, NOT_TO_SERVE) == []
 
 
-@pytest.mark.parametrize("module", ["features.training_set_command", "features.dataset_commands"])
+@pytest.mark.parametrize("module", ["features.training.command", "features.datasets.commands"])
 def test_training_sets_load_spark_only_where_it_is_asked_for(module: str) -> None:
     """It takes a second, and need not be installed."""
     assert loaded(module, SPARK) == []

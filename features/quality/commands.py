@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from features import refusals
 from features.home import home_directory
+from features.quality import refusals
 from features.quality.gatekeeper import Gatekeeper
 from features.quality.page import as_html
 from features.quality.quarantine import TABLES, Quarantine

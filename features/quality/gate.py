@@ -12,10 +12,10 @@ from features.quality.baselines import Baselines
 from features.quality.checks import Checked, check
 from features.quality.gates import Gate
 from features.quality.profile import TableProfile
+from features.quality.refusals import Refusal
 from features.quality.report import Finding, Report
 from features.quality.rules import Rules
 from features.quality.steps import FEWEST
-from features.refusals import Refusal
 
 
 @dataclass(frozen=True, slots=True)

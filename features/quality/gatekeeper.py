@@ -9,14 +9,14 @@ Rules and the baseline judge, a person decides.
 from pathlib import Path
 
 from features.errors import InputError
-from features.offline import OfflineStore
+from features.offline.staged import Committed, Effect, StagedBatch
+from features.offline.store import OfflineStore
 from features.quality.baselines import Baselines
 from features.quality.gate import Judgement, QualityGate
 from features.quality.gates import Gate
 from features.quality.quarantine import Quarantine, QuarantinedError
+from features.quality.refusals import Refusal
 from features.quality.rules import Rules
-from features.refusals import Refusal
-from features.staged import Committed, Effect, StagedBatch
 
 
 class Gatekeeper:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from features import refusals
+from features.quality import refusals
 from features.quality.gates import Gate
 from features.quality.report import Finding, Report
 from features.quality.rules import Kind

@@ -11,14 +11,14 @@ from itertools import count
 from pathlib import Path
 
 from features.errors import InputError, StoreError
-from features.forgotten import ForgottenList
+from features.identity.forgotten import ForgottenList
 from features.lock import locked
+from features.offline.staged import StagedBatch
 from features.quality.gates import Gate
 from features.quality.held_names import REPORT, held_names
 from features.quality.page import as_html
 from features.quality.report import Finding, Report
 from features.scratch import scratch_folder, sweep
-from features.staged import StagedBatch
 
 PAGE, DIGEST = "report.html", "digest"
 UNFINISHED = ".unfinished-"

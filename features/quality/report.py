@@ -7,8 +7,8 @@ from typing import Any, Self
 
 from features.aligned import aligned
 from features.quality.gates import Gate
+from features.quality.refusals import Refusal
 from features.quality.rules import Kind
-from features.refusals import Refusal
 
 _TITLES = ("rows", "rule", "column", "expected", "found", "")
 

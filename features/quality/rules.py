@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import FieldError, InputError
+from features.offline.tables import SCHEMAS
 from features.quality.gates import Gate
-from features.tables import SCHEMAS
 from features.yaml_fields import (
     as_choice,
     as_list,

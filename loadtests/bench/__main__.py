@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.progress import track
 
-from features.embedded import EmbeddedValkey
+from features.online.embedded import EmbeddedValkey
 from loadtests.bench.contender import (
     BOUGHT,
     CEILING,

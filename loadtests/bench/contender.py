@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from features.embedded import EmbeddedValkey
+from features.online.embedded import EmbeddedValkey
 
 SERVER_CORE = 0
 SHOPPERS = 10_000

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from features.catalogue import Catalogue
-from features.embedded import EmbeddedValkey
 from features.events import RECORD, TYPE_CODES, EventType, Records
 from features.ids import stable_hashes
-from features.valkey_store import ValkeyStore
+from features.online.embedded import EmbeddedValkey
+from features.online.valkey_store import ValkeyStore
 from models.bundle import write_bundle
 from models.ease import Towers
 from models.export import ranker_graph, tower_graph
@@ -103,7 +103,7 @@ async def fill(store: EmbeddedValkey, items: int, shoppers: int, *, bought: int 
     """Put the histories of all shoppers into the store; the last `bought` events are purchases."""
     online = ValkeyStore(store.url)
     try:
-        await online.apply(_histories(items, shoppers, bought))
+        await online.rings.apply(_histories(items, shoppers, bought))
         await online.put_profiles({user: {"country": "FR"} for user in shopper_ids(0, shoppers)})
     finally:
         await online.close()

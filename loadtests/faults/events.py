@@ -11,7 +11,7 @@ from uuid import uuid4
 import aiohttp
 import polars as pl
 
-from features.offline import OfflineStore
+from features.offline.store import OfflineStore
 from loadtests.faults.rig import Rig
 
 PAUSE_S = 0.2

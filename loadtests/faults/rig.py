@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 from redis import Redis
 
-from features.embedded import EmbeddedValkey
+from features.online.embedded import EmbeddedValkey
 from loadtests.bench.contender import SERVER_CORE
 from loadtests.bench.generator import Answer
 from loadtests.bench.measure import bound

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.embedded import EmbeddedValkey
+from features.online.embedded import EmbeddedValkey
 from loadtests.bench.generator import MOST_CONNECTIONS
 from loadtests.bench.shop import fill, item_ids, promote, shop_parts, write_bodies
 from loadtests.faults.asker import Asker

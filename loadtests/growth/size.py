@@ -9,7 +9,7 @@ from statistics import median
 
 from threadpoolctl import threadpool_limits
 
-from features.embedded import EmbeddedValkey
+from features.online.embedded import EmbeddedValkey
 from loadtests.bench.contender import SERVER_CORE, Contender, cuvee
 from loadtests.bench.generator import Answer
 from loadtests.bench.measure import OTHERS_CORE, Figures, Load, confined, measure

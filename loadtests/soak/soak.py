@@ -16,7 +16,7 @@ from time import monotonic
 
 import aiohttp
 
-from features.embedded import EmbeddedValkey
+from features.online.embedded import EmbeddedValkey
 from loadtests.bench.shop import fill, promote, shop_parts
 from loadtests.faults.rig import NOTHING_KEPT, Rig
 from loadtests.run import LoadTestError

@@ -13,10 +13,10 @@ import orjson
 import polars as pl
 import uvloop
 
-from features.embedded import EmbeddedValkey
-from features.event_stream import behind
-from features.offline import OfflineStore
-from features.valkey_store import ValkeyStore
+from features.offline.store import OfflineStore
+from features.online.embedded import EmbeddedValkey
+from features.online.valkey_store import ValkeyStore
+from features.stream.event_stream import behind
 from loadtests.bench.contender import SERVER_CORE
 from loadtests.bench.generator import connect, post
 from loadtests.bench.measure import OTHERS_CORE, confined, pinned

@@ -6,9 +6,9 @@ from time import perf_counter
 
 import click
 
-from features.labels import read_labels
-from features.offline import OfflineStore
-from features.training_set import write_training_set
+from features.offline.store import OfflineStore
+from features.training.labels import read_labels
+from features.training.training_set import write_training_set
 from loadtests.store.gauge import peak_mb
 
 _FILE = click.Path(dir_okay=False, path_type=Path)

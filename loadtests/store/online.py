@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 import redis
 
-from features.embedded import EmbeddedValkey
-from features.valkey_store import ValkeyStore
+from features.online.embedded import EmbeddedValkey
+from features.online.valkey_store import ValkeyStore
 from loadtests.bench.contender import SERVER_CORE
 from loadtests.bench.measure import OTHERS_CORE, confined, pinned
 from loadtests.run import free_port
@@ -83,7 +83,7 @@ def _filled_feast(folder: Path, values: Path, port: int, shoppers: int) -> dict[
 async def _fill(url: str, shoppers: int) -> None:
     store = ValkeyStore(url)
     try:
-        await store.apply(histories(shoppers))
+        await store.rings.apply(histories(shoppers))
         await store.put_profiles(dict.fromkeys(user_ids(shoppers), PROFILE))
     finally:
         await store.close()

@@ -18,13 +18,13 @@ import numpy as np
 import polars as pl
 import uvloop
 
+from features.computation.slices import Slices
+from features.computation.vector import FeatureVectors, feature_vectors
 from features.declared import FEATURE_NAMES
 from features.history import merge_rings
 from features.moments import Moments
-from features.online import ShopperQuery
-from features.slices import Slices
-from features.valkey_store import ValkeyStore
-from features.vector import FeatureVectors, feature_vectors
+from features.online.store import ShopperQuery
+from features.online.valkey_store import ValkeyStore
 from loadtests.store.gauge import Gauge, peak_mb
 from loadtests.store.groups import groups_of
 from loadtests.store.shoppers import moment, user_ids

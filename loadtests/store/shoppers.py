@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from features.computation.point_in_time import known_at
 from features.declared import FEATURE_NAMES
 from features.eventlog import EventLog
 from features.events import RECORD, TYPE_CODES, VALUE_SCALE, EventType, Records
 from features.history import GRADED_ITEMS, RECENT_CAP
 from features.ids import stable_hashes
 from features.moments import Moment
-from features.point_in_time import known_at
 
 AS_OF_MS = 1_760_000_000_000
 COUNTRY, LATITUDE = "FR", 45.5

@@ -8,16 +8,16 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from features.batches import as_frame
+from features.demo_shop.seasons import Calendar
+from features.demo_shop.simulate import DAYS, DEFAULT_UNTIL, World, event_batches, user_batches
+from features.demo_shop.tables import items_table
+from features.demo_shop.visits import Shop
+from features.demo_shop.world import make_kinds, make_wines
 from features.history import RECENT_CAP
-from features.labels import read_labels
-from features.offline import OfflineStore
-from features.seasons import Calendar
-from features.shop import make_kinds, make_wines
-from features.shop_tables import items_table
-from features.simulate import DAYS, DEFAULT_UNTIL, World, event_batches, user_batches
-from features.training_set import write_training_set
-from features.visits import Shop
+from features.offline.batches import as_frame
+from features.offline.store import OfflineStore
+from features.training.labels import read_labels
+from features.training.training_set import write_training_set
 
 KEY, MOMENT = "user_id", "event_timestamp"
 _WEEK_MS = 7 * 86_400_000

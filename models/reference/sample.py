@@ -7,10 +7,10 @@ Shoppers are taken whole, so that it can be told how alike the rows of one of th
 
 import numpy as np
 
+from features.computation.point_in_time import known_at
 from features.declared import FEATURE_NAMES
 from features.eventlog import EventLog
 from features.moments import Moment
-from features.point_in_time import known_at
 from models.parts import Rows as Numbers
 from models.reference.rows import HOUR_MS, Rows, slots_of
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from features.valkey_client import Client, Script, call, translated
+from features.online.valkey_client import Client, Script, call, translated
 from monitoring.drift.columns import Column, Ints
 from monitoring.drift.counts import Counts
 

@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from features.errors import InputError, StoreError
 from features.home import home_directory
-from features.store_url import running_store_url
-from features.valkey_client import Client, connect
+from features.online.store_url import running_store_url
+from features.online.valkey_client import Client, connect
 from models.errors import ModelsError
 from models.reference.sample import COUNTRY
 from models.reference.stored import read_reference

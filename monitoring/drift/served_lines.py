@@ -8,7 +8,7 @@ import numpy as np
 
 from features.declared import FEATURE_SET
 from features.ids import stable_hashes
-from features.served import FOLDER, Served, parse
+from features.skew.served import FOLDER, Served, parse
 from models.reference.rows import Rows, slots_of
 from models.reference.sample import COUNTRY
 

@@ -15,14 +15,14 @@ import orjson
 from aiohttp import web
 
 from features import anonymous
+from features.computation.slices import Slices
+from features.computation.vector import feature_vectors
 from features.declared import FEATURE_NAMES
 from features.errors import StoreError
 from features.events import TYPE_CODES, VALUE_SCALE, Records, type_codes
 from features.history import merge_rings
 from features.moments import Moment, Moments
-from features.online import OnlineStore, ShopperQuery, ShopperState
-from features.slices import Slices
-from features.vector import feature_vectors
+from features.online.store import OnlineStore, ShopperQuery, ShopperState
 from models.model import Model
 from models.request import RankRequest
 from server import keys

@@ -7,8 +7,8 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from features.embedded import EmbeddedValkey
 from features.ids import stable_hash
+from features.online.embedded import EmbeddedValkey
 from models import canary_counts as counted
 from models.bundle import write_bundle
 from models.canary import Assignment, Canary

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from redis import Redis
 
-from features import keys
-from features.embedded import EmbeddedValkey
-from features.forgotten import ForgottenList
+from features.identity.forgotten import ForgottenList
+from features.online import keys
+from features.online.embedded import EmbeddedValkey
 from tests.support.process import Service, alive
 
 WORKERS = {"CUVEE_WORKERS": "2", "CUVEE_ADMIN_TOKEN": "secret"}

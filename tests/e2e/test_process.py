@@ -13,7 +13,7 @@ from uuid import uuid4
 import aiohttp
 import orjson
 
-from features.offline import OfflineStore
+from features.offline.store import OfflineStore
 from tests.support.process import PATIENCE_S, ROOT, Service, alive
 
 

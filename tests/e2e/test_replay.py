@@ -15,13 +15,13 @@ import numpy as np
 import orjson
 import pytest
 
+from features.computation.point_in_time import known_at
 from features.declared import FEATURE_NAMES
 from features.eventlog import NO_RECORDS, EventLog
 from features.events import TYPE_CODES, EventType, Records, type_codes
 from features.history import HISTORY_CAP, RECENT_CAP, RECENT_TYPES
 from features.moments import Moment
-from features.offline import OfflineStore
-from features.point_in_time import known_at
+from features.offline.store import OfflineStore
 from tests.support.process import ROOT, Service
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from features.embedded import EmbeddedValkey
+from features.online.embedded import EmbeddedValkey
 from models.bucket import Bucket
 from models.bundle import write_bundle
 from models.registry import Registry

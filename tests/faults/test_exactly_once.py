@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 from redis import Redis
 
-from features import keys
-from features.embedded import EmbeddedValkey
 from features.errors import StoreError
-from features.event_stream import Group
 from features.eventlog import rings
 from features.events import Event, EventType
-from features.offline import OfflineStore
-from features.online import ShopperQuery
-from features.valkey_store import ValkeyStore
+from features.offline.store import OfflineStore
+from features.online import keys
+from features.online.embedded import EmbeddedValkey
+from features.online.store import ShopperQuery
+from features.online.valkey_store import ValkeyStore
+from features.stream.event_stream import Group
 from tests.support.nursery import Nursery
 from tests.support.sending import taken
 

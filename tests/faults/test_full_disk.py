@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from features.dataset import Reference, checksum_of
-from features.datasets import Datasets
-from features.offline import OfflineStore
+from features.datasets.dataset import Reference, checksum_of
+from features.datasets.datasets import Datasets
+from features.offline.store import OfflineStore
 from tests.support.forked import Features
 from tests.support.shop import JOIN, export, litter, rows
 

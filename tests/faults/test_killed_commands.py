@@ -9,13 +9,13 @@ from pathlib import Path
 import polars as pl
 from redis import Redis
 
-from features import keys
-from features.dataset import Reference, checksum_of
-from features.datasets import Datasets
-from features.embedded import EmbeddedValkey
-from features.offline import OfflineStore
-from features.online import ShopperQuery
-from features.valkey_store import ValkeyStore
+from features.datasets.dataset import Reference, checksum_of
+from features.datasets.datasets import Datasets
+from features.offline.store import OfflineStore
+from features.online import keys
+from features.online.embedded import EmbeddedValkey
+from features.online.store import ShopperQuery
+from features.online.valkey_store import ValkeyStore
 from tests.support.forked import Features
 from tests.support.shop import JOIN, export, litter, rows
 

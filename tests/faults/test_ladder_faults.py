@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from features.embedded import EmbeddedValkey
+from features.online.embedded import EmbeddedValkey
 from loadtests.faults.proxy import GARBAGE, ChaosProxy
 from tests.support.service import Client, Start, ask, event, ids, send
 

@@ -19,12 +19,12 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from features.embedded import EmbeddedValkey, _binary
 from features.errors import StoreError, StoreFullError, StoreTimeoutError
 from features.events import Event, EventType
 from features.ids import stable_hash
-from features.online import Appended, ShopperQuery, ShopperRead
-from features.valkey_store import READ_CONNECTIONS, WRITE_CONNECTIONS, ValkeyStore
+from features.online.embedded import EmbeddedValkey, _binary
+from features.online.store import Appended, ShopperQuery, ShopperRead
+from features.online.valkey_store import READ_CONNECTIONS, WRITE_CONNECTIONS, ValkeyStore
 from loadtests.faults.proxy import GARBAGE, ChaosProxy
 
 BUDGET_S = 0.05
@@ -118,7 +118,7 @@ async def test_a_killed_server_is_an_error_and_comes_back(
         store.put_answer(ShopperQuery("u1", "b"), b"x", 60),
         store.put_profiles({"u1": {"age": 4}}),
         store.forget("u2"),
-        store.forgotten(["u2"]),
+        store.rings.forgotten(["u2"]),
         store.ping(),
     ):
         task = asyncio.ensure_future(call)

@@ -14,18 +14,18 @@ import pytest
 from click.testing import CliRunner, Result
 
 from features.__main__ import cli
-from features.archive import events_table
-from features.chunk import Chunk
-from features.dataset import DATA, MAKING, MANIFEST, Declaration, Reference, described
-from features.datasets import Datasets
+from features.datasets.dataset import DATA, MAKING, MANIFEST, Declaration, Reference, described
+from features.datasets.datasets import Datasets
 from features.erasure import Erasure
 from features.errors import InputError, StoreError
-from features.forgotten import ForgottenList
+from features.identity.forgotten import ForgottenList
 from features.ids import stable_hash
-from features.labels import Labels
-from features.local_engine import local_chunks
-from features.offline import OfflineStore
+from features.offline.store import OfflineStore
 from features.scratch import scratch_folder
+from features.stream.archive import events_table
+from features.training.chunk import Chunk
+from features.training.labels import Labels
+from features.training.local_engine import local_chunks
 from tests.support.abandoned import abandoned
 from tests.support.process import ROOT
 from tests.support.purchases import NOW_MS, PURCHASES, QUERY, purchases
@@ -192,11 +192,11 @@ def test_who_is_forgotten_while_a_version_is_made_is_not_in_it(
 
 STEPS = (
     "features.quality.quarantine.Quarantine.forget",
-    "features.offline.OfflineStore.forget",
-    "features.offline.DeltaTable.create_checkpoint",
-    "features.dataset_erasure.drop",
-    "features.dataset_erasure.described",
-    "features.dataset_erasure.Dataset.to_json",
+    "features.offline.store.OfflineStore.forget",
+    "features.offline.delta.DeltaTable.create_checkpoint",
+    "features.datasets.erasure.drop",
+    "features.datasets.erasure.described",
+    "features.datasets.erasure.Dataset.to_json",
     "pathlib.Path.replace",
     "pathlib.Path.unlink",
 )
@@ -207,7 +207,7 @@ KILLED = dedent("""
     from importlib import import_module
     from pathlib import Path
     from features.erasure import Erasure
-    from features.offline import OfflineStore
+    from features.offline.store import OfflineStore
 
     where, name = sys.argv[3].rsplit(".", 1)
     module, _, owner = where.rpartition(".")
@@ -310,7 +310,7 @@ def test_who_deletes_a_version_waits_for_who_forgets_in_it(
         begun[0].join(0.5)
         return described(path)
 
-    monkeypatch.setattr("features.dataset_erasure.described", slow)
+    monkeypatch.setattr("features.datasets.erasure.described", slow)
     Erasure(store).forget({"u1": LATER_MS})
     begun[0].join()
 

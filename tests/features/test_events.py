@@ -25,7 +25,7 @@ from features.events import (
     type_codes,
 )
 from features.ids import BLANKS, MAX_ID_LENGTH, stable_hash
-from features.stream_entries import decode_entry, encode_event
+from features.online.stream_entries import decode_entry, encode_event
 
 LARGEST_VALUE = (2**31 - 1) / VALUE_SCALE
 

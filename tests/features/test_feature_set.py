@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from features.computation.plan import Plan
+from features.computation.slices import Slices
+from features.computation.vector import feature_vectors
 from features.declared import why_others
 from features.definitions import BEHAVIOUR, SHOPPER, VIEWS
 from features.events import EventType
@@ -28,9 +31,6 @@ from features.feature import (
 from features.feature_set import DefinitionError, FeatureSet, load
 from features.moments import Moment, Moments
 from features.on_demand import hour, month
-from features.plan import Plan
-from features.slices import Slices
-from features.vector import feature_vectors
 
 CLICKS = Window("clicks", Aggregation.COUNT, (EventType.CLICK,), 60, "Clicks.")
 NO_SOURCE: Any = np.sin

@@ -10,21 +10,21 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
-from features import keys
 from features.__main__ import cli
-from features.archive import events_table
-from features.embedded import EmbeddedValkey
+from features.demo_shop.simulate import World, simulate
 from features.errors import InputError, StoreError
 from features.eventlog import rings
 from features.events import RECORD, Event, EventType, pack_event
 from features.history import HISTORY_CAP, RECENT_CAP
 from features.materialize import materialize
-from features.offline import OfflineStore
-from features.online import ShopperQuery, ShopperState
-from features.simulate import World, simulate
-from features.stream_entries import Entry
-from features.tables import ITEMS, USERS
-from features.valkey_store import ValkeyStore
+from features.offline.store import OfflineStore
+from features.offline.tables import ITEMS, USERS
+from features.online import keys
+from features.online.embedded import EmbeddedValkey
+from features.online.store import ShopperQuery, ShopperState
+from features.online.stream_entries import Entry
+from features.online.valkey_store import ValkeyStore
+from features.stream.archive import events_table
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ async def test_newer_events_online_stay(online_store: ValkeyStore, offline: Offl
     """What only the online store has is kept among what the offline store brings."""
     newer = [click_at(50_000 + n) for n in range(30)]
     packed = [pack_event(each.event, each.arrived_ms) for each in newer if each.event]
-    await online_store.apply([("u1", np.frombuffer(b"".join(packed), RECORD))])
+    await online_store.rings.apply([("u1", np.frombuffer(b"".join(packed), RECORD))])
     keep(offline, [click_at(1_000 + n) for n in range(400)] + newer[:10])
 
     await materialize(online_store, offline)
@@ -180,7 +180,7 @@ async def stop_after(
     chunks: int, online: ValkeyStore, offline: OfflineStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Begin to bring shoppers online, and fail once so many chunks of them are there."""
-    real, calls = online.carry, 0
+    real, calls = online.rings.carry, 0
 
     async def failing(shoppers: Any) -> int:
         nonlocal calls
@@ -190,7 +190,7 @@ async def stop_after(
         return await real(shoppers)
 
     with monkeypatch.context() as patch:
-        patch.setattr(online, "carry", failing)
+        patch.setattr(online.rings, "carry", failing)
         with pytest.raises(StoreError):
             await materialize(online, offline)
 
@@ -203,7 +203,7 @@ async def test_a_run_that_was_stopped_is_gone_on_with(
     part_events: int,
 ) -> None:
     """The next one begins behind the last shoppers that were brought, and brings the others."""
-    monkeypatch.setattr("features.offline.PART_EVENTS", part_events)
+    monkeypatch.setattr("features.offline.parts.PART_EVENTS", part_events)
     monkeypatch.setattr("features.materialize.AT_ONCE", 10)
     keep(offline, [click_at(n, f"u{n:02}") for n in range(1, 50)])
     offline.put_users(users(("u00", "FR", None), ("u30", "IT", None), ("u99", "DE", None)))
@@ -228,7 +228,7 @@ async def test_a_stopped_run_is_gone_on_with_after_new_commits(
     part_events: int,
 ) -> None:
     """Of those that were brought only whoever did something since, or whose record is another."""
-    monkeypatch.setattr("features.offline.PART_EVENTS", part_events)
+    monkeypatch.setattr("features.offline.parts.PART_EVENTS", part_events)
     monkeypatch.setattr("features.materialize.AT_ONCE", 5)
     keep(offline, [click_at(n, f"u{n:02}") for n in range(1, 50)])
     offline.put_users(users(("u02", "FR", None), ("u03", "FR", None), ("u40", "FR", None)))

@@ -14,23 +14,24 @@ import pyarrow as pa
 import pytest
 from redis import Redis
 
-from features import keys, served
-from features.archive import Archive, events_table
-from features.dataset import DATASETS, Declaration
-from features.datasets import Datasets
+from features.datasets.dataset import DATASETS, Declaration
+from features.datasets.datasets import Datasets
 from features.declared import FEATURE_SET
 from features.erasure import Erasure
 from features.errors import StoreError
 from features.events import RECORD, Event, EventType, pack_event
-from features.forgotten import ForgottenList
+from features.identity.forgotten import ForgottenList
 from features.materialize import materialize
-from features.offline import OfflineStore
-from features.online import ShopperQuery
-from features.repair import Repair
-from features.served import Served
-from features.stream_entries import Entry, Merge
-from features.tables import USERS
-from features.valkey_store import ValkeyStore
+from features.offline.store import OfflineStore
+from features.offline.tables import USERS
+from features.online import keys
+from features.online.store import ShopperQuery
+from features.online.stream_entries import Entry, Merge
+from features.online.valkey_store import ValkeyStore
+from features.skew import served
+from features.skew.served import Served
+from features.stream.archive import Archive, events_table
+from features.stream.repair import Repair
 
 START_MS = 1_760_000_000_000
 SHOPPERS = ("ann", "ben", "it's", "session:1", "session:2")
@@ -200,7 +201,7 @@ def test_whoever_is_killed_between_finds_who_was_merged(
     keep(offline, done(1, "session:1"), done(2, "ben"), merged(3, "session:1", "ann"))
     Datasets(tmp_path).create("paid", Declaration(QUERY, "at"))
     with monkeypatch.context() as patch:
-        patch.setattr("features.dataset_erasure.drop", _interrupted)
+        patch.setattr("features.datasets.erasure.drop", _interrupted)
         with pytest.raises(KeyboardInterrupt):
             Erasure(offline).forget({"ann": at_ms(9)})
     assert ids_of(offline) == ["e2"]
@@ -250,6 +251,17 @@ def test_who_is_listed_and_not_deleted_yet_is_in_no_log(offline: OfflineStore) -
     keep(offline, done(1, "session:1"), merged(2, "session:1", "ann"), done(3, "ben"))
     ForgottenList(offline.home).add({"ann": at_ms(4)})
     assert list(log_of(offline)) == ["ben"]
+
+
+def test_a_later_batch_may_be_of_the_forgotten(offline: OfflineStore) -> None:
+    """Whose the events are is asked while the table is written, where no table can be opened."""
+    keep(offline, done(1, "session:1"), merged(2, "session:1", "ann"))
+    Erasure(offline).forget({"ann": at_ms(9)})
+    keep(offline, merged(3, "session:2", "ben"))
+    batches = [events_table([each]) for each in (done(4, "ben"), done(5, "ann"), done(6, "ben"))]
+    written = offline.append_events(batch for told in batches for batch in told.to_batches())
+    assert (written.accepted, written.forgotten) == (2, 1)
+    assert ids_of(offline) == ["e4", "e6"]
 
 
 def test_many_sessions_are_forgotten(offline: OfflineStore) -> None:
@@ -326,16 +338,63 @@ async def test_online_a_tombstone_taken_again_spares_what_was_merged(
     online_store: ValkeyStore, tmp_path: Path
 ) -> None:
     """What somebody has by a merge after their forgetting stays, though it arrived before it."""
-    await online_store.apply([("session:1", records(done(1, "session:1")))])
-    await online_store.apply([("ann", records(done(2, "ann")))])
+    await online_store.rings.apply([("session:1", records(done(1, "session:1")))])
+    await online_store.rings.apply([("ann", records(done(2, "ann")))])
     tombstone, merge = forgotten(3, "ann"), merged(4, "session:1", "ann")
-    await online_store.forget_until("ann", at_ms(3))
-    await online_store.merge_until(Merge("session:1", "ann"), at_ms(4))
+    await online_store.rings.forget_until("ann", at_ms(3))
+    await online_store.rings.merge_until(Merge("session:1", "ann"), at_ms(4))
     for _ in range(2):
         await Repair(online_store, ForgottenList(tmp_path)).take([tombstone, merge])
         assert await stamps_of(online_store, "ann") == [at_ms(1)]
     await Repair(online_store, ForgottenList(tmp_path)).take([forgotten(5, "ann")])
     assert await stamps_of(online_store, "ann") == []
+
+
+@pytest.mark.parametrize("done_before", [0, 1, 2])
+async def test_online_there_and_back_may_be_told_again(
+    online_store: ValkeyStore, tmp_path: Path, done_before: int
+) -> None:
+    """By whoever was killed after the events were taken, and before the merges were, or some."""
+    await online_store.rings.apply(
+        [("ann", records(done(1, "ann"))), ("ben", records(done(2, "ben")))]
+    )
+    told = [merged(3, "ann", "ben"), merged(4, "ben", "ann")]
+    for each in told[2 - done_before :]:
+        assert each.merge is not None
+        await online_store.rings.merge_until(each.merge, each.arrived_ms)
+    for _ in range(2):
+        await Repair(online_store, ForgottenList(tmp_path)).take(told)
+        assert await stamps_of(online_store, "ann") == [at_ms(1), at_ms(2)]
+        assert await stamps_of(online_store, "ben") == []
+
+
+async def test_online_nothing_comes_back_that_was_forgotten_on_the_way(
+    online_store: ValkeyStore, tmp_path: Path
+) -> None:
+    """With whom it was merged into, before they were merged back."""
+    await online_store.rings.apply([("ann", records(done(1, "ann")))])
+    told = [merged(2, "ann", "ben"), forgotten(3, "ben"), merged(4, "ben", "ann")]
+    await online_store.rings.forget_until("ben", at_ms(3))
+    await online_store.rings.merge_until(Merge("ben", "ann"), at_ms(4))  # and the first was killed
+    for _ in range(2):
+        await Repair(online_store, ForgottenList(tmp_path)).take(told)
+        assert await stamps_of(online_store, "ann") == await stamps_of(online_store, "ben") == []
+
+
+async def test_online_who_was_merged_may_get_another_session(
+    online_store: ValkeyStore, tmp_path: Path
+) -> None:
+    """It stays theirs, though what they had before went to somebody, and that is told again."""
+    first, second = done(1, "session:1"), done(2, "ann")
+    await online_store.rings.apply([("session:1", records(first)), ("ann", records(second))])
+    told = [merged(3, "ann", "ben"), merged(4, "session:1", "ann")]
+    for each in told:
+        assert each.merge is not None
+        await online_store.rings.merge_until(each.merge, each.arrived_ms)
+    for _ in range(2):
+        await Repair(online_store, ForgottenList(tmp_path)).take(told)
+        assert await stamps_of(online_store, "ann") == [at_ms(1)]
+        assert await stamps_of(online_store, "ben") == [at_ms(2)]
 
 
 async def test_online_a_merge_brings_nothing_back(
@@ -357,7 +416,7 @@ async def test_a_stopped_materialize_goes_on_after_merges(
     """Whom it had brought and who became somebody's since, or got somebody's, come again."""
     monkeypatch.setattr("features.materialize.AT_ONCE", 5)
     keep(offline, *(done(n, f"u{n:02}") for n in range(1, 30)), done(30, "zoe"), done(31, "zed"))
-    calls, carry = iter(range(99)), online_store.carry
+    calls, carry = iter(range(99)), online_store.rings.carry
 
     async def some_of(records: Any) -> int:
         if next(calls) == 2:
@@ -365,7 +424,7 @@ async def test_a_stopped_materialize_goes_on_after_merges(
         return await carry(records)
 
     with monkeypatch.context() as patch:
-        patch.setattr(online_store, "carry", some_of)
+        patch.setattr(online_store.rings, "carry", some_of)
         with pytest.raises(StoreError, match="away"):
             await materialize(online_store, offline, rate=0)
     assert await stamps_of(online_store, "u10")

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 from redis import Redis
 
-from features.embedded import EmbeddedValkey
+from features.online.embedded import EmbeddedValkey
 from loadtests.bench import generator, measure
 from loadtests.bench.alarm import Alarm
 from loadtests.bench.contender import PEERS_PYTHON, Contender, peers

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from features.embedded import EmbeddedValkey
+from features.online.embedded import EmbeddedValkey
 from loadtests.bench.generator import REFUSED, UNANSWERED, Answer, OpenLoop, Tally, post
 from loadtests.bench.measure import PATH
 from loadtests.bench.shop import fill, promote, shop_parts, shopper_ids, write_bodies

@@ -12,15 +12,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from features.vector import FeatureVectors
+from features.computation.vector import FeatureVectors
 from loadtests.store import reading
 from loadtests.store.figures import INGEST, Figure, join_figures, online_figures
 from loadtests.store.ingest import counted
 from loadtests.store.program import FEAST_PYTHON
 
 if TYPE_CHECKING:
-    from features.offline import OfflineStore
-    from features.valkey_store import ValkeyStore
+    from features.offline.store import OfflineStore
+    from features.online.valkey_store import ValkeyStore
 
 ROOT = Path(__file__).parents[2]
 ABSENT = "Feast is not installed: make feast"

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from features.demo_shop.simulate import DEFAULT_UNTIL, World, simulate
 from features.errors import InputError
-from features.offline import OfflineStore
-from features.simulate import DEFAULT_UNTIL, World, simulate
+from features.offline.store import OfflineStore
 from models.__main__ import cli
 from models.baselines import ALS, EASE, KNN
 from models.choices import Choices, choose

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from features.offline import OfflineStore
-from features.simulate import DEFAULT_UNTIL, World, simulate
+from features.demo_shop.simulate import DEFAULT_UNTIL, World, simulate
+from features.offline.store import OfflineStore
 from models.__main__ import cli
 from models.bundle import write_bundle
 from models.plot import Mark, intervals_plot

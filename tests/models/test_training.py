@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from features.declared import FEATURE_NAMES
+from features.demo_shop.simulate import World, simulate
 from features.errors import InputError
-from features.offline import OfflineStore
-from features.simulate import World, simulate
-from features.tables import SCHEMAS
+from features.offline.store import OfflineStore
+from features.offline.tables import SCHEMAS
 from models import training
 from models.__main__ import cli
 from models.baskets import companions

@@ -11,9 +11,9 @@ import pytest
 pytest.importorskip("sklearn", reason="needs the training extras")
 pytest.importorskip("polars", reason="needs the training extras")
 
-from features.ingest import find_inputs, ingest
-from features.mapping import load_mapping
-from features.offline import OfflineStore
+from features.ingest.ingest import find_inputs, ingest
+from features.ingest.mapping import load_mapping
+from features.offline.store import OfflineStore
 from features.quality.gatekeeper import Gatekeeper
 from features.quality.rules import rules_in_force
 from models.evaluate import CANDIDATES, MODEL, POPULARITY, RECENT, SEGMENT, Figures

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from features.embedded import EmbeddedValkey
 from features.ids import stable_hash
+from features.online.embedded import EmbeddedValkey
 from models.bundle import write_bundle
 from models.canary import Assignment, Canary
 from models.model import Model

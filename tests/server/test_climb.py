@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from features.online import NullStore
+from features.online.store import NullStore
 from models.model import Model
 from monitoring.labels import Reason
 from monitoring.metrics import Metrics

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from features.errors import StoreError, StoreFullError
-from features.event_stream import EventStream, Group
-from features.online import NullStore
-from features.valkey_store import ValkeyStore
+from features.online.store import NullStore
+from features.online.valkey_store import ValkeyStore
+from features.stream.event_stream import EventStream, Group
 from server import keys
 from tests.support.service import ADMIN, Client, Start, ask, event, send
 

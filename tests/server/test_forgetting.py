@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from features import keys
-from features.event_stream import EventStream, Group
-from features.forgotten import FOLDER, LIST, ForgottenList
-from features.repair import Repair
-from features.valkey_store import ValkeyStore
+from features.identity.forgotten import FOLDER, LIST, ForgottenList
+from features.online import keys
+from features.online.valkey_store import ValkeyStore
+from features.stream.event_stream import EventStream, Group
+from features.stream.repair import Repair
 from models.bundle import write_bundle
 from models.parts import FORGOTTEN_MS
 from models.registry import Registry

@@ -8,7 +8,7 @@ from typing import Self
 import orjson
 import pytest
 
-from features.online import NullStore, ShopperQuery, ShopperRead
+from features.online.store import NullStore, ShopperQuery, ShopperRead
 from server import door as door_module
 from server import keys
 from server.lane import MOST_AHEAD

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from features.embedded import EmbeddedValkey
-from features.valkey_store import ValkeyStore
+from features.online.embedded import EmbeddedValkey
+from features.online.valkey_store import ValkeyStore
 from tests.server.test_sessions import anonymously, visit
 from tests.support.service import ADMIN, Client, Start, ask, event, ids, send
 

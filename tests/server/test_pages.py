@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from features.online import NullStore
+from features.online.store import NullStore
 from models.bundle import write_bundle
 from models.registry import Registry
 from tests.support.bundles import small_parts

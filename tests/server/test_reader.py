@@ -7,7 +7,7 @@ from time import monotonic
 from prometheus_client import CollectorRegistry
 
 from features.errors import StoreError
-from features.online import STRANGER, NullStore, ShopperQuery, ShopperRead
+from features.online.store import STRANGER, NullStore, ShopperQuery, ShopperRead
 from monitoring.labels import BreakerState, Reason
 from monitoring.metrics import Metrics
 from server.breaker import Breaker

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from features.errors import StoreError
-from features.online import NullStore, ShopperQuery
+from features.online.store import NullStore, ShopperQuery
 from server import keys
 from tests.support.service import ADMIN, Client, Start, ask, event, ids, send
 
@@ -201,7 +201,7 @@ async def test_beyond_the_limit_the_ladder_answers(start: Start) -> None:
 
 async def test_an_outage_shows_nothing_that_was_bought(start: Start, redis_url: str) -> None:
     """What was seen of a shopper before the store went still holds."""
-    from features.valkey_store import ValkeyStore
+    from features.online.valkey_store import ValkeyStore
 
     class Switch(ValkeyStore):
         down = False

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from features.errors import InputError, StoreError
-from features.online import ShopperQuery
+from features.online.store import ShopperQuery
 from server import keys
 from server.answer import Answer
 from server.app import build_app
@@ -85,7 +85,7 @@ async def test_what_a_shop_never_shows_is_on_no_list(start: Start, tmp_path: Pat
 
 async def test_an_outage_changes_no_rule(start: Start, tmp_path: Path, redis_url: str) -> None:
     """With the store gone, pins, caps and what is never shown hold on the ladder."""
-    from features.valkey_store import ValkeyStore
+    from features.online.valkey_store import ValkeyStore
 
     class Switch(ValkeyStore):
         down = False

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from features import served
-from features.archive import Archive
-from features.event_stream import EventStream, Group
 from features.eventlog import NO_RECORDS
 from features.events import RECORD, TYPE_CODES, EventType, Records
 from features.ids import stable_hashes
 from features.moments import Moment
-from features.offline import OfflineStore
-from features.served import FOLDER, Served
-from features.skew import skew, write_report
-from features.valkey_store import ValkeyStore
+from features.offline.store import OfflineStore
+from features.online.valkey_store import ValkeyStore
+from features.skew import served
+from features.skew.served import FOLDER, Served
+from features.skew.skew import skew, write_report
+from features.stream.archive import Archive
+from features.stream.event_stream import EventStream, Group
 from models.batch import Batch
 from models.model import Model
 from models.request import RankRequest

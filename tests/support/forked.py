@@ -18,10 +18,10 @@ from typing import Self
 
 ROOT = Path(__file__).parents[2]
 _NEEDED = (
-    "features.dataset_commands",
-    "features.ingest_command",
+    "features.datasets.commands",
+    "features.ingest.command",
     "features.materialize",
-    "features.training_set_command",
+    "features.training.command",
     "pandas",
     "pointblank",
     "pyarrow.compute",

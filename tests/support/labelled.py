@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 
 from features.events import Event, EventType
-from features.labels import Labels
-from features.stream_entries import Entry
+from features.online.stream_entries import Entry
+from features.training.labels import Labels
 from tests.support.behaviour import NOW_MS
 
 KINDS = list(EventType)

@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-import features.archive  # noqa: F401 - what a consumer needs is there when it is forked
-from features.consumer import consume
-from features.event_stream import Group
+import features.stream.archive  # noqa: F401 - what a consumer needs is there when it is forked
+from features.stream.consumer import consume
+from features.stream.event_stream import Group
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,8 +1,8 @@
 """A small shop's purchases, and the dataset that is declared of them."""
 
-from features.dataset import Declaration
+from features.datasets.dataset import Declaration
 from features.events import Event, EventType
-from features.stream_entries import Entry
+from features.online.stream_entries import Entry
 
 NOW_MS = 1_760_000_000_000
 QUERY = "select user_id, arrived_at as at, value as paid from events where type = 'purchase'"

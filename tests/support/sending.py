@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from features.errors import StoreError
 from features.events import Event
-from features.valkey_store import ValkeyStore
+from features.online.valkey_store import ValkeyStore
 
 
 async def taken(store: ValkeyStore, batch: Sequence[Event]) -> None:

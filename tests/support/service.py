@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
-from features.online import OnlineStore
+from features.online.store import OnlineStore
 from models.bundle import write_bundle
 from models.registry import Registry
 from server.app import build_app

@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from features.offline import OfflineStore
-from features.simulate import World, simulate
-from features.tables import SCHEMAS
+from features.demo_shop.simulate import World, simulate
+from features.offline.store import OfflineStore
+from features.offline.tables import SCHEMAS
 from tests.support.forked import Features
 
 JOIN = ("--labels", "select user_id, arrived_at as at from events", "--as-of", "at")

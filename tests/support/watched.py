@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.declared import FEATURE_NAMES, FEATURE_SET
-from features.served import FOLDER, Served
+from features.skew.served import FOLDER, Served
 from models.bundle import write_bundle
 from models.reference.rows import HOUR_MS, SLOTS, Rows
 from models.registry import Registry

@@ -11,13 +11,13 @@ from typing import Any
 
 import orjson
 
-from features import keys
 from features.eventlog import NO_RECORDS
 from features.events import Records
 from features.history import HISTORY_CAP, RECENT_CAP
 from features.ids import stable_hash
 from features.moments import Moment
-from features.values import decode_profile, decode_ring
+from features.online import keys
+from features.online.values import decode_profile, decode_ring
 from models.registry import Registry
 from models.request import RankRequest
 

@@ -5,9 +5,9 @@ from html.parser import HTMLParser
 
 from features.quality.gates import Gate
 from features.quality.page import as_html
+from features.quality.refusals import Refusal
 from features.quality.report import Finding, Report
 from features.quality.rules import Kind
-from features.refusals import Refusal
 
 VOID = {"meta"}
 

@@ -15,17 +15,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from features.__main__ import cli
-from features.archive import Archive
-from features.embedded import EmbeddedValkey
+from features.demo_shop.simulate import World, simulate
 from features.errors import StoreError
-from features.forgotten import ForgottenList
-from features.offline import OfflineStore
+from features.identity.forgotten import ForgottenList
+from features.offline.staged import StagedBatch
+from features.offline.store import OfflineStore
+from features.offline.tables import ITEMS as ITEM_SCHEMA
+from features.online.embedded import EmbeddedValkey
+from features.online.stream_entries import Entry
+from features.online.valkey_store import ValkeyStore
 from features.quality.quarantine import Quarantine
-from features.simulate import World, simulate
-from features.staged import StagedBatch
-from features.stream_entries import Entry
-from features.tables import ITEMS as ITEM_SCHEMA
-from features.valkey_store import ValkeyStore
+from features.stream.archive import Archive
 from tests.support.abandoned import abandoned
 from tests.support.process import ROOT
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from features.demo_shop.world import TYPES
 from features.errors import InputError
 from features.events import EventType
-from features.shop import TYPES
 from models.rules.declared import (
     Boost,
     Caps,

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from features.errors import StoreError
-from features.served import FOLDER
-from features.valkey_client import connect
+from features.online.valkey_client import connect
+from features.skew.served import FOLDER
 from loadtests.faults.proxy import ChaosProxy
 from models.reference.rows import HOUR_MS
 from models.reference.stored import read_reference

@@ -1,0 +1,1 @@
+"""Datasets: named, versioned, traced and made again."""

@@ -1,0 +1,1 @@
+"""The demo wine shop: its wines, its shoppers and what they do."""

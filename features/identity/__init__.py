@@ -1,0 +1,1 @@
+"""Who a shopper is: merged into another, or forgotten."""

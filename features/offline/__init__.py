@@ -1,0 +1,1 @@
+"""The offline store: events, items and shoppers as tables."""

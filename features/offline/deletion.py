@@ -1,0 +1,63 @@
+"""Deleting what the tables hold of shoppers. The logs of the tables tell by hash of whom it was."""
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from features.identity.merges import Arrived, Merges, within
+from features.offline.delta import DeltaTables
+from features.offline.predicates import has_arrived, is_merge, of_one
+from features.offline.tables import CHANGES, MERGES
+from features.offline.translated import collected
+
+_SINCE = {"user_id": pl.String, "until": pl.Int64}
+_ARRIVED = {"user_id": pl.String, "since": pl.Int64, "until": pl.Int64}
+
+
+class Deletion:
+    """Deletes rows of shoppers, for whoever holds the lock of the tables."""
+
+    def __init__(self, tables: DeltaTables, merges: Merges) -> None:
+        """Delete nothing yet; `merges` tell who else was one of these shoppers."""
+        self._tables = tables
+        self._merges = merges
+
+    def of_shoppers(self, until_ms: Mapping[str, int]) -> int:
+        """Delete what arrived of shoppers up to a stamp each, and their records; count these rows.
+
+        Events of others who were merged into the shopper go, too, and records of those who did
+        nothing after it; what was merged into another is the other's. The merges stay.
+        """
+        deleted = self._of_events(self._merges.arrived(until_ms))
+        whose = {*until_ms, *self._without_later(self._merges.sources(until_ms))}
+        which = [of_one("user_id", whose)] if whose else []
+        records = (self._tables.delete(table, which) for table in ("users", CHANGES))
+        return deleted + sum(records)
+
+    def of_merges(self, until_ms: Mapping[str, int]) -> int:
+        """Delete the merges by which others' events were the shoppers'; return how many."""
+        rows = sorted(self._merges.rows(until_ms))
+        return self._tables.delete(MERGES, [is_merge(*row) for row in rows])
+
+    def _of_events(self, arrived: Sequence[Arrived]) -> int:
+        """Delete what arrived, in one commit or few: by time only of whom something else stays."""
+        spans = pl.DataFrame(arrived, _ARRIVED, orient="row")
+        scan = self._tables.scan("events").select("user_id", "arrived_at")
+        theirs = collected(scan.join(spans.lazy(), "user_id", "semi")).with_row_index("_row")
+        going = within(theirs.lazy(), spans).select("_row", "user_id").unique().collect()
+        kept = set(theirs.join(going, on="_row", how="anti")["user_id"])
+        gone = set(going["user_id"])
+        which = [of_one("user_id", gone - kept)] if gone - kept else []
+        which += [has_arrived(*each) for each in arrived if each.user_id in gone & kept]
+        return self._tables.delete("events", which)
+
+    def _without_later(self, sources: Mapping[str, Sequence[int]]) -> list[str]:
+        """Return the shoppers of whom no event arrived after the last of some moments each."""
+        if not sources:
+            return []
+        last = [(user_id, moments[-1]) for user_id, moments in sources.items()]
+        asked = pl.LazyFrame(last, _SINCE, orient="row")
+        events = self._tables.scan("events").select("user_id", "arrived_at")
+        later = events.join(asked, "user_id")
+        later = later.filter(pl.col("arrived_at").dt.epoch("ms") > pl.col("until"))
+        return sorted(sources.keys() - set(collected(later.select("user_id").unique())["user_id"]))

@@ -1,0 +1,1 @@
+"""What serving used of features, beside what the tables say."""

@@ -1,0 +1,1 @@
+"""The event stream: who takes events from it, and where they go."""
