@@ -265,25 +265,28 @@ class OfflineStore:
         until: str | None = None,
         since_ms: int | None = None,
         whose: pl.DataFrame | None = None,
+        events: int | None = None,
     ) -> "list[Part]":
-        """Return the shoppers in the order of their ids, in parts of some `PART_EVENTS` events.
+        """Return the shoppers in the order of their ids, in parts of so many `events`.
+
+        Where that is None they are of `PART_EVENTS`.
 
         All of them, or those whose id stands `behind` one, or comes `until` one, of whom an event
         arrived `since_ms`, or that are among `whose`.
         """
         whole = Part(behind, until, 0, since_ms, whose)
-        events = self.merges().owned(self.scan("events").select("user_id", "arrived_at"))
-        events, users = whole.of(events), whole.of(self.scan("users").select("user_id"))
+        told_of = self.merges().owned(self.scan("events").select("user_id", "arrived_at"))
+        told_of, users = whole.of(told_of), whole.of(self.scan("users").select("user_id"))
         late = pl.lit(value=True)
         if since_ms is not None:
             late = (pl.col("arrived_at") >= _moment(since_ms)).any()
         with _translated():
-            sizes = events.group_by("user_id").agg(pl.len(), late.alias("late"))
+            sizes = told_of.group_by("user_id").agg(pl.len(), late.alias("late"))
             told = sizes.filter("late").sort("user_id").collect()
             alone = since_ms is None and not len(told) and len(users.head(1).collect())
         if not len(told):
             return [whole] if alone else []
-        number = (told["len"].cum_sum() - told["len"]) // PART_EVENTS
+        number = (told["len"].cum_sum() - told["len"]) // (events or PART_EVENTS)
         ends = told.group_by(number.alias("part"), maintain_order=True).agg(
             pl.col("user_id").last(), pl.len()
         )

@@ -23,7 +23,7 @@ from features.shop import Codes, make_kinds, make_shoppers, make_wines
 from features.shop_tables import DEVICES, events_table, items_table, users_table
 from features.visits import Shop, visits_of
 
-MIN_EVENTS, MAX_EVENTS = 1_000, 10_000_000
+MIN_EVENTS, MAX_EVENTS = 1_000, 100_000_000
 DEFAULT_UNTIL = datetime(2026, 11, 1, tzinfo=UTC)
 DAYS = 420
 """How long the shop has been open: a year, and a season to learn from before it."""

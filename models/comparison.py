@@ -15,7 +15,7 @@ from models.audiences import (
     new_items,
     newcomers,
     only_new,
-    without_new_items,
+    taken_for_new,
 )
 from models.evaluate import Figures, evaluate
 from models.fit import fit
@@ -77,10 +77,10 @@ def _of_new_items(timeline: Timeline, parts: Parts) -> list[tuple[str, Window, P
 
     The ranker is that of `parts`: it knows no item by name.
     """
-    catalogue, start = timeline.catalogue, timeline.moment(TEST)
-    log = without_new_items(timeline.log, catalogue, start)
-    window = new_items(open_window(log, catalogue, start, timeline.moment(NOW)))
-    served = fit(window.past, catalogue, timeline.choices, start, timeline.seed)
+    log, catalogue, start = timeline.log, timeline.catalogue, timeline.moment(TEST)
+    gone = taken_for_new(catalogue)
+    window = new_items(open_window(log, catalogue, start, timeline.moment(NOW), gone=gone))
+    served = fit(log, window.known, catalogue, timeline.choices, start, timeline.seed)
     if served.personal is not None and parts.personal is not None:
         personal = replace(served.personal, ranker=parts.personal.ranker)
         served = replace(served, personal=personal)

@@ -7,7 +7,7 @@ from features.catalogue import Catalogue
 from features.eventlog import EventLog
 from models.candidates import Tower, padded
 from models.choices import Choices
-from models.dataset import Interactions, interactions
+from models.dataset import Interactions
 from models.ease import faded, faded_implicit, fit_towers
 from models.export import require_agreement, tower_graph
 from models.item_stats import item_stats
@@ -24,12 +24,19 @@ _CHECKED = 200
 """Shoppers over whom the exported tower is compared with the original."""
 
 
-def fit(log: EventLog, catalogue: Catalogue, choices: Choices, at_ms: int, seed: int) -> Parts:
-    """Return parts without a ranker, made from `log`, all of which lies before `at_ms`.
+def fit(
+    log: EventLog,
+    pairs: Interactions,
+    catalogue: Catalogue,
+    choices: Choices,
+    at_ms: int,
+    seed: int,
+) -> Parts:
+    """Return parts without a ranker, made from `pairs`, all of which lie before `at_ms`.
 
-    Their metrics hold how well the exported tower agrees. Raises `ExportError` if it does not.
+    `log` tells who the shoppers are. The metrics hold how well the exported tower agrees. Raises
+    `ExportError` if it does not.
     """
-    pairs = interactions(log, catalogue)
     personal: Personal | None = None
     agreement: dict[str, float] = {}
     if np.count_nonzero(pairs.counts() > 1) >= LEAST_SHOPPERS:

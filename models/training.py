@@ -23,7 +23,9 @@ from models.parts import FORGOTTEN_MS, Floats, Parts, Personal
 from models.personal import open_ranker
 from models.ranker import TREES, fit_ranker, ordering, predict
 from models.reference.sample import sample_rows
+from models.stages import Stages
 from models.timeline import LEARNT_FROM, NOW, TEST, VALIDATION, Timeline
+from models.training_log import training_log
 from models.window import leave_last_out
 
 EXAMPLE_HISTORY = 12
@@ -81,7 +83,7 @@ class Trial:
         return self.comparison.figures if self.comparison else None
 
 
-def read(store: OfflineStore, seed: int) -> Timeline:
+def read(store: OfflineStore, seed: int, stages: Stages | None = None) -> Timeline:
     """Return the past of a store; raise `InputError` where there are no items."""
     catalogue = store.catalogue()
     if not len(catalogue):
@@ -89,19 +91,27 @@ def read(store: OfflineStore, seed: int) -> Timeline:
             "no items to train on: take yours in with python -m features ingest, "
             "or make the demo shop with python -m features simulate"
         )
-    return Timeline(store.event_log(), catalogue, seed)
+    stages = stages or Stages()
+    return Timeline(training_log(store, stages), catalogue, seed, stages)
 
 
-def train(store: OfflineStore, *, seed: int = 0, step: Step = lambda _: None) -> Parts:
+def train(
+    store: OfflineStore,
+    *,
+    seed: int = 0,
+    step: Step = lambda _: None,
+    stages: Stages | None = None,
+) -> Parts:
     """Return everything that serving needs; the same data and seed give the same numbers.
 
-    `step` is called with the name of each step as it begins. Raises `InputError` for an empty
-    catalogue, `ExportError` where a graph does not rank as what it was made from.
+    `step` is called with the name of each step as it begins. What is in `stages` is not made
+    again. Raises `InputError` for an empty catalogue, `ExportError` where a graph does not rank
+    as what it was made from.
     """
     step("reading")
     forgotten_ms = store.forgotten().latest_ms  # first: what is noted later may be learnt from
     version = store.version()
-    timeline = read(store, seed)
+    timeline = read(store.at(version), seed, stages)
     trial = try_out(timeline, step)
     step("learning from everything")
     parts, agreement = learn(timeline, NOW, trial.kept)
