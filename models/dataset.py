@@ -96,15 +96,18 @@ def interactions(log: EventLog, catalogue: Catalogue, until_ms: int | None = Non
 
 def some_at_a_time(log: EventLog) -> Iterator[tuple[Rows, Records]]:
     """Yield whose and which events, of whole shoppers, some `_AT_ONCE` of them; once at least."""
-    for begin, end in pairwise(_edges(log.offsets)):
+    for begin, end in pairwise(edges(log.offsets, _AT_ONCE)):
         offsets = log.offsets[begin : end + 1]
         users = np.repeat(np.arange(begin, end), np.diff(offsets))
         yield users, log.records[offsets[0] : offsets[-1]]
 
 
-def _edges(offsets: Rows) -> list[int]:
-    """Return numbers of shoppers: between two of them lie some `_AT_ONCE` events."""
-    inner = np.searchsorted(offsets, np.arange(_AT_ONCE, offsets[-1], _AT_ONCE))
+def edges(offsets: npt.NDArray[np.integer[Any]], size: int) -> list[int]:
+    """Return numbers of shoppers: what lies between two of them has some `size` entries.
+
+    Shopper number u has those from `offsets[u]` to `offsets[u + 1]`.
+    """
+    inner = np.searchsorted(offsets, np.arange(size, offsets[-1], size))
     users = len(offsets) - 1
     return [0, *(each for each in np.unique(inner).tolist() if 0 < each < users), users]
 

@@ -14,6 +14,7 @@ from features.catalogue import Catalogue
 from features.eventlog import EventLog
 from models.choices import Choices, choose
 from models.dataset import Interactions, interactions, moment_of
+from models.ease import Gram, gram_of
 from models.examples import Examples, examples_of
 from models.fit import fit
 from models.model import Model
@@ -37,9 +38,15 @@ class Timeline:
     """A log and the windows cut from it; what is made for one is made once."""
 
     def __init__(
-        self, log: EventLog, catalogue: Catalogue, seed: int, stages: Stages | None = None
+        self,
+        log: EventLog,
+        catalogue: Catalogue,
+        seed: int,
+        stages: Stages | None = None,
+        gram: Gram = gram_of,
     ) -> None:
         """Cut nothing yet; with `stages` what was made before, of the same, is used."""
+        self.gram = gram
         self.log = log
         self.catalogue = catalogue
         self.seed = seed
@@ -60,7 +67,7 @@ class Timeline:
         """What the validation window decides, the usual where it holds too few shoppers."""
         if not self.can_be_judged:
             return Choices()
-        return choose(self.catalogue, self.window(VALIDATION), self.seed)
+        return choose(self.catalogue, self.window(VALIDATION), self.seed, self.gram)
 
     def moment(self, share: float) -> int:
         """Return the time, in milliseconds, before which `share` of the pairs were there."""
@@ -83,8 +90,9 @@ class Timeline:
         """Return what would have been trained at `cut`, without a ranker."""
         if cut not in self._parts:
             pairs = self.pairs if cut == NOW else self.window(cut).known
+            at_ms = self.moment(cut)
             self._parts[cut] = fit(
-                self.log, pairs, self.catalogue, self.choices, self.moment(cut), self.seed
+                self.log, pairs, self.catalogue, self.choices, at_ms, self.seed, self.gram
             )
         return self._parts[cut]
 

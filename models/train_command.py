@@ -1,16 +1,19 @@
 """`python -m models train`: a model of what is stored, promoted where it is better."""
 
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
+from functools import partial
 
 import click
 
 from features.declared import FEATURE_SET
+from features.engine_options import engine_options
 from features.home import home_directory
 from features.offline import OfflineStore
 from features.progress import progress
 from models.bundle import Lineage, write_bundle
 from models.code_revision import code_revision, sources
+from models.engine import Engine, engine_named
 from models.errors import ConflictError, ModelsError
 from models.evaluate import MODEL, SEGMENT
 from models.home_registry import home_registry, shared_registry, signing_key
@@ -38,7 +41,14 @@ NEWER = "; data came since, python -m models train learns from them"
     help="Equal data and seeds give equal models.",
 )
 @click.option("--no-promote", is_flag=True, help="Leave the model waiting as `candidate`.")
-def train_command(if_missing: bool, if_stale: bool, seed: int, no_promote: bool) -> None:
+@partial(engine_options, named=engine_named)
+def train_command(
+    if_missing: bool,
+    if_stale: bool,
+    seed: int,
+    no_promote: bool,
+    engine: AbstractContextManager[Engine],
+) -> None:
     """Train on everything in CUVEE_HOME and write a model.
 
     The first tenths of the past train, the last tenth judges; then all of it trains what is
@@ -60,8 +70,10 @@ def train_command(if_missing: bool, if_stale: bool, seed: int, no_promote: bool)
     _tell_why_not(registry)
     started = time.monotonic()
     with kept_stages(home, *_told(store, seed)) as stages:
-        with progress("training", STEPS) as bar:
-            parts = train(store, seed=seed, step=lambda _: bar.advance(), stages=stages)
+        with progress("training", STEPS) as bar, engine as where:
+            parts = train(
+                store, seed=seed, step=lambda _: bar.advance(), stages=stages, engine=where
+            )
         lineage = Lineage(code_revision(), registry.production())
         version = write_bundle(registry.directory, parts, lineage=lineage, key=key)
     role = _place(registry, version, parts, promote=not no_promote, shared=shared)

@@ -14,6 +14,7 @@ from features.offline import OfflineStore
 from models.baskets import companions
 from models.comparison import Comparison, Others, compare, nobody_else
 from models.ease import RANK
+from models.engine import LOCAL, Engine
 from models.evaluate import Figures, evaluate
 from models.export import ranker_graph, require_agreement
 from models.item_index import INDEXED_FROM, RECALL_AT, ItemIndex
@@ -83,7 +84,9 @@ class Trial:
         return self.comparison.figures if self.comparison else None
 
 
-def read(store: OfflineStore, seed: int, stages: Stages | None = None) -> Timeline:
+def read(
+    store: OfflineStore, seed: int, stages: Stages | None = None, engine: Engine = LOCAL
+) -> Timeline:
     """Return the past of a store; raise `InputError` where there are no items."""
     catalogue = store.catalogue()
     if not len(catalogue):
@@ -92,7 +95,7 @@ def read(store: OfflineStore, seed: int, stages: Stages | None = None) -> Timeli
             "or make the demo shop with python -m features simulate"
         )
     stages = stages or Stages()
-    return Timeline(training_log(store, stages), catalogue, seed, stages)
+    return Timeline(training_log(store, stages, engine.read), catalogue, seed, stages, engine.gram)
 
 
 def train(
@@ -101,17 +104,19 @@ def train(
     seed: int = 0,
     step: Step = lambda _: None,
     stages: Stages | None = None,
+    engine: Engine = LOCAL,
 ) -> Parts:
     """Return everything that serving needs; the same data and seed give the same numbers.
 
     `step` is called with the name of each step as it begins. What is in `stages` is not made
-    again. Raises `InputError` for an empty catalogue, `ExportError` where a graph does not rank
-    as what it was made from.
+    again. Whichever `engine` there is, the numbers are the same. Raises `InputError` for an empty
+    catalogue, `ExportError` where a graph does not rank as what it was made from, `EngineError`
+    where the engine fails.
     """
     step("reading")
     forgotten_ms = store.forgotten().latest_ms  # first: what is noted later may be learnt from
     version = store.version()
-    timeline = read(store.at(version), seed, stages)
+    timeline = read(store.at(version), seed, stages, engine)
     trial = try_out(timeline, step)
     step("learning from everything")
     parts, agreement = learn(timeline, NOW, trial.kept)

@@ -1,14 +1,16 @@
 """What shoppers did, without impressions, read from a store a part of the shoppers at a time."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from features.eventlog import NO_RECORDS, EventLog
-from features.offline import OfflineStore
+from features.offline import OfflineStore, Part
 from models.arrays import Array
 from models.dataset import actions
 from models.stages import Arrays, Stages
@@ -17,14 +19,26 @@ PART_EVENTS = 2_000_000
 """Events of a part: what is held of them as text, once, is the most that reading takes."""
 
 
-def training_log(store: OfflineStore, stages: Stages) -> EventLog:
+Read = Callable[[int], Arrays]
+"""Returns what part number n holds."""
+
+Reader = Callable[[OfflineStore, Sequence[Part]], AbstractContextManager[Read]]
+"""Gives what reads parts of a store for as long as it is needed."""
+
+
+@contextmanager
+def read_here(store: OfflineStore, parts: Sequence[Part]) -> Iterator[Read]:
+    """Give what reads one part after the other, in this process."""
+    yield lambda number: part_arrays(store, parts[number])
+
+
+def training_log(store: OfflineStore, stages: Stages, reader: Reader = read_here) -> EventLog:
     """Return all that is learnt from, shoppers sorted by id and their events by time."""
     parts = store.parts(events=PART_EVENTS)
-    read = [
-        stages.arrays(f"read-{number:04d}", lambda part=part: _arrays(store.event_log(part=part)))  # type: ignore[misc]
-        for number, part in enumerate(parts)
-    ]
-    told = stages.arrays("log", lambda: _joined(read))
+    with reader(store, parts) as read:
+        numbered = [(f"read-{number:04d}", partial(read, number)) for number in range(len(parts))]
+        told_of_parts = [stages.arrays(*each) for each in numbered]
+    told = stages.arrays("log", lambda: _joined(told_of_parts))
     return EventLog(
         tuple(_value(told["user_ids"])),
         told["offsets"],
@@ -33,8 +47,9 @@ def training_log(store: OfflineStore, stages: Stages) -> EventLog:
     )
 
 
-def _arrays(log: EventLog) -> Arrays:
-    kept = actions(log)
+def part_arrays(store: OfflineStore, part: Part) -> Arrays:
+    """Return what the shoppers of a part did, as arrays of which a log is joined."""
+    kept = actions(store.event_log(part=part))
     return {
         "user_ids": _text(list(kept.user_ids)),
         "offsets": kept.offsets,
