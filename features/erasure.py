@@ -1,6 +1,7 @@
 """Forgetting shoppers in every place of a home, one after the other; as often as one likes.
 
-    list of the forgotten ─ quarantine ─ tables ─ datasets ─ served features ─ merges
+    list of the forgotten ─ quarantine ─ tables ─ datasets ─ served features
+        ─ unfinished training ─ merges
 
 The list comes first: whoever writes rows of theirs from then on leaves them out, so that what
 follows finds all there will ever be. What is being released from quarantine comes into the
@@ -10,10 +11,14 @@ Who was merged into a shopper is forgotten with them, up to the merge: what was 
 merges that tell so go last: whoever is killed before that finds them again.
 """
 
+import os
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 
 from features.datasets import erasure
 from features.datasets.dataset import DATASETS
+from features.home import TRAINING
 from features.identity.forgotten import ForgottenList
 from features.offline.store import OfflineStore
 from features.quality.quarantine import Quarantine
@@ -45,5 +50,13 @@ class Erasure:
         self._offline.forget(until_ms)
         erasure.forget(self._offline.home / DATASETS, noted_ms)
         served.forget(self._offline.home, whose)
+        self._forget_unfinished()
         self._offline.forget_merges(until_ms)
         return set(whose)
+
+    def _forget_unfinished(self) -> None:
+        """Remove what a training made so far; one that goes on makes it anew."""
+        for unfinished in (self._offline.home / TRAINING).glob("[!.]*"):
+            leaving = unfinished.with_name(f".{unfinished.name}.{os.getpid()}")
+            with suppress(FileNotFoundError):  # that training has just ended
+                shutil.rmtree(unfinished.rename(leaving), ignore_errors=True)

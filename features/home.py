@@ -5,6 +5,9 @@ from pathlib import Path
 
 DEFAULT_HOME = "var"
 
+TRAINING = "training"
+"""Below a home: what a training made so far. Nobody needs it once that has ended."""
+
 
 def home_directory() -> Path:
     """Return `CUVEE_HOME`, or `var` where it is unset or empty."""

@@ -15,7 +15,8 @@ from features.eventlog import EventLog
 from features.events import CODE_MASK, TYPE_CODES, EventType, Records
 from features.history import grades_of
 from features.ids import stable_hashes
-from models.dataset import interactions, without
+from models.dataset import interactions
+from models.request import Hashes
 from models.window import LEAST_HISTORY, Window, open_window
 
 COLD = "cold"
@@ -64,10 +65,11 @@ def anonymous(window: Window, catalogue: Catalogue) -> Window:
     )
 
 
-def without_new_items(log: EventLog, catalogue: Catalogue, cut_ms: int) -> EventLog:
-    """Return the log in which one item in ten is met for the first time after a cut."""
-    hashes = stable_hashes(catalogue.item_ids)
-    return without(log, hashes[hashes % _ONE_IN == 0], cut_ms)
+def taken_for_new(catalogue: Catalogue) -> Hashes:
+    """Return one item in ten: those whose past is taken away."""
+    hashes: Hashes = stable_hashes(catalogue.item_ids)
+    taken: Hashes = hashes[hashes % _ONE_IN == 0]
+    return taken
 
 
 def new_items(window: Window) -> Window:

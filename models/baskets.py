@@ -17,7 +17,8 @@ from scipy import sparse
 
 from features.catalogue import Catalogue
 from features.eventlog import EventLog
-from features.events import TYPE_CODES, EventType, type_codes
+from features.events import TYPE_CODES, EventType, Records, type_codes
+from models.dataset import some_at_a_time
 from models.item_table import ItemTable
 from models.items import Items
 from models.parts import Companions, Floats, Rows
@@ -68,11 +69,9 @@ def companions(log: EventLog, catalogue: Catalogue) -> Companions | None:
 
 def _baskets(log: EventLog, catalogue: Catalogue) -> sparse.csr_matrix:
     """Return baskets of two items or more as float32[baskets, items] of ones."""
-    records = log.records
-    shoppers = np.repeat(np.arange(len(log.user_ids)), np.diff(log.offsets))
-    items = Items(ItemTable.of(catalogue)).rows_of(records["item"])
-    bought = (type_codes(records) == _PURCHASE) & (items >= 0)
-    shoppers, items, ts = shoppers[bought], items[bought], records["ts"][bought]
+    known = Items(ItemTable.of(catalogue))
+    told = [_bought(*some, known) for some in some_at_a_time(log)]
+    shoppers, items, ts = (np.concatenate(each) for each in zip(*told, strict=True))
     begins = np.ones(len(ts), bool)
     begins[1:] = (shoppers[1:] != shoppers[:-1]) | (np.diff(ts) > GAP_MS)
     basket = np.cumsum(begins) - 1
@@ -83,6 +82,15 @@ def _baskets(log: EventLog, catalogue: Catalogue) -> sparse.csr_matrix:
     basket, items = pairs[:, fits[pairs[0]]]
     shape = (int(fits.sum()), len(catalogue))
     return sparse.csr_matrix((np.ones(len(items), np.float32), (number[basket], items)), shape)
+
+
+def _bought(users: Rows, records: Records, known: Items) -> tuple[Rows, Rows, Rows]:
+    """Return who bought what, and when."""
+    bought = type_codes(records) == _PURCHASE
+    users, records = users[bought], records[bought]
+    items = known.rows_of(records["item"])
+    there = items >= 0
+    return users[there], items[there], records["ts"][there]
 
 
 def _best(of: Rows, other: Rows, scores: Floats, count: int) -> tuple[Rows, Rows]:

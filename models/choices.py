@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from features.catalogue import Catalogue
-from models.ease import DENSE_LIMIT, faded, fit_towers
+from models.ease import DENSE_LIMIT, Gram, faded, fit_towers, gram_of
 from models.metrics import best_new, quality
 from models.segments import PRIOR, Attribute, attributes_of, measure_priors, measure_tastes
 from models.window import Window
@@ -44,11 +44,12 @@ class Choices:
         }
 
 
-def choose(catalogue: Catalogue, window: Window, seed: int) -> Choices:
+def choose(catalogue: Catalogue, window: Window, seed: int, gram: Gram = gram_of) -> Choices:
     """Return what tells best what the shoppers of a validation window wanted."""
     taste, by_attribute = measure_tastes(catalogue, window)
     by_prior = measure_priors(taste, window)
-    by_regularisation = {each: _ndcg(window, each, seed) for each in _regularisations(catalogue)}
+    tried = _regularisations(catalogue)
+    by_regularisation = {each: _ndcg(window, each, seed, gram) for each in tried}
     return Choices(
         regularisation=max(by_regularisation, key=by_regularisation.__getitem__),
         taste=taste,
@@ -68,10 +69,10 @@ def _regularisations(catalogue: Catalogue) -> tuple[float, ...]:
     return REGULARISATIONS if len(catalogue) <= DENSE_LIMIT else (REGULARISATION,)
 
 
-def _ndcg(window: Window, regularisation: float, seed: int) -> float:
+def _ndcg(window: Window, regularisation: float, seed: int, gram: Gram) -> float:
     """Return NDCG@10 of the candidates alone."""
     matrix = window.known.matrix()
-    towers = fit_towers(faded(window.known, window.cut_ms), regularisation, seed)
+    towers = fit_towers(faded(window.known, window.cut_ms), regularisation, seed, gram)
     lists = []
     for start in range(0, len(window), _CHUNK):
         part = slice(start, start + _CHUNK)

@@ -14,7 +14,7 @@ def code_revision(root: Path = _ROOT) -> str:
 
     Where there is no checkout or no git it is `0.1.0+sha256.HEX`, of the sources that train.
     """
-    return f"{_version()}+{_git(root) or _sources(root)}"
+    return f"{_version()}+{_git(root) or sources(root)}"
 
 
 def _version() -> str:
@@ -46,7 +46,8 @@ def _asked(root: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def _sources(root: Path) -> str:
+def sources(root: Path = _ROOT) -> str:
+    """Return a checksum of the sources that train, `sha256.HEX`."""
     digest = sha256()
     for room in _ROOMS:
         for path in sorted((root / room).rglob("*.py")):

@@ -1,6 +1,6 @@
 """What training is worth, asked in several ways: of whom, of which items, and on which split."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from models.audiences import (
     new_items,
     newcomers,
     only_new,
-    without_new_items,
+    taken_for_new,
 )
 from models.evaluate import Figures, evaluate
 from models.fit import fit
@@ -57,19 +57,21 @@ def compare(timeline: Timeline, parts: Parts, others: Others = nobody_else) -> C
 
 
 def _of_audiences(timeline: Timeline, parts: Parts, others: Others) -> dict[str, Figures]:
-    log, catalogue = timeline.log, timeline.catalogue
-    span = timeline.moment(TEST), timeline.moment(NOW)
-    asked = [
-        (COLD, cold(log, catalogue, *span), parts),
-        (NEWCOMERS, newcomers(log, catalogue, *span), parts),
-        (ANONYMOUS, anonymous(timeline.window(TEST), catalogue), parts),
-        *_of_new_items(timeline, parts),
-    ]
     return {
         name: evaluate(served, window, others(window))
-        for name, window, served in asked
+        for name, window, served in _audiences(timeline, parts)
         if len(window) >= LEAST_JUDGED
     }
+
+
+def _audiences(timeline: Timeline, parts: Parts) -> Iterator[tuple[str, Window, Parts]]:
+    """Yield each audience, its window and what is judged: one by one, each knows all pairs."""
+    log, catalogue = timeline.log, timeline.catalogue
+    span = timeline.moment(TEST), timeline.moment(NOW)
+    yield COLD, cold(log, catalogue, *span), parts
+    yield NEWCOMERS, newcomers(log, catalogue, *span), parts
+    yield ANONYMOUS, anonymous(timeline.window(TEST), catalogue), parts
+    yield from _of_new_items(timeline, parts)
 
 
 def _of_new_items(timeline: Timeline, parts: Parts) -> list[tuple[str, Window, Parts]]:
@@ -77,10 +79,12 @@ def _of_new_items(timeline: Timeline, parts: Parts) -> list[tuple[str, Window, P
 
     The ranker is that of `parts`: it knows no item by name.
     """
-    catalogue, start = timeline.catalogue, timeline.moment(TEST)
-    log = without_new_items(timeline.log, catalogue, start)
-    window = new_items(open_window(log, catalogue, start, timeline.moment(NOW)))
-    served = fit(window.past, catalogue, timeline.choices, start, timeline.seed)
+    log, catalogue, start = timeline.log, timeline.catalogue, timeline.moment(TEST)
+    gone = taken_for_new(catalogue)
+    window = new_items(open_window(log, catalogue, start, timeline.moment(NOW), gone=gone))
+    served = fit(
+        log, window.known, catalogue, timeline.choices, start, timeline.seed, timeline.gram
+    )
     if served.personal is not None and parts.personal is not None:
         personal = replace(served.personal, ranker=parts.personal.ranker)
         served = replace(served, personal=personal)

@@ -9,14 +9,16 @@ columns are scaled towards equal length, so that what sells most does not speak 
 the towers undo it: `scale · B · scale⁻¹` is what they are of.
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
 
-from models.dataset import Interactions
+from models.dataset import Interactions, edges
 from models.parts import Floats
 from models.popularity import weights_of
 
@@ -32,6 +34,14 @@ HALF_LIFE_DAYS = 730.0
 EASE_DAMPING = 0.5
 SVD_DAMPING = 1.0
 """How far the lengths of columns are made equal: 0 leaves them, 1 makes them so."""
+
+BLOCK = 1_000_000
+"""Grades of whole shoppers, about, whose XᵀX is computed at once; blocks are added up in order."""
+
+Doubles = npt.NDArray[np.float64]
+
+Gram = Callable[[sparse.csr_matrix], Doubles]
+"""XᵀX, float64[items, items], of X float32[users, items]."""
 
 _LEAST_LENGTH = 1.0
 """Added to squared lengths: a column of next to nothing is not blown up."""
@@ -60,7 +70,34 @@ def faded_implicit(pairs: Interactions, at_ms: int) -> sparse.csr_matrix:
     return faded(replace(pairs, grades=np.ones_like(pairs.grades)), at_ms)
 
 
-def fit_towers(matrix: sparse.csr_matrix, regularisation: float, seed: int = 0) -> Towers:
+def gram_of(matrix: sparse.csr_matrix) -> Doubles:
+    """Return XᵀX, counted here."""
+    return added((counted(block) for block in blocks_of(matrix)), matrix.shape[1])
+
+
+def blocks_of(matrix: sparse.csr_matrix) -> Iterator[sparse.csr_matrix]:
+    """Yield the rows of all shoppers, in blocks of some `BLOCK` grades; one at least."""
+    for begin, end in pairwise(edges(matrix.indptr, BLOCK)):
+        yield matrix[begin:end]
+
+
+def counted(block: sparse.csr_matrix) -> Floats:
+    """Return the float32[items, items] of a block: for each two items the sum of products."""
+    told: Floats = (block.T @ block).toarray()
+    return told
+
+
+def added(parts: Iterable[Floats], items: int) -> Doubles:
+    """Return the sum of what blocks have, in their order: sums of floats depend on it."""
+    total = np.zeros((items, items))
+    for part in parts:
+        total += part
+    return total
+
+
+def fit_towers(
+    matrix: sparse.csr_matrix, regularisation: float, seed: int = 0, gram: Gram = gram_of
+) -> Towers:
     """Return the towers for grades float32[users, items].
 
     Beyond `DENSE_LIMIT` items it is PureSVD (Cremonesi et al., RecSys 2010) instead, whose
@@ -72,35 +109,29 @@ def fit_towers(matrix: sparse.csr_matrix, regularisation: float, seed: int = 0) 
         _, _, right = randomized_svd(scaled, rank, random_state=seed)
         return _towers(right.T, right.T, scales)
     scaled, scales = damped(matrix, EASE_DAMPING)
-    weights = ease_weights(scaled, regularisation)
+    weights = ease_weights(scaled, regularisation, gram)
     left, sizes, right = randomized_svd(weights, rank, n_iter=6, random_state=seed)
     return _towers(left * sizes, right.T, scales)
 
 
-def damped(
-    matrix: sparse.csr_matrix, damping: float
-) -> tuple[sparse.csr_matrix, npt.NDArray[np.float64]]:
+def damped(matrix: sparse.csr_matrix, damping: float) -> tuple[sparse.csr_matrix, Doubles]:
     """Return the matrix with its columns scaled, and the scales float64[items]."""
     squares = np.asarray(matrix.multiply(matrix).sum(axis=0), np.float64).ravel()
-    scales: npt.NDArray[np.float64] = (squares + _LEAST_LENGTH) ** (-damping / 2)
+    scales: Doubles = (squares + _LEAST_LENGTH) ** (-damping / 2)
     return (matrix @ sparse.diags(scales.astype(np.float32))).tocsr(), scales
 
 
-def ease_weights(matrix: sparse.csr_matrix, regularisation: float) -> npt.NDArray[np.float64]:
+def ease_weights(matrix: sparse.csr_matrix, regularisation: float, gram: Gram = gram_of) -> Doubles:
     """Return B, float64[items, items]."""
-    gram = (matrix.T @ matrix).toarray().astype(np.float64)
-    gram[np.diag_indices_from(gram)] += regularisation
-    precision = np.linalg.inv(gram)
-    weights: npt.NDArray[np.float64] = -precision / np.diag(precision)
+    shared = gram(matrix)
+    shared[np.diag_indices_from(shared)] += regularisation
+    precision = np.linalg.inv(shared)
+    weights: Doubles = -precision / np.diag(precision)
     np.fill_diagonal(weights, 0.0)
     return weights
 
 
-def _towers(
-    inputs: npt.NDArray[np.float64],
-    outputs: npt.NDArray[np.float64],
-    scales: npt.NDArray[np.float64],
-) -> Towers:
+def _towers(inputs: Doubles, outputs: Doubles, scales: Doubles) -> Towers:
     """Return the towers for grades that were not scaled."""
     return Towers(
         np.ascontiguousarray(inputs * scales[:, None], np.float32),

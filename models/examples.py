@@ -4,12 +4,14 @@ window.past   ─ fit ─ Model.ranker_inputs ─ features       as serving woul
 window.wanted ──────────────────────────── labels
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from features.declared import FEATURES
 from features.feature import OnDemand
+from models.arrays import Array
 from models.model import Model
 from models.parts import Floats, Rows
 from models.ranker_features import RANKER_FEATURES
@@ -36,6 +38,10 @@ class Examples:
     features: Floats
     labels: Floats
     sizes: Rows
+
+    def arrays(self) -> Mapping[str, Array]:
+        """Return the arrays that these are made of, by name."""
+        return {"features": self.features, "labels": self.labels, "sizes": self.sizes}
 
     def first(self, shoppers: int) -> "Examples":
         """Return the candidates of the first `shoppers` shoppers only."""

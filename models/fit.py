@@ -7,8 +7,8 @@ from features.catalogue import Catalogue
 from features.eventlog import EventLog
 from models.candidates import Tower, padded
 from models.choices import Choices
-from models.dataset import Interactions, interactions
-from models.ease import faded, faded_implicit, fit_towers
+from models.dataset import Interactions
+from models.ease import Gram, faded, faded_implicit, fit_towers, gram_of
 from models.export import require_agreement, tower_graph
 from models.item_stats import item_stats
 from models.item_table import ItemTable
@@ -24,16 +24,24 @@ _CHECKED = 200
 """Shoppers over whom the exported tower is compared with the original."""
 
 
-def fit(log: EventLog, catalogue: Catalogue, choices: Choices, at_ms: int, seed: int) -> Parts:
-    """Return parts without a ranker, made from `log`, all of which lies before `at_ms`.
+def fit(
+    log: EventLog,
+    pairs: Interactions,
+    catalogue: Catalogue,
+    choices: Choices,
+    at_ms: int,
+    seed: int,
+    gram: Gram = gram_of,
+) -> Parts:
+    """Return parts without a ranker, made from `pairs`, all of which lie before `at_ms`.
 
-    Their metrics hold how well the exported tower agrees. Raises `ExportError` if it does not.
+    `log` tells who the shoppers are. The metrics hold how well the exported tower agrees. Raises
+    `ExportError` if it does not.
     """
-    pairs = interactions(log, catalogue)
     personal: Personal | None = None
     agreement: dict[str, float] = {}
     if np.count_nonzero(pairs.counts() > 1) >= LEAST_SHOPPERS:
-        personal, agreement = _personal(pairs, catalogue, choices, at_ms, seed)
+        personal, agreement = _personal(pairs, catalogue, choices, at_ms, seed, gram)
     return Parts(
         items=ItemTable.of(catalogue),
         segments=make_segments(log, choices.taste, pairs, at_ms, choices.prior),
@@ -48,11 +56,11 @@ def fit(log: EventLog, catalogue: Catalogue, choices: Choices, at_ms: int, seed:
 
 
 def _personal(
-    pairs: Interactions, catalogue: Catalogue, choices: Choices, at_ms: int, seed: int
+    pairs: Interactions, catalogue: Catalogue, choices: Choices, at_ms: int, seed: int, gram: Gram
 ) -> tuple[Personal, dict[str, float]]:
     matrix = pairs.matrix()
     towers, implicit = (
-        introduce(fit_towers(grades, choices.regularisation, seed), catalogue, pairs.met())
+        introduce(fit_towers(grades, choices.regularisation, seed, gram), catalogue, pairs.met())
         for grades in (faded(pairs, at_ms), faded_implicit(pairs, at_ms))
     )
     graph = tower_graph(towers.inputs.shape[1])

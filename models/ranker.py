@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
+from models.errors import ModelsError
 from models.examples import Examples
 from models.listwise import fit_listwise
 from models.metrics import ideal_ndcg
@@ -54,10 +55,11 @@ class Ranker:
 
 
 def fit_ranker(windows: Sequence[Examples], seed: int, *, trees: bool) -> Ranker | None:
-    """Return what orders candidates, None where there are too few shoppers.
+    """Return what orders candidates, None where there are too few shoppers, or all is wanted.
 
-    `windows` are in order of time; with `trees` the sum is not the last word. One thread: threads
-    that wait for one another on a busy machine take three times as long.
+    `windows` are in order of time; with `trees` the sum is not the last word. Raises `ModelsError`
+    naming a column that holds what is no number. One thread: threads that wait for one another on
+    a busy machine take three times as long.
     """
     if sum(len(each.sizes) for each in windows) < LEAST_SHOPPERS:
         return None
@@ -65,6 +67,9 @@ def fit_ranker(windows: Sequence[Examples], seed: int, *, trees: bool) -> Ranker
     sampled = [_sampled(each, random) for each in windows]
     features = np.concatenate([each.features for each in sampled])
     labels = np.concatenate([each.labels for each in sampled])
+    _check_numbers(features)
+    if np.ptp(labels) == 0:
+        return None
     sizes = np.concatenate([each.sizes for each in sampled])
     ages = np.repeat(np.arange(len(sampled))[::-1], [len(each.sizes) for each in sampled])
     with threadpool_limits(1):
@@ -74,6 +79,16 @@ def fit_ranker(windows: Sequence[Examples], seed: int, *, trees: bool) -> Ranker
         if not trees:
             return ranker
         return replace(ranker, trees=_trees(_with_sum(ranker, features), labels, seed))
+
+
+def _check_numbers(features: Floats) -> None:
+    wrong = np.count_nonzero(~np.isfinite(features), axis=0)
+    if wrong.any():
+        column = int(wrong.argmax())
+        raise ModelsError(
+            f"features: {RANKER_FEATURES[column]}: expected numbers, got {wrong[column]} of "
+            f"{len(features)} that are none; nothing was learnt"
+        )
 
 
 def predict(ranker: Ranker, features: Floats) -> Floats:

@@ -13,11 +13,13 @@ from functools import cached_property
 from features.catalogue import Catalogue
 from features.eventlog import EventLog
 from models.choices import Choices, choose
-from models.dataset import Interactions, actions, interactions, moment_of
+from models.dataset import Interactions, interactions, moment_of
+from models.ease import Gram, gram_of
 from models.examples import Examples, examples_of
 from models.fit import fit
 from models.model import Model
 from models.parts import Parts
+from models.stages import Stages
 from models.window import Window, open_window
 
 VALIDATION = 0.8
@@ -35,12 +37,22 @@ _WINDOW = 0.1
 class Timeline:
     """A log and the windows cut from it; what is made for one is made once."""
 
-    def __init__(self, log: EventLog, catalogue: Catalogue, seed: int) -> None:
-        """Cut nothing yet."""
-        self.log = actions(log)
+    def __init__(
+        self,
+        log: EventLog,
+        catalogue: Catalogue,
+        seed: int,
+        stages: Stages | None = None,
+        gram: Gram = gram_of,
+    ) -> None:
+        """Cut nothing yet; with `stages` what was made before, of the same, is used."""
+        self.gram = gram
+        self.log = log
         self.catalogue = catalogue
         self.seed = seed
-        self.pairs: Interactions = interactions(self.log, catalogue)
+        self._stages = stages or Stages()
+        told = self._stages.arrays("pairs", lambda: interactions(log, catalogue).arrays())
+        self.pairs: Interactions = Interactions.of(told, len(log.user_ids), len(catalogue))
         self._windows: dict[float, Window] = {}
         self._parts: dict[float, Parts] = {}
         self._examples: dict[float, Examples] = {}
@@ -55,7 +67,7 @@ class Timeline:
         """What the validation window decides, the usual where it holds too few shoppers."""
         if not self.can_be_judged:
             return Choices()
-        return choose(self.catalogue, self.window(VALIDATION), self.seed)
+        return choose(self.catalogue, self.window(VALIDATION), self.seed, self.gram)
 
     def moment(self, share: float) -> int:
         """Return the time, in milliseconds, before which `share` of the pairs were there."""
@@ -67,18 +79,29 @@ class Timeline:
         """Return the window that begins at `cut`, a share of the pairs."""
         if cut not in self._windows:
             start, end = self.moment(cut), self.moment(round(cut + _WINDOW, 6))
-            self._windows[cut] = open_window(self.log, self.catalogue, start, end)
+            told = self._stages.arrays(
+                f"window-{cut}",
+                lambda: open_window(self.log, self.catalogue, start, end).arrays(),
+            )
+            self._windows[cut] = Window.of(told, self.log, len(self.catalogue), start)
         return self._windows[cut]
 
     def parts(self, cut: float) -> Parts:
         """Return what would have been trained at `cut`, without a ranker."""
         if cut not in self._parts:
-            past = self.log if cut == NOW else self.window(cut).past
-            self._parts[cut] = fit(past, self.catalogue, self.choices, self.moment(cut), self.seed)
+            pairs = self.pairs if cut == NOW else self.window(cut).known
+            at_ms = self.moment(cut)
+            self._parts[cut] = fit(
+                self.log, pairs, self.catalogue, self.choices, at_ms, self.seed, self.gram
+            )
         return self._parts[cut]
 
     def examples(self, cut: float) -> Examples:
         """Return what a ranker learns from the window that begins at `cut`."""
         if cut not in self._examples:
-            self._examples[cut] = examples_of(Model(self.parts(cut)), self.window(cut))
+            told = self._stages.arrays(
+                f"examples-{cut}",
+                lambda: examples_of(Model(self.parts(cut)), self.window(cut)).arrays(),
+            )
+            self._examples[cut] = Examples(**told)
         return self._examples[cut]

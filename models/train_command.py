@@ -1,15 +1,19 @@
 """`python -m models train`: a model of what is stored, promoted where it is better."""
 
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
+from functools import partial
 
 import click
 
+from features.declared import FEATURE_SET
 from features.home import home_directory
 from features.offline.store import OfflineStore
 from features.progress import progress
+from features.training.engine_options import engine_options
 from models.bundle import Lineage, write_bundle
-from models.code_revision import code_revision
+from models.code_revision import code_revision, sources
+from models.engine import Engine, engine_named
 from models.errors import ConflictError, ModelsError
 from models.evaluate import MODEL, SEGMENT
 from models.home_registry import home_registry, shared_registry, signing_key
@@ -19,6 +23,7 @@ from models.placement import waits_here_if_away
 from models.registry import Registry
 from models.report_command import report_path, write_report
 from models.shared_registry import SharedRegistry
+from models.stages import kept_stages
 from models.training import STEPS, train
 
 WHY = "trained"
@@ -36,13 +41,21 @@ NEWER = "; data came since, python -m models train learns from them"
     help="Equal data and seeds give equal models.",
 )
 @click.option("--no-promote", is_flag=True, help="Leave the model waiting as `candidate`.")
-def train_command(if_missing: bool, if_stale: bool, seed: int, no_promote: bool) -> None:
+@partial(engine_options, named=engine_named)
+def train_command(
+    if_missing: bool,
+    if_stale: bool,
+    seed: int,
+    no_promote: bool,
+    engine: AbstractContextManager[Engine],
+) -> None:
     """Train on everything in CUVEE_HOME and write a model.
 
     The first tenths of the past train, the last tenth judges; then all of it trains what is
     written, with a page of figures in CUVEE_HOME/reports. The first model, and any that beats
     segment popularity by more than chance, becomes the production model; any other waits as
-    `candidate`. Services follow within a second.
+    `candidate`. Services follow within a second. One that was killed goes on where it was, if the
+    data are the same.
     """
     home = home_directory()
     store, registry, key = OfflineStore(home), home_registry(), signing_key()
@@ -56,13 +69,24 @@ def train_command(if_missing: bool, if_stale: bool, seed: int, no_promote: bool)
         return
     _tell_why_not(registry)
     started = time.monotonic()
-    with progress("training", STEPS) as bar:
-        parts = train(store, seed=seed, step=lambda _: bar.advance())
-    lineage = Lineage(code_revision(), registry.production())
-    version = write_bundle(registry.directory, parts, lineage=lineage, key=key)
+    with kept_stages(home, *_told(store, seed)) as stages:
+        with progress("training", STEPS) as bar, engine as where:
+            parts = train(
+                store, seed=seed, step=lambda _: bar.advance(), stages=stages, engine=where
+            )
+        lineage = Lineage(code_revision(), registry.production())
+        version = write_bundle(registry.directory, parts, lineage=lineage, key=key)
     role = _place(registry, version, parts, promote=not no_promote, shared=shared)
     write_report(registry.manifest(version), report_path(home, version))
     click.echo(_summary(version, role, time.monotonic() - started, parts))
+
+
+def _told(store: OfflineStore, seed: int) -> tuple[object, ...]:
+    """Return all that a training depends on: who is forgotten counts, however old the data."""
+    forgotten = store.forgotten()
+    schema = FEATURE_SET.schema_hash
+    data = store.identity(), store.version(), forgotten.latest_ms, len(forgotten)
+    return *data, seed, schema, sources()
 
 
 def _is_known(registry: Registry, store: OfflineStore) -> bool:

@@ -14,6 +14,7 @@ from features.offline.store import OfflineStore
 from models.baskets import companions
 from models.comparison import Comparison, Others, compare, nobody_else
 from models.ease import RANK
+from models.engine import LOCAL, Engine
 from models.evaluate import Figures, evaluate
 from models.export import ranker_graph, require_agreement
 from models.item_index import INDEXED_FROM, RECALL_AT, ItemIndex
@@ -23,7 +24,9 @@ from models.parts import FORGOTTEN_MS, Floats, Parts, Personal
 from models.personal import open_ranker
 from models.ranker import TREES, fit_ranker, ordering, predict
 from models.reference.sample import sample_rows
+from models.stages import Stages
 from models.timeline import LEARNT_FROM, NOW, TEST, VALIDATION, Timeline
+from models.training_log import training_log
 from models.window import leave_last_out
 
 EXAMPLE_HISTORY = 12
@@ -81,7 +84,9 @@ class Trial:
         return self.comparison.figures if self.comparison else None
 
 
-def read(store: OfflineStore, seed: int) -> Timeline:
+def read(
+    store: OfflineStore, seed: int, stages: Stages | None = None, engine: Engine = LOCAL
+) -> Timeline:
     """Return the past of a store; raise `InputError` where there are no items."""
     catalogue = store.catalogue()
     if not len(catalogue):
@@ -89,19 +94,29 @@ def read(store: OfflineStore, seed: int) -> Timeline:
             "no items to train on: take yours in with python -m features ingest, "
             "or make the demo shop with python -m features simulate"
         )
-    return Timeline(store.event_log(), catalogue, seed)
+    stages = stages or Stages()
+    return Timeline(training_log(store, stages, engine.read), catalogue, seed, stages, engine.gram)
 
 
-def train(store: OfflineStore, *, seed: int = 0, step: Step = lambda _: None) -> Parts:
+def train(
+    store: OfflineStore,
+    *,
+    seed: int = 0,
+    step: Step = lambda _: None,
+    stages: Stages | None = None,
+    engine: Engine = LOCAL,
+) -> Parts:
     """Return everything that serving needs; the same data and seed give the same numbers.
 
-    `step` is called with the name of each step as it begins. Raises `InputError` for an empty
-    catalogue, `ExportError` where a graph does not rank as what it was made from.
+    `step` is called with the name of each step as it begins. What is in `stages` is not made
+    again. Whichever `engine` there is, the numbers are the same. Raises `InputError` for an empty
+    catalogue, `ExportError` where a graph does not rank as what it was made from, `EngineError`
+    where the engine fails.
     """
     step("reading")
     forgotten_ms = store.forgotten().latest_ms  # first: what is noted later may be learnt from
     version = store.version()
-    timeline = read(store, seed)
+    timeline = read(store.at(version), seed, stages, engine)
     trial = try_out(timeline, step)
     step("learning from everything")
     parts, agreement = learn(timeline, NOW, trial.kept)

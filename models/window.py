@@ -10,7 +10,9 @@ what others did later is learnt from: it leaks the future, and popularity at its
 shoppers of years before. It is a second opinion, no yardstick.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 from scipy import sparse
@@ -19,7 +21,16 @@ from features.catalogue import Catalogue
 from features.eventlog import EventLog
 from features.history import tastes_of
 from features.moments import Moment
-from models.dataset import POSITIVE, Interactions, before, between, interactions
+from models.arrays import Array
+from models.dataset import (
+    POSITIVE,
+    Interactions,
+    before,
+    between,
+    interactions,
+    past_of,
+    without,
+)
 from models.item_table import ItemTable
 from models.items import Items
 from models.parts import Rows
@@ -27,6 +38,9 @@ from models.request import NO_HASHES, Hashes
 
 LEAST_HISTORY = 5
 """Shoppers who met fewer items are not judged: there was little to learn from."""
+
+_NO_ROWS: Rows = np.empty(0, np.int64)
+_KNOWN = "known_"
 
 MOST_SHOPPERS = 5_000
 """More are not judged: they would say the same."""
@@ -43,7 +57,7 @@ class Window:
     """
 
     past: EventLog
-    """What is shown of those who are asked for."""
+    """What is shown of those who are asked for: what others did need not be in it."""
     known: Interactions
     """What may be learnt from."""
     cut_ms: int
@@ -71,6 +85,44 @@ class Window:
         pairs = zip(self.users.tolist(), asked.tolist(), strict=True)
         return [moment_at(self.past, user, at_ms) for user, at_ms in pairs]
 
+    def arrays(self) -> Mapping[str, Array]:
+        """Return a window as `open_window` made it as arrays, of which `of` makes the same."""
+        lists = {"blocked": self.blocked, "wanted": self.wanted}
+        return {
+            "users": self.users,
+            "past_offsets": self.past.offsets,
+            "past_records": self.past.records,
+            **{f"{_KNOWN}{name}": array for name, array in self.known.arrays().items()},
+            **{name: np.concatenate((_NO_ROWS, *each)) for name, each in lists.items()},
+            **{
+                f"{name}_sizes": np.array([len(rows) for rows in each], np.int64)
+                for name, each in lists.items()
+            },
+        }
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, Array], log: EventLog, items: int, cut_ms: int) -> Self:
+        """Return the window in `arrays`, cut from `log`."""
+        known = {
+            name.removeprefix(_KNOWN): array
+            for name, array in arrays.items()
+            if name.startswith(_KNOWN)
+        }
+        past = arrays["past_offsets"], arrays["past_records"]
+        return cls(
+            past=EventLog(log.user_ids, *past, log.profiles),
+            known=Interactions.of(known, len(log.user_ids), items),
+            cut_ms=cut_ms,
+            users=arrays["users"],
+            blocked=_lists(arrays, "blocked"),
+            wanted=_lists(arrays, "wanted"),
+        )
+
+
+def _lists(arrays: Mapping[str, Array], name: str) -> tuple[Rows, ...]:
+    ends = np.cumsum(arrays[f"{name}_sizes"])
+    return tuple(np.split(arrays[name], ends[:-1])) if len(ends) else ()
+
 
 def open_window(
     log: EventLog,
@@ -78,21 +130,29 @@ def open_window(
     cut_ms: int,
     end_ms: int,
     histories: tuple[int, int] = (LEAST_HISTORY, _NEVER),
+    gone: Hashes = NO_HASHES,
 ) -> Window:
     """Return the window of `log` that is cut at one moment and looks on to another.
 
     It holds shoppers who met so many items, least and most, at most `MOST_SHOPPERS`, evenly from
-    all of them.
+    all of them. What happened to the items of `gone` before the cut is as if it had not.
     """
-    past = between(log, 0, cut_ms)
+    known = interactions(log, catalogue, cut_ms)
+    if len(gone):
+        rows = Items(ItemTable.of(catalogue)).rows_of(gone)
+        known = known.only(~np.isin(known.items, rows))
     later = interactions(between(log, cut_ms, end_ms), catalogue)
-    return _opened(past, later, catalogue, cut_ms, histories)
+    wanted = later.only(later.grades >= POSITIVE)
+    asked = _some(wanted, known, histories)
+    past = without(past_of(log, asked, cut_ms), gone)
+    return _opened(past, known, wanted, catalogue, cut_ms, asked)
 
 
 def leave_last_out(log: EventLog, catalogue: Catalogue) -> Window:
     """Return the window that leaves out what each shopper wanted last, and all of theirs after.
 
-    Nothing is left out of who met fewer than `LEAST_HISTORY` items before.
+    Nothing is left out of who met fewer than `LEAST_HISTORY` items before. Its past is that of all
+    shoppers.
     """
     pairs = interactions(log, catalogue)
     wanted = pairs.grades >= POSITIVE
@@ -102,26 +162,27 @@ def leave_last_out(log: EventLog, catalogue: Catalogue) -> Window:
     cuts = np.where(earlier >= LEAST_HISTORY, last, _NEVER)
     left_out = pairs.only(wanted & (pairs.ts >= cuts[pairs.users]))
     past = before(log, cuts, left_out, catalogue)
+    known = interactions(past, catalogue)
+    asked = _some(left_out, known, (LEAST_HISTORY, _NEVER))
     end_ms = int(log.records["ts"].max(initial=-1)) + 1
-    window = _opened(past, left_out, catalogue, end_ms, (LEAST_HISTORY, _NEVER))
+    window = _opened(past, known, left_out, catalogue, end_ms, asked)
     return replace(window, asked_ms=cuts[window.users])
 
 
 def _opened(
     past: EventLog,
-    later: Interactions,
+    known: Interactions,
+    wanted: Interactions,
     catalogue: Catalogue,
     cut_ms: int,
-    histories: tuple[int, int],
+    asked: Rows,
 ) -> Window:
-    """Return the window of those who went on to want something of `later` they had not."""
-    known = interactions(past, catalogue)
-    positive = later.grades >= POSITIVE
-    wanted = np.split(later.items[positive], _bounds(later.users[positive], len(past.user_ids)))
+    """Return the window of those of `asked` who went on to want something they had not."""
+    later = np.split(wanted.items, _bounds(wanted.users, wanted.user_count))
     owned = _blocked(past, Items(ItemTable.of(catalogue)))
     users, blocked, new = [], [], []
-    for user in _some(np.unique(later.users[positive]), known, histories).tolist():
-        fresh = np.setdiff1d(wanted[user], owned[user])
+    for user in asked.tolist():
+        fresh = np.setdiff1d(later[user], owned[user])
         if len(fresh):
             users.append(user)
             blocked.append(owned[user])
@@ -138,8 +199,10 @@ def _blocked(past: EventLog, items: Items) -> list[Rows]:
     return np.split(rows[known], _bounds(tastes.blocked_by[known], count))
 
 
-def _some(users: Rows, known: Interactions, histories: tuple[int, int]) -> Rows:
+def _some(wanted: Interactions, known: Interactions, histories: tuple[int, int]) -> Rows:
+    """Return who is asked for of those who wanted something later, ascending."""
     least, most = histories
+    users = np.unique(wanted.users)
     counts = known.counts()[users]
     enough = users[(counts >= least) & (counts <= most)]
     return enough[:: -(-len(enough) // MOST_SHOPPERS)] if len(enough) else enough

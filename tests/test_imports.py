@@ -115,6 +115,11 @@ def test_training_sets_load_spark_only_where_it_is_asked_for(module: str) -> Non
     assert loaded(module, SPARK) == []
 
 
+def test_training_loads_spark_only_where_it_is_asked_for() -> None:
+    """Nor need it be installed; pandas is what scikit-learn loads where there is one."""
+    assert loaded("models.train_command", ("pyspark", "py4j")) == []
+
+
 def loaded(module: str, libraries: tuple[str, ...]) -> list[str]:
     """Return which of `libraries` a process loads that imports `module`."""
     told = f"import sys, {module}; print(*(m for m in {libraries!r} if m in sys.modules))"

@@ -23,7 +23,7 @@ from features.offline.store import OfflineStore
 from features.progress import Bar, progress
 from features.quality.baselines import Baselines
 
-MIN_EVENTS, MAX_EVENTS = 1_000, 10_000_000
+MIN_EVENTS, MAX_EVENTS = 1_000, 100_000_000
 DEFAULT_UNTIL = datetime(2026, 11, 1, tzinfo=UTC)
 DAYS = 420
 """How long the shop has been open: a year, and a season to learn from before it."""

@@ -35,10 +35,13 @@ class Part:
         whose = events.filter(self._is_late()).select("user_id").unique()
         return events.join(whose, "user_id", "semi"), users.join(whose, "user_id", "semi")
 
-    def split(self, events: pl.LazyFrame, users: pl.LazyFrame) -> "list[Part]":
-        """Return these shoppers in the order of their ids, in parts of some `PART_EVENTS` events.
+    def split(
+        self, events: pl.LazyFrame, users: pl.LazyFrame, size: int | None = None
+    ) -> "list[Part]":
+        """Return these shoppers in the order of their ids, in parts of some `size` events.
 
-        Shoppers of whom there are only records are in one part, if they are not between others.
+        Where that is None they are of `PART_EVENTS`. Shoppers of whom there are only records are
+        in one part, if they are not between others.
         """
         events, users = self._within(events), self._within(users)
         late = pl.lit(value=True) if self.since_ms is None else self._is_late().any()
@@ -47,11 +50,11 @@ class Part:
         if not len(told):
             alone = self.since_ms is None and len(users.head(1).collect())
             return [self] if alone else []
-        return list(self._cut(told["user_id"], told["len"]))
+        return list(self._cut(told["user_id"], told["len"], size or PART_EVENTS))
 
-    def _cut(self, shoppers: pl.Series, events: pl.Series) -> "Iterator[Part]":
-        """Yield parts of these shoppers, who have so many events each."""
-        number = (events.cum_sum() - events) // PART_EVENTS
+    def _cut(self, shoppers: pl.Series, events: pl.Series, size: int) -> "Iterator[Part]":
+        """Yield parts of some `size` events of these shoppers, who have so many `events` each."""
+        number = (events.cum_sum() - events) // size
         ends = (
             pl.DataFrame({"part": number, "user_id": shoppers})
             .group_by("part", maintain_order=True)

@@ -232,8 +232,11 @@ class OfflineStore:
         until: str | None = None,
         since_ms: int | None = None,
         whose: pl.DataFrame | None = None,
+        size: int | None = None,
     ) -> list[Part]:
-        """Return the shoppers in the order of their ids, in parts of some `PART_EVENTS` events.
+        """Return the shoppers in the order of their ids, in parts of some `size` events.
+
+        Where that is None they are of `PART_EVENTS`.
 
         All of them, or those whose id stands `behind` one, or comes `until` one, of whom an event
         arrived `since_ms`, or that are among `whose`.
@@ -241,7 +244,7 @@ class OfflineStore:
         events = self.merges().owned(self.scan("events").select("user_id", "arrived_at"))
         users = self.scan("users").select("user_id")
         with translated():
-            return Part(behind, until, 0, since_ms, whose).split(events, users)
+            return Part(behind, until, 0, since_ms, whose).split(events, users, size)
 
     def changed_since(self, version: str) -> pl.DataFrame:
         """Return a column user_id: of whom an event or a record may have been added since then.

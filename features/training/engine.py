@@ -34,6 +34,10 @@ def engine_named(name: str, master: str | None = None) -> Engine:
     try:
         from features.training.spark_engine import spark_chunks  # noqa: PLC0415 (an extra, and a second)
     except ModuleNotFoundError as error:
-        needed = f"{error.name}: pip install 'cuvee[train,spark]'"
-        raise EngineError(f"--engine spark needs {needed}") from None
+        raise not_installed(error) from None
     return partial(spark_chunks, master=master)
+
+
+def not_installed(error: ModuleNotFoundError) -> EngineError:
+    """Return what to say where a module of Spark's is not there."""
+    return EngineError(f"--engine spark needs {error.name}: pip install 'cuvee[train,spark]'")

@@ -1,4 +1,4 @@
-"""`--engine` and `--master`: the options of every command that computes a training set."""
+"""`--engine` and `--master`: the options of every command that may compute on Spark."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -9,8 +9,10 @@ import click
 from features.training.engine import ENGINES, engine_named
 
 
-def engine_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give `command` the two options; it takes what they name as `engine`."""
+def engine_options(
+    command: Callable[..., None], named: Callable[[str, str | None], object] = engine_named
+) -> Callable[..., None]:
+    """Give `command` the two options; it takes what they name, by `named`, as `engine`."""
 
     @click.option(
         "--engine", type=click.Choice(ENGINES), default="local", help="Where it is computed."
@@ -20,6 +22,6 @@ def engine_options(command: Callable[..., None]) -> Callable[..., None]:
     def chosen(*, engine: str, master: str | None, **options: Any) -> None:  # noqa: ANN401
         if master is not None and engine != "spark":
             raise click.UsageError("--master says where Spark runs: add --engine spark")
-        command(engine=engine_named(engine, master), **options)
+        command(engine=named(engine, master), **options)
 
     return chosen

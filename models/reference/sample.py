@@ -11,6 +11,7 @@ from features.computation.point_in_time import known_at
 from features.declared import FEATURE_NAMES
 from features.eventlog import EventLog
 from features.moments import Moment
+from models.dataset import past_of
 from models.parts import Rows as Numbers
 from models.reference.rows import HOUR_MS, Rows, slots_of
 
@@ -38,7 +39,8 @@ def sample_rows(log: EventLog, at_ms: int) -> Rows | None:
     told = [
         Moment(moment, profile=profile) for moment, profile in zip(moments, profiles, strict=True)
     ]
-    vectors = known_at(log, shoppers, told).vectors()
+    past = past_of(log, np.unique(shoppers), at_ms)  # of the sampled alone: others are most
+    vectors = known_at(past, shoppers, told).vectors()
     numbers = np.where(vectors.missing, np.nan, vectors.values.astype(np.float64))
     values = dict(zip(FEATURE_NAMES, numbers.T, strict=True))
     homes = np.array([None if each.home is None else str(each.home) for each in told], object)

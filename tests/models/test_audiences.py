@@ -11,7 +11,7 @@ from models.audiences import (
     new_items,
     newcomers,
     only_new,
-    without_new_items,
+    taken_for_new,
 )
 from models.choices import Choices
 from models.fit import fit
@@ -59,7 +59,7 @@ def test_of_the_anonymous_a_sessions_last_clicks_are_all_that_is_known() -> None
 def test_anonymous_sessions_are_ranked_for() -> None:
     """With a click or two the model shows other than what everybody buys."""
     window = open_window(tasteful(), CATALOGUE, CUT_MS, END_MS)
-    model = Model(fit(window.past, CATALOGUE, Choices(), CUT_MS, 0))
+    model = Model(fit(window.past, window.known, CATALOGUE, Choices(), CUT_MS, 0))
     asked = anonymous(window, CATALOGUE)
     ranked, popular = ranked_lists(model, asked), popular_lists(model, asked)
     assert len(ranked) == len(window)
@@ -67,8 +67,7 @@ def test_anonymous_sessions_are_ranked_for() -> None:
 
 
 def _where_some_are_new() -> Window:
-    log = without_new_items(tasteful(), CATALOGUE, CUT_MS)
-    return open_window(log, CATALOGUE, CUT_MS, END_MS)
+    return open_window(tasteful(), CATALOGUE, CUT_MS, END_MS, gone=taken_for_new(CATALOGUE))
 
 
 def test_items_without_a_past_were_met_by_nobody() -> None:
@@ -89,6 +88,6 @@ def test_only_new_items_can_be_asked_for() -> None:
     """Lists hold nothing but items that nobody met, ranked and popular ones alike."""
     window = _where_some_are_new()
     asked = only_new(new_items(window), CATALOGUE)
-    model = Model(fit(window.past, CATALOGUE, Choices(), CUT_MS, 0))
+    model = Model(fit(window.past, window.known, CATALOGUE, Choices(), CUT_MS, 0))
     for lists in (ranked_lists(model, asked), popular_lists(model, asked)):
         assert all(len(rows) and not window.known.met()[rows].any() for rows in lists)

@@ -10,10 +10,12 @@ from models.ease import (
     EASE_DAMPING,
     HALF_LIFE_DAYS,
     RANK,
+    blocks_of,
     damped,
     ease_weights,
     faded,
     fit_towers,
+    gram_of,
 )
 from models.popularity import DAY_MS
 
@@ -38,6 +40,19 @@ def test_weights_minimise_what_they_should() -> None:
         expected = np.linalg.solve(gram, design.T @ dense[:, item])
         np.testing.assert_allclose(weights[others, item], expected, atol=1e-9)
         assert weights[item, item] == 0
+
+
+@pytest.mark.parametrize("block", [1, 40, 10_000])
+def test_blocks_add_up(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many grades are counted at once; where that is all, to the last bit."""
+    monkeypatch.setattr(ease_module, "BLOCK", block)
+    rows = _grades() * np.float32(0.3)
+    assert (len([*blocks_of(rows)]) > 1) == (block < rows.nnz)
+    whole = (rows.T @ rows).toarray()
+    np.testing.assert_allclose(gram_of(rows), whole, rtol=1e-5)
+    assert (gram_of(rows) == whole).all() or block < rows.nnz
+    nobody = gram_of(sparse.csr_matrix((0, 3), dtype=np.float32))
+    assert nobody.tolist() == np.zeros((3, 3)).tolist()
 
 
 def test_towers_are_the_best_of_their_rank() -> None:

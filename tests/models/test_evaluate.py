@@ -46,7 +46,7 @@ def window() -> Window:
 @pytest.fixture(scope="module")
 def parts(window: Window) -> Parts:
     """Return what was learnt before the window."""
-    return fit(window.past, CATALOGUE, choose(CATALOGUE, window, 0), CUT_MS, 0)
+    return fit(window.past, window.known, CATALOGUE, choose(CATALOGUE, window, 0), CUT_MS, 0)
 
 
 def test_tastes_beat_popularity(parts: Parts, window: Window) -> None:
@@ -87,7 +87,7 @@ def test_without_a_personal_part_segments_answer(parts: Parts, window: Window) -
 
 def test_gains_come_with_their_errors(window: Window) -> None:
     """A gain counts only beyond two standard errors."""
-    figures = evaluate(fit(window.past, CATALOGUE, Choices(), CUT_MS, 0), window)
+    figures = evaluate(fit(window.past, window.known, CATALOGUE, Choices(), CUT_MS, 0), window)
     told = figures.told()
     gain = told["gain"][SEGMENT]
     assert told["beats_segments"] == (gain["ndcg@10"] > 2 * gain["se"])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.audiences import new_items, only_new, without_new_items
+from models.audiences import new_items, only_new, taken_for_new
 from models.choices import Choices
 from models.ease import Towers
 from models.evaluate import MODEL, POPULARITY, evaluate
@@ -59,10 +59,9 @@ def test_what_has_nothing_in_common_points_nowhere() -> None:
 def test_new_items_find_those_who_like_such() -> None:
     """Known by category and cork alone, they beat the order of popularity by far."""
     catalogue, cut_ms, end_ms = wines(60), 19_270 * DAY_MS, 19_366 * DAY_MS
-    log = without_new_items(tasteful(400), catalogue, cut_ms)
-    window = open_window(log, catalogue, cut_ms, end_ms)
-    figures = evaluate(
-        fit(window.past, catalogue, Choices(), cut_ms, 0), only_new(new_items(window), catalogue)
-    ).by_name
+    gone = taken_for_new(catalogue)
+    window = open_window(tasteful(400), catalogue, cut_ms, end_ms, gone=gone)
+    parts = fit(window.past, window.known, catalogue, Choices(), cut_ms, 0)
+    figures = evaluate(parts, only_new(new_items(window), catalogue)).by_name
     gain, error = difference(figures[MODEL], figures[POPULARITY])
     assert gain > 3 * error > 0

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from models.errors import ModelsError
 from models.examples import Examples
 from models.metrics import mean_and_error
 from models.parts import Floats
@@ -137,3 +138,30 @@ def test_by_shopper_splits_and_first_cuts() -> None:
     assert examples.first(1).labels.tolist() == [1, 0]
     told = ordering(examples, -examples.labels)
     np.testing.assert_allclose(told, [1 / np.log2(3), 1 / np.log2(4)])
+
+
+def test_where_every_candidate_was_wanted_there_is_no_order_to_learn() -> None:
+    """Labels of one class teach nothing."""
+    examples = _examples(120)
+    alike = Examples(examples.features, np.ones_like(examples.labels), examples.sizes)
+    assert fit_ranker([alike], 0, trees=False) is None
+
+
+@pytest.mark.parametrize("trees", [False, True])
+def test_candidates_that_look_alike_are_left_as_they_were(trees: bool) -> None:
+    """Columns that tell nothing apart give one score to all, and no gain."""
+    examples = _examples(120)
+    flat = Examples(np.ones_like(examples.features), examples.labels, examples.sizes)
+    scores = predict(_fitted([flat], trees=trees), flat.features)
+    assert np.ptp(scores) == 0
+    assert _gain(flat, scores) == (0, 0)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_column_that_holds_no_number_is_named(value: float) -> None:
+    """Nothing is learnt from what would make weights that are no numbers."""
+    examples = _examples(120)
+    wanted = int(np.flatnonzero(examples.labels)[0])  # what was wanted is always learnt from
+    examples.features[wanted, SIGNAL] = value
+    with pytest.raises(ModelsError, match="features: trend: expected numbers, got 1 of"):
+        fit_ranker([examples], 0, trees=False)

@@ -1,6 +1,12 @@
 """From a store to parts: a demo shop, and stores with hardly anything in them."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,21 +20,29 @@ from click.testing import CliRunner
 from features.declared import FEATURE_NAMES
 from features.demo_shop.simulate import World, simulate
 from features.errors import InputError
+from features.eventlog import NO_RECORDS
+from features.events import RECORD, TYPE_CODES, EventType
+from features.ids import stable_hash
+from features.moments import Moment
 from features.offline.store import OfflineStore
 from features.offline.tables import SCHEMAS
 from models import training
 from models.__main__ import cli
+from models.arrays import Array
 from models.baskets import companions
 from models.bundle import read_bundle, write_bundle
 from models.code_revision import code_revision
+from models.manifest import read_manifest
 from models.model import Model
 from models.parts import Parts
 from models.registry import Registry
-from models.request import Filters
+from models.request import Filters, RankRequest
 from models.signature import TrustedKeys, make_keys
+from models.stages import Stages
 from models.timeline import Timeline
 from models.train_command import _place
 from models.training import STEPS, Kept, Order, choose_order, train
+from tests.support.process import ROOT
 
 UNTIL = datetime(2026, 11, 1, tzinfo=UTC)
 NOTHING = np.empty(0, np.uint64)
@@ -183,6 +197,79 @@ def test_popular_items_come_first_however_few_events(tmp_path: Path) -> None:
     parts = train(_store(tmp_path, 5, [("ann", 3), ("ben", 3), ("ben", 2)]))
     listed = Model(parts).popular(0, NOTHING, Filters(), 2)
     assert [parts.items.item_ids[row] for row in listed.rows] == ["item-3", "item-2"]
+
+
+LITTLE: dict[str, tuple[int, list[tuple[str, int]]]] = {
+    "one item that all bought": (1, [(f"shopper-{row}", 0) for row in range(40)]),
+    "fewer shoppers than a list is long": (
+        12,
+        [(f"shopper-{row}", item) for row in range(3) for item in range(12)],
+    ),
+    "two items that all bought": (
+        2,
+        [(f"shopper-{row}", item) for row in range(40) for item in range(2)],
+    ),
+    "all that anybody bought is the same": (
+        30,
+        [(f"shopper-{row}", item) for row in range(60) for item in range(6)],
+    ),
+    "each item as often as any other": (
+        30,
+        [(f"shopper-{row}", row * step % 30) for row in range(60) for step in (1, 7)],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LITTLE)
+def test_little_or_uniform_data_make_a_model_that_answers(case: str, tmp_path: Path) -> None:
+    """No error, no score that is no number, and whatever may be shown is."""
+    items, bought = LITTLE[case]
+    parts = train(_store(tmp_path, items, bought))
+    model = read_bundle(tmp_path / "models" / write_bundle(tmp_path / "models", parts))
+    model.warm()
+    assert len(model.popular(0, NOTHING, Filters(), 10).rows) == min(items, 10)
+    records = np.zeros(1, RECORD)
+    records["item"] = stable_hash("item-0")
+    records["tag"] = TYPE_CODES[EventType.CLICK]
+    (ranking,) = model.rank(model.batch([RankRequest("new", records, NO_RECORDS, Moment(9), 10)]))
+    assert (ranking.listed is not None) == (parts.personal is not None)
+    if ranking.listed is not None:
+        assert len(ranking.listed.rows) == min(items, 10)
+        assert np.isfinite(ranking.listed.scores).all()
+    assert "model" not in parts.metrics
+
+
+def test_a_training_that_was_killed_goes_on_to_the_same_bytes(
+    shop: Path, parts: Parts, tmp_path: Path
+) -> None:
+    """What was read and cut before is not made again, and the model is as if nothing happened."""
+    home = tmp_path / "home"
+    shutil.copytree(shop / "offline", home / "offline")
+    command = [sys.executable, "-m", "models", "train"]
+    environment = os.environ | {"CUVEE_HOME": str(home)}
+    with subprocess.Popen(command, cwd=ROOT, env=environment) as killed:
+        while not [*home.glob("training/*/examples-*")]:
+            assert killed.poll() is None
+            time.sleep(0.01)
+        killed.kill()
+    assert Registry(home).manifests() == []
+    made = {path.name: path.stat().st_mtime_ns for path in home.glob("training/*/[!.]*")}
+    assert {"log", "pairs", "window-0.8", "window-0.9"} <= made.keys()
+    again: list[str] = []
+    written = Stages._write
+
+    def told(self: Stages, path: Path, arrays: Mapping[str, Array]) -> None:
+        again.append(path.name)
+        written(self, path, arrays)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stages, "_write", told)
+        code, output = _run(home, "train")
+    assert code == 0, output
+    assert not made.keys() & set(again)
+    assert [*home.glob("training/[!.]*")] == []
+    expected = read_manifest(tmp_path / "one" / write_bundle(tmp_path / "one", parts)).files
+    assert Registry(home).manifest("production").files == expected
 
 
 def test_an_empty_catalogue_is_the_users_to_mend(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import numpy as np
 from features.eventlog import EventLog
 from features.events import EventType, Records
 from models.choices import Choices
+from models.dataset import past_of
 from models.examples import examples_of
 from models.fit import fit
 from models.model import Model
@@ -32,7 +33,7 @@ def _altered(log: EventLog) -> EventLog:
 
 def _made(log: EventLog) -> tuple[Window, Parts]:
     window = open_window(log, CATALOGUE, CUT_MS, END_MS)
-    return window, fit(window.past, CATALOGUE, Choices(), CUT_MS, 0)
+    return window, fit(window.past, window.known, CATALOGUE, Choices(), CUT_MS, 0)
 
 
 def test_no_row_sees_its_own_future() -> None:
@@ -45,7 +46,8 @@ def test_no_row_sees_its_own_future() -> None:
     np.testing.assert_array_equal(parts.personal.inputs, same.personal.inputs)
     np.testing.assert_array_equal(parts.segments.popularity, same.segments.popularity)
     examples = examples_of(Model(parts), window)
-    asked = Window(other.past, other.known, CUT_MS, window.users, window.blocked, window.wanted)
+    past = past_of(_altered(log), window.users, CUT_MS)
+    asked = Window(past, other.known, CUT_MS, window.users, window.blocked, window.wanted)
     np.testing.assert_array_equal(examples.features, examples_of(Model(same), asked).features)
     assert len(examples.labels) > 100
 
