@@ -26,6 +26,7 @@ from server.admission import ConcurrencyLimiter
 from server.background import Background
 from server.body import MAX_EVENTS_BODY
 from server.breaker import Breaker
+from server.cache_writer import CacheWriter
 from server.current_model import CurrentModel
 from server.event_lag import watch_event_lag
 from server.forgetting import Forgetting
@@ -140,12 +141,10 @@ async def _recommender(app: web.Application) -> AsyncIterator[None]:
         reader=reader,
         inference=inference,
         canary_inference=canary_inference,
-        store=store,
         last_known=app[keys.LAST_KNOWN],
-        background=background,
         metrics=metrics,
         pages=Pages(settings.cursor_key),
-        cache_ttl_s=settings.cache_ttl_s,
+        writer=CacheWriter(store, background, settings.cache_ttl_s),
     )
     rules = app[keys.RULES]
     lengths = {} if rules is None else rules.lengths()

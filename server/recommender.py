@@ -4,7 +4,6 @@ What must not be shown is not shown on any rung. Where the store cannot be asked
 process last saw of the shopper stands in for it. `server.climb` has the way of one request.
 """
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,14 +11,14 @@ import numpy as np
 
 from features.ids import stable_hashes
 from features.moments import Moment
-from features.online.store import OnlineStore, ShopperQuery, ShopperRead, ShopperState
+from features.online.store import ShopperQuery, ShopperRead, ShopperState
 from models.model import Model
 from models.request import NO_HASHES, Hashes, Ranking, RankRequest, Spot
-from monitoring.labels import CacheResult, ErrorKind, Reason, Source
+from monitoring.labels import CacheResult, Reason, Source
 from monitoring.metrics import Metrics
 from server.admission import ConcurrencyLimiter
 from server.answer import Answer
-from server.background import Background
+from server.cache_writer import CacheWriter
 from server.cached_answer import CachedAnswer, decode_cached, encode_cached
 from server.climb import Climb
 from server.current_model import CurrentModel
@@ -29,7 +28,6 @@ from server.pages import Pages, hashes_of
 from server.query import Query
 from server.reader import Reader
 
-_TTL_JITTER = 0.1
 _GLOBAL = 0
 
 
@@ -42,12 +40,10 @@ class Recommender:
     reader: Reader
     inference: Inference
     canary_inference: Inference
-    store: OnlineStore
     last_known: LastKnown
-    background: Background
     metrics: Metrics
     pages: Pages
-    cache_ttl_s: float
+    writer: CacheWriter
 
     def recommend(
         self, query: Query, deadline: float, then: Callable[[Answer | Exception], None]
@@ -134,13 +130,8 @@ class Recommender:
         self, asked: ShopperQuery, answer: CachedAnswer, model: Model, state: ShopperState
     ) -> None:
         """Keep `answer` as that to what was `asked`, for as long as it is true."""
-        if not self.cache_ttl_s:
-            return
-        value = encode_cached(answer, self.pages.stamp(model), state.revision)
-        ttl_s = self.cache_ttl_s * random.uniform(1 - _TTL_JITTER, 1)  # noqa: S311 - no secret
-        self.background.spawn(
-            lambda: self.store.put_answer(asked, value, ttl_s), ErrorKind.CACHE_WRITE
-        )
+        if self.writer.is_on:
+            self.writer.keep(asked, encode_cached(answer, self.pages.stamp(model), state.revision))
 
 
 def _named_segment(query: Query, model: Model) -> int | None:

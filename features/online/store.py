@@ -61,6 +61,14 @@ class ShopperRead(NamedTuple):
     instead: ShopperQuery | None = None
 
 
+class KeptAnswer(NamedTuple):
+    """An answer to what was asked, to be kept for `ttl_s` seconds."""
+
+    query: ShopperQuery
+    answer: bytes
+    ttl_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Appended:
     """How a batch of events was taken: each is either new or was there before."""
@@ -76,8 +84,8 @@ class OnlineStore(Protocol):
         """Return one `ShopperRead` per query, in order, in a single round trip."""
         ...
 
-    async def put_answer(self, query: ShopperQuery, answer: bytes, ttl_s: float) -> None:
-        """Keep `answer` under the shopper and bucket for `ttl_s` seconds."""
+    async def put_answers(self, answers: Sequence[KeptAnswer]) -> None:
+        """Keep answers under their shoppers and buckets; one that cannot be spoils no other."""
         ...
 
     async def append(self, events: Sequence[Event]) -> Appended:
@@ -114,7 +122,7 @@ class NullStore:
         """Return strangers."""
         return [ShopperRead(STRANGER, None) for _ in queries]
 
-    async def put_answer(self, query: ShopperQuery, answer: bytes, ttl_s: float) -> None:
+    async def put_answers(self, answers: Sequence[KeptAnswer]) -> None:
         """Keep nothing."""
 
     async def append(self, events: Sequence[Event]) -> Appended:

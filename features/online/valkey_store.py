@@ -8,6 +8,7 @@ round trips. Should the process die between them, consumers of group `online` en
 into the rings from the stream, and find nothing to do otherwise.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import ResponseError
 
 from features.errors import InputError, StoreError
@@ -24,7 +26,7 @@ from features.online import keys
 from features.online.pipeline import Pipeline
 from features.online.reading import chosen, decoded, fetched, others
 from features.online.rings import Rings
-from features.online.store import Appended, ShopperQuery, ShopperRead
+from features.online.store import Appended, KeptAnswer, ShopperQuery, ShopperRead
 from features.online.stream_entries import FORGET, MERGE, Merge, encode_event, stamp_of
 from features.online.valkey_client import (
     Call,
@@ -77,7 +79,7 @@ class ValkeyStore:
         self._stream_limit = stream_limit
         self._clock = clock
         self._append = Script("append")
-        self._put_answer = Script("put_answer")
+        self._put_answers = Script("put_answers")
         self._put_profile = Script("put_profile")
         self.rings = Rings(self._writes, ring_ttl_s)
 
@@ -102,14 +104,17 @@ class ValkeyStore:
                 self._reads.reset()  # whose answer comes next cannot be known
             raise error if isinstance(error, StoreError) else translate(error) from error
 
-    async def put_answer(self, query: ShopperQuery, answer: bytes, ttl_s: float) -> None:
-        """Keep `answer` under the shopper and bucket for `ttl_s` seconds."""
-        user_id, bucket = query.user_id, keys.bucket_name(query.bucket)
-        value = encode_answer(answer, stable_hash(user_id), bucket)
-        where = (keys.answer_key(user_id, query.bucket), keys.buckets_key(user_id))
-        arguments = call(where, value, max(1, round(ttl_s * 1000)), bucket)
+    async def put_answers(self, answers: Sequence[KeptAnswer]) -> None:
+        """Keep answers under their shoppers and buckets; one that cannot be spoils no other.
+
+        All in one call, in a cluster in one for each: shoppers stand in slots of their own.
+        """
+        several = isinstance(self._reads, RedisCluster)
+        batches = [[each] for each in answers] if several else [answers]
         async with translated():
-            await self._put_answer.once(self._reads, arguments)
+            await asyncio.gather(
+                *(self._put_answers.once(self._reads, _to_keep(each)) for each in batches)
+            )
 
     async def append(self, events: Sequence[Event]) -> Appended:
         """Take events durably and make them visible to the next read; idempotent by event id.
@@ -195,6 +200,17 @@ class ValkeyStore:
             raise InputError(f"profile of {user_id!r:.80}: {error}") from error
         where = (keys.profile_key(user_id), keys.forgotten_key(user_id))
         return call(where, LAYOUT, owner_of(user_id), self._ring_ttl_s, packed)
+
+
+def _to_keep(answers: Sequence[KeptAnswer]) -> Call:
+    where: list[bytes] = []
+    told: list[bytes | int] = []
+    for (user_id, asked, _), answer, ttl_s in answers:
+        bucket = keys.bucket_name(asked)
+        value = encode_answer(answer, stable_hash(user_id), bucket)
+        where += (keys.answer_key(user_id, asked), keys.buckets_key(user_id))
+        told += (value, max(1, round(ttl_s * 1000)), bucket)
+    return call(where, *told)
 
 
 def _digest(event: Event) -> bytes:

@@ -23,7 +23,7 @@ from features.errors import StoreError, StoreFullError, StoreTimeoutError
 from features.events import Event, EventType
 from features.ids import stable_hash
 from features.online.embedded import EmbeddedValkey, _binary
-from features.online.store import Appended, ShopperQuery, ShopperRead
+from features.online.store import Appended, KeptAnswer, ShopperQuery, ShopperRead
 from features.online.valkey_store import READ_CONNECTIONS, WRITE_CONNECTIONS, ValkeyStore
 from loadtests.faults.proxy import GARBAGE, ChaosProxy
 
@@ -115,7 +115,7 @@ async def test_a_killed_server_is_an_error_and_comes_back(
     for call in (
         read(store),
         store.append([event("e2")]),
-        store.put_answer(ShopperQuery("u1", "b"), b"x", 60),
+        store.put_answers([KeptAnswer(ShopperQuery("u1", "b"), b"x", 60)]),
         store.put_profiles({"u1": {"age": 4}}),
         store.forget("u2"),
         store.rings.forgotten(["u2"]),
@@ -302,7 +302,7 @@ async def test_a_full_memory_refuses_writes_only(store: ValkeyStore, raw: Any) -
     raw.config_set("maxmemory", 1)
     for call in (
         store.append([event("e2")]),
-        store.put_answer(ShopperQuery("u1", "b"), b"x", 60),
+        store.put_answers([KeptAnswer(ShopperQuery("u1", "b"), b"x", 60)]),
         store.put_profiles({"u1": {"age": 4}}),
     ):
         with pytest.raises(StoreFullError):
@@ -397,7 +397,7 @@ async def test_a_replica_is_read_but_not_written(tmp_path: Path) -> None:
             with pytest.raises(StoreFullError):
                 await reading.append([event("e2")])
             with pytest.raises(StoreFullError):
-                await reading.put_answer(ShopperQuery("u1", "b"), b"x", 60)
+                await reading.put_answers([KeptAnswer(ShopperQuery("u1", "b"), b"x", 60)])
             raw.replicaof("NO", "ONE")
             assert await reading.append([event("e2")]) == Appended(1, 0)
 

@@ -4,6 +4,7 @@ from features.events import Event, EventType
 from features.online.store import (
     STRANGER,
     Appended,
+    KeptAnswer,
     NullStore,
     OnlineStore,
     ShopperQuery,
@@ -18,7 +19,7 @@ async def test_the_null_store_knows_nobody() -> None:
     queries = [ShopperQuery("u1", "b"), ShopperQuery("u2", "b")]
 
     told = await store.append([Event("e", EventType.SESSION, "u1", 1.0)])
-    await store.put_answer(queries[0], b"x", 60)
+    await store.put_answers([KeptAnswer(queries[0], b"x", 60)])
     await store.forget("u1")
     await store.ping()
     reads = await store.read(queries)

@@ -21,7 +21,14 @@ from features.history import HISTORY_CAP, RECENT_CAP
 from features.ids import stable_hash
 from features.online import keys
 from features.online.embedded import EmbeddedValkey
-from features.online.store import STRANGER, Appended, ShopperQuery, ShopperRead, ShopperState
+from features.online.store import (
+    STRANGER,
+    Appended,
+    KeptAnswer,
+    ShopperQuery,
+    ShopperRead,
+    ShopperState,
+)
 from features.online.valkey_store import RING_TTL_S, ValkeyStore
 from features.online.values import HEADER, VERSION
 from loadtests.faults.proxy import ChaosProxy
@@ -184,8 +191,9 @@ async def test_rings_end_and_are_kept_alive(online_store: ValkeyStore, raw: Any)
 async def test_any_id_reads_back_its_own(online_store: ValkeyStore) -> None:
     """Ids of any Unicode, braces included, keep apart, all in one read."""
     await online_store.append([event(f"e{n}", each) for n, each in enumerate(ODD_IDS)])
-    for each in ODD_IDS:
-        await online_store.put_answer(ShopperQuery(each, "b"), each.encode(), 60)
+    await online_store.put_answers(
+        [KeptAnswer(ShopperQuery(each, "b"), each.encode(), 60) for each in ODD_IDS]
+    )
 
     reads = await online_store.read([ShopperQuery(each, "b") for each in ODD_IDS])
 
@@ -197,7 +205,7 @@ async def test_answers_lie_under_their_bucket_for_a_while(
     online_store: ValkeyStore, raw: Any
 ) -> None:
     """An answer is read under its own bucket only, and expires."""
-    await online_store.put_answer(ShopperQuery("u1", "b"), b"\x00answer", 60)
+    await online_store.put_answers([KeptAnswer(ShopperQuery("u1", "b"), b"\x00answer", 60)])
 
     assert (await read_one(online_store, "u1", "b")).answer == b"\x00answer"
     assert (await read_one(online_store, "u1", "c")).answer is None
@@ -205,11 +213,28 @@ async def test_answers_lie_under_their_bucket_for_a_while(
     assert 0 < raw.pttl(keys.buckets_key("u1")) <= 60_000
 
 
+async def test_an_answer_that_cannot_be_kept_spoils_no_other(
+    online_store: ValkeyStore, raw: Any
+) -> None:
+    """Of a call the first error is told, and all else is kept."""
+    raw.set(keys.buckets_key("u2"), b"no set")
+    answers = [
+        KeptAnswer(ShopperQuery(user, "b"), user.encode(), 60) for user in ("u1", "u2", "u3")
+    ]
+
+    with pytest.raises(StoreError, match="WRONGTYPE"):
+        await online_store.put_answers(answers)
+
+    reads = await online_store.read([each.query for each in answers])
+    assert [read.answer for read in reads] == [b"u1", b"u2", b"u3"]
+    assert raw.zrange(keys.buckets_key("u3"), 0, -1) == [b"b"]
+
+
 async def test_buckets_of_expired_answers_are_dropped(online_store: ValkeyStore, raw: Any) -> None:
     """What remembers a shopper's buckets does not grow with expired answers."""
     raw.zadd(keys.buckets_key("u1"), {f"old{n}": n for n in range(50)})
 
-    await online_store.put_answer(ShopperQuery("u1", "b"), b"x", 60)
+    await online_store.put_answers([KeptAnswer(ShopperQuery("u1", "b"), b"x", 60)])
 
     assert raw.zrange(keys.buckets_key("u1"), 0, -1) == [b"b"]
 
@@ -275,7 +300,7 @@ async def test_forgetting_leaves_nothing_but_a_mark(online_store: ValkeyStore, r
     await online_store.append([event("e1", type=EventType.PURCHASE), event("e2", "u2")])
     await online_store.put_profiles({"u1": {"country": "FR"}})
     for bucket in ("b", "c", "d}"):
-        await online_store.put_answer(ShopperQuery("u1", bucket), b"x", 60)
+        await online_store.put_answers([KeptAnswer(ShopperQuery("u1", bucket), b"x", 60)])
     past = (await state_of(online_store)).recent
 
     await online_store.forget("u1")
@@ -371,7 +396,7 @@ async def test_who_is_a_stranger_is_read_as_another(online_store: ValkeyStore) -
     """What is known of a session stands in for nothing, and is read with it."""
     await online_store.append([event("e1", "session:s"), event("e2", "known")])
     asked = ShopperQuery("session:s", "b")
-    await online_store.put_answer(asked, b"told", 10)
+    await online_store.put_answers([KeptAnswer(asked, b"told", 10)])
     names = ("nobody", "known", "nobody")
     queries = [ShopperQuery(name, "b", "session:s") for name in names]
     session, known, _, stranger, alone = await online_store.read(
@@ -400,7 +425,7 @@ async def test_cancelled_reads_never_mix_up_shoppers(
         users = [f"u{n}" for n in range(20)]
         await store.append([event(f"e{n}", u, item_id=u) for n, u in enumerate(users)])
         for user in users:
-            await store.put_answer(ShopperQuery(user, "b"), user.encode(), 600)
+            await store.put_answers([KeptAnswer(ShopperQuery(user, "b"), user.encode(), 600)])
         right = 0
         for turn in range(400):
             asked = [rng.choice(users) for _ in range(10)]
@@ -471,11 +496,13 @@ async def test_a_cluster_takes_every_call(cluster_store: ValkeyStore) -> None:
     assert await cluster_store.append(events) == Appended(20, 0)
     assert await cluster_store.append(events) == Appended(0, 20)
     await cluster_store.put_profiles({user: {"n": user} for user in users})
-    await cluster_store.put_answer(ShopperQuery(users[0], "b"), b"x", 60)
+    await cluster_store.put_answers(
+        [KeptAnswer(ShopperQuery(user, "b"), b"x", 60) for user in users[:3]]
+    )
     await cluster_store.forget(users[1])
 
     reads = await cluster_store.read([ShopperQuery(user, "b") for user in users])
-    assert reads[0].answer == b"x"
+    assert [read.answer for read in reads[:4]] == [b"x", None, b"x", None]
     assert [read.state.known for read in reads] == [True, False] + [True] * 18
     assert await cluster_store.rings.forgotten(users[:3]) == {
         users[1]: pytest.approx(1.7e12, rel=1)
