@@ -29,7 +29,9 @@ from models.items_json import ItemsJson
 from models.lease import Lease
 from models.parts import Floats, Parts, Rows, forgotten_ms
 from models.personal import PersonalRanker
+from models.popular_list import LENGTH, PopularList
 from models.request import (
+    ANY_IN_STOCK,
     NO_HASHES,
     Filters,
     Hashes,
@@ -99,6 +101,7 @@ class Model:
         self._companions = None if parts.companions is None else CompanionTable(parts.companions)
         self._json = ItemsJson(self._items.ids, parts.items.names, self.segment_names)
         self._constant: dict[tuple[int, Filters, int, Spot | None, Writer], Written] = {}
+        self._popular: dict[int, PopularList] = {}
         self._table = parts.items
         self._arranger: Arranger | None = None
         self.stamp = version
@@ -232,13 +235,24 @@ class Model:
         asked = segment, filters, k, spot, write
         if not len(blocked) and (known := self._constant.get(asked)) is not None:
             return known
-        listed = self.popular(segment, blocked, filters, k, spot)
+        listed = None
+        if spot is None and len(blocked) and filters == ANY_IN_STOCK:
+            listed = self._popular_list(segment).without(blocked, k)
+        if listed is None:
+            listed = self.popular(segment, blocked, filters, k, spot)
         written = Written(write(self, listed, k), tuple(listed.propensities))
         if not len(blocked):
             if len(self._constant) >= _MOST_CONSTANT:
                 self._constant.clear()
             self._constant[asked] = written
         return written
+
+    def _popular_list(self, segment: int) -> PopularList:
+        """Return what is popular in a segment, whoever owns it; it is made once."""
+        if (known := self._popular.get(segment)) is None:
+            listed = self.popular(segment, NO_HASHES, ANY_IN_STOCK, LENGTH)
+            known = self._popular[segment] = PopularList(listed, self._json.hashes(listed))
+        return known
 
     def _shared(self, spot: Spot | None) -> Spot | None:
         """Return the spot of a shopper's crowd; None where no rules go by it."""

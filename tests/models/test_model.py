@@ -324,6 +324,7 @@ def test_popular_looks_as_far_as_it_must(blocked: set[int], k: int) -> None:
     allowed = [row for row in order if row not in blocked and row % 7 != 6]
     told = model.popular(0, hashes(sorted(blocked)), Filters(), k)
     assert told.rows == allowed[:k]
+    assert model.popular_json(0, hashes(sorted(blocked)), Filters(), k) == model.json(told)
 
 
 @cache
