@@ -51,7 +51,7 @@ async def test_a_call_that_fails_is_counted_and_the_next_is_made() -> None:
     for store.broken in (True, False):
         writer.keep(ShopperQuery("u1", "b"), b"x")
         await asyncio.sleep(0)
-    await background.close()
+        await background.close()
 
     assert registry.get_sample_value("cuvee_errors_total", {"kind": "cache_write"}) == 1
     assert len(store.calls) == 1
