@@ -153,6 +153,8 @@ async def test_a_run_that_fails_for_some_is_no_failed_one(where: str) -> None:
         told = (result_of(ranks.rank, model, asked(row), later) for row in (1, 5))
         outcomes = await asyncio.gather(*told, return_exceptions=True)
         assert [type(each) for each in outcomes] == [Ranking, ModelFailedError]
+        with pytest.raises(ModelFailedError):
+            await result_of(ranks.rank, model, asked(5), later)
     await ranks.close()
     assert where
 
