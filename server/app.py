@@ -85,8 +85,15 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
     add_routes(app)
     app.cleanup_ctx.extend(
         (
-            *(_monitor_closed, _store_closed, _tensors_closed, _recommender, _model),
-            *(_loop_watched, _event_lag_watched, _skew_followed, _quarantine_watched),
+            _monitor_closed,
+            _store_closed,
+            _tensors_closed,
+            _recommender,
+            _model,
+            _loop_watched,
+            _event_lag_watched,
+            _skew_followed,
+            _quarantine_watched,
         )
     )
     return app

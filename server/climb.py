@@ -38,8 +38,17 @@ class Climb:
     """A request that was let in; `then` hears of its answer, or of what went wrong inside, once."""
 
     __slots__ = (
-        *("_admission", "_asked", "_deadline", "_model", "_parts", "_query"),
-        *("_request", "_spot", "_started", "_state", "_then"),
+        "_admission",
+        "_asked",
+        "_deadline",
+        "_model",
+        "_parts",
+        "_query",
+        "_request",
+        "_spot",
+        "_started",
+        "_state",
+        "_then",
     )
 
     def __init__(

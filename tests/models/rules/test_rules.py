@@ -111,8 +111,12 @@ pages: {home: {caps: null, diversity: 0, rotation: null}, email: {explore: null,
 """
 
 KINDS = (
-    *(EventType.CLICK, EventType.PURCHASE, EventType.RATING, EventType.NOT_INTERESTED),
-    *(EventType.ADD_TO_CART, EventType.REMOVE_FROM_CART),
+    EventType.CLICK,
+    EventType.PURCHASE,
+    EventType.RATING,
+    EventType.NOT_INTERESTED,
+    EventType.ADD_TO_CART,
+    EventType.REMOVE_FROM_CART,
 )
 EVENTS = st.lists(
     st.tuples(st.integers(0, ITEMS - 1), st.sampled_from(KINDS), st.integers(1, 60)), max_size=12
