@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from features.history import disliked
-from features.ids import stable_hash
+from features.ids import NO_HASHES, stable_hash
 from models.batch import Batch
 from models.candidates import CANDIDATES, Chosen, best
 from models.items import Items
 from models.parts import Floats, Rows
 from models.personal import PersonalRanker
 from models.reasons import POPULAR, Kind, Sources, because
-from models.request import Hashes, Listed, RankRequest, Spot
+from models.request import Listed, RankRequest, Spot
 from models.rules.arrange import Contest, Filled, fill
 from models.rules.compiled import Arrangement, CompiledRules, Turn
 from models.segment_table import SegmentTable
@@ -383,7 +383,7 @@ class Arranger:
         if len(listed.rows) >= request.k or not batch.counts[place]:
             return listed
         by, gone = batch.forbidden()
-        allowed = self._items.allowed(request.filters, _NO_HASHES, request.page)
+        allowed = self._items.allowed(request.filters, NO_HASHES, request.page)
         allowed[gone[by == place]] = False
         segment = int(batch.segments[place])
         return self._completed(listed, arrangement, segment, allowed, request.k)
@@ -429,9 +429,6 @@ class Arranger:
             listed = listed.then(_cut(more, taken))
             missing -= taken
         return listed
-
-
-_NO_HASHES: Hashes = np.empty(0, np.uint64)
 
 
 def _drawn(

@@ -14,9 +14,8 @@ from features.catalogue import Catalogue
 from features.eventlog import EventLog
 from features.events import CODE_MASK, TYPE_CODES, EventType, Records
 from features.history import grades_of
-from features.ids import stable_hashes
+from features.ids import Hashes, stable_hashes
 from models.dataset import interactions
-from models.request import Hashes
 from models.window import LEAST_HISTORY, Window, open_window
 
 COLD = "cold"

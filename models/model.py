@@ -11,13 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from features.eventlog import NO_RECORDS
 from features.events import RECORD, TYPE_CODES, EventType
 from features.history import RECENT_CAP
 from features.identity.forgotten import Forgotten
-from features.ids import stable_hash, stable_hashes
+from features.ids import NO_HASHES, Hashes, stable_hash, stable_hashes
 from features.moments import Moment
 from models.arranger import Arranger
 from models.batch import Batch
@@ -30,17 +29,7 @@ from models.lease import Lease
 from models.parts import Floats, Parts, Rows, forgotten_ms
 from models.personal import PersonalRanker
 from models.popular_list import LENGTH, PopularList
-from models.request import (
-    ANY_IN_STOCK,
-    NO_HASHES,
-    Filters,
-    Hashes,
-    Listed,
-    Ranking,
-    RankRequest,
-    Spot,
-    Written,
-)
+from models.request import ANY_IN_STOCK, Filters, Listed, Ranking, RankRequest, Spot, Written
 from models.rules.compiled import FIRST, CompiledRules, Turn
 from models.rules.declared import Page, Rules
 from models.segment_table import GLOBAL, SegmentTable
@@ -163,7 +152,7 @@ class Model:
         """Return the id of the item in a row."""
         return self._items.ids[index]
 
-    def indices_of(self, hashes: npt.NDArray[np.uint64]) -> Rows:
+    def indices_of(self, hashes: Hashes) -> Rows:
         """Return the rows of item hashes, int64[n], -1 for items the model does not know."""
         return self._items.rows_of(hashes)
 

@@ -6,10 +6,11 @@ import numpy as np
 
 from features.computation.point_in_time import known_at
 from features.eventlog import NO_RECORDS
+from features.ids import Hashes
 from models.metrics import K
 from models.model import Model
 from models.parts import Rows
-from models.request import Filters, Hashes, Listed, Ranking, RankRequest
+from models.request import Filters, Listed, Ranking, RankRequest
 from models.window import Window
 
 ANY = Filters(in_stock=False)

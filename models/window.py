@@ -20,6 +20,7 @@ from scipy import sparse
 from features.catalogue import Catalogue
 from features.eventlog import EventLog
 from features.history import tastes_of
+from features.ids import NO_HASHES, Hashes
 from features.moments import Moment
 from models.arrays import Array
 from models.dataset import (
@@ -34,7 +35,6 @@ from models.dataset import (
 from models.item_table import ItemTable
 from models.items import Items
 from models.parts import Rows
-from models.request import NO_HASHES, Hashes
 
 LEAST_HISTORY = 5
 """Shoppers who met fewer items are not judged: there was little to learn from."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.ids import stable_hashes
+from features.ids import NO_HASHES, Hashes, stable_hashes
 from features.moments import Moment
 from features.online.store import ShopperQuery, ShopperRead, ShopperState
 from models.model import Model
-from models.request import NO_HASHES, Hashes, Ranking, RankRequest, Spot
+from models.request import Ranking, RankRequest, Spot
 from monitoring.labels import CacheResult, Reason, Source
 from monitoring.metrics import Metrics
 from server.admission import ConcurrencyLimiter

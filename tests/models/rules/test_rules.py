@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from features.eventlog import NO_RECORDS
 from features.events import RECORD, TYPE_CODES, EventType, Records
-from features.ids import stable_hashes
+from features.ids import NO_HASHES, stable_hashes
 from features.moments import Moment
 from models.model import Model
 from models.parts import Parts
 from models.ranker_features import ITEM_STATS, RANKER_FEATURES
 from models.reasons import Kind, explained
-from models.request import NO_HASHES, Filters, Listed, RankRequest, Spot
+from models.request import Filters, Listed, RankRequest, Spot
 from models.rules.compiled import Turn
 from models.rules.declared import Page
 from models.rules.parse import parse_rules
