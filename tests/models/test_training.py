@@ -253,7 +253,7 @@ def test_a_training_that_was_killed_goes_on_to_the_same_bytes(
         killed.kill()
     assert Registry(home).manifests() == []
     made = {path.name: path.stat().st_mtime_ns for path in home.glob("training/*/[!.]*")}
-    assert {"log", "pairs", "window-0.8", "window-0.9"} <= made.keys()
+    assert {"log", "pairs", "split-0.8", "split-0.9"} <= made.keys()
     again: list[str] = []
     written = Stages._write
 
