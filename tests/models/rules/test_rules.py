@@ -482,15 +482,15 @@ def test_what_a_model_does_not_know_is_told() -> None:
 
 def test_what_holds_now_and_next_is_made_before_it_serves() -> None:
     """For pages that are alike once; what begins later is made when it does."""
-    compiled = follower("ranker")._arranger
+    compiled = follower("ranker")._rules
     assert compiled is not None
-    assert len(compiled.rules._made) == 3  # home, e-mail, all others
+    assert len(compiled._made) == 3  # home, e-mail, all others
     dates = "".join(
         f"  - {{factor: 2, items: [wine-0001], from: {year}-01-01}}\n" for year in range(2090, 2099)
     )
-    dated = model(f"boosts:\n{dates}")._arranger
+    dated = model(f"boosts:\n{dates}")._rules
     assert dated is not None
-    assert len(dated.rules._made) == 2
+    assert len(dated._made) == 2
 
 
 def test_without_a_personal_part_the_ladder_follows_rules() -> None:
