@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from features import anonymous
 from features.errors import FieldError
-from features.ids import BLANKS, MAX_ID_LENGTH, stable_hash
+from features.ids import BLANKS, MAX_ID_LENGTH, Hashes, stable_hash
 
 
 class EventType(StrEnum):
@@ -196,7 +196,7 @@ def event_tag(event_id: str, kind: EventType) -> int:
     return (stable_hash(event_id) & 0xFFFFFFF) << 4 | TYPE_CODES[kind]
 
 
-def id_bits(id_hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint32]:
+def id_bits(id_hashes: Hashes) -> npt.NDArray[np.uint32]:
     """Return what tags hold of event ids with these hashes, uint32[n]; the type's bits are 0."""
     return ((id_hashes & np.uint64(0xFFFFFFF)) << np.uint64(4)).astype(np.uint32)
 

@@ -5,8 +5,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from features.ids import Hashes
+
 Ints = npt.NDArray[np.int64]
-Hashes = npt.NDArray[np.uint64]
 
 _HASH_BITS: Final = 48
 ONE_KEY: Final = 1 << (64 - _HASH_BITS)

@@ -22,7 +22,8 @@ from features.events import (
     Records,
     type_codes,
 )
-from features.grouping import Hashes, Ints, grouped
+from features.grouping import Ints, grouped
+from features.ids import Hashes
 
 RECENT_CAP = 200
 """Latest events kept of any type but impressions (ring `recent`)."""

@@ -9,6 +9,11 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
+Hashes = npt.NDArray[np.uint64]
+"""`stable_hash` of some identifiers, uint64[n]."""
+
+NO_HASHES: Hashes = np.empty(0, np.uint64)
+
 MAX_ID_LENGTH = 128
 """Longest identifier accepted anywhere, in characters."""
 
@@ -22,6 +27,6 @@ def stable_hash(identifier: str) -> int:
     return int.from_bytes(digest, "little") or 1
 
 
-def stable_hashes(identifiers: Iterable[str]) -> npt.NDArray[np.uint64]:
+def stable_hashes(identifiers: Iterable[str]) -> Hashes:
     """Return `stable_hash` of each identifier, uint64[n]."""
     return np.fromiter((stable_hash(each) for each in identifiers), np.uint64)

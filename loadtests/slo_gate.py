@@ -11,8 +11,12 @@ DEFAULT_SLO = Path(__file__).with_name("slo.yaml")
 LATENCIES = ("p50_ms", "p95_ms", "p99_ms")
 OBJECTIVES = frozenset(
     {
-        *("min_requests", "failures", "routes"),
-        *("degraded_share", "breakdown_share", "generator_cpu_share"),
+        "min_requests",
+        "failures",
+        "routes",
+        "degraded_share",
+        "breakdown_share",
+        "generator_cpu_share",
     }
 )
 

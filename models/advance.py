@@ -1,13 +1,12 @@
 """Taking the next step of a rollout."""
 
+from models.alias_registry import AliasRegistry
 from models.canary import Canary
-from models.registry import Registry
 from models.rollout import Rollout
-from models.shared_registry import SharedRegistry
 
 
 def advance(
-    registry: Registry | SharedRegistry,
+    registry: AliasRegistry,
     rollout: Rollout,
     canary: Canary,
     why: str,

@@ -1,4 +1,4 @@
-"""Those of whom little is known, and items of which nothing is: windows of their own.
+"""Those of whom little is known, and items of which nothing is: splits of their own.
 
 cold       met one to four items
 newcomers  met nothing: where they live and the hour is all there is
@@ -14,10 +14,9 @@ from features.catalogue import Catalogue
 from features.eventlog import EventLog
 from features.events import CODE_MASK, TYPE_CODES, EventType, Records
 from features.history import grades_of
-from features.ids import stable_hashes
+from features.ids import Hashes, stable_hashes
 from models.dataset import interactions
-from models.request import Hashes
-from models.window import LEAST_HISTORY, Window, open_window
+from models.split import LEAST_HISTORY, Split, temporal_split
 
 COLD = "cold"
 NEWCOMERS = "newcomers"
@@ -37,27 +36,27 @@ _ONE_IN = 10
 _NOTHING = np.empty(0, np.int64)
 
 
-def cold(log: EventLog, catalogue: Catalogue, cut_ms: int, end_ms: int) -> Window:
-    """Return the window of those who had met few items."""
-    return open_window(log, catalogue, cut_ms, end_ms, (1, LEAST_HISTORY - 1))
+def cold(log: EventLog, catalogue: Catalogue, cut_ms: int, end_ms: int) -> Split:
+    """Return the split of those who had met few items."""
+    return temporal_split(log, catalogue, cut_ms, end_ms, (1, LEAST_HISTORY - 1))
 
 
-def newcomers(log: EventLog, catalogue: Catalogue, cut_ms: int, end_ms: int) -> Window:
-    """Return the window of those who had met no item."""
-    return open_window(log, catalogue, cut_ms, end_ms, (0, 0))
+def newcomers(log: EventLog, catalogue: Catalogue, cut_ms: int, end_ms: int) -> Split:
+    """Return the split of those who had met no item."""
+    return temporal_split(log, catalogue, cut_ms, end_ms, (0, 0))
 
 
-def anonymous(window: Window, catalogue: Catalogue) -> Window:
-    """Return the window of the same shoppers when only the last clicks of a session are known.
+def anonymous(split: Split, catalogue: Catalogue) -> Split:
+    """Return the split of the same shoppers when only the last clicks of a session are known.
 
     Whatever they did is told as a click, under no name and from nowhere.
     """
-    clicks = [_clicks(window.past.of(user)) for user in window.users.tolist()]
+    clicks = [_clicks(split.past.of(user)) for user in split.users.tolist()]
     offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum([len(each) for each in clicks])))
-    records = np.concatenate(clicks) if clicks else window.past.records[:0]
+    records = np.concatenate(clicks) if clicks else split.past.records[:0]
     past = EventLog(("",) * len(clicks), offsets, records)
     return replace(
-        window,
+        split,
         past=past,
         met=interactions(past, catalogue),
         users=np.arange(len(clicks)),
@@ -72,25 +71,25 @@ def taken_for_new(catalogue: Catalogue) -> Hashes:
     return taken
 
 
-def new_items(window: Window) -> Window:
-    """Return the window of those who wanted an item that nobody had met, and of these items."""
-    is_new = window.known.met() == 0
-    wanted = [each[is_new[each]] for each in window.wanted]
+def new_items(split: Split) -> Split:
+    """Return the split of those who wanted an item that nobody had met, and of these items."""
+    is_new = split.known.met() == 0
+    wanted = [each[is_new[each]] for each in split.wanted]
     there = [place for place, each in enumerate(wanted) if len(each)]
     return replace(
-        window,
-        users=window.users[there],
-        blocked=tuple(window.blocked[place] for place in there),
+        split,
+        users=split.users[there],
+        blocked=tuple(split.blocked[place] for place in there),
         wanted=tuple(wanted[place] for place in there),
     )
 
 
-def only_new(window: Window, catalogue: Catalogue) -> Window:
-    """Return the window when nothing but the items that nobody had met may be shown."""
-    (old,) = np.nonzero(window.known.met())
+def only_new(split: Split, catalogue: Catalogue) -> Split:
+    """Return the split when nothing but the items that nobody had met may be shown."""
+    (old,) = np.nonzero(split.known.met())
     hashes = stable_hashes(catalogue.item_ids)
-    blocked = tuple(np.union1d(each, old) for each in window.blocked)
-    return replace(window, blocked=blocked, closed=hashes[old])
+    blocked = tuple(np.union1d(each, old) for each in split.blocked)
+    return replace(split, blocked=blocked, closed=hashes[old])
 
 
 def _clicks(records: Records) -> Records:

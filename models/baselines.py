@@ -2,7 +2,7 @@
 
 From `implicit` (item-kNN as in Sarwar et al., WWW 2001; ALS as in Hu, Koren and Volinsky, ICDM
 2008) and `cornac` (EASE, Steck, WWW 2019): the extra `baselines`, for measuring only. Each learns
-from the same grades as ours, with the settings that a validation window finds best.
+from the same grades as ours, with the settings that a validation split finds best.
 """
 
 import warnings
@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from models.ease import DENSE_LIMIT
 from models.metrics import best_new, quality
 from models.parts import Floats, Rows
-from models.window import Window
+from models.split import Split
 
 KNN = "item_knn"
 ALS = "als"
@@ -56,25 +56,25 @@ def are_there() -> bool:
     return all(find_spec(name) is not None for name in ("implicit", "cornac"))
 
 
-def choose_baselines(window: Window, seed: int) -> dict[str, Chosen]:
-    """Return each baseline with the settings that are best for the shoppers of a window."""
-    return {name: _choose(settings, window) for name, settings in _tried(window, seed).items()}
+def choose_baselines(split: Split, seed: int) -> dict[str, Chosen]:
+    """Return each baseline with the settings that are best for the shoppers of a split."""
+    return {name: _choose(settings, split) for name, settings in _tried(split, seed).items()}
 
 
-def baseline_lists(fit: Fit, window: Window) -> list[Rows]:
+def baseline_lists(fit: Fit, split: Split) -> list[Rows]:
     """Return the best rows for each shopper by what `fit` learns from what was known."""
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")  # implicit warns of what it passes to itself
-        scorer, histories = fit(window.known.matrix()), window.histories()
+        scorer, histories = fit(split.known.matrix()), split.histories()
         lists: list[Rows] = []
-        for start in range(0, len(window), _CHUNK):
+        for start in range(0, len(split), _CHUNK):
             part = slice(start, start + _CHUNK)
             scores = scorer(histories[part])
-            lists += best_new(scores, np.arange(len(scores)), window.blocked[part])
+            lists += best_new(scores, np.arange(len(scores)), split.blocked[part])
     return lists
 
 
-def _tried(window: Window, seed: int) -> dict[str, dict[str, Fit]]:
+def _tried(split: Split, seed: int) -> dict[str, dict[str, Fit]]:
     tried = {
         KNN: dict(_knns()),
         ALS: {
@@ -82,7 +82,7 @@ def _tried(window: Window, seed: int) -> dict[str, dict[str, Fit]]:
             for each, alpha in CONFIDENCES
         },
     }
-    if window.known.item_count <= DENSE_LIMIT:
+    if split.known.item_count <= DENSE_LIMIT:
         tried[EASE] = dict(_eases())
     return tried
 
@@ -99,10 +99,10 @@ def _eases() -> Iterator[tuple[str, Fit]]:
         yield f"λ {each:g}, none below 0", _ease(each, positive=True)
 
 
-def _choose(settings: Mapping[str, Fit], window: Window) -> Chosen:
-    met = window.known.met()
+def _choose(settings: Mapping[str, Fit], split: Split) -> Chosen:
+    met = split.known.met()
     measured = {
-        name: quality(baseline_lists(fit, window), window.wanted, met).ndcg
+        name: quality(baseline_lists(fit, split), split.wanted, met).ndcg
         for name, fit in settings.items()
     }
     best = max(measured, key=measured.__getitem__)

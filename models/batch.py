@@ -14,13 +14,14 @@ import numpy.typing as npt
 from features.computation.slices import Slices
 from features.computation.vector import FeatureVectors, feature_vectors
 from features.history import GRADES, Bought, Tastes, bought, merge_rings, tastes_of
+from features.ids import Hashes
 from features.moments import Moment, Moments
 from models.candidates import padded
 from models.items import Items, Mask
 from models.parts import Floats, Rows
 from models.ranker_features import OF_THE_SHOPPER
 from models.reasons import KIND_OF_CODE
-from models.request import Filters, Hashes, RankRequest
+from models.request import Filters, RankRequest
 from models.rules.compiled import Arrangement, CompiledRules
 from models.rules.declared import Page
 from models.segment_table import SegmentTable

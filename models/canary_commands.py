@@ -5,11 +5,11 @@ import orjson
 
 from features.home import home_directory
 from models.advance import advance
+from models.alias_registry import AliasRegistry
 from models.canary import Canary
 from models.canary_counts import CANARY, CONTROL, read_counts
 from models.errors import RegistryError
 from models.home_registry import home_registry
-from models.registry import Registry
 from models.registry_commands import (
     here_option,
     json_option,
@@ -19,7 +19,6 @@ from models.registry_commands import (
     why_option,
 )
 from models.rollout import rollout_in_force
-from models.shared_registry import SharedRegistry
 from models.verdict import Evidence, judge
 
 step_option = click.option("--step", help="Only if this step is on, by its key in `status`.")
@@ -99,7 +98,7 @@ def stop_command(step: str | None, why: str, who: str | None, here: bool) -> Non
     click.echo(f"{canary.version} is not on trial any more")
 
 
-def _on_trial(registry: Registry | SharedRegistry, step: str | None) -> Canary:
+def _on_trial(registry: AliasRegistry, step: str | None) -> Canary:
     canary = registry.canary()
     if canary is None:
         raise RegistryError("no model is on trial")

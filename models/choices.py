@@ -1,4 +1,4 @@
-"""What a validation window decides: the λ of EASE, tastes and their prior, what affinities tell."""
+"""What a validation split decides: the λ of EASE, tastes and their prior, what affinities tell."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from features.catalogue import Catalogue
 from models.ease import DENSE_LIMIT, Gram, faded, fit_towers, gram_of
 from models.metrics import best_new, quality
 from models.segments import PRIOR, Attribute, attributes_of, measure_priors, measure_tastes
-from models.window import Window
+from models.split import Split
 
 REGULARISATION = 10.0
 """λ where there is too little to choose it by."""
@@ -44,12 +44,12 @@ class Choices:
         }
 
 
-def choose(catalogue: Catalogue, window: Window, seed: int, gram: Gram = gram_of) -> Choices:
-    """Return what tells best what the shoppers of a validation window wanted."""
-    taste, by_attribute = measure_tastes(catalogue, window)
-    by_prior = measure_priors(taste, window)
+def choose(catalogue: Catalogue, split: Split, seed: int, gram: Gram = gram_of) -> Choices:
+    """Return what tells best what the shoppers of a validation split wanted."""
+    taste, by_attribute = measure_tastes(catalogue, split)
+    by_prior = measure_priors(taste, split)
     tried = _regularisations(catalogue)
-    by_regularisation = {each: _ndcg(window, each, seed, gram) for each in tried}
+    by_regularisation = {each: _ndcg(split, each, seed, gram) for each in tried}
     return Choices(
         regularisation=max(by_regularisation, key=by_regularisation.__getitem__),
         taste=taste,
@@ -69,13 +69,13 @@ def _regularisations(catalogue: Catalogue) -> tuple[float, ...]:
     return REGULARISATIONS if len(catalogue) <= DENSE_LIMIT else (REGULARISATION,)
 
 
-def _ndcg(window: Window, regularisation: float, seed: int, gram: Gram) -> float:
+def _ndcg(split: Split, regularisation: float, seed: int, gram: Gram) -> float:
     """Return NDCG@10 of the candidates alone."""
-    matrix = window.known.matrix()
-    towers = fit_towers(faded(window.known, window.cut_ms), regularisation, seed, gram)
+    matrix = split.known.matrix()
+    towers = fit_towers(faded(split.known, split.cut_ms), regularisation, seed, gram)
     lists = []
-    for start in range(0, len(window), _CHUNK):
+    for start in range(0, len(split), _CHUNK):
         part = slice(start, start + _CHUNK)
-        scores = towers.scores(matrix[window.users[part]])
-        lists += best_new(scores, np.arange(len(scores)), window.blocked[part])
-    return quality(lists, window.wanted, window.known.met()).ndcg
+        scores = towers.scores(matrix[split.users[part]])
+        lists += best_new(scores, np.arange(len(scores)), split.blocked[part])
+    return quality(lists, split.wanted, split.known.met()).ndcg

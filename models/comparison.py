@@ -20,14 +20,14 @@ from models.audiences import (
 from models.evaluate import Figures, evaluate
 from models.fit import fit
 from models.parts import Parts, Rows
+from models.split import Split, temporal_split
 from models.timeline import LEAST_JUDGED, NOW, TEST, Timeline
-from models.window import Window, open_window
 
-Others = Callable[[Window], Mapping[str, list[Rows]]]
-"""Further lists for the shoppers of a window, by name."""
+Others = Callable[[Split], Mapping[str, list[Rows]]]
+"""Further lists for the shoppers of a split, by name."""
 
 
-def nobody_else(_window: Window) -> Mapping[str, list[Rows]]:
+def nobody_else(_split: Split) -> Mapping[str, list[Rows]]:
     """Return no further lists."""
     return {}
 
@@ -50,45 +50,41 @@ class Comparison:
 
 def compare(timeline: Timeline, parts: Parts, others: Others = nobody_else) -> Comparison:
     """Return what `parts`, trained at the last cut, are worth in what came after it."""
-    window = timeline.window(TEST)
-    return Comparison(
-        evaluate(parts, window, others(window)), _of_audiences(timeline, parts, others)
-    )
+    split = timeline.split(TEST)
+    return Comparison(evaluate(parts, split, others(split)), _of_audiences(timeline, parts, others))
 
 
 def _of_audiences(timeline: Timeline, parts: Parts, others: Others) -> dict[str, Figures]:
     return {
-        name: evaluate(served, window, others(window))
-        for name, window, served in _audiences(timeline, parts)
-        if len(window) >= LEAST_JUDGED
+        name: evaluate(served, split, others(split))
+        for name, split, served in _audiences(timeline, parts)
+        if len(split) >= LEAST_JUDGED
     }
 
 
-def _audiences(timeline: Timeline, parts: Parts) -> Iterator[tuple[str, Window, Parts]]:
-    """Yield each audience, its window and what is judged: one by one, each knows all pairs."""
+def _audiences(timeline: Timeline, parts: Parts) -> Iterator[tuple[str, Split, Parts]]:
+    """Yield each audience, its split and what is judged: one by one, each knows all pairs."""
     log, catalogue = timeline.log, timeline.catalogue
     span = timeline.moment(TEST), timeline.moment(NOW)
     yield COLD, cold(log, catalogue, *span), parts
     yield NEWCOMERS, newcomers(log, catalogue, *span), parts
-    yield ANONYMOUS, anonymous(timeline.window(TEST), catalogue), parts
+    yield ANONYMOUS, anonymous(timeline.split(TEST), catalogue), parts
     yield from _of_new_items(timeline, parts)
 
 
-def _of_new_items(timeline: Timeline, parts: Parts) -> list[tuple[str, Window, Parts]]:
-    """Return the windows of new items, and what is learnt where they are new.
+def _of_new_items(timeline: Timeline, parts: Parts) -> list[tuple[str, Split, Parts]]:
+    """Return the splits of new items, and what is learnt where they are new.
 
     The ranker is that of `parts`: it knows no item by name.
     """
     log, catalogue, start = timeline.log, timeline.catalogue, timeline.moment(TEST)
     gone = taken_for_new(catalogue)
-    window = new_items(open_window(log, catalogue, start, timeline.moment(NOW), gone=gone))
-    served = fit(
-        log, window.known, catalogue, timeline.choices, start, timeline.seed, timeline.gram
-    )
+    split = new_items(temporal_split(log, catalogue, start, timeline.moment(NOW), gone=gone))
+    served = fit(log, split.known, catalogue, timeline.choices, start, timeline.seed, timeline.gram)
     if served.personal is not None and parts.personal is not None:
         personal = replace(served.personal, ranker=parts.personal.ranker)
         served = replace(served, personal=personal)
     return [
-        (NEW_ITEMS, window, served),
-        (ONLY_NEW, only_new(window, catalogue), served),
+        (NEW_ITEMS, split, served),
+        (ONLY_NEW, only_new(split, catalogue), served),
     ]

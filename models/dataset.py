@@ -13,11 +13,11 @@ from features.catalogue import Catalogue
 from features.eventlog import NO_RECORDS, EventLog
 from features.events import TYPE_CODES, EventType, Records, type_codes
 from features.history import grades_of
+from features.ids import Hashes
 from models.arrays import Array
 from models.item_table import ItemTable
 from models.items import Items
 from models.parts import Floats, Rows
-from models.request import Hashes
 
 POSITIVE = 1.0
 """Grade from which an item was what the shopper wanted: bought, or four stars and more."""

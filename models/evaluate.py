@@ -17,7 +17,7 @@ from models.model import Model
 from models.parts import Parts, Rows
 from models.popularity import RECENT_DAYS, popularity
 from models.replay import popular_lists, ranked_lists, segments_of
-from models.window import Window
+from models.split import Split
 
 MODEL = "model"
 CANDIDATES = "candidates"
@@ -88,32 +88,30 @@ def _ndcg(mean: float, error: float) -> dict[str, float]:
     return {"ndcg@10": round(mean, 5), "ndcg@10_se": round(error, 5)}
 
 
-def evaluate(
-    parts: Parts, window: Window, others: Mapping[str, list[Rows]] | None = None
-) -> Figures:
-    """Return the figures of `parts`, which were made from the window's past.
+def evaluate(parts: Parts, split: Split, others: Mapping[str, list[Rows]] | None = None) -> Figures:
+    """Return the figures of `parts`, which were made from the split's past.
 
     `others` are further lists for its shoppers, by name, to stand beside.
     """
-    model, met = Model(parts), window.known.met()
+    model, met = Model(parts), split.known.met()
     lists = {
         **(others or {}),
-        POPULARITY: _everybody(window, _NO_DECAY_DAYS),
-        RECENT: _everybody(window, RECENT_DAYS),
-        SEGMENT: popular_lists(model, window),
+        POPULARITY: _everybody(split, _NO_DECAY_DAYS),
+        RECENT: _everybody(split, RECENT_DAYS),
+        SEGMENT: popular_lists(model, split),
     }
     if parts.personal is not None and parts.personal.ranker is not None:
         alone = replace(parts, personal=replace(parts.personal, ranker=None))
-        lists[CANDIDATES] = ranked_lists(Model(alone), window)
-    lists[MODEL] = ranked_lists(model, window)
+        lists[CANDIDATES] = ranked_lists(Model(alone), split)
+    lists[MODEL] = ranked_lists(model, split)
     if CANDIDATES not in lists and parts.personal is not None:
         lists[CANDIDATES] = lists[MODEL]
     return Figures(
-        {name: quality(each, window.wanted, met) for name, each in lists.items()},
-        tuple(segments_of(model, window)),
+        {name: quality(each, split.wanted, met) for name, each in lists.items()},
+        tuple(segments_of(model, split)),
     )
 
 
-def _everybody(window: Window, half_life_days: float) -> list[Rows]:
-    table = popularity(window.known, window.cut_ms, half_life_days)[None]
-    return best_new(table, np.zeros(len(window), np.int64), window.blocked)
+def _everybody(split: Split, half_life_days: float) -> list[Rows]:
+    table = popularity(split.known, split.cut_ms, half_life_days)[None]
+    return best_new(table, np.zeros(len(split), np.int64), split.blocked)

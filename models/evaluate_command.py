@@ -58,7 +58,7 @@ def evaluate_command(split: str, as_json: bool, report: Path | None, seed: int) 
 
     Beside the model stand popularity (of all time and of late), what the shopper's segment buys,
     the candidates without the ranker, and item-kNN, ALS and EASE from the libraries of the extra
-    `baselines`, tuned on a window of their own. No model is written.
+    `baselines`, tuned on a validation split. No model is written.
     """
     split = split.replace("-", "_")
     with progress("evaluating", _STEPS[split]) as bar:
@@ -78,7 +78,7 @@ def measure(timeline: Timeline, split: str, step: Step = lambda _: None) -> dict
     if not timeline.can_be_judged:
         raise InputError("events: too few shoppers with a history to judge anything by")
     step("choosing what others need")
-    chosen = choose_baselines(timeline.window(VALIDATION), timeline.seed) if are_there() else None
+    chosen = choose_baselines(timeline.split(VALIDATION), timeline.seed) if are_there() else None
     others = nobody_else if chosen is None else _lists_of(chosen)
     told: dict[str, Any] = {"baselines": None if chosen is None else _settings(chosen)}
     if split in (TEMPORAL, BOTH):
@@ -92,7 +92,7 @@ def measure(timeline: Timeline, split: str, step: Step = lambda _: None) -> dict
 
 
 def _lists_of(chosen: Mapping[str, Chosen]) -> Others:
-    return lambda window: {name: baseline_lists(each.fit, window) for name, each in chosen.items()}
+    return lambda split: {name: baseline_lists(each.fit, split) for name, each in chosen.items()}
 
 
 def _settings(chosen: Mapping[str, Chosen]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""What the ranker learns from: the candidates of a window's shoppers, and whether they wanted them.
+"""What the ranker learns from: the candidates of a split's shoppers, and whether they wanted them.
 
-window.past   ─ fit ─ Model.ranker_inputs ─ features       as serving would have seen them
-window.wanted ──────────────────────────── labels
+split.past   ─ fit ─ Model.ranker_inputs ─ features       as serving would have seen them
+split.wanted ──────────────────────────── labels
 """
 
 from collections.abc import Mapping
@@ -16,15 +16,15 @@ from models.model import Model
 from models.parts import Floats, Rows
 from models.ranker_features import RANKER_FEATURES
 from models.replay import requests_of
-from models.window import Window
+from models.split import Split
 
 _OF_THE_REQUEST = [
     len(RANKER_FEATURES) - len(FEATURES) + column
     for column, feature in enumerate(FEATURES)
     if isinstance(feature, OnDemand)
 ]
-"""Columns that the request itself tells. All shoppers of a window are asked for at its cut, so
-to trees these would say which window it is, not what the hour means: they stay 0."""
+"""Columns that the request itself tells. All shoppers of a split are asked for at its cut, so
+to trees these would say which split it is, not what the hour means: they stay 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,14 @@ class Examples:
         return np.split(values, np.cumsum(self.sizes)[:-1])
 
 
-def examples_of(model: Model, window: Window) -> Examples:
+def examples_of(model: Model, split: Split) -> Examples:
     """Return the candidates of those shoppers who wanted at least one of them.
 
-    `model` was made from the window's past.
+    `model` was made from the split's past.
     """
-    wanted = iter(window.wanted)
+    wanted = iter(split.wanted)
     features, labels = [], []
-    for batch in requests_of(window):
+    for batch in requests_of(split):
         for told in model.ranker_inputs(model.batch(batch)):
             want = next(wanted)
             if told is None:

@@ -15,7 +15,7 @@ from models.errors import ExportError
 from models.parts import Floats
 from models.ranker import Ranker
 from models.ranker_features import HISTORY, RANKER_FEATURES, SCORE
-from models.window import LEAST_HISTORY
+from models.split import LEAST_HISTORY
 
 OPSET = 17
 IR_VERSION = 8

@@ -9,7 +9,8 @@ search by halves would read twenty places of a million hashes, most of them far 
 import numpy as np
 import numpy.typing as npt
 
-Hashes = npt.NDArray[np.uint64]
+from features.ids import Hashes
+
 Places = npt.NDArray[np.int64]
 
 _BITS = 64

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.catalogue import Catalogue
-from features.ids import stable_hashes
+from features.ids import Hashes, stable_hashes
 
 NAME = "name"
 """The attribute that names an item."""
@@ -60,7 +60,7 @@ class ItemTable:
     """
 
     item_ids: Texts
-    hashes: npt.NDArray[np.uint64]
+    hashes: Hashes
     hash_rows: npt.NDArray[np.int32]
     categories: tuple[str, ...]
     category: npt.NDArray[np.int32]

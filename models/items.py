@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from features.ids import stable_hash
+from features.ids import Hashes, stable_hash
 from models.hash_index import HashIndex
 from models.item_table import ItemTable
 from models.request import Filters
@@ -41,7 +41,7 @@ class Items:
         (row,) = self.rows_of(np.array([stable_hash(item_id)], np.uint64)).tolist()
         return row if row >= 0 and self.ids[row] == item_id else None
 
-    def rows_of(self, hashes: npt.NDArray[np.uint64]) -> Rows:
+    def rows_of(self, hashes: Hashes) -> Rows:
         """Return the row of each item hash, int64[n], -1 where it is not of this catalogue."""
         places = self._index.places(hashes)
         known = places >= 0
@@ -64,9 +64,7 @@ class Items:
         told: Mask = np.isin(self._table.category, categories)
         return told
 
-    def allowed(
-        self, filters: Filters, blocked: npt.NDArray[np.uint64], page: Page = Page.OTHER
-    ) -> Mask:
+    def allowed(self, filters: Filters, blocked: Hashes, page: Page = Page.OTHER) -> Mask:
         """Return bool[items]: what passes `filters` and is not among the `blocked` hashes."""
         mask = self._told(filters, page)[0].copy()
         if len(blocked):

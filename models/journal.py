@@ -48,6 +48,10 @@ class Aliases:
             zip(ALIASES, (self.production, self.previous, self.candidate, canary), strict=True)
         )
 
+    def version_of(self, name: str) -> str | None:
+        """Return the version that `name`, a version or an alias, stands for."""
+        return self.versions()[name] if name in ALIASES else name
+
     def promoted(self, version: str) -> "Aliases":
         """Return what they name once `version` serves."""
         candidate = None if self.candidate == version else self.candidate

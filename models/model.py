@@ -11,36 +11,28 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from features.eventlog import NO_RECORDS
 from features.events import RECORD, TYPE_CODES, EventType
 from features.history import RECENT_CAP
 from features.identity.forgotten import Forgotten
-from features.ids import stable_hash, stable_hashes
+from features.ids import NO_HASHES, Hashes, stable_hash, stable_hashes
 from features.moments import Moment
-from models.arranger import Arranger
 from models.batch import Batch
 from models.candidates import WIDTHS
 from models.companion_table import CompanionTable
+from models.completer import Completer
+from models.contests import Contests
 from models.errors import BundleError, ModelsError
 from models.items import Items
 from models.items_json import ItemsJson
 from models.lease import Lease
 from models.parts import Floats, Parts, Rows, forgotten_ms
 from models.personal import PersonalRanker
+from models.personal_arranger import PersonalArranger
+from models.popular_arranger import PopularArranger
 from models.popular_list import LENGTH, PopularList
-from models.request import (
-    ANY_IN_STOCK,
-    NO_HASHES,
-    Filters,
-    Hashes,
-    Listed,
-    Ranking,
-    RankRequest,
-    Spot,
-    Written,
-)
+from models.request import ANY_IN_STOCK, Filters, Listed, Ranking, RankRequest, Spot, Written
 from models.rules.compiled import FIRST, CompiledRules, Turn
 from models.rules.declared import Page, Rules
 from models.segment_table import GLOBAL, SegmentTable
@@ -103,7 +95,6 @@ class Model:
         self._constant: dict[tuple[int, Filters, int, Spot | None, Writer], Written] = {}
         self._popular: dict[int, PopularList] = {}
         self._table = parts.items
-        self._arranger: Arranger | None = None
         self.stamp = version
         """What lists of this model are true for: its version, and the rules it follows."""
         self._personal = (
@@ -111,6 +102,9 @@ class Model:
             if parts.personal is None
             else PersonalRanker(parts.personal, self._items, self._segments)
         )
+        self._rules: CompiledRules | None = None
+        self._ranks: PersonalRanker | PersonalArranger | None = self._personal
+        self._arranges: PopularArranger | None = None
 
     def forget(self, forgotten: Forgotten | None) -> None:
         """Use no more what training knew of those forgotten since; of nobody where that is None."""
@@ -135,15 +129,24 @@ class Model:
         compiled.prepare(time.time())
         self._items.close(compiled.closed)
         self._constant.clear()
-        self._arranger = Arranger(compiled, self._items, self._segments, self._personal)
+        self._rules = compiled
+        self._arrange(compiled)
         self.stamp = f"{self.version}+{compiled.digest}"
         return compiled.warnings
 
+    def _arrange(self, rules: CompiledRules) -> None:
+        """Arrange by `rules` what is ranked, and what is popular."""
+        contests = Contests(self._items, self._personal)
+        completer = Completer(self._items, self._segments)
+        self._arranges = PopularArranger(rules, self._segments, contests, completer)
+        if self._personal is not None:
+            self._ranks = PersonalArranger(rules, self._items, self._personal, contests, completer)
+
     def turn(self, page: Page, user_id: str, now_s: float) -> Turn:
         """Return which rules hold for a list at a moment, and in which slot of time it falls."""
-        if self._arranger is None:
+        if self._rules is None:
             return FIRST
-        return self._arranger.rules.turn(page, user_id, now_s)
+        return self._rules.turn(page, user_id, now_s)
 
     @property
     def is_personal(self) -> bool:
@@ -163,7 +166,7 @@ class Model:
         """Return the id of the item in a row."""
         return self._items.ids[index]
 
-    def indices_of(self, hashes: npt.NDArray[np.uint64]) -> Rows:
+    def indices_of(self, hashes: Hashes) -> Rows:
         """Return the rows of item hashes, int64[n], -1 for items the model does not know."""
         return self._items.rows_of(hashes)
 
@@ -177,8 +180,7 @@ class Model:
 
     def batch(self, requests: Sequence[RankRequest]) -> Batch:
         """Return the requests of one run, with what their histories say."""
-        rules = None if self._arranger is None else self._arranger.rules
-        return Batch(requests, self._items, self._segments, rules)
+        return Batch(requests, self._items, self._segments, self._rules)
 
     def shoppers(self, batch: Batch) -> list[Ranking]:
         """Return what is known of each shopper, without items."""
@@ -190,11 +192,9 @@ class Model:
         `listed` is None for a shopper without a graded item that this model knows. Raises
         `ModelsError` where a graph fails.
         """
-        if self._personal is None or not batch.counts.any():
+        if self._ranks is None or not batch.counts.any():
             return self.shoppers(batch)
-        if self._arranger is None:
-            return _rankings(batch, self._personal.rank(batch))
-        return _rankings(batch, self._arranger.rank(batch, self._personal))
+        return _rankings(batch, self._ranks.rank(batch))
 
     def popular(
         self,
@@ -210,9 +210,9 @@ class Model:
         """
         page = Page.OTHER if spot is None else spot.page
         allowed = self._items.allowed(filters, blocked, page)
-        if self._arranger is None or spot is None:
+        if self._arranges is None or spot is None:
             return self._segments.popular(segment, allowed, k)
-        return self._arranger.popular(segment, allowed, k, spot)
+        return self._arranges.popular(segment, allowed, k, spot)
 
     def popular_json(self, segment: int, blocked: Hashes, filters: Filters, k: int) -> bytes:
         """Return `popular` as JSON, where it is shown to nobody in particular."""
@@ -256,9 +256,9 @@ class Model:
 
     def _shared(self, spot: Spot | None) -> Spot | None:
         """Return the spot of a shopper's crowd; None where no rules go by it."""
-        if self._arranger is None or spot is None:
+        if self._rules is None or spot is None:
             return None
-        if not self._arranger.rules.is_by_chance(spot.page):
+        if not self._rules.is_by_chance(spot.page):
             return Spot(spot.page, spot.turn._replace(slot=FIRST.slot))
         return spot._replace(user_id=f"crowd {stable_hash(spot.user_id) % _CROWDS}")
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from features.ids import Hashes
 from models.item_index import ItemIndex
 from models.item_table import ItemTable
 from models.reference.rows import Rows as Reference
@@ -31,7 +32,7 @@ class Segments:
     """float32[rows, items]: shrunk, decayed popularity; the larger the better, never negative."""
     item_rows: npt.NDArray[np.int32]
     """int32[items]: the taste row an item speaks for, 0 for none."""
-    shoppers: npt.NDArray[np.uint64]
+    shoppers: Hashes
     """uint64[shoppers]: stable hashes of user ids, sorted."""
     shopper_rows: npt.NDArray[np.uint16]
     """uint16[shoppers]: the row of each of `shoppers`."""

@@ -6,7 +6,8 @@ is left takes longer than ranking does.
 
 import numpy as np
 
-from models.request import Hashes, Listed
+from features.ids import Hashes
+from models.request import Listed
 
 LENGTH = 256
 """Items of a list: most own far fewer of what is popular than this leaves."""

@@ -28,7 +28,7 @@ NEGATIVES = 0.25
 """Share of the candidates nobody wanted that are learnt from: more gave no better order."""
 
 AGEING = 0.3
-"""What a list of a window counts for beside one of the next window: shops change."""
+"""What a list of one split counts for beside one of the next: shops change."""
 
 LEAST_SHOPPERS = 100
 """Shoppers that must have wanted a candidate, or there is no order to learn."""
@@ -54,17 +54,17 @@ class Ranker:
         return sums
 
 
-def fit_ranker(windows: Sequence[Examples], seed: int, *, trees: bool) -> Ranker | None:
+def fit_ranker(splits: Sequence[Examples], seed: int, *, trees: bool) -> Ranker | None:
     """Return what orders candidates, None where there are too few shoppers, or all is wanted.
 
-    `windows` are in order of time; with `trees` the sum is not the last word. Raises `ModelsError`
+    `splits` are in order of time; with `trees` the sum is not the last word. Raises `ModelsError`
     naming a column that holds what is no number. One thread: threads that wait for one another on
     a busy machine take three times as long.
     """
-    if sum(len(each.sizes) for each in windows) < LEAST_SHOPPERS:
+    if sum(len(each.sizes) for each in splits) < LEAST_SHOPPERS:
         return None
     random = np.random.default_rng(seed)
-    sampled = [_sampled(each, random) for each in windows]
+    sampled = [_sampled(each, random) for each in splits]
     features = np.concatenate([each.features for each in sampled])
     labels = np.concatenate([each.labels for each in sampled])
     _check_numbers(features)

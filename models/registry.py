@@ -10,11 +10,9 @@ models/history/00000001.json  who moved which alias, when and why
 An alias is a file that is replaced in one step; whoever reads it sees the old or the new one.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from functools import partial
-from operator import methodcaller
+from dataclasses import replace
 from pathlib import Path
 from types import EllipsisType
 from typing import TypeGuard
@@ -22,12 +20,13 @@ from typing import TypeGuard
 import orjson
 
 from features.lock import locked
+from models.alias_move import AliasMove
+from models.alias_registry import Cleared
 from models.bundle import read_bundle, read_ladder
 from models.canary import Canary
 from models.directory import remove_directory, replace_file
 from models.errors import BundleError, ConflictError, RegistryError
 from models.journal import (
-    ALIASES,
     CANARY,
     CANDIDATE,
     PREVIOUS,
@@ -44,16 +43,6 @@ from models.signature import TrustedKeys
 from models.storage import Directory
 
 _NO_BUNDLES = {"aliases", "history"}
-
-
-@dataclass(frozen=True, slots=True)
-class Cleared:
-    """What a registry removed, or would remove, in bytes; `kept` says why old ones stay."""
-
-    versions: tuple[str, ...]
-    size: int
-    kept: Mapping[str, str]
-    blobs: int = 0
 
 
 class Registry:
@@ -114,7 +103,7 @@ class Registry:
 
         Raises `RegistryError` where there is none.
         """
-        version = self.aliases().versions()[name] if name in ALIASES else name
+        version = self.aliases().version_of(name)
         if version is None:
             raise RegistryError(f"there is no {name} model")
         if not self._is_there(version):
@@ -166,8 +155,7 @@ class Registry:
         version, present = self.resolve(name), self.production()
         model = self._warm(version)
         if present != version:
-            change = methodcaller("promoted", version)
-            self._move("promote", change, why, who, expected=present, canary=canary)
+            self._move(AliasMove.promote(version, present, canary), why, who)
         del model  # it is held until here: `clear` leaves it alone
         return version
 
@@ -177,11 +165,9 @@ class Registry:
         Raises `RegistryError` where none serves, it serves already, or another is on trial;
         `BundleError`, and `ConflictError` where somebody was quicker.
         """
-        present = self.production()
-        require_free(self.aliases(), canary)
+        move = AliasMove.start_canary(canary, self.aliases())
         model = self._warm(self.resolve(canary.version))
-        change = partial(replace, canary=canary)
-        self._move("canary", change, why, who, expected=present, canary=None)
+        self._move(move, why, who)
         del model
 
     def move_canary(
@@ -191,9 +177,7 @@ class Registry:
 
         Raises `ConflictError` where another step is on by now, or none.
         """
-        action = "stop" if wanted is None else "canary"
-        change = partial(replace, canary=wanted)
-        self._move(action, change, why, who, canary=canary)
+        self._move(AliasMove.move_canary(canary, wanted), why, who)
 
     def rollback(
         self, why: str = "", who: str | None = None, *, loaded: Model | None = None
@@ -209,14 +193,13 @@ class Registry:
             raise RegistryError("there is no previous model to roll back to")
         is_loaded = loaded is not None and loaded.version == previous and loaded.is_whole
         model = loaded if is_loaded else self._warm(previous)
-        self._move("rollback", lambda now: now.rolled_back(previous), why, who, expected=present)
+        self._move(AliasMove.roll_back(previous, present), why, who)
         del model
         return previous
 
-    def set_candidate(self, version: str, why: str = "", who: str | None = None) -> None:
+    def set_candidate(self, name: str, why: str = "", who: str | None = None) -> None:
         """Name the model that waits for promotion; raise `RegistryError` if there is none such."""
-        version = self.resolve(version)
-        self._move("candidate", lambda now: replace(now, candidate=version), why, who)
+        self._move(AliasMove.set_candidate(self.resolve(name)), why, who)
 
     def adopt(self, record: Record, source: str) -> None:
         """Name what the shared registry `source` names after `record`, as far as it is here.
@@ -229,7 +212,7 @@ class Registry:
             model = self._warm(wanted)
         here = self._here(record.aliases)
         why = f"{record.action} by {record.who}: {record.why or 'no reason told'}"
-        self._move("follow", lambda _: here, why, source, follows=record.number)
+        self._move(AliasMove("follow", lambda _: here), why, source, follows=record.number)
         del model
 
     def followed(self, source: str) -> int:
@@ -298,34 +281,25 @@ class Registry:
         return content.decode(errors="replace").strip() or None
 
     def _move(
-        self,
-        action: str,
-        change: Callable[[Aliases], Aliases],
-        why: str,
-        who: str | None,
-        *,
-        expected: str | EllipsisType | None = ...,
-        canary: Canary | EllipsisType | None = ...,
-        follows: int | None = None,
+        self, move: AliasMove, why: str, who: str | None, *, follows: int | None = None
     ) -> None:
         """Write what is done to the history, then do it: whoever is killed between is found out.
 
-        With `expected` it is done only if that is still what serves, with `canary` only if that
-        is the trial that is on; with `follows`, the number of a record of the shared registry
-        `who`, only if no newer one was followed meanwhile.
+        With `follows`, the number of a record of the shared registry `who`, it is done only if no
+        newer one was followed meanwhile.
         """
         with self._moving():
             if follows is not None and self.followed(who or "") >= follows:
                 return
             present, last = self.aliases(), self._journal.last()
-            if not is_as_seen(present, expected, canary):
+            if not move.fits(present):
                 raise ConflictError(last)
             if last is not None and last.aliases != present:
                 last = record_after(last, "found", present, "not what was recorded last", who)
                 self._journal.append(last)
-            wanted = change(self._here(present))
+            wanted = move.change(self._here(present))
             followed = None if follows is None else f"{who}#{follows}"
-            record = replace(record_after(last, action, wanted, why, who), followed=followed)
+            record = replace(record_after(last, move.action, wanted, why, who), followed=followed)
             self._journal.append(record)
             for name in (PREVIOUS, PRODUCTION, CANDIDATE):  # what serves is never lost
                 self._point(name, getattr(wanted, name))
@@ -345,25 +319,3 @@ class Registry:
                 yield
         except OSError as error:
             raise RegistryError(f"{self._aliases}: {error.strerror or error}") from error
-
-
-def is_as_seen(
-    present: Aliases,
-    production: str | EllipsisType | None,
-    canary: Canary | EllipsisType | None,
-) -> bool:
-    """Tell whether aliases name what somebody who is about to move one has seen; `...` is any."""
-    serves_that = production is ... or present.production == production
-    return serves_that and (canary is ... or present.canary == canary)
-
-
-def require_free(present: Aliases, canary: Canary) -> None:
-    """Raise `RegistryError` where no trial of that model can begin beside what `present` names."""
-    if present.production is None:
-        raise RegistryError("there is no production model to measure a canary against")
-    if present.production == canary.version:
-        raise RegistryError(f"{canary.version} serves already")
-    if present.canary is not None:
-        raise RegistryError(
-            f"{present.canary.version} is on trial; python -m models canary stop ends that first"
-        )

@@ -8,12 +8,12 @@ from itertools import islice
 import click
 import orjson
 
+from models.alias_registry import AliasRegistry, Cleared
 from models.home_registry import home_registry, required_shared_registry, shared_registry
 from models.journal import Record
 from models.manifest import Manifest
 from models.manifest_diff import Difference, differences
-from models.registry import Cleared, Registry
-from models.shared_registry import SharedRegistry
+from models.registry import Registry
 
 here_option = click.option("--here", is_flag=True, help="This home alone, not CUVEE_REGISTRY.")
 why_option = click.option("--why", default="", help="The reason, for the history.")
@@ -119,10 +119,7 @@ def history_command(last: int, as_json: bool, in_shared: bool) -> None:
 @shared_option
 def gc_command(keep: int, dry_run: bool, in_shared: bool) -> None:
     """Remove all models but the newest, those with an alias, and those that a process reads."""
-    registry = home_registry()
-    cleared = (required_shared_registry(registry) if in_shared else registry).clear(
-        keep, dry_run=dry_run
-    )
+    cleared = _told_of(in_shared).clear(keep, dry_run=dry_run)
     click.echo("\n".join(_cleared(cleared, "would be removed" if dry_run else "removed")))
 
 
@@ -133,13 +130,13 @@ def _cleared(cleared: Cleared, done: str) -> Iterable[str]:
     yield f"{len(cleared.versions)} models{blobs} {done}, {cleared.size / 1e6:.1f} MB"
 
 
-def _told_of(in_shared: bool) -> Registry | SharedRegistry:
+def _told_of(in_shared: bool) -> AliasRegistry:
     """Return the registry that is asked about."""
     registry = home_registry()
     return required_shared_registry(registry) if in_shared else registry
 
 
-def moved_registry(here: bool) -> Registry | SharedRegistry:
+def moved_registry(here: bool) -> AliasRegistry:
     """Return where aliases are moved: in the registry that homes share, if there is one."""
     registry = home_registry()
     return registry if here else shared_registry(registry) or registry

@@ -123,7 +123,7 @@ def _ndcg(figures: Mapping[str, float]) -> str:
 
 
 def _choices(told: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what the validation window decided, and the figures by which it did."""
+    """Yield what the validation split decided, and the figures by which it did."""
     yield "<h2>What validation chose</h2>"
     chosen = {
         "segments by": told.get("taste") or "nothing: everybody is alike",
@@ -133,7 +133,7 @@ def _choices(told: Mapping[str, Any]) -> Iterator[str]:
     }
     if "order" in told:
         chosen["candidates in the order of"] = _ORDERS.get(told["order"], told["order"])
-    caption = "Decided on a window before the one that judges"
+    caption = "Decided on a split before the one that judges"
     yield _table(caption, ("", "chosen"), _texts(chosen))
     for name, measured in told.get("validation", {}).items():
         by = name.removeprefix("ndcg@10_by_")

@@ -3,17 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from features.events import Records
+from features.ids import NO_HASHES, Hashes
 from features.moments import Moment
 from models.rules.compiled import FIRST, Turn
 from models.rules.declared import Page
-
-Hashes = npt.NDArray[np.uint64]
-
-NO_HASHES: Hashes = np.empty(0, np.uint64)
 
 
 class Filters(NamedTuple):

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from features.ids import stable_hash
+from features.ids import Hashes, stable_hash
 from models.candidates import best
 from models.items import Mask, Rows
 from models.parts import Floats, Segments
@@ -55,7 +55,7 @@ class SegmentTable:
             return GLOBAL
         return GLOBAL if told in self._hidden else int(self._shopper_rows[place])
 
-    def hide(self, shoppers: npt.NDArray[np.uint64] | None) -> None:
+    def hide(self, shoppers: Hashes | None) -> None:
         """Use what training knew of all but these (hashes), or of nobody where they are None."""
         if shoppers is None:
             self._shoppers = self._all[:0]

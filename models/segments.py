@@ -2,7 +2,7 @@
 
 A taste is a value of an item attribute, or of two together (`country=Italy,category=Red`);
 a shopper has the one that most of their graded history speaks for. Which attribute is decided
-by NDCG@10 on a validation window: the obvious one is seldom the best. What a taste buys is
+by NDCG@10 on a validation split: the obvious one is seldom the best. What a taste buys is
 counted over all shoppers, each as far as the taste is theirs, and shrunk towards everybody's, so
 that a small group is not judged by a handful of events.
 """
@@ -24,7 +24,7 @@ from models.metrics import best_new, quality
 from models.parts import Floats, Segments
 from models.popularity import RECENT_DAYS, popularity, weights_of
 from models.segment_table import GLOBAL, MARKET
-from models.window import Window
+from models.split import Split
 
 PRIOR = 100.0
 """Weight of everybody's popularity in a group's own, in graded events, unless measured."""
@@ -137,41 +137,39 @@ def group_popularity(
     return shrunk
 
 
-def measure_tastes(
-    catalogue: Catalogue, window: Window
-) -> tuple[Attribute | None, dict[str, float]]:
+def measure_tastes(catalogue: Catalogue, split: Split) -> tuple[Attribute | None, dict[str, float]]:
     """Return the attribute whose groups tell best what was wanted, and NDCG@10 by attribute.
 
     None where nothing beats plain popularity.
     """
     best: Attribute | None = None
-    everybody = popularity(window.known, window.cut_ms, RECENT_DAYS)[None]
-    nobody = np.zeros(len(window), np.int64)
-    results = {"": _ndcg(everybody, nobody, window)}
+    everybody = popularity(split.known, split.cut_ms, RECENT_DAYS)[None]
+    nobody = np.zeros(len(split), np.int64)
+    results = {"": _ndcg(everybody, nobody, split)}
     single = attributes_of(catalogue)
     for attribute in (*single, *pairs_of(single)):
-        results[attribute.title] = _taste_ndcg(attribute, window, PRIOR)
+        results[attribute.title] = _taste_ndcg(attribute, split, PRIOR)
         if results[attribute.title] > results[best.title if best else ""]:
             best = attribute
     return best, results
 
 
-def measure_priors(taste: Attribute | None, window: Window) -> dict[float, float]:
+def measure_priors(taste: Attribute | None, split: Split) -> dict[float, float]:
     """Return NDCG@10 of a taste's groups by how much they lean on everybody."""
-    return {each: _taste_ndcg(taste, window, each) for each in PRIORS} if taste else {}
+    return {each: _taste_ndcg(taste, split, each) for each in PRIORS} if taste else {}
 
 
-def _taste_ndcg(attribute: Attribute, window: Window, prior: float) -> float:
-    liked = likings(attribute, window.known)
-    everybody = popularity(window.known, window.cut_ms, RECENT_DAYS)[None]
-    table = group_popularity(window.known, shares(liked), window.cut_ms, prior)
+def _taste_ndcg(attribute: Attribute, split: Split, prior: float) -> float:
+    liked = likings(attribute, split.known)
+    everybody = popularity(split.known, split.cut_ms, RECENT_DAYS)[None]
+    table = group_popularity(split.known, shares(liked), split.cut_ms, prior)
     # Who has no taste yet gets what everybody wants: -1 is the last row.
-    return _ndcg(np.vstack((table, everybody)), tastes(liked)[window.users], window)
+    return _ndcg(np.vstack((table, everybody)), tastes(liked)[split.users], split)
 
 
-def _ndcg(tables: Floats, groups: npt.NDArray[np.integer[Any]], window: Window) -> float:
-    lists = best_new(tables, groups.astype(np.int64), window.blocked)
-    return quality(lists, window.wanted, window.known.met()).ndcg
+def _ndcg(tables: Floats, groups: npt.NDArray[np.integer[Any]], split: Split) -> float:
+    lists = best_new(tables, groups.astype(np.int64), split.blocked)
+    return quality(lists, split.wanted, split.known.met()).ndcg
 
 
 def make_segments(

@@ -11,20 +11,21 @@ moves an alias moves it here, and their own home follows; other homes follow whe
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from operator import methodcaller
 from pathlib import Path
 from types import EllipsisType
 
+from models.alias_move import AliasMove
+from models.alias_registry import Cleared
 from models.bundle import add_bundle, require_known
 from models.canary import Canary
 from models.errors import AwayError, BundleError, ConflictError, RegistryError
-from models.journal import ALIASES, Aliases, Journal, Record, record_after
+from models.journal import Aliases, Journal, Record, record_after
 from models.manifest import MANIFEST, FileSum, Manifest
-from models.registry import Cleared, Registry, is_as_seen, require_free
+from models.registry import Registry
 from models.storage import Storage
 
 BLOBS = "blobs/sha256"
@@ -145,26 +146,22 @@ class SharedRegistry:
         present = self.aliases().production
         version = self._sent(name)
         if present != version:
-            change = methodcaller("promoted", version)
-            self._move("promote", change, why, who, expected=present, canary=canary)
+            self._move(AliasMove.promote(version, present, canary), why, who)
         self.follow()
         return version
 
     def start_canary(self, canary: Canary, why: str = "", who: str | None = None) -> None:
         """Begin the trial of a model, here and in the home; raise as `Registry.start_canary`."""
-        present = self.aliases()
-        require_free(present, canary)
+        move = AliasMove.start_canary(canary, self.aliases())
         self._sent(canary.version)
-        change, expected = partial(replace, canary=canary), present.production
-        self._move("canary", change, why, who, expected=expected, canary=None)
+        self._move(move, why, who)
         self.follow()
 
     def move_canary(
         self, canary: Canary, wanted: Canary | None, why: str = "", who: str | None = None
     ) -> None:
         """Go on to another step, or end the trial, here and in the home."""
-        action = "stop" if wanted is None else "canary"
-        self._move(action, partial(replace, canary=wanted), why, who, canary=canary)
+        self._move(AliasMove.move_canary(canary, wanted), why, who)
         self.follow()
 
     def rollback(self, why: str = "", who: str | None = None) -> str:
@@ -176,15 +173,13 @@ class SharedRegistry:
         if present.previous is None:
             raise RegistryError(f"there is no previous model to roll back to in {self}")
         version = self._sent(present.previous)
-        expected = present.production
-        self._move("rollback", lambda now: now.rolled_back(version), why, who, expected=expected)
+        self._move(AliasMove.roll_back(version, present.production), why, who)
         self.follow()
         return version
 
     def set_candidate(self, name: str, why: str = "", who: str | None = None) -> None:
         """Name the model that waits for promotion, here and in the home."""
-        version = self._sent(name)
-        self._move("candidate", lambda now: replace(now, candidate=version), why, who)
+        self._move(AliasMove.set_candidate(self._sent(name)), why, who)
         self.follow()
 
     def follow(self) -> Record | None:
@@ -249,32 +244,24 @@ class SharedRegistry:
         return self.push(version).version
 
     def _resolve(self, name: str) -> str:
-        version = self.aliases().versions()[name] if name in ALIASES else name
+        version = self.aliases().version_of(name)
         if version is None:
             raise RegistryError(f"there is no {name} model in {self}")
         if not _VERSION.fullmatch(version):
             raise RegistryError(f"there is no model {version!r:.80}; see python -m models list")
-        return str(version)
+        return version
 
-    def _move(
-        self,
-        action: str,
-        change: Callable[[Aliases], Aliases],
-        why: str,
-        who: str | None,
-        *,
-        expected: str | EllipsisType | None = ...,
-        canary: Canary | EllipsisType | None = ...,
-    ) -> None:
-        """Append a record; with `expected` or `canary` only if that serves, or is on trial."""
+    def _move(self, move: AliasMove, why: str, who: str | None) -> None:
+        """Append a record."""
         while True:
             with self._reaching():
                 last = self._journal.last()
                 present = last.aliases if last else Aliases()
-                if not is_as_seen(present, expected, canary):
+                if not move.fits(present):
                     raise ConflictError(last)
                 with suppress(ConflictError):  # look what they did, and whether it matters
-                    self._journal.append(record_after(last, action, change(present), why, who))
+                    wanted = move.change(present)
+                    self._journal.append(record_after(last, move.action, wanted, why, who))
                     return
 
     def _known_files(self) -> dict[FileSum, Path]:

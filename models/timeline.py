@@ -5,7 +5,7 @@
      │      ├ learn ┼ learn ┤ judge ┤    the figures
      │      │      ├ learn ┼ learn ┤     the ranker that serves
 
-At the start of each window everything is made anew from what was there before.
+At each cut everything is made anew from what was there before.
 """
 
 from functools import cached_property
@@ -19,23 +19,24 @@ from models.examples import Examples, examples_of
 from models.fit import fit
 from models.model import Model
 from models.parts import Parts
+from models.split import Split, temporal_split
 from models.stages import Stages
-from models.window import Window, open_window
 
 VALIDATION = 0.8
 TEST = 0.9
 NOW = 1.0
 LEARNT_FROM = {VALIDATION: (0.6, 0.7), TEST: (0.7, VALIDATION), NOW: (VALIDATION, TEST)}
-"""The windows that teach the ranker of a moment; all that happens in them lies before it."""
+"""Where the splits are cut that teach the ranker of a moment; they end before it."""
 
 LEAST_JUDGED = 20
-"""Shoppers to judge in the validation window and the last, or nothing can be measured."""
+"""Shoppers to judge in the validation split and the last, or nothing can be measured."""
 
-_WINDOW = 0.1
+_SPAN = 0.1
+"""How far a split looks on, as a share of the pairs."""
 
 
 class Timeline:
-    """A log and the windows cut from it; what is made for one is made once."""
+    """A log and the splits cut from it; what is made for one is made once."""
 
     def __init__(
         self,
@@ -53,21 +54,21 @@ class Timeline:
         self._stages = stages or Stages()
         told = self._stages.arrays("pairs", lambda: interactions(log, catalogue).arrays())
         self.pairs: Interactions = Interactions.of(told, len(log.user_ids), len(catalogue))
-        self._windows: dict[float, Window] = {}
+        self._splits: dict[float, Split] = {}
         self._parts: dict[float, Parts] = {}
         self._examples: dict[float, Examples] = {}
 
     @cached_property
     def can_be_judged(self) -> bool:
         """Tell whether there are shoppers enough to measure anything by."""
-        return all(len(self.window(cut)) >= LEAST_JUDGED for cut in (VALIDATION, TEST))
+        return all(len(self.split(cut)) >= LEAST_JUDGED for cut in (VALIDATION, TEST))
 
     @cached_property
     def choices(self) -> Choices:
-        """What the validation window decides, the usual where it holds too few shoppers."""
+        """What the validation split decides, the usual where it holds too few shoppers."""
         if not self.can_be_judged:
             return Choices()
-        return choose(self.catalogue, self.window(VALIDATION), self.seed, self.gram)
+        return choose(self.catalogue, self.split(VALIDATION), self.seed, self.gram)
 
     def moment(self, share: float) -> int:
         """Return the time, in milliseconds, before which `share` of the pairs were there."""
@@ -75,21 +76,21 @@ class Timeline:
             return moment_of(self.pairs, share)
         return int(self.log.records["ts"].max(initial=-1)) + 1
 
-    def window(self, cut: float) -> Window:
-        """Return the window that begins at `cut`, a share of the pairs."""
-        if cut not in self._windows:
-            start, end = self.moment(cut), self.moment(round(cut + _WINDOW, 6))
+    def split(self, cut: float) -> Split:
+        """Return the split at `cut`, a share of the pairs."""
+        if cut not in self._splits:
+            start, end = self.moment(cut), self.moment(round(cut + _SPAN, 6))
             told = self._stages.arrays(
-                f"window-{cut}",
-                lambda: open_window(self.log, self.catalogue, start, end).arrays(),
+                f"split-{cut}",
+                lambda: temporal_split(self.log, self.catalogue, start, end).arrays(),
             )
-            self._windows[cut] = Window.of(told, self.log, len(self.catalogue), start)
-        return self._windows[cut]
+            self._splits[cut] = Split.of(told, self.log, len(self.catalogue), start)
+        return self._splits[cut]
 
     def parts(self, cut: float) -> Parts:
         """Return what would have been trained at `cut`, without a ranker."""
         if cut not in self._parts:
-            pairs = self.pairs if cut == NOW else self.window(cut).known
+            pairs = self.pairs if cut == NOW else self.split(cut).known
             at_ms = self.moment(cut)
             self._parts[cut] = fit(
                 self.log, pairs, self.catalogue, self.choices, at_ms, self.seed, self.gram
@@ -97,11 +98,11 @@ class Timeline:
         return self._parts[cut]
 
     def examples(self, cut: float) -> Examples:
-        """Return what a ranker learns from the window that begins at `cut`."""
+        """Return what a ranker learns from the split at `cut`."""
         if cut not in self._examples:
             told = self._stages.arrays(
                 f"examples-{cut}",
-                lambda: examples_of(Model(self.parts(cut)), self.window(cut)).arrays(),
+                lambda: examples_of(Model(self.parts(cut)), self.split(cut)).arrays(),
             )
             self._examples[cut] = Examples(**told)
         return self._examples[cut]

@@ -24,10 +24,10 @@ from models.parts import FORGOTTEN_MS, Floats, Parts, Personal
 from models.personal import open_ranker
 from models.ranker import TREES, fit_ranker, ordering, predict
 from models.reference.sample import sample_rows
+from models.split import leave_last_out
 from models.stages import Stages
 from models.timeline import LEARNT_FROM, NOW, TEST, VALIDATION, Timeline
 from models.training_log import training_log
-from models.window import leave_last_out
 
 EXAMPLE_HISTORY = 12
 """Items that the example shopper should know: enough to see why they are shown what they are."""
@@ -140,7 +140,7 @@ def train(
 def try_out(timeline: Timeline, step: Step = lambda _: None, others: Others = nobody_else) -> Trial:
     """Return what would have come of training on the first nine tenths of the past.
 
-    The validation window decides what orders candidates; the last one, which gives the figures,
+    The validation split decides what orders candidates; the last one, which gives the figures,
     decides nothing.
     """
     step("choosing")
@@ -178,7 +178,7 @@ def learn(timeline: Timeline, cut: float, kept: Kept) -> tuple[Parts, dict[str, 
 
 
 def choose_order(timeline: Timeline) -> Kept:
-    """Return what orders the candidates of the validation window best.
+    """Return what orders the candidates of the validation split best.
 
     Trees, which take many times longer to ask, must beat the sum by more than chance, and what
     is kept must beat the inner product by as much.
@@ -197,12 +197,12 @@ def choose_order(timeline: Timeline) -> Kept:
 def learn_order(timeline: Timeline, cut: float, checked: float, kept: Kept) -> Order | None:
     """Return the ranker that the past of a cut teaches, None where it holds too little or none is.
 
-    Its export is compared with the original over the window that begins at `checked`.
+    Its export is compared with the original over the split at `checked`.
     """
     if kept is Kept.CANDIDATES:
         return None
-    windows = [timeline.examples(each) for each in LEARNT_FROM[cut]]
-    ranker = fit_ranker(windows, timeline.seed, trees=kept is Kept.TREES)
+    examples = [timeline.examples(each) for each in LEARNT_FROM[cut]]
+    ranker = fit_ranker(examples, timeline.seed, trees=kept is Kept.TREES)
     if ranker is None:
         return None
     graph, rows = ranker_graph(ranker), timeline.examples(checked)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from monitoring import window
-from monitoring.metrics import SLOW_REQUEST_S
+from monitoring.latency import SLOW_REQUEST_S
 from monitoring.snapshot import (
     KINDS,
     MAX_WINDOW_S,

@@ -10,7 +10,7 @@ from random import random
 from time import monotonic
 
 from monitoring.labels import Route
-from monitoring.metrics import SLOW_REQUEST_S
+from monitoring.latency import SLOW_REQUEST_S
 from server.answer import Answer
 from server.ration import Ration
 

@@ -34,13 +34,13 @@ from server.handlers.inference import Tensors
 from server.handlers.recommendations import Recommend
 from server.inference import Inference
 from server.judge import Judge
+from server.ladder import Ladder
 from server.last_known import LastKnown
 from server.loop_lag import watch_loop_lag
 from server.model_moves import ModelMoves
 from server.pages import Pages
 from server.quarantine_watch import watch_quarantine
 from server.reader import Reader
-from server.recommender import Recommender
 from server.routes import add_routes
 from server.served_log import ServedLog
 from server.serving import Serving
@@ -85,8 +85,15 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
     add_routes(app)
     app.cleanup_ctx.extend(
         (
-            *(_monitor_closed, _store_closed, _tensors_closed, _recommender, _model),
-            *(_loop_watched, _event_lag_watched, _skew_followed, _quarantine_watched),
+            _monitor_closed,
+            _store_closed,
+            _tensors_closed,
+            _ladder,
+            _model,
+            _loop_watched,
+            _event_lag_watched,
+            _skew_followed,
+            _quarantine_watched,
         )
     )
     return app
@@ -127,7 +134,7 @@ async def _tensors_closed(app: web.Application) -> AsyncIterator[None]:
     await app[keys.TENSORS].close()
 
 
-async def _recommender(app: web.Application) -> AsyncIterator[None]:
+async def _ladder(app: web.Application) -> AsyncIterator[None]:
     settings, metrics, store = app[keys.SETTINGS], app[keys.METRICS], app[keys.STORE]
     reader = Reader(store, Breaker(time.monotonic), metrics, settings.feature_timeout_s)
     served = ServedLog(settings.home, settings.feature_log_share, metrics.log_dropped)
@@ -135,7 +142,7 @@ async def _recommender(app: web.Application) -> AsyncIterator[None]:
     canary_inference = Inference(Breaker(time.monotonic, threshold=2), metrics, served.note)
     background = Background(metrics)
     gate = ConcurrencyLimiter(settings.max_inflight, settings.deadline_s * TARGET)
-    app[keys.RECOMMENDER] = Recommender(
+    app[keys.LADDER] = Ladder(
         models=app[keys.MODELS],
         gate=gate,
         reader=reader,
@@ -148,7 +155,7 @@ async def _recommender(app: web.Application) -> AsyncIterator[None]:
     )
     rules = app[keys.RULES]
     lengths = {} if rules is None else rules.lengths()
-    app[keys.RECOMMEND] = Recommend(app[keys.RECOMMENDER], metrics, settings.deadline_s, lengths)
+    app[keys.RECOMMEND] = Recommend(app[keys.LADDER], metrics, settings.deadline_s, lengths)
     served.start()
     yield
     await reader.close()

@@ -11,7 +11,7 @@ would cost as much as the rest of a cached answer.
 import logging
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from features.online.store import STRANGER, ShopperQuery, ShopperRead
 from models.model import Model
@@ -22,12 +22,10 @@ from server.answer import Answer
 from server.cached_answer import CachedAnswer
 from server.coalescer import SaturatedError
 from server.inference import ModelFailedError
+from server.ladder import Ladder
 from server.last_known import Seen
 from server.query import Query
 from server.spot import spot_of
-
-if TYPE_CHECKING:
-    from server.recommender import Recommender
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +36,22 @@ class Climb:
     """A request that was let in; `then` hears of its answer, or of what went wrong inside, once."""
 
     __slots__ = (
-        *("_admission", "_asked", "_deadline", "_model", "_parts", "_query"),
-        *("_request", "_spot", "_started", "_state", "_then"),
+        "_admission",
+        "_asked",
+        "_deadline",
+        "_ladder",
+        "_model",
+        "_query",
+        "_request",
+        "_spot",
+        "_started",
+        "_state",
+        "_then",
     )
 
     def __init__(
         self,
-        parts: "Recommender",
+        ladder: Ladder,
         query: Query,
         model: Model,
         deadline: float,
@@ -52,9 +59,9 @@ class Climb:
     ) -> None:
         """Take a place at the gate."""
         self._spot = spot_of(query, model)
-        self._admission = parts.gate.enter()
+        self._admission = ladder.gate.enter()
         self._started = monotonic()
-        self._parts = parts
+        self._ladder = ladder
         self._query = query
         self._model = model
         self._deadline = deadline
@@ -73,20 +80,20 @@ class Climb:
         query = self._query
         bucket = query.bucket(self._spot.turn)
         self._asked = ShopperQuery(query.user_id, bucket, query.otherwise())
-        self._parts.reader.read(self._asked, self._deadline, self._on_read)
+        self._ladder.reader.read(self._asked, self._deadline, self._on_read)
         return None
 
     def _on_read(self, read: ShopperRead | Reason) -> None:
         self._step(self._read, read)
 
     def _read(self, read: ShopperRead | Reason) -> Answer | None:
-        parts, model = self._parts, self._model
+        ladder, model = self._ladder, self._model
         if isinstance(read, Reason):
             return self._popular(read)
         if read.instead is not None:
             self._asked = read.instead
         self._state = read.state
-        if cached := parts.true_answer(read, model):
+        if cached := ladder.true_answer(read, model):
             segment = model.segment_names[cached.segment]
             return Answer(
                 cached.items,
@@ -97,28 +104,28 @@ class Climb:
                 propensities=cached.propensities,
             )
         if not read.state.known:
-            parts.last_known.forget(self._query.user_id)
+            ladder.last_known.forget(self._query.user_id)
             return self._popular(Reason.UNKNOWN_USER)
         self._request = self._to_rank()
-        parts.inference_of(model).rank(model, self._request, self._deadline, self._on_ranked)
+        ladder.inference_of(model).rank(model, self._request, self._deadline, self._on_ranked)
         return None
 
     def _on_ranked(self, outcome: Ranking | Exception) -> None:
         self._step(self._ranked, outcome)
 
     def _ranked(self, outcome: Ranking | Exception) -> Answer:
-        parts, query, model = self._parts, self._query, self._model
+        ladder, query, model = self._ladder, self._query, self._model
         if isinstance(outcome, Exception):
             return self._popular(self._why(outcome), self._seen())
-        seen = parts.remember(query, model, outcome)
+        seen = ladder.remember(query, model, outcome)
         if outcome.listed is None:
             return self._popular(_why_not_ranked(model), seen)
         listed = outcome.listed
-        if (trial := parts.models.trial) is not None:
+        if (trial := ladder.models.trial) is not None:
             trial.offer(model, self._request, listed)
-        items = parts.pages.written(query, model, listed)
+        items = ladder.pages.written(query, model, listed)
         made = CachedAnswer(items, outcome.segment, tuple(listed.propensities))
-        parts.cache(self._asked, made, model, self._state)
+        ladder.cache(self._asked, made, model, self._state)
         return Answer(
             made.items,
             Source.MODEL,
@@ -129,7 +136,7 @@ class Climb:
         )
 
     def _to_rank(self) -> RankRequest:
-        return self._parts.request(
+        return self._ladder.request(
             self._query, self._asked.user_id, self._state, self._model, self._spot
         )
 
@@ -139,7 +146,7 @@ class Climb:
             return None
         try:
             (shopper,) = self._model.shoppers(self._model.batch([self._to_rank()]))
-            return self._parts.remember(self._query, self._model, shopper)
+            return self._ladder.remember(self._query, self._model, shopper)
         except Exception:  # there is an answer all the same
             log.exception("nothing can be told of a shopper's history")
             return None
@@ -156,11 +163,11 @@ class Climb:
     def _failed(self, error: Exception) -> Reason:
         """Tell operators: whatever is wrong with the model or around it, there is an answer."""
         log.error("no list by model %s", self._model.version, exc_info=error)
-        self._parts.metrics.error(ErrorKind.MODEL)
+        self._ladder.metrics.error(ErrorKind.MODEL)
         return Reason.MODEL_ERROR
 
     def _popular(self, reason: Reason | None, seen: Seen | None = None) -> Answer:
-        return self._parts.popular(self._query, self._model, self._spot, reason, seen)
+        return self._ladder.popular(self._query, self._model, self._spot, reason, seen)
 
     def _step(self, step: Callable[[Told], Answer | None], told: Told) -> None:
         """Take a step; end if it gives an answer, or fails."""
@@ -181,12 +188,25 @@ class Climb:
 
     def _end(self, outcome: Answer | Exception) -> None:
         try:
-            self._parts.gate.leave(self._admission, self._started, monotonic())
+            self._ladder.gate.leave(self._admission, self._started, monotonic())
             if isinstance(outcome, Answer) and outcome.reason is not None:
-                self._parts.metrics.fallback(outcome.reason)
+                self._ladder.metrics.fallback(outcome.reason)
         except Exception:  # whoever asked waits
             log.exception("an answer was not counted")
         self._then(outcome)
+
+
+def climb(
+    ladder: Ladder, query: Query, deadline: float, then: Callable[[Answer | Exception], None]
+) -> None:
+    """Call `then` once with an answer, personal if it is before `deadline`.
+
+    Or with an error inside. Raises `UnavailableError` where there is no model at all, and
+    `InvalidError` for a cursor that no answer told.
+    """
+    if query.cursor is not None:
+        query = ladder.pages.opened(query)
+    Climb(ladder, query, ladder.models.of(query.user_id), deadline, then).begin()
 
 
 def _why_not_ranked(model: Model) -> Reason | None:

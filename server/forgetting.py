@@ -10,11 +10,10 @@ import asyncio
 import logging
 
 import numpy as np
-import numpy.typing as npt
 
 from features.errors import StoreError
 from features.identity.forgotten import Forgotten, ForgottenList
-from features.ids import stable_hashes
+from features.ids import Hashes, stable_hashes
 from monitoring.labels import ErrorKind
 from monitoring.metrics import Metrics
 from server.current_model import CurrentModel
@@ -87,7 +86,7 @@ class Forgetting:
         self._state, self._is_readable = None, False
 
 
-def _among(user_ids: list[str], hashes: npt.NDArray[np.uint64]) -> list[str]:
+def _among(user_ids: list[str], hashes: Hashes) -> list[str]:
     """Return those of `user_ids` whose hash is one of `hashes`."""
     told = np.isin(stable_hashes(user_ids), hashes)
     return [user_id for user_id, is_one in zip(user_ids, told.tolist(), strict=True) if is_one]

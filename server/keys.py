@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from server.handlers.inference import Tensors
     from server.handlers.recommendations import Recommend
     from server.judge import Judge
+    from server.ladder import Ladder
     from server.last_known import LastKnown
     from server.model_moves import ModelMoves
-    from server.recommender import Recommender
     from server.serving import Serving
     from server.settings import Settings
 
@@ -36,13 +36,13 @@ ACCESS_LOG: web.AppKey["AccessLog"] = web.AppKey("access_log")
 COLLECTORS: web.AppKey["CollectorRegistry"] = web.AppKey("collectors")
 FORGETTING: web.AppKey["Forgetting"] = web.AppKey("forgetting")
 JUDGE: web.AppKey["Judge"] = web.AppKey("judge")
+LADDER: web.AppKey["Ladder"] = web.AppKey("ladder")
 LAST_KNOWN: web.AppKey["LastKnown"] = web.AppKey("last_known")
 METRICS: web.AppKey["Metrics"] = web.AppKey("metrics")
 MODELS: web.AppKey["CurrentModel"] = web.AppKey("models")
 MODEL_MOVES: web.AppKey["ModelMoves"] = web.AppKey("model_moves")
 MONITOR: web.AppKey["RealTimeMonitor"] = web.AppKey("monitor")
 RECOMMEND: web.AppKey["Recommend"] = web.AppKey("recommend")
-RECOMMENDER: web.AppKey["Recommender"] = web.AppKey("recommender")
 REGISTRY: web.AppKey["Registry"] = web.AppKey("registry")
 ROLLOUT: web.AppKey["Rollout"] = web.AppKey("rollout")
 RULES: web.AppKey["Rules | None"] = web.AppKey("rules")

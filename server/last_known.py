@@ -6,7 +6,7 @@ Without it an outage would show a shopper what they bought a minute ago.
 from functools import lru_cache
 from typing import NamedTuple
 
-from models.request import NO_HASHES, Hashes
+from features.ids import NO_HASHES, Hashes
 
 
 class Seen(NamedTuple):

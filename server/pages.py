@@ -19,8 +19,9 @@ from hmac import compare_digest
 
 import numpy as np
 
+from features.ids import Hashes
 from models.model import Model
-from models.request import Hashes, Listed, Spot, Written
+from models.request import Listed, Spot, Written
 from server.errors import InvalidError
 from server.query import SHOWN_BYTES, Query
 

@@ -25,8 +25,12 @@ _KEEP_ALIVE = b"keep-alive"
 _UNUSUAL = frozenset((b"content-encoding", b"expect", b"transfer-encoding", b"upgrade"))
 _ONCE = frozenset(
     (
-        *(b"connection", b"content-length", b"content-type"),
-        *(b"host", b"user-agent", b"x-request-id"),
+        b"connection",
+        b"content-length",
+        b"content-type",
+        b"host",
+        b"user-agent",
+        b"x-request-id",
     )
 )
 _MOST_DIGITS = 9

@@ -14,8 +14,11 @@ from urllib.parse import urlsplit
 
 PREFIX = "CUVEE_"
 _OTHERS = (
-    *("CUVEE_LOADTEST_", "CUVEE_FEATURES", "CUVEE_QUALITY"),
-    *("CUVEE_MODEL_PRIVATE_KEY", "CUVEE_DRIFT"),
+    "CUVEE_LOADTEST_",
+    "CUVEE_FEATURES",
+    "CUVEE_QUALITY",
+    "CUVEE_MODEL_PRIVATE_KEY",
+    "CUVEE_DRIFT",
 )
 """Read elsewhere: what features there are is decided before there are settings."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")

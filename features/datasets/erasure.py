@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 from pyarrow import compute, parquet
@@ -29,11 +28,9 @@ from features.datasets.dataset import (
 )
 from features.errors import StoreError
 from features.identity.spared import USER_ID
-from features.ids import stable_hashes
+from features.ids import Hashes, stable_hashes
 from features.lock import locked
 from features.scratch import sweep
-
-Hashes = npt.NDArray[np.uint64]
 
 
 def forget(root: Path, noted_ms: Mapping[str, int]) -> None:

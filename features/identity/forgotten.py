@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.errors import StoreError
-from features.ids import stable_hash, stable_hashes
+from features.ids import Hashes, stable_hash, stable_hashes
 from features.lock import locked
 
 FOLDER, LIST = "forgotten", "list"
@@ -42,7 +42,7 @@ class Forgotten:
         """Return how many entries there are."""
         return len(self._entries)
 
-    def since(self, noted_ms: int) -> npt.NDArray[np.uint64]:
+    def since(self, noted_ms: int) -> Hashes:
         """Return the hashes of those whose forgetting was noted after `noted_ms`."""
         return np.unique(self._entries["user"][self._entries["noted_ms"] > noted_ms])
 

@@ -11,7 +11,7 @@ import polars as pl
 from features.catalogue import Catalogue
 from features.eventlog import NO_RECORDS, EventLog
 from features.events import RECORD, TYPE_CODES, VALUE_SCALE, Records, id_bits
-from features.ids import stable_hashes
+from features.ids import Hashes, stable_hashes
 
 _SLICE = 1_000_000
 """Ids hashed at a time: their Python strings are the largest thing this module holds."""
@@ -48,7 +48,7 @@ def _numbers(events: pl.DataFrame, user_ids: pl.Series) -> pl.DataFrame:
     )
 
 
-def _id_hashes(ids: pl.Series) -> npt.NDArray[np.uint64]:
+def _id_hashes(ids: pl.Series) -> Hashes:
     starts = range(0, len(ids), _SLICE)
     return np.concatenate([stable_hashes(ids.slice(start, _SLICE).to_list()) for start in starts])
 

@@ -16,7 +16,7 @@ import polars as pl
 from pyarrow import parquet
 
 from features.offline.known_ids import KnownIds, id_hashes
-from features.offline.said import ID, SAID, Hashes, hashed, joined
+from features.offline.said import ID, SAID, EventHashes, hashed, joined
 
 _BATCH_ROWS = 100_000
 
@@ -24,7 +24,7 @@ _BATCH_ROWS = 100_000
 class KnownEvents:
     """The events of a table that have one of some ids, and what each of them says."""
 
-    def __init__(self, ids: Hashes) -> None:
+    def __init__(self, ids: EventHashes) -> None:
         """Look for events whose id has one of these hashes; nothing is read yet."""
         self._wanted = np.unique(ids)
         self._begin()

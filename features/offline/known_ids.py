@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 _BATCH_ROWS = 100_000
 
-Hashes = npt.NDArray[np.uint64]
+HashPairs = npt.NDArray[np.uint64]
 """uint64[2, n]: the two hashes of each id, as columns."""
 
 
@@ -23,13 +23,13 @@ class KnownIds:
 
     def __init__(self) -> None:
         """Know nothing."""
-        self._runs: list[Hashes] = []
+        self._runs: list[HashPairs] = []
 
     def __len__(self) -> int:
         """Return how many ids were added."""
         return sum(run.shape[1] for run in self._runs)
 
-    def add(self, hashes: Hashes) -> None:
+    def add(self, hashes: HashPairs) -> None:
         """Know `hashes` from now on."""
         if not hashes.shape[1]:
             return
@@ -38,7 +38,7 @@ class KnownIds:
             merged = np.concatenate((self._runs[-2], self._runs[-1]), axis=1)
             self._runs[-2:] = [merged[:, np.argsort(merged[0], kind="stable")]]
 
-    def contains(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
+    def contains(self, hashes: HashPairs) -> npt.NDArray[np.bool_]:
         """Return, for each of `hashes`, whether it was added before."""
         found = np.zeros(hashes.shape[1], bool)
         for run in self._runs:
@@ -47,12 +47,12 @@ class KnownIds:
         return found
 
 
-def id_hashes(ids: pl.Series) -> Hashes:
+def id_hashes(ids: pl.Series) -> HashPairs:
     """Return both hashes of each id."""
     return np.stack((ids.hash(1).to_numpy(), ids.hash(2).to_numpy()))
 
 
-def id_hashes_in(path: Path) -> Hashes:
+def id_hashes_in(path: Path) -> HashPairs:
     """Return both hashes of each event's id in a Parquet file, read some rows at a time."""
     with parquet.ParquetFile(path) as file:
         hashes, begin = np.empty((2, file.metadata.num_rows), np.uint64), 0

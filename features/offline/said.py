@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-Hashes = npt.NDArray[np.uint64]
+EventHashes = npt.NDArray[np.uint64]
+"""uint64[n], one for each event, by polars: its versions may hash differently."""
 
 ID = "event_id"
 SAID = ("type", "user_id", "item_id", "timestamp", "value")
@@ -17,8 +18,8 @@ SAID = ("type", "user_id", "item_id", "timestamp", "value")
 class Said:
     """Hashes of the ids of some events, and of what each says."""
 
-    ids: Hashes
-    said: Hashes
+    ids: EventHashes
+    said: EventHashes
 
     def __len__(self) -> int:
         """Return how many events these are."""

@@ -33,7 +33,7 @@ from features.offline.entities import Entities
 from features.offline.known_events import KnownEvents
 from features.offline.parts import Part, moment
 from features.offline.replacement import Replacement
-from features.offline.said import Hashes, Said, joined
+from features.offline.said import EventHashes, Said, joined
 from features.offline.spared_rows import SparedRows, merges_of
 from features.offline.table_ids import TableIds
 from features.offline.tables import ITEMS, MERGES, SCHEMAS, SHOPPER_MERGES, STAGED, USERS
@@ -118,7 +118,7 @@ class OfflineStore:
             self._tables.append("events", fresh)
             return Written(fresh.accepted, fresh.duplicates, spared.passed_over)
 
-    def known(self, ids: Hashes) -> KnownEvents:
+    def known(self, ids: EventHashes) -> KnownEvents:
         """Return what the tables say of the events whose id has one of these hashes."""
         known = KnownEvents(ids)
         with translated():

@@ -27,7 +27,7 @@ def plot(steps: Sequence[Step], path: Path) -> None:
             axis.plot(
                 [(step.began_s + step.seconds) / 120 for step in those],
                 [typical_mb(step) for step in those],
-                *("o-",),
+                "o-",
                 color=OWN,
                 ms=4,
                 label=label and f"{label}, median of a step",

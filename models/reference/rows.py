@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from features.ids import Hashes
+
 SLOTS = 168
 """Hours of a week."""
 
@@ -23,7 +25,7 @@ class Rows:
     entries: numbers float64[n], NaN where missing, or words object[n], None where missing.
     """
 
-    shoppers: npt.NDArray[np.uint64]
+    shoppers: Hashes
     slots: npt.NDArray[np.int64]
     values: Mapping[str, npt.NDArray[Any]]
 

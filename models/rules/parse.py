@@ -52,8 +52,15 @@ WEIGHTED = {
 }
 
 _OF_A_PAGE = (
-    *("k", "show", "pins", "boosts", "caps"),
-    *("diversity", "dislikes", "rotation", "explore"),
+    "k",
+    "show",
+    "pins",
+    "boosts",
+    "caps",
+    "diversity",
+    "dislikes",
+    "rotation",
+    "explore",
 )
 _OF_ALL = (*_OF_A_PAGE, "repurchase", "weights", "pages")
 _SHOW = ("in_stock", "price_min", "price_max", "categories", "exclude")

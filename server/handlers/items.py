@@ -7,9 +7,10 @@ from typing import Any, Final, TypeVar
 import orjson
 from aiohttp import web
 
+from features.ids import NO_HASHES
 from models.model import Model
 from models.reasons import Kind, explained
-from models.request import ANY_IN_STOCK, NO_HASHES, Listed
+from models.request import ANY_IN_STOCK, Listed
 from server import keys
 from server.errors import NotFoundError
 from server.query import DEFAULT_K, MAX_K, parse_count, parse_path_id, parse_query_ids

@@ -15,9 +15,10 @@ from monitoring.metrics import Metrics
 from server import keys
 from server.answer import Answer, encode_answer
 from server.body import read_body
+from server.climb import climb
 from server.deadline import deadline_of
+from server.ladder import Ladder
 from server.query import parse_query
-from server.recommender import Recommender
 from server.response import Response
 
 log = logging.getLogger(__name__)
@@ -30,13 +31,13 @@ class Recommend:
 
     def __init__(
         self,
-        recommender: Recommender,
+        ladder: Ladder,
         metrics: Metrics,
         deadline_s: float,
         lengths: Mapping[Page, int],
     ) -> None:
-        """Answer within `deadline_s` with what `recommender` says; `lengths` are those of pages."""
-        self._recommender = recommender
+        """Answer within `deadline_s` with what `ladder` gives; `lengths` are those of pages."""
+        self._ladder = ladder
         self._metrics = metrics
         self._deadline_s = deadline_s
         self._lengths = lengths
@@ -50,7 +51,7 @@ class Recommend:
             deadline = deadline_of(started, waited_s, self._deadline_s)
             query = parse_query(body, lengths=self._lengths)
             answered = partial(self._answered, query.user_id, started, then)
-            self._recommender.recommend(query, deadline, answered)
+            climb(self._ladder, query, deadline, answered)
         except Exception as error:  # noqa: BLE001 - whoever asked is told
             then(error)
 
@@ -64,7 +65,7 @@ class Recommend:
         self, user_id: str, started: float, then: Then, outcome: Answer | Exception
     ) -> None:
         told: Response | Exception
-        if (trial := self._recommender.models.trial) is not None:
+        if (trial := self._ladder.models.trial) is not None:
             try:
                 trial.count(user_id, monotonic() - started, outcome)
             except Exception:  # whoever asked waits

@@ -18,7 +18,8 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from monitoring.exposition import render
-from monitoring.metrics import Metrics, Reason, Route, Source
+from monitoring.labels import Reason, Route, Source
+from monitoring.metrics import Metrics
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "prometheus"
 ATTEMPTS = 150

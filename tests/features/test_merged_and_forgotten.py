@@ -161,8 +161,13 @@ async def test_every_place_forgets_who_was_merged(
     """Datasets, served features, dead letters, records, and the rows that say who became whom."""
     keep(
         offline,
-        *(done(1, "session:1"), done(2, "guest"), merged(3, "session:1", "guest")),
-        *(merged(4, "guest", "ann"), done(5, "ann"), done(6, "ben"), done(7, "session:1")),
+        done(1, "session:1"),
+        done(2, "guest"),
+        merged(3, "session:1", "guest"),
+        merged(4, "guest", "ann"),
+        done(5, "ann"),
+        done(6, "ben"),
+        done(7, "session:1"),
     )
     rows = [{"user_id": name, "country": "FR"} for name in ("ann", "ben", "guest", "session:1")]
     offline.put_users(pa.Table.from_pylist(rows, USERS))
@@ -221,8 +226,11 @@ def test_a_session_that_two_people_had_keeps_what_is_the_others(offline: Offline
     """What it did until one logged in is theirs, whoever else forgets what came after."""
     keep(
         offline,
-        *(done(1, "session:1"), merged(2, "session:1", "ben"), done(3, "session:1")),
-        *(merged(4, "session:1", "ann"), done(5, "session:1")),
+        done(1, "session:1"),
+        merged(2, "session:1", "ben"),
+        done(3, "session:1"),
+        merged(4, "session:1", "ann"),
+        done(5, "session:1"),
     )
     Erasure(offline).forget({"ann": at_ms(9)})
     assert {name: len(some) for name, some in log_of(offline).items()} == {
@@ -282,10 +290,19 @@ def test_a_batch_is_forgotten_at_once(offline: OfflineStore, tmp_path: Path) -> 
     """Of each what was theirs up to a stamp of their own; no log of a table names them."""
     keep(
         offline,
-        *(done(1, "session:1"), merged(2, "session:1", "ben"), done(3, "session:1")),
-        *(merged(4, "session:1", "carl"), done(5, "session:1"), done(6, "carl"), done(7, "ben")),
-        *(done(8, "ann"), merged(9, "ann", "abe"), done(10, "zoe"), merged(11, "zoe", "zora")),
-        *(done(12, "cloe"), done(13, "cloe")),
+        done(1, "session:1"),
+        merged(2, "session:1", "ben"),
+        done(3, "session:1"),
+        merged(4, "session:1", "carl"),
+        done(5, "session:1"),
+        done(6, "carl"),
+        done(7, "ben"),
+        done(8, "ann"),
+        merged(9, "ann", "abe"),
+        done(10, "zoe"),
+        merged(11, "zoe", "zora"),
+        done(12, "cloe"),
+        done(13, "cloe"),
     )
     rows = [{"user_id": name} for name in ("abe", "ben", "carl", "cloe", "session:1", "zoe")]
     offline.put_users(pa.Table.from_pylist(rows, USERS))
@@ -307,8 +324,11 @@ def test_a_session_and_who_had_it_are_forgotten_at_once(
     """What came of it between its own tombstone and the merge goes, too, in every place."""
     keep(
         offline,
-        *(done(1, "session:1"), done(3, "session:1"), merged(4, "session:1", "ann")),
-        *(done(5, "session:1"), done(6, "ben")),
+        done(1, "session:1"),
+        done(3, "session:1"),
+        merged(4, "session:1", "ann"),
+        done(5, "session:1"),
+        done(6, "ben"),
     )
     served.append(
         tmp_path,

@@ -1,4 +1,4 @@
-"""Windows of those of whom little is known, and of items of which nothing is."""
+"""Splits of those of whom little is known, and of items of which nothing is."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from models.choices import Choices
 from models.fit import fit
 from models.model import Model
 from models.replay import popular_lists, ranked_lists
-from models.window import Window, open_window
+from models.split import Split, temporal_split
 from tests.support.histories import DAY_MS, Happened, log_of, tasteful, wines
 
 CATALOGUE = wines(60)
@@ -32,7 +32,7 @@ def test_audiences_by_history_do_not_overlap() -> None:
     happened += [Happened(shopper, 9, 20) for shopper in range(3)]
     log = log_of(happened, 3, CATALOGUE)
     span = 15 * DAY_MS, 25 * DAY_MS
-    assert open_window(log, CATALOGUE, *span).users.tolist() == [0]
+    assert temporal_split(log, CATALOGUE, *span).users.tolist() == [0]
     assert cold(log, CATALOGUE, *span).users.tolist() == [1]
     assert newcomers(log, CATALOGUE, *span).users.tolist() == [2]
 
@@ -43,8 +43,8 @@ def test_of_the_anonymous_a_sessions_last_clicks_are_all_that_is_known() -> None
     session = [10 + 0.001 * HOUR * number for number in range(7)]
     happened += [Happened(0, 20 + number, day) for number, day in enumerate(session)]
     happened += [Happened(0, 9, 20)]
-    window = open_window(log_of(happened, 1, CATALOGUE), CATALOGUE, 15 * DAY_MS, 25 * DAY_MS)
-    asked = anonymous(window, CATALOGUE)
+    split = temporal_split(log_of(happened, 1, CATALOGUE), CATALOGUE, 15 * DAY_MS, 25 * DAY_MS)
+    asked = anonymous(split, CATALOGUE)
     clicks = asked.past.of(0)
     assert asked.past.user_ids == ("",)
     assert not asked.past.profiles
@@ -52,33 +52,33 @@ def test_of_the_anonymous_a_sessions_last_clicks_are_all_that_is_known() -> None
     assert set(type_codes(clicks).tolist()) == {TYPE_CODES[EventType.CLICK]}
     assert asked.histories().sum() == np.float32(0.3) * CLICKS
     assert [each.tolist() for each in asked.blocked] == [[]]
-    assert asked.wanted == window.wanted
-    assert asked.known is window.known
+    assert asked.wanted == split.wanted
+    assert asked.known is split.known
 
 
 def test_anonymous_sessions_are_ranked_for() -> None:
     """With a click or two the model shows other than what everybody buys."""
-    window = open_window(tasteful(), CATALOGUE, CUT_MS, END_MS)
-    model = Model(fit(window.past, window.known, CATALOGUE, Choices(), CUT_MS, 0))
-    asked = anonymous(window, CATALOGUE)
+    split = temporal_split(tasteful(), CATALOGUE, CUT_MS, END_MS)
+    model = Model(fit(split.past, split.known, CATALOGUE, Choices(), CUT_MS, 0))
+    asked = anonymous(split, CATALOGUE)
     ranked, popular = ranked_lists(model, asked), popular_lists(model, asked)
-    assert len(ranked) == len(window)
+    assert len(ranked) == len(split)
     assert any(not np.array_equal(*each) for each in zip(ranked, popular, strict=True))
 
 
-def _where_some_are_new() -> Window:
-    return open_window(tasteful(), CATALOGUE, CUT_MS, END_MS, gone=taken_for_new(CATALOGUE))
+def _where_some_are_new() -> Split:
+    return temporal_split(tasteful(), CATALOGUE, CUT_MS, END_MS, gone=taken_for_new(CATALOGUE))
 
 
 def test_items_without_a_past_were_met_by_nobody() -> None:
     """One in ten loses its past, and nothing of what came after."""
-    whole, window = open_window(tasteful(), CATALOGUE, CUT_MS, END_MS), _where_some_are_new()
+    whole, split = temporal_split(tasteful(), CATALOGUE, CUT_MS, END_MS), _where_some_are_new()
     taken = stable_hashes(CATALOGUE.item_ids) % 10 == 0
     assert 0 < taken.sum() < len(CATALOGUE) / 4
-    assert not window.known.met()[taken].any()
-    np.testing.assert_array_equal(window.known.met()[~taken], whole.known.met()[~taken])
-    asked = new_items(window)
-    assert 0 < len(asked) < len(window)
+    assert not split.known.met()[taken].any()
+    np.testing.assert_array_equal(split.known.met()[~taken], whole.known.met()[~taken])
+    asked = new_items(split)
+    assert 0 < len(asked) < len(split)
     for wanted in asked.wanted:
         assert len(wanted)
         assert taken[wanted].all()
@@ -86,8 +86,8 @@ def test_items_without_a_past_were_met_by_nobody() -> None:
 
 def test_only_new_items_can_be_asked_for() -> None:
     """Lists hold nothing but items that nobody met, ranked and popular ones alike."""
-    window = _where_some_are_new()
-    asked = only_new(new_items(window), CATALOGUE)
-    model = Model(fit(window.past, window.known, CATALOGUE, Choices(), CUT_MS, 0))
+    split = _where_some_are_new()
+    asked = only_new(new_items(split), CATALOGUE)
+    model = Model(fit(split.past, split.known, CATALOGUE, Choices(), CUT_MS, 0))
     for lists in (ranked_lists(model, asked), popular_lists(model, asked)):
-        assert all(len(rows) and not window.known.met()[rows].any() for rows in lists)
+        assert all(len(rows) and not split.known.met()[rows].any() for rows in lists)

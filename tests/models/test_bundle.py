@@ -24,6 +24,7 @@ import models.bundle
 from features.catalogue import Catalogue
 from features.errors import InputError
 from features.feature_set import FeatureSet
+from features.ids import NO_HASHES
 from models.arrays import Array, map_array, pack
 from models.bundle import read_bundle, read_ladder, write_bundle
 from models.errors import BundleError
@@ -51,13 +52,12 @@ REFERENCE = (
 BASKETS = ("companion_offsets.npy", "companion_rows.npy", "companion_scores.npy")
 FILES = LADDER + PERSONAL + BASKETS + REFERENCE
 NOW = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
-NOTHING = np.empty(0, np.uint64)
 
 
 def answers(model: Model) -> list[Any]:
     """Return what a model says of popular and similar items."""
     return [
-        *(model.popular(row, NOTHING, Filters(), 40) for row in range(len(model.segment_names))),
+        *(model.popular(row, NO_HASHES, Filters(), 40) for row in range(len(model.segment_names))),
         *(model.similar(row, 5) for row in range(len(model))),
         *(model.bought_together([row], 5) for row in range(len(model))),
     ]
@@ -154,7 +154,7 @@ def test_what_cannot_rank_still_knows_what_is_popular(bundle: Path, name: str) -
     assert (whole.is_whole, left.is_whole, left.is_personal) == (True, False, False)
     assert left.version == whole.version
     for segment in range(len(whole.segment_names)):
-        asked = (segment, NOTHING, Filters(), len(whole))
+        asked = (segment, NO_HASHES, Filters(), len(whole))
         assert left.popular(*asked) == whole.popular(*asked)
 
 

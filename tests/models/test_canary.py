@@ -180,9 +180,8 @@ def test_records_of_old_are_read_and_new_ones_name_no_trial_where_there_is_none(
 ) -> None:
     """What knows nothing of trials reads them as long as there are none."""
     (record,) = registry.history()
-    assert set(orjson.loads(record.to_json())["aliases"]) == {
-        *("production", "previous", "candidate")
-    }
+    told = orjson.loads(record.to_json())
+    assert set(told["aliases"]) == {"production", "previous", "candidate"}
     assert record.aliases.production == versions[0]
 
 

@@ -28,8 +28,8 @@ from models.fit import fit
 from models.metrics import best_new, quality
 from models.parts import Parts
 from models.ranker_features import RANKER_FEATURES
+from models.split import Split, temporal_split
 from models.titles import FIGURES, HISTORY, LEFT_OUT, SPLITS, TEMPORAL
-from models.window import Window, open_window
 from tests.support.bundles import linear_ranker
 from tests.support.histories import DAY_MS, tasteful, wines
 
@@ -38,56 +38,56 @@ CUT_MS, END_MS = 19_270 * DAY_MS, 19_366 * DAY_MS
 
 
 @pytest.fixture(scope="module")
-def window() -> Window:
-    """Return a window of shoppers with a taste each."""
-    return open_window(tasteful(), CATALOGUE, CUT_MS, END_MS)
+def split() -> Split:
+    """Return a split of shoppers with a taste each."""
+    return temporal_split(tasteful(), CATALOGUE, CUT_MS, END_MS)
 
 
 @pytest.fixture(scope="module")
-def parts(window: Window) -> Parts:
-    """Return what was learnt before the window."""
-    return fit(window.past, window.known, CATALOGUE, choose(CATALOGUE, window, 0), CUT_MS, 0)
+def parts(split: Split) -> Parts:
+    """Return what was learnt before the split."""
+    return fit(split.past, split.known, CATALOGUE, choose(CATALOGUE, split, 0), CUT_MS, 0)
 
 
-def test_tastes_beat_popularity(parts: Parts, window: Window) -> None:
+def test_tastes_beat_popularity(parts: Parts, split: Split) -> None:
     """Candidates and segments know what each shopper buys, popularity does not."""
-    figures = evaluate(parts, window).by_name
+    figures = evaluate(parts, split).by_name
     assert figures[CANDIDATES].ndcg > 2 * figures[POPULARITY].ndcg
     assert figures[SEGMENT].ndcg > 2 * figures[POPULARITY].ndcg
     assert figures[MODEL].ndcg == figures[CANDIDATES].ndcg  # there is no ranker
-    assert {each.users for each in figures.values()} == {len(window)}
+    assert {each.users for each in figures.values()} == {len(split)}
 
 
-def test_what_is_judged_is_the_graph_that_serves(parts: Parts, window: Window) -> None:
+def test_what_is_judged_is_the_graph_that_serves(parts: Parts, split: Split) -> None:
     """Another ranker graph gives other figures; its candidates stay what they were."""
     assert parts.personal is not None
     weights = np.random.default_rng(0).normal(size=len(RANKER_FEATURES)).astype(np.float32)
     ranked = replace(parts, personal=replace(parts.personal, ranker=linear_ranker(weights)))
-    plain, figures = evaluate(parts, window).by_name, evaluate(ranked, window).by_name
+    plain, figures = evaluate(parts, split).by_name, evaluate(ranked, split).by_name
     assert figures[CANDIDATES].ndcg == plain[MODEL].ndcg
     assert not np.array_equal(figures[MODEL].by_user, plain[MODEL].by_user)
 
 
-def test_the_served_scorer_is_the_one_that_was_fitted(parts: Parts, window: Window) -> None:
+def test_the_served_scorer_is_the_one_that_was_fitted(parts: Parts, split: Split) -> None:
     """Figures through the graph are those of the factors, worked out in numpy."""
     assert parts.personal is not None
-    grades = window.known.matrix()[window.users]
+    grades = split.known.matrix()[split.users]
     scores = (grades @ parts.personal.inputs) @ parts.personal.outputs.T
-    lists = best_new(scores, np.arange(len(window)), window.blocked)
-    expected = quality(lists, window.wanted, window.known.met())
-    assert evaluate(parts, window).by_name[CANDIDATES].ndcg == pytest.approx(expected.ndcg)
+    lists = best_new(scores, np.arange(len(split)), split.blocked)
+    expected = quality(lists, split.wanted, split.known.met())
+    assert evaluate(parts, split).by_name[CANDIDATES].ndcg == pytest.approx(expected.ndcg)
 
 
-def test_without_a_personal_part_segments_answer(parts: Parts, window: Window) -> None:
+def test_without_a_personal_part_segments_answer(parts: Parts, split: Split) -> None:
     """Too little to learn from: the model is as good as what its segments buy."""
-    figures = evaluate(replace(parts, personal=None), window)
+    figures = evaluate(replace(parts, personal=None), split)
     assert figures.by_name[MODEL].ndcg == figures.by_name[SEGMENT].ndcg
     assert not figures.beats_segments
 
 
-def test_gains_come_with_their_errors(window: Window) -> None:
+def test_gains_come_with_their_errors(split: Split) -> None:
     """A gain counts only beyond two standard errors."""
-    figures = evaluate(fit(window.past, window.known, CATALOGUE, Choices(), CUT_MS, 0), window)
+    figures = evaluate(fit(split.past, split.known, CATALOGUE, Choices(), CUT_MS, 0), split)
     told = figures.told()
     gain = told["gain"][SEGMENT]
     assert told["beats_segments"] == (gain["ndcg@10"] > 2 * gain["se"])
@@ -95,10 +95,10 @@ def test_gains_come_with_their_errors(window: Window) -> None:
     assert json.dumps(told)
 
 
-def test_segments_are_told_of_where_they_are_large_enough(parts: Parts, window: Window) -> None:
+def test_segments_are_told_of_where_they_are_large_enough(parts: Parts, split: Split) -> None:
     """Each shopper judged is in one; NDCG@10 of each list, as far as 20 shoppers are in it."""
-    figures = evaluate(parts, window)
-    assert len(figures.segments) == len(window)
+    figures = evaluate(parts, split)
+    assert len(figures.segments) == len(split)
     told = figures.by_segment()
     assert set(told) <= set(parts.segments.names)
     for name, each in told.items():
@@ -109,9 +109,9 @@ def test_segments_are_told_of_where_they_are_large_enough(parts: Parts, window: 
     assert json.dumps(told)
 
 
-def test_other_lists_stand_beside_ours(parts: Parts, window: Window) -> None:
+def test_other_lists_stand_beside_ours(parts: Parts, split: Split) -> None:
     """What is handed in is judged on the same shoppers; a perfect list finds everything."""
-    figures = evaluate(parts, window, {"perfect": list(window.wanted)})
+    figures = evaluate(parts, split, {"perfect": list(split.wanted)})
     assert figures.by_name["perfect"].ndcg == pytest.approx(1)
     assert figures.told()["gain"]["perfect"]["ndcg@10"] < 0
 

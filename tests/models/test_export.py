@@ -13,7 +13,7 @@ from models.parts import Floats, Rows
 from models.personal import open_ranker
 from models.ranker import fit_ranker, predict
 from models.ranker_features import HISTORY, RANKER_FEATURES, SCORE
-from models.window import LEAST_HISTORY
+from models.split import LEAST_HISTORY
 
 ITEMS, RANK = 50, 6
 

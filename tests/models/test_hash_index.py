@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.hash_index import Hashes, HashIndex
+from features.ids import Hashes
+from models.hash_index import HashIndex
 
 MOST = 2**64 - 1
 

@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +20,7 @@ from hypothesis import strategies as st
 from features.eventlog import NO_RECORDS
 from features.events import RECORD, TYPE_CODES, EventType, Records
 from features.history import tastes_of
-from features.ids import stable_hash, stable_hashes
+from features.ids import NO_HASHES, Hashes, stable_hash, stable_hashes
 from features.moments import Moment
 from models import candidates
 from models.bundle import read_bundle, write_bundle
@@ -32,13 +31,7 @@ from models.model import Model
 from models.parts import Parts
 from models.ranker_features import RANKER_FEATURES
 from models.reasons import POPULAR, Kind, because, explained, popular_in
-from models.request import (
-    NO_HASHES,
-    Filters,
-    Listed,
-    Ranking,
-    RankRequest,
-)
+from models.request import Filters, Listed, Ranking, RankRequest
 from tests.support.bundles import CATEGORIES, SEGMENT_NAMES, small_parts, whole_towers
 
 ITEMS = 40
@@ -73,7 +66,7 @@ def item(row: int) -> str:
     return f"wine-{row:04d}"
 
 
-def hashes(rows: Sequence[int]) -> npt.NDArray[np.uint64]:
+def hashes(rows: Sequence[int]) -> Hashes:
     """Return the hashes of the items in rows."""
     return stable_hashes(item(row) for row in rows)
 

@@ -11,7 +11,7 @@ from models.evaluate import MODEL, POPULARITY, evaluate
 from models.fit import fit
 from models.metrics import difference
 from models.new_items import introduce
-from models.window import open_window
+from models.split import temporal_split
 from tests.support.histories import DAY_MS, tasteful, wines
 
 CATALOGUE = wines(12)  # categories in turn, corks four at a time
@@ -60,8 +60,8 @@ def test_new_items_find_those_who_like_such() -> None:
     """Known by category and cork alone, they beat the order of popularity by far."""
     catalogue, cut_ms, end_ms = wines(60), 19_270 * DAY_MS, 19_366 * DAY_MS
     gone = taken_for_new(catalogue)
-    window = open_window(tasteful(400), catalogue, cut_ms, end_ms, gone=gone)
-    parts = fit(window.past, window.known, catalogue, Choices(), cut_ms, 0)
-    figures = evaluate(parts, only_new(new_items(window), catalogue)).by_name
+    split = temporal_split(tasteful(400), catalogue, cut_ms, end_ms, gone=gone)
+    parts = fit(split.past, split.known, catalogue, Choices(), cut_ms, 0)
+    figures = evaluate(parts, only_new(new_items(split), catalogue)).by_name
     gain, error = difference(figures[MODEL], figures[POPULARITY])
     assert gain > 3 * error > 0

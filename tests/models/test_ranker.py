@@ -27,8 +27,8 @@ def _examples(shoppers: int, seed: int = 0) -> Examples:
     )
 
 
-def _fitted(windows: list[Examples], seed: int = 0, *, trees: bool = True) -> Ranker:
-    ranker = fit_ranker(windows, seed, trees=trees)
+def _fitted(splits: list[Examples], seed: int = 0, *, trees: bool = True) -> Ranker:
+    ranker = fit_ranker(splits, seed, trees=trees)
     assert ranker is not None
     return ranker
 
@@ -77,8 +77,8 @@ def _opposed(shoppers: int, seed: int = 0) -> Examples:
     return Examples(features.reshape(examples.features.shape), examples.labels, examples.sizes)
 
 
-def test_the_next_window_counts_for_more() -> None:
-    """Of two windows that say the opposite the later one is followed."""
+def test_the_next_split_counts_for_more() -> None:
+    """Of two splits that say the opposite the later one is followed."""
     one, opposite = _examples(150), _examples(150, seed=1)
     opposite.features[:, SIGNAL] *= -1
     assert _fitted([opposite, one], trees=False).weights[SIGNAL] > 0.1

@@ -18,7 +18,7 @@ from models.segments import (
     shares,
     tastes,
 )
-from models.window import open_window
+from models.split import temporal_split
 from tests.support.histories import DAY_MS, Happened, log_of, tasteful, wines
 
 CATALOGUE = wines(60)
@@ -27,8 +27,8 @@ NOW_MS = 19_365 * DAY_MS
 
 def test_the_attribute_that_tells_tastes_is_chosen() -> None:
     """Shoppers buy by category, so category wins over cork, and over plain popularity."""
-    window = open_window(tasteful(), CATALOGUE, 19_270 * DAY_MS, NOW_MS)
-    chosen, measured = measure_tastes(CATALOGUE, window)
+    split = temporal_split(tasteful(), CATALOGUE, 19_270 * DAY_MS, NOW_MS)
+    chosen, measured = measure_tastes(CATALOGUE, split)
     assert chosen is not None
     assert chosen.title.startswith("category")
     assert measured["category"] > 1.5 * measured[""]
@@ -39,7 +39,7 @@ def test_a_catalogue_without_attributes_has_everybody_only() -> None:
     """One category and nothing else: no taste, one row, and markets where shoppers live."""
     bare = replace(CATALOGUE, category=np.full(60, ""), attributes={})
     log = tasteful()
-    chosen, _ = measure_tastes(bare, open_window(log, bare, 19_270 * DAY_MS, NOW_MS))
+    chosen, _ = measure_tastes(bare, temporal_split(log, bare, 19_270 * DAY_MS, NOW_MS))
     assert chosen is None
     segments = make_segments(log, chosen, interactions(log, bare), NOW_MS)
     assert segments.names == ("global", "market=FR", "market=IT")

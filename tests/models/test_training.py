@@ -22,7 +22,7 @@ from features.demo_shop.simulate import World, simulate
 from features.errors import InputError
 from features.eventlog import NO_RECORDS
 from features.events import RECORD, TYPE_CODES, EventType
-from features.ids import stable_hash
+from features.ids import NO_HASHES, stable_hash
 from features.moments import Moment
 from features.offline.store import OfflineStore
 from features.offline.tables import SCHEMAS
@@ -45,7 +45,6 @@ from models.training import STEPS, Kept, Order, choose_order, train
 from tests.support.process import ROOT
 
 UNTIL = datetime(2026, 11, 1, tzinfo=UTC)
-NOTHING = np.empty(0, np.uint64)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +113,7 @@ def test_parts_make_a_bundle_that_serves(parts: Parts, tmp_path: Path) -> None:
     assert model.is_personal
     assert model.example_user is not None
     assert model.shared_segment(model.example_user, None) > 0
-    assert len(model.popular(0, NOTHING, Filters(), 10).rows) == 10
+    assert len(model.popular(0, NO_HASHES, Filters(), 10).rows) == 10
 
 
 def test_baskets_are_learnt(parts: Parts, shop: Path) -> None:
@@ -188,14 +187,14 @@ def test_too_little_to_learn_from_is_no_error(
     parts = train(_store(tmp_path, items, bought))
     assert parts.personal is None
     model = read_bundle(tmp_path / "models" / write_bundle(tmp_path / "models", parts))
-    assert len(model.popular(0, NOTHING, Filters(), items).rows) == items
+    assert len(model.popular(0, NO_HASHES, Filters(), items).rows) == items
     assert (parts.example_user is None) == (not bought)
 
 
 def test_popular_items_come_first_however_few_events(tmp_path: Path) -> None:
     """Two purchases outrank one."""
     parts = train(_store(tmp_path, 5, [("ann", 3), ("ben", 3), ("ben", 2)]))
-    listed = Model(parts).popular(0, NOTHING, Filters(), 2)
+    listed = Model(parts).popular(0, NO_HASHES, Filters(), 2)
     assert [parts.items.item_ids[row] for row in listed.rows] == ["item-3", "item-2"]
 
 
@@ -227,7 +226,7 @@ def test_little_or_uniform_data_make_a_model_that_answers(case: str, tmp_path: P
     parts = train(_store(tmp_path, items, bought))
     model = read_bundle(tmp_path / "models" / write_bundle(tmp_path / "models", parts))
     model.warm()
-    assert len(model.popular(0, NOTHING, Filters(), 10).rows) == min(items, 10)
+    assert len(model.popular(0, NO_HASHES, Filters(), 10).rows) == min(items, 10)
     records = np.zeros(1, RECORD)
     records["item"] = stable_hash("item-0")
     records["tag"] = TYPE_CODES[EventType.CLICK]
@@ -254,7 +253,7 @@ def test_a_training_that_was_killed_goes_on_to_the_same_bytes(
         killed.kill()
     assert Registry(home).manifests() == []
     made = {path.name: path.stat().st_mtime_ns for path in home.glob("training/*/[!.]*")}
-    assert {"log", "pairs", "window-0.8", "window-0.9"} <= made.keys()
+    assert {"log", "pairs", "split-0.8", "split-0.9"} <= made.keys()
     again: list[str] = []
     written = Stages._write
 

@@ -12,9 +12,9 @@ from features.demo_shop.simulate import World, simulate
 from features.offline.store import OfflineStore
 from models.baskets import companions
 from models.dataset import actions, between, interactions
+from models.split import Split, temporal_split
 from models.stages import Stages
 from models.training_log import training_log
-from models.window import Window, open_window
 from tests.support.histories import DAY_MS, Happened, log_of, tasteful, wines
 
 
@@ -86,14 +86,14 @@ def test_no_shoppers_have_no_pairs() -> None:
 
 
 @pytest.mark.parametrize("day", [19_270, 1])
-def test_a_window_survives_as_arrays(day: int) -> None:
+def test_a_split_survives_as_arrays(day: int) -> None:
     """Whatever was judged is judged again, and where nobody is nobody is."""
     log, catalogue = tasteful(), wines(60)
-    window = open_window(log, catalogue, day * DAY_MS, (day + 60) * DAY_MS)
-    again = Window.of(window.arrays(), log, len(catalogue), window.cut_ms)
-    assert len(again) == len(window)
-    assert bool(len(window)) == (day > 1)
-    for name, array in window.arrays().items():
+    split = temporal_split(log, catalogue, day * DAY_MS, (day + 60) * DAY_MS)
+    again = Split.of(split.arrays(), log, len(catalogue), split.cut_ms)
+    assert len(again) == len(split)
+    assert bool(len(split)) == (day > 1)
+    for name, array in split.arrays().items():
         np.testing.assert_array_equal(again.arrays()[name], array)
-    for one, other in ((window.blocked, again.blocked), (window.wanted, again.wanted)):
+    for one, other in ((split.blocked, again.blocked), (split.wanted, again.wanted)):
         assert [rows.tolist() for rows in one] == [rows.tolist() for rows in other]

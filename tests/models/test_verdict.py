@@ -66,9 +66,8 @@ def test_a_good_one_goes_on(tmp_path: Path) -> None:
     canary = step()
     verdict = judge(ROLLOUT, canary, served(tmp_path, canary, 5_000, has_clicks=True))
     assert verdict.move is Move.ADVANCE, verdict
-    assert [each.guardrail for each in verdict.evidence] == [
-        *("errors", "fallbacks", "empty", "latency_ms", "clicks")
-    ]
+    kept = [each.guardrail for each in verdict.evidence]
+    assert kept == ["errors", "fallbacks", "empty", "latency_ms", "clicks"]
 
 
 def test_little_is_not_enough(tmp_path: Path) -> None:

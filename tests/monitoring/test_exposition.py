@@ -15,7 +15,8 @@ WORKER = """
 import sys
 from prometheus_client import CollectorRegistry
 from monitoring.exposition import render
-from monitoring.metrics import BreakerState, Metrics, Reason, Route, Source
+from monitoring.labels import BreakerState, Reason, Route, Source
+from monitoring.metrics import Metrics
 metrics = Metrics(registry := CollectorRegistry())
 metrics.model(sys.argv[1])
 for _ in range(3):

@@ -4,17 +4,9 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from monitoring.exposition import render
-from monitoring.metrics import (
-    LATENCY_BUCKETS_S,
-    BreakerState,
-    CacheResult,
-    ErrorKind,
-    Metrics,
-    Reason,
-    Route,
-    Source,
-    Stage,
-)
+from monitoring.labels import BreakerState, CacheResult, ErrorKind, Reason, Route, Source, Stage
+from monitoring.latency import LATENCY_BUCKETS_S
+from monitoring.metrics import Metrics
 from monitoring.tallies import Count, Observations
 
 

@@ -11,15 +11,15 @@ from monitoring.labels import Reason
 from monitoring.metrics import Metrics
 from server import keys
 from server.admission import ConcurrencyLimiter
+from server.ladder import Ladder
 from server.pages import Pages
-from server.recommender import Recommender
 from tests.support.service import Client, Start, ask, event, ids, send
 
 BESIDE = [
-    (Recommender, "true_answer"),
-    (Recommender, "request"),
-    (Recommender, "remember"),
-    (Recommender, "cache"),
+    (Ladder, "true_answer"),
+    (Ladder, "request"),
+    (Ladder, "remember"),
+    (Ladder, "cache"),
     (Pages, "written"),
 ]
 """What is done for a personal list beside reading and ranking."""
@@ -54,7 +54,7 @@ async def test_a_step_that_fails_is_answered_from_the_ladder(
     metrics = await (await service.get("/metrics")).text()
     assert 'cuvee_errors_total{kind="model"} 1.0' in metrics
     assert 'cuvee_fallback_total{reason="model_error"} 1.0' in metrics
-    assert service.app[keys.RECOMMENDER].gate.inflight == 0
+    assert service.app[keys.LADDER].gate.inflight == 0
     assert (await ask(service, "u1"))["source"] in {"model", "cache"}
 
 
@@ -75,11 +75,11 @@ async def test_where_popular_items_fail_too_it_is_an_error(
     """There is nothing below them; whoever asks next is answered."""
     await known_shopper(service)
     with monkeypatch.context() as patch:
-        patch.setattr(Recommender, "true_answer", broken)
-        patch.setattr(Recommender, "popular", broken)
+        patch.setattr(Ladder, "true_answer", broken)
+        patch.setattr(Ladder, "popular", broken)
         answer = await service.post("/v1/recommendations", json={"user_id": "u1"})
     assert answer.status == 500
-    assert service.app[keys.RECOMMENDER].gate.inflight == 0
+    assert service.app[keys.LADDER].gate.inflight == 0
     assert (await ask(service, "u1"))["source"] == "model"
 
 

@@ -145,7 +145,7 @@ async def test_an_answer_that_cannot_be_written_is_500(
         raise LookupError
 
     service = await start()
-    gate = service.app[keys.RECOMMENDER].gate
+    gate = service.app[keys.LADDER].gate
     with monkeypatch.context() as patch:
         patch.setattr(recommendations, "encode_answer", broken)
         await problem(await service.post(LISTS, json={"user_id": "u"}), 500)

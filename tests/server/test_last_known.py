@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.request import NO_HASHES
+from features.ids import NO_HASHES
 from server.last_known import UNSEEN, LastKnown, Seen
 
 

@@ -129,13 +129,11 @@ async def test_what_is_new_has_its_share_and_its_propensity(start: Start, tmp_pa
     """Half of the basket's places; the log has how probable each was, from the cache, too."""
     service = await shop(start, tmp_path)
     answers: list[Answer] = []
-    recommender = service.app[keys.RECOMMENDER]
     written = service.app[keys.RECOMMEND]._written
     service.app[keys.RECOMMEND]._written = lambda answer, *rest: (  # type: ignore[method-assign]
         answers.append(answer),  # type: ignore[func-returns-value]
         written(answer, *rest),
     )[1]
-    assert recommender is not None
     at = {"page": "basket", "timestamp": NOON}
     for user in ("u1", "stranger"):
         first = await ask(service, user, k=8, context=at)

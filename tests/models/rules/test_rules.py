@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from features.eventlog import NO_RECORDS
 from features.events import RECORD, TYPE_CODES, EventType, Records
-from features.ids import stable_hashes
+from features.ids import NO_HASHES, stable_hashes
 from features.moments import Moment
 from models.model import Model
 from models.parts import Parts
 from models.ranker_features import ITEM_STATS, RANKER_FEATURES
 from models.reasons import Kind, explained
-from models.request import NO_HASHES, Filters, Listed, RankRequest, Spot
+from models.request import Filters, Listed, RankRequest, Spot
 from models.rules.compiled import Turn
 from models.rules.declared import Page
 from models.rules.parse import parse_rules
@@ -111,8 +111,12 @@ pages: {home: {caps: null, diversity: 0, rotation: null}, email: {explore: null,
 """
 
 KINDS = (
-    *(EventType.CLICK, EventType.PURCHASE, EventType.RATING, EventType.NOT_INTERESTED),
-    *(EventType.ADD_TO_CART, EventType.REMOVE_FROM_CART),
+    EventType.CLICK,
+    EventType.PURCHASE,
+    EventType.RATING,
+    EventType.NOT_INTERESTED,
+    EventType.ADD_TO_CART,
+    EventType.REMOVE_FROM_CART,
 )
 EVENTS = st.lists(
     st.tuples(st.integers(0, ITEMS - 1), st.sampled_from(KINDS), st.integers(1, 60)), max_size=12
@@ -478,15 +482,15 @@ def test_what_a_model_does_not_know_is_told() -> None:
 
 def test_what_holds_now_and_next_is_made_before_it_serves() -> None:
     """For pages that are alike once; what begins later is made when it does."""
-    compiled = follower("ranker")._arranger
+    compiled = follower("ranker")._rules
     assert compiled is not None
-    assert len(compiled.rules._made) == 3  # home, e-mail, all others
+    assert len(compiled._made) == 3  # home, e-mail, all others
     dates = "".join(
         f"  - {{factor: 2, items: [wine-0001], from: {year}-01-01}}\n" for year in range(2090, 2099)
     )
-    dated = model(f"boosts:\n{dates}")._arranger
+    dated = model(f"boosts:\n{dates}")._rules
     assert dated is not None
-    assert len(dated.rules._made) == 2
+    assert len(dated._made) == 2
 
 
 def test_without_a_personal_part_the_ladder_follows_rules() -> None:

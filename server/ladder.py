@@ -4,23 +4,21 @@ What must not be shown is not shown on any rung. Where the store cannot be asked
 process last saw of the shopper stands in for it. `server.climb` has the way of one request.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from features.ids import stable_hashes
+from features.ids import NO_HASHES, Hashes, stable_hashes
 from features.moments import Moment
 from features.online.store import ShopperQuery, ShopperRead, ShopperState
 from models.model import Model
-from models.request import NO_HASHES, Hashes, Ranking, RankRequest, Spot
+from models.request import Ranking, RankRequest, Spot
 from monitoring.labels import CacheResult, Reason, Source
 from monitoring.metrics import Metrics
 from server.admission import ConcurrencyLimiter
 from server.answer import Answer
 from server.cache_writer import CacheWriter
 from server.cached_answer import CachedAnswer, decode_cached, encode_cached
-from server.climb import Climb
 from server.current_model import CurrentModel
 from server.inference import Inference
 from server.last_known import LastKnown, Seen
@@ -32,8 +30,8 @@ _GLOBAL = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Recommender:
-    """Answers queries; every part can fail and the answer still comes."""
+class Ladder:
+    """The rungs, and what they share; every part can fail and the answer still comes."""
 
     models: CurrentModel
     gate: ConcurrencyLimiter
@@ -44,18 +42,6 @@ class Recommender:
     metrics: Metrics
     pages: Pages
     writer: CacheWriter
-
-    def recommend(
-        self, query: Query, deadline: float, then: Callable[[Answer | Exception], None]
-    ) -> None:
-        """Call `then` once with an answer, personal if it is before `deadline`.
-
-        Or with an error inside. Raises `UnavailableError` where there is no model at all, and
-        `InvalidError` for a cursor that no answer told.
-        """
-        if query.cursor is not None:
-            query = self.pages.opened(query)
-        Climb(self, query, self.models.of(query.user_id), deadline, then).begin()
 
     def inference_of(self, model: Model) -> Inference:
         """Return what runs a model: a canary that is slow must keep no other shopper waiting."""

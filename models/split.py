@@ -1,9 +1,9 @@
-"""A cut in time: what was known before it, and what shoppers went on to want after it.
+"""A split in time: what was known before a cut, and what shoppers went on to want after it.
 
     past ───────────────────── cut ─────────── end
     all that may be looked at   │   the answers: `wanted`
 
-Everything that is learnt or computed for a window takes its `past`, which holds no later event.
+Everything that is learnt or computed for a split takes its `past`, which holds no later event.
 
 Beside it stands the split that leaves out what each shopper wanted last. There is no one cut, so
 what others did later is learnt from: it leaks the future, and popularity at its end is told to
@@ -20,6 +20,7 @@ from scipy import sparse
 from features.catalogue import Catalogue
 from features.eventlog import EventLog
 from features.history import tastes_of
+from features.ids import NO_HASHES, Hashes
 from features.moments import Moment
 from models.arrays import Array
 from models.dataset import (
@@ -34,7 +35,6 @@ from models.dataset import (
 from models.item_table import ItemTable
 from models.items import Items
 from models.parts import Rows
-from models.request import NO_HASHES, Hashes
 
 LEAST_HISTORY = 5
 """Shoppers who met fewer items are not judged: there was little to learn from."""
@@ -49,7 +49,7 @@ _NEVER = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class Split:
     """What was known at a cut, and the shoppers who went on to want something they had not.
 
     `blocked` and `wanted` hold for each of `users` (numbers of the log) the rows of the items
@@ -86,7 +86,7 @@ class Window:
         return [moment_at(self.past, user, at_ms) for user, at_ms in pairs]
 
     def arrays(self) -> Mapping[str, Array]:
-        """Return a window as `open_window` made it as arrays, of which `of` makes the same."""
+        """Return a split as `temporal_split` made it as arrays, of which `of` makes the same."""
         lists = {"blocked": self.blocked, "wanted": self.wanted}
         return {
             "users": self.users,
@@ -102,7 +102,7 @@ class Window:
 
     @classmethod
     def of(cls, arrays: Mapping[str, Array], log: EventLog, items: int, cut_ms: int) -> Self:
-        """Return the window in `arrays`, cut from `log`."""
+        """Return the split in `arrays`, cut from `log`."""
         known = {
             name.removeprefix(_KNOWN): array
             for name, array in arrays.items()
@@ -124,15 +124,15 @@ def _lists(arrays: Mapping[str, Array], name: str) -> tuple[Rows, ...]:
     return tuple(np.split(arrays[name], ends[:-1])) if len(ends) else ()
 
 
-def open_window(
+def temporal_split(
     log: EventLog,
     catalogue: Catalogue,
     cut_ms: int,
     end_ms: int,
     histories: tuple[int, int] = (LEAST_HISTORY, _NEVER),
     gone: Hashes = NO_HASHES,
-) -> Window:
-    """Return the window of `log` that is cut at one moment and looks on to another.
+) -> Split:
+    """Return the split of `log` that is cut at one moment and looks on to another.
 
     It holds shoppers who met so many items, least and most, at most `MOST_SHOPPERS`, evenly from
     all of them. What happened to the items of `gone` before the cut is as if it had not.
@@ -148,8 +148,8 @@ def open_window(
     return _opened(past, known, wanted, catalogue, cut_ms, asked)
 
 
-def leave_last_out(log: EventLog, catalogue: Catalogue) -> Window:
-    """Return the window that leaves out what each shopper wanted last, and all of theirs after.
+def leave_last_out(log: EventLog, catalogue: Catalogue) -> Split:
+    """Return the split that leaves out what each shopper wanted last, and all of theirs after.
 
     Nothing is left out of who met fewer than `LEAST_HISTORY` items before. Its past is that of all
     shoppers.
@@ -165,8 +165,8 @@ def leave_last_out(log: EventLog, catalogue: Catalogue) -> Window:
     known = interactions(past, catalogue)
     asked = _some(left_out, known, (LEAST_HISTORY, _NEVER))
     end_ms = int(log.records["ts"].max(initial=-1)) + 1
-    window = _opened(past, known, left_out, catalogue, end_ms, asked)
-    return replace(window, asked_ms=cuts[window.users])
+    split = _opened(past, known, left_out, catalogue, end_ms, asked)
+    return replace(split, asked_ms=cuts[split.users])
 
 
 def _opened(
@@ -176,8 +176,8 @@ def _opened(
     catalogue: Catalogue,
     cut_ms: int,
     asked: Rows,
-) -> Window:
-    """Return the window of those of `asked` who went on to want something they had not."""
+) -> Split:
+    """Return the split of those of `asked` who went on to want something they had not."""
     later = np.split(wanted.items, _bounds(wanted.users, wanted.user_count))
     owned = _blocked(past, Items(ItemTable.of(catalogue)))
     users, blocked, new = [], [], []
@@ -187,7 +187,7 @@ def _opened(
             users.append(user)
             blocked.append(owned[user])
             new.append(fresh)
-    return Window(past, known, cut_ms, np.array(users, np.int64), tuple(blocked), tuple(new))
+    return Split(past, known, cut_ms, np.array(users, np.int64), tuple(blocked), tuple(new))
 
 
 def _blocked(past: EventLog, items: Items) -> list[Rows]:

@@ -1,0 +1,85 @@
+"""Lists as they were arranged, and what is told of each item in them."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from models.parts import Floats, Rows
+from models.reasons import Kind, Sources, because
+from models.request import Listed
+from models.rules.arrange import Filled
+from models.rules.asked import Asked
+from models.rules.compiled import Arrangement, Mask
+from models.rules.contenders import Contenders
+from models.rules.reserved import Reserved
+
+
+class Arranged(NamedTuple):
+    """One list: columns of its contenders, their scores, kinds (0: as ranked), and propensities."""
+
+    columns: Rows
+    scores: Floats
+    kinds: Sources
+    propensities: list[float]
+
+    def listed(self, rows: Rows, sources: Sources) -> Listed:
+        """Return the items: `rows` int64[c] are those of the columns.
+
+        `sources`, one for each item of the list, are theirs where nothing but rank speaks for it.
+        """
+        return Listed(
+            rows[self.columns].tolist(),
+            self.scores.tolist(),
+            np.where(self.kinds > 0, self.kinds, sources).tolist(),
+            self.propensities,
+        )
+
+
+def arranged(
+    arrangement: Arrangement,
+    contenders: Contenders,
+    filled: Filled,
+    reserved: Reserved,
+    scores: Floats,
+    asked: Sequence[Asked],
+) -> Iterator[Arranged]:
+    """Yield the list of each who asked; `scores` float32[g, competing] are told of its items."""
+    by_chance = arrangement.rules.every_s is not None
+    pinned = arrangement.pool[arrangement.pins]
+    for number, each in enumerate(asked):
+        columns = filled.columns[number, : each.k]
+        there = columns >= 0
+        kept = columns[there]
+        rows = contenders.rows[number, kept]
+        is_reserved = reserved.places[number, : each.k][there] >= 0
+        is_pinned = np.isin(rows, pinned) & is_reserved
+        told = scores[number].take(kept, mode="clip")
+        told[is_reserved] = 0  # nobody ranked them
+        propensities = filled.propensities[number, : each.k][there]
+        propensities[is_reserved & ~is_pinned] = reserved.chances[number]
+        yield Arranged(
+            kept,
+            told,
+            _kinds(arrangement, rows, filled.places[number], kept, each.k, is_reserved, is_pinned),
+            propensities.tolist() if by_chance else [],
+        )
+
+
+def _kinds(
+    arrangement: Arrangement,
+    rows: Rows,
+    places: Rows,
+    columns: Rows,
+    k: int,
+    is_reserved: Mask,
+    is_pinned: Mask,
+) -> Sources:
+    """Return what speaks for each item of a list beside its rank, 0 for nothing."""
+    kinds = np.zeros(len(rows), np.int64)
+    if arrangement.lifts is not None:
+        was_behind = places[columns] > k
+        kinds[was_behind & (arrangement.lifts.take(rows) > 0)] = because(Kind.PROMOTED)
+    kinds[is_reserved] = because(Kind.EXPLORE)
+    kinds[is_pinned] = because(Kind.PINNED)
+    return kinds
