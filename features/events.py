@@ -59,7 +59,7 @@ LATEST_S = 4_102_444_800.0
 AHEAD_S = 86_400
 """So far ahead of this machine's clock a time in a file may lie: by a wrong zone, say."""
 
-AHEAD = "lies more than a day in the future: is its year, or this machine's clock, wrong?"
+AHEAD = "lies more than a day in the future: check its year, and this machine's clock"
 """Why a time further ahead is refused."""
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -88,6 +88,7 @@ class Event:
 
 
 _FIELDS = frozenset(Event.__dataclass_fields__)
+_UNKNOWN = f"unknown field; there are {', '.join(Event.__dataclass_fields__)}"
 _TYPES = {str(kind): kind for kind in EventType}
 
 
@@ -104,7 +105,7 @@ def parse_event(raw: object, *, field: str = "event") -> Event:
 def _parsed(raw: Mapping[str, Any]) -> Event:
     told = raw.get
     if not _FIELDS.issuperset(raw):
-        raise FieldError(min(set(raw) - _FIELDS), "unknown field")
+        raise FieldError(min(set(raw) - _FIELDS)[:MAX_ID_LENGTH], _UNKNOWN)
     kind = _parse_type(told("type"))
     item_id = _optional_id(told("item_id"), "item_id")
     if item_id is None and kind in _NEEDS_ITEM:

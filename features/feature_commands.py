@@ -22,10 +22,15 @@ def list_command(markdown: bool) -> None:
     if markdown:
         click.echo(tables(FEATURE_SET))
         return
-    width = max(map(len, FEATURE_SET.names), default=0)
-    for view in FEATURE_SET.views:
-        for feature in view.features:
-            click.echo(f"{feature.name:<{width}}  {view.name:<10} {computed(feature)}")
+    rows = [
+        (each.name, view.name, each.dtype, f"{each.default:.10g}", _range(each), computed(each))
+        for view in FEATURE_SET.views
+        for each in view.features
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
     click.echo(f"\nschema {FEATURE_SET.schema_hash}, {len(FEATURE_SET.features)} features")
 
 

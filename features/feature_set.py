@@ -105,6 +105,8 @@ def load(path: Path) -> FeatureSet:
         lines = str(error).splitlines()
         raise DefinitionError("\n".join(f"{path}: {line}" for line in lines)) from None
     except (Exception, SystemExit) as error:  # whatever the file does
+        if isinstance(error, OSError) and error.filename == str(path):
+            raise DefinitionError(f"{path}: cannot be read: {error.strerror}") from error
         line = error.lineno if isinstance(error, SyntaxError) else _line_in(path, error)
         where = f", line {line}" if line else ""
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]

@@ -1,6 +1,7 @@
 """A version of a dataset, where it comes from, and what differs between two, for people."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 from features.aligned import aligned
@@ -66,7 +67,8 @@ def differences(one: Dataset, other: Dataset) -> Iterator[str]:
 
 
 def _all_differences(one: Dataset, other: Dataset) -> Iterator[str]:
-    for name in ("declaration", "labels", "features", "tables", "rows", "checksum"):
+    yield from _differences("declared", asdict(one.declaration), asdict(other.declaration))
+    for name in ("labels", "features", "tables", "rows", "checksum"):
         yield from _difference(name, getattr(one, name), getattr(other, name))
     yield from _differences("source", _checksums(one), _checksums(other))
     yield from _differences("column", one.schema, other.schema)

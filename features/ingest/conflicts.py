@@ -10,7 +10,10 @@ from features.offline.store import OfflineStore
 from features.offline.translated import collected
 from features.quality.refusals import Refusal
 
-_AS_TAKEN = "this id stands for an event that says something else: events never change"
+_AS_TAKEN = (
+    "this id stands for an event that says something else: events never change; "
+    "leave the row out, or give it an id of its own"
+)
 
 
 def drop_conflicts(batch: StagedBatch, store: OfflineStore, file: str, most: int) -> list[Refusal]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from features.errors import InputError
 from features.offline.staged import Committed, Effect, StagedBatch
 from features.offline.store import OfflineStore
+from features.offline.tables import SCHEMAS
 from features.quality.baselines import Baselines
 from features.quality.gate import Judgement, QualityGate
 from features.quality.gates import Gate
@@ -62,7 +63,7 @@ class Gatekeeper:
         """
         version = version or self._store.version()
         store = self._store.at(version)
-        tables = [name for name, _, _ in store.files()]
+        tables = [name for name, _, _ in store.files() if name in SCHEMAS]
         if not any(store.count(table) for table in tables):
             raise InputError("there are no data: run `ingest` or `simulate` first")
         rows = {table: store.scan(table) for table in tables}

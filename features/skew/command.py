@@ -1,11 +1,13 @@
 """`python -m features skew`: what was served, beside what the tables say."""
 
+import math
 import sys
 import time
 from datetime import UTC, datetime
 
 import click
 
+from features.errors import InputError
 from features.home import home_directory
 from features.offline.store import OfflineStore
 from features.skew import served
@@ -13,17 +15,36 @@ from features.skew.skew import Difference, Skew, skew, write_report
 
 
 @click.command("skew")
-@click.option("--hours", default=24.0, show_default=True, help="How far to look back.")
 @click.option(
-    "--settle", default=60.0, show_default=True, help="Seconds that events take into the tables."
+    "--hours",
+    type=click.FloatRange(min=0, max=168),
+    default=24.0,
+    show_default=True,
+    help="How far to look back; what was served is kept for a week.",
 )
-@click.option("--most", default=0.01, show_default=True, help="The share that may differ.")
+@click.option(
+    "--settle",
+    type=click.FloatRange(min=0, max=86_400),
+    default=60.0,
+    show_default=True,
+    help="Seconds that events take into the tables.",
+)
+@click.option(
+    "--most",
+    type=click.FloatRange(min=0, max=1),
+    default=0.01,
+    show_default=True,
+    help="The share that may differ.",
+)
 def skew_command(hours: float, settle: float, most: float) -> None:
     """Compare a sample of the features that were served with what the tables say they were.
 
     Tells the share that differs for every feature, with an example, and leaves it for the service
     to show as cuvee_feature_skew_ratio. Ends with 1 where a share is above --most.
     """
+    for name, given in (("--hours", hours), ("--settle", settle), ("--most", most)):
+        if math.isnan(given):
+            raise InputError(f"{name}: expected a number, got nan")
     home, now = home_directory(), time.time()
     since_ms, until_ms = int((now - hours * 3_600) * 1_000), int((now - settle) * 1_000)
     told = skew(OfflineStore(home), list(served.read(home, since_ms, until_ms)))

@@ -38,6 +38,7 @@ _CUT = re.compile(r"^\s*SLICE\[", re.MULTILINE)
 
 _MOMENT = "moment"
 _LONGEST = f"{MAX_ID_LENGTH} characters"
+_BARE = "names no time zone, as others do: write it, say 2026-10-05T10:00:00Z"
 _INFINITE = "expected a number that is finite: leave it empty (null) where there is none"
 
 
@@ -210,7 +211,7 @@ def _mistakes(
         ),
         (as_of, since.is_between(1e14, LATEST_S * 1e6), "looks like microseconds, not seconds"),
         (as_of, parsing.is_date(since), "looks like a date: write 2026-10-05"),
-        (as_of, pl.lit(bare), "names no time zone, as others do"),
+        (as_of, pl.lit(bare), _BARE),
         (as_of, moment.is_null(), "expected seconds since 1970 or ISO 8601"),
         (as_of, ~moment.dt.epoch("us").is_between(0, LATEST_S * 1e6), "expected 1970 to 2100"),
         (as_of, moment.dt.epoch("us") > until_s * 1e6, AHEAD),

@@ -71,7 +71,8 @@ def test_a_good_event_is_taken_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("changes", "field", "why"),
     [
-        ({"colour": "red"}, "event.colour", "unknown field"),
+        ({"colour": "red"}, "event.colour", "unknown field; there are event_id, type, user_id, "),
+        ({"x" * 10**6: 1}, "event." + "x" * 128, "unknown field"),
         ({"event_id": ...}, "event.event_id", "required"),
         ({"event_id": None}, "event.event_id", "required"),
         ({"event_id": ""}, "event.event_id", "1 to 128"),

@@ -20,10 +20,12 @@ def run(*words: str) -> Result:
 
 
 def test_every_feature_is_listed() -> None:
-    """With its view, how it is computed, and the schema."""
+    """With its view, its type, default and range, how it is computed; and the schema."""
     told = run("list").stdout
-    assert all(name in told for name in FEATURE_NAMES)
-    assert "sum of purchase in 30 days" in told
+    assert [line.split()[0] for line in told.splitlines()[:-2]] == list(FEATURE_NAMES)
+    rows = [" ".join(line.split()) for line in told.splitlines()]
+    assert "avg_rating behaviour float 3.75 from 0 to 5 mean of rating in 365 days" in rows
+    assert "hour request int 0 from 0 to 23 the request" in rows
     assert FEATURE_SET.schema_hash in told
 
 

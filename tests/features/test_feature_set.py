@@ -398,7 +398,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (None, "own.py: FileNotFoundError"),
+        (None, "own.py: cannot be read: No such file or directory"),
         ("VIEWS = (", "own.py, line 1: SyntaxError"),
         ("import nowhere", "own.py, line 1: ModuleNotFoundError: No module named 'nowhere'"),
         ("X = 1", "own.py: VIEWS: expected a tuple of FeatureView, got None"),

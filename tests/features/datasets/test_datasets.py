@@ -152,6 +152,13 @@ def test_the_commands(datasets: Datasets, store: OfflineStore, tmp_path: Path) -
     assert "  tables: events@0,items@-,users@- → events@1,items@-,users@-" in lines
     assert any(line.startswith("  source table events: ") for line in lines)
     assert run(tmp_path, "verify", "paid@1").stdout == "paid@1: the same\n"
+    again = ("--labels", "paid@1", "--as-of", "at", "--mask")
+    assert run(tmp_path, "create", "again", *again).exit_code == 0
+    lines = run(tmp_path, "diff", "paid@1", "again@1").stdout.splitlines()
+    assert lines[1:3] == [
+        f"  declared labels: {QUERY} → paid@1",
+        "  declared mask: False → True",
+    ]
 
 
 def test_a_version_is_shown_in_short(datasets: Datasets, tmp_path: Path) -> None:

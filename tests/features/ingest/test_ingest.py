@@ -528,7 +528,10 @@ def test_the_event_that_is_taken_is_the_event_that_parses(data: Path, tmp_path: 
 def test_an_id_with_other_content_is_refused(data: Path, tmp_path: Path) -> None:
     """Whether the first of the id stands in the file or in the tables; repetitions are dropped."""
     first, other = "e1,click,u1,i1,1760000000,", "e1,click,u2,i1,1760000000,"
-    why = "this id stands for an event that says something else: events never change"
+    why = (
+        "this id stands for an event that says something else: events never change; "
+        "leave the row out, or give it an id of its own"
+    )
 
     assert refused(data, tmp_path, first, first, other, "e2,click,u1,i1,1760000000,") == [
         (4, "event_id", "e1", why)

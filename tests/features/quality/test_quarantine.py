@@ -308,6 +308,19 @@ def test_tables_that_are_good_again_are_held_back_no_more(
         assert held(run) == []
 
 
+def test_tables_with_a_login_are_judged(run: Run, home: Path, tmp_path: Path) -> None:
+    """The table of who was merged into whom has no rules."""
+    run("ingest", "--data", batch(tmp_path / "a"))
+    OfflineStore(home).merge([("session:1", "u1", 1_700_000_000_000)])
+
+    checked = run("quality", "check")
+
+    assert checked.exit_code == 0, checked.exception
+    with pytest.MonkeyPatch.context() as patch, EmbeddedValkey(home / "valkey") as store:
+        patch.setenv("CUVEE_REDIS_URL", store.url)
+        assert run("materialize").stdout.startswith("shoppers  9 brought online")
+
+
 def test_an_emptied_table_is_not_good(run: Run, home: Path, tmp_path: Path) -> None:
     """The items are gone, the events are there."""
     run("ingest", "--data", batch(tmp_path / "a"))

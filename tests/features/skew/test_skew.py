@@ -115,6 +115,24 @@ def test_the_command_tells_and_leaves_a_report(store: OfflineStore, tmp_path: Pa
     assert run(tmp_path, "--most", "0.5").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("option", "given"),
+    [
+        ("--hours", "nan"),
+        ("--hours", "-3"),
+        ("--hours", "inf"),
+        ("--settle", "-5"),
+        ("--most", "7"),
+        ("--most", "nan"),
+    ],
+)
+def test_options_that_make_no_sense_are_told(tmp_path: Path, option: str, given: str) -> None:
+    """None of them is taken for nothing that differs."""
+    told = run(tmp_path, option, given)
+    assert told.exit_code == 2
+    assert option in told.stderr
+
+
 def test_what_is_too_new_or_too_old_is_left(store: OfflineStore, tmp_path: Path) -> None:
     """Events of the last minute may not be in the tables yet."""
     new = replace(as_served(store, "ann"), at_ms=int(time.time() * 1_000))

@@ -198,8 +198,8 @@ TIMES = {
     "inf": "row 2: at: expected seconds since 1970 or ISO 8601",
     "-5": "row 2: at: expected 1970 to 2100",
     "2101-01-01": "row 2: at: expected 1970 to 2100, got '2101-01-01'",
-    "2099-01-01": "row 2: at: lies more than a day in the future: is its year, or this machine's "
-    "clock, wrong?, got '2099-01-01'",
+    "2099-01-01": "row 2: at: lies more than a day in the future: check its year, and this machine's "
+    "clock, got '2099-01-01'",
     "": "row 2: at: expected seconds since 1970 or ISO 8601, got",
 }
 
@@ -239,7 +239,7 @@ FINITE = "expected a number that is finite: leave it empty (null) where there is
         (
             "user_id,at\nu1,2026-01-01T10:00:00Z\nu1,2026-01-01T10:00:00\n",
             "at",
-            "row 3: at: names no time zone, as others do, got '2026-01-01T10:00:00'",
+            "row 3: at: names no time zone, as others do: write it, say 2026-10-05T10:00:00Z, got ",
         ),
         ("user_id,at,hour\nu1,1,1\n", "at", "column 'hour': a feature has that name; rename it"),
         *(
