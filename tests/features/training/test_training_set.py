@@ -198,8 +198,8 @@ TIMES = {
     "inf": "row 2: at: expected seconds since 1970 or ISO 8601",
     "-5": "row 2: at: expected 1970 to 2100",
     "2101-01-01": "row 2: at: expected 1970 to 2100, got '2101-01-01'",
-    "2099-01-01": "row 2: at: lies more than a day in the future: check its year, and this machine's "
-    "clock, got '2099-01-01'",
+    "2099-01-01": "row 2: at: lies more than a day in the future: check its year, and this "
+    "machine's clock, got '2099-01-01'",
     "": "row 2: at: expected seconds since 1970 or ISO 8601, got",
 }
 
