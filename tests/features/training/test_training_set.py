@@ -198,8 +198,8 @@ TIMES = {
     "inf": "row 2: at: expected seconds since 1970 or ISO 8601",
     "-5": "row 2: at: expected 1970 to 2100",
     "2101-01-01": "row 2: at: expected 1970 to 2100, got '2101-01-01'",
-    "2099-01-01": "row 2: at: lies more than a day in the future: check its year, and this machine's "
-    "clock, got '2099-01-01'",
+    "2099-01-01": "row 2: at: lies more than a day in the future: check its year, and this "
+    "machine's clock, got '2099-01-01'",
     "": "row 2: at: expected seconds since 1970 or ISO 8601, got",
 }
 
@@ -293,6 +293,8 @@ def test_labels_that_cannot_be_are_told(
             )
         ),
         (["--labels", "x", "--as-of", "x", "--out", "nowhere/o"], "there is no directory nowhere"),
+        (["--labels", "./x.csv", "--as-of", "x", "--out", "x.csv"], "x.csv holds the labels"),
+        (["--labels", "x.zip!a.csv", "--as-of", "x", "--out", "x.zip"], "x.zip holds the labels"),
     ],
 )
 def test_a_command_that_cannot_be_is_told(tmp_path: Path, words: list[str], expected: str) -> None:
