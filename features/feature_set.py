@@ -133,6 +133,12 @@ def _mistakes(views: object) -> Iterator[str]:
     if not isinstance(views, Sequence) or not all(isinstance(v, FeatureView) for v in views):
         yield f"VIEWS: expected a tuple of FeatureView, got {views!r:.80}"
         return
+    uneven = [view for view in views if not isinstance(view.features, Sequence)]
+    for view in uneven:
+        expected = "expected a tuple (of one feature: with a comma behind it)"
+        yield f"view {view.name}: features: {expected}, got {view.features!r:.80}"
+    if uneven:
+        return
     for view in views:
         yield from _mistakes_of_view(view)
     features = [each for view in views for each in view.features if isinstance(each, Feature)]

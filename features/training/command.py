@@ -10,7 +10,7 @@ from features.home import home_directory
 from features.offline.store import OfflineStore
 from features.training.engine import Engine
 from features.training.engine_options import engine_options
-from features.training.labels import read_labels
+from features.training.labels import is_query, read_labels
 from features.training.training_set import write_training_set
 
 
@@ -40,6 +40,8 @@ def training_set_command(labels: str, as_of: str, out: Path, mask: bool, engine:
     """
     if not out.parent.is_dir():
         raise InputError(f"--out: there is no directory {out.parent}")
+    if not is_query(labels) and out.resolve() == Path(labels.partition("!")[0]).resolve():
+        raise InputError(f"--out: {out} holds the labels; name another file")
     store = OfflineStore(home_directory())
     store = store.at(store.version())  # what arrives meanwhile is not in it
     rows = read_labels(store, labels, as_of)

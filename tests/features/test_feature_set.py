@@ -66,6 +66,10 @@ def changed(feature: Any, **values: Any) -> Any:
         (3, "VIEWS: expected a tuple of FeatureView, got 3"),
         ((CLICKS,), "VIEWS: expected a tuple of FeatureView, got (Window("),
         ((view(3),), "view v: expected features, got 3"),
+        (
+            (replace(view(), features=changed(CLICKS)),),
+            "view v: features: expected a tuple (of one feature: with a comma behind it), got",
+        ),
         ((view(CLICKS), view(replace(CLICKS, name="x"))), "view v: declared 2 times"),
         ((view(CLICKS), view(CLICKS, name="w")), "clicks: declared 2 times"),
         ((view(CLICKS, name="V-1"),), "view V-1: expected a name of lower case letters"),

@@ -293,6 +293,8 @@ def test_labels_that_cannot_be_are_told(
             )
         ),
         (["--labels", "x", "--as-of", "x", "--out", "nowhere/o"], "there is no directory nowhere"),
+        (["--labels", "./x.csv", "--as-of", "x", "--out", "x.csv"], "x.csv holds the labels"),
+        (["--labels", "x.zip!a.csv", "--as-of", "x", "--out", "x.zip"], "x.zip holds the labels"),
     ],
 )
 def test_a_command_that_cannot_be_is_told(tmp_path: Path, words: list[str], expected: str) -> None:
