@@ -11,9 +11,7 @@ from textwrap import dedent
 
 import polars as pl
 import pytest
-from click.testing import CliRunner, Result
 
-from features.__main__ import cli
 from features.datasets.dataset import DATA, MAKING, MANIFEST, Declaration, Reference, described
 from features.datasets.datasets import Datasets
 from features.erasure import Erasure
@@ -28,29 +26,9 @@ from features.training.labels import Labels
 from features.training.local_engine import local_chunks
 from tests.support.abandoned import abandoned
 from tests.support.process import ROOT
-from tests.support.purchases import NOW_MS, PURCHASES, QUERY, purchases
+from tests.support.purchases import NOW_MS, PURCHASES, QUERY, purchases, run
 
 LATER_MS = NOW_MS + 3_600_000
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> OfflineStore:
-    """Return a store of thirty purchases, ten a shopper."""
-    told = OfflineStore(tmp_path)
-    told.append_events(events_table(purchases(0, 30)))
-    return told
-
-
-@pytest.fixture
-def datasets(tmp_path: Path, store: OfflineStore) -> Datasets:
-    """Return the datasets of that store's home."""
-    assert store.count("events") == 30
-    return Datasets(tmp_path)
-
-
-def run(home: Path, *words: str) -> Result:
-    """Run `python -m features dataset` in a home."""
-    return CliRunner().invoke(cli, ["dataset", *words], env={"CUVEE_HOME": str(home)})
 
 
 def users_of(datasets: Datasets, name: str) -> set[str]:

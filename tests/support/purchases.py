@@ -1,5 +1,10 @@
 """A small shop's purchases, and the dataset that is declared of them."""
 
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from features.__main__ import cli
 from features.datasets.dataset import Declaration
 from features.events import Event, EventType
 from features.online.stream_entries import Entry
@@ -19,3 +24,8 @@ def purchases(first: int, count: int, since_ms: int = NOW_MS) -> list[Entry]:
         )
         for number in range(first, first + count)
     ]
+
+
+def run(home: Path, *words: str) -> Result:
+    """Run `python -m features dataset` in a home."""
+    return CliRunner().invoke(cli, ["dataset", *words], env={"CUVEE_HOME": str(home)})

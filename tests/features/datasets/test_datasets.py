@@ -11,9 +11,7 @@ from xml.etree import ElementTree as ET
 
 import polars as pl
 import pytest
-from click.testing import CliRunner, Result
 
-from features.__main__ import cli
 from features.datasets.dataset import DATA, MANIFEST, Declaration, Reference
 from features.datasets.datasets import Datasets
 from features.declared import FEATURE_NAMES, FEATURE_SET
@@ -22,27 +20,7 @@ from features.offline.store import OfflineStore
 from features.stream.archive import events_table
 from features.training.chunk import Chunk
 from features.training.labels import Labels
-from tests.support.purchases import NOW_MS, PURCHASES, QUERY, purchases
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> OfflineStore:
-    """Return a store of thirty purchases."""
-    told = OfflineStore(tmp_path)
-    told.append_events(events_table(purchases(0, 30)))
-    return told
-
-
-@pytest.fixture
-def datasets(tmp_path: Path, store: OfflineStore) -> Datasets:
-    """Return the datasets of that store's home."""
-    assert store.count("events") == 30
-    return Datasets(tmp_path)
-
-
-def run(home: Path, *words: str) -> Result:
-    """Run `python -m features dataset` in a home."""
-    return CliRunner().invoke(cli, ["dataset", *words], env={"CUVEE_HOME": str(home)})
+from tests.support.purchases import NOW_MS, PURCHASES, QUERY, purchases, run
 
 
 def test_a_dataset_says_what_it_is(datasets: Datasets) -> None:
