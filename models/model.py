@@ -129,6 +129,7 @@ class Model:
         compiled.prepare(time.time())
         self._items.close(compiled.closed)
         self._constant.clear()
+        self._popular.clear()
         self._rules = compiled
         self._arrange(compiled)
         self.stamp = f"{self.version}+{compiled.digest}"

@@ -1,5 +1,6 @@
 """A model that follows rules: what it never shows, what it always does, on both kinds of rung."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -231,6 +232,22 @@ def test_similar_and_popular_items_keep_them_too() -> None:
     ):
         assert len(rows) == 20
         assert 0 not in {row % 4 for row in rows}
+
+
+def test_what_was_listed_before_the_rules_is_listed_anew() -> None:
+    """For who owns something, too, whose popular items come from a list that is kept."""
+    made = Model(parts())
+    owned = stable_hashes([item(1)])
+    red = {item(row) for row in range(0, ITEMS, 4)}
+
+    def shown() -> set[str]:
+        told = json.loads(made.popular_json(0, owned, Filters(), 20))
+        return {each["item_id"] for each in told}
+
+    assert shown() & red
+    made.follow(parse_rules("show: {exclude: {categories: [Red]}}", "r"))
+    assert len(shown()) == 20
+    assert not shown() & red
 
 
 @pytest.mark.parametrize("name", ["in_stock: true", "price_max: 40", "categories: [Red, Rosé]"])
