@@ -28,7 +28,7 @@ PAUSE_S = 1.0
 """Between promotions."""
 
 MOST_S = 12.0
-"""For a promotion and the pause behind it; load goes on for so long."""
+"""For a promotion and the pause behind it; load goes on for no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ async def _promotions(
     told: list[Answer] = []
     async with rig.running():
         quiet_s = PAUSE_S * PROMOTIONS
-        asker = Asker(bodies, rate, 2 * quiet_s + PROMOTIONS * MOST_S)
+        asker = Asker(bodies, rate, 2 * quiet_s + PROMOTIONS * MOST_S, ends_with_it=True)
         async with asker.asking(rig.port, told):
             await asyncio.sleep(2 * quiet_s)
             began = time.time()
