@@ -52,7 +52,10 @@ def start_command(model: str, by_hand: bool, why: str, who: str | None, here: bo
 @canary_commands.command("status")
 @json_option
 def status_command(as_json: bool) -> None:
-    """Tell which model is on trial in this home, how it does, and what is waited for."""
+    """Tell which model is on trial, how it does, and what is waited for.
+
+    Of this home and of those that share its registry, as they told last.
+    """
     canary = home_registry().canary()
     if canary is None:
         click.echo("null" if as_json else "no model is on trial")
@@ -61,12 +64,22 @@ def status_command(as_json: bool) -> None:
     verdict = judge(rollout_in_force(), canary, counts)
     scores = {"control": counts.scores(CONTROL), "canary": counts.scores(CANARY)}
     if as_json:
-        state = {"canary": canary, "key": canary.key, "scores": scores, **verdict.told()}
+        state = {
+            "canary": canary,
+            "key": canary.key,
+            "homes": counts.homes,
+            "scores": scores,
+            **verdict.told(),
+        }
         click.echo(orjson.dumps(state))
         return
-    click.echo(f"{_state(canary)}, for {canary.age_s():.0f} s, {verdict.requests} requests")
+    homes = f" in {counts.homes} homes" if counts.homes > 1 else ""
+    seen = f"for {canary.age_s():.0f} s, {verdict.requests} requests{homes}"
+    click.echo(f"{_state(canary)}, {seen}")
     click.echo(f"{verdict.move}: {verdict.why}")
     click.echo(table([_row(each) for each in verdict.evidence], "nothing to tell it by"))
+    if verdict.sample is not None:
+        click.echo(verdict.sample)
     for arm, told in scores.items():
         if told is not None:
             click.echo(f"scores of the {arm}: {told[0]:.4g} ± {told[1]:.4g}")

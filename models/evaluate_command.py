@@ -63,9 +63,10 @@ def evaluate_command(split: str, as_json: bool, report: Path | None, seed: int) 
     split = split.replace("-", "_")
     with progress("evaluating", _STEPS[split]) as bar:
         store = OfflineStore(home_directory())
-        timeline = read(store, seed)
+        version = store.version()  # what comes while it is read, and later, is not judged
+        timeline = read(store.at(version), seed)
         told = measure(timeline, split, lambda _: bar.advance())
-    told["dataset_version"] = store.version()
+    told["dataset_version"] = version
     if report is not None:
         _write(report, evaluation_page(told))
     if told["baselines"] is None:

@@ -17,6 +17,9 @@ import orjson
 from models.errors import BundleError
 
 MANIFEST = "manifest.json"
+VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+"""How a version is written."""
+
 LAYOUT = 2
 """The layout of bundles written now. A bundle of another layout is refused."""
 

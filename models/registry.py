@@ -6,6 +6,7 @@ models/aliases/production  the version that serves
                candidate   trained, and not promoted (yet)
                canary      on trial beside it, with its step and share, in JSON
 models/history/00000001.json  who moved which alias, when and why
+reports/VERSION.html          the page about the run that made a bundle
 
 An alias is a file that is replaced in one step; whoever reads it sees the old or the new one.
 """
@@ -37,7 +38,7 @@ from models.journal import (
     record_after,
 )
 from models.lease import taken
-from models.manifest import Manifest, read_manifest
+from models.manifest import VERSION, Manifest, read_manifest
 from models.model import Model
 from models.signature import TrustedKeys
 from models.storage import Directory
@@ -56,6 +57,7 @@ class Registry:
         self.directory = home / "models"
         self.trusted = trusted
         self._aliases = self.directory / "aliases"
+        self._reports = home / "reports"
         self._journal = Journal(Directory(self.directory))
 
     def manifests(self) -> list[Manifest]:
@@ -128,6 +130,10 @@ class Registry:
     def load_ladder(self, version: str) -> Model:
         """Return what a bundle that `load` refuses can still answer from; raise as `load` does."""
         return read_ladder(self.directory / self.resolve(version), self.trusted)
+
+    def report_path(self, version: str) -> Path:
+        """Return where the page about a model lies: beside its bundle, which nothing changes."""
+        return self._reports / f"{version}.html"
 
     def aliases(self) -> Aliases:
         """Return what the aliases name, whether it is there or not."""
@@ -223,7 +229,8 @@ class Registry:
     def clear(self, keep: int, *, dry_run: bool = False) -> Cleared:
         """Remove all bundles but the newest `keep`, those with an alias and those being read.
 
-        What has no manifest that this program can read stays.
+        What has no manifest that this program can read stays. Pages about models that are gone
+        go, whenever these went.
         """
         removed, kept, size = [], {}, 0
         with self._moving():
@@ -235,6 +242,8 @@ class Registry:
                     continue
                 removed.append(manifest.version)
                 size += sum(told.size for told in manifest.files.values())
+            if not dry_run:
+                self._remove_reports()
         return Cleared(tuple(removed), size, kept)
 
     def _remove(self, version: str, dry_run: bool) -> str | None:
@@ -244,6 +253,11 @@ class Registry:
             if is_free and not dry_run:
                 remove_directory(directory)
             return None if is_free else "being read"
+
+    def _remove_reports(self) -> None:
+        for path in self._reports.glob("*.html"):
+            if VERSION.fullmatch(path.stem) and not self._is_there(path.stem):
+                path.unlink(missing_ok=True)
 
     def _warm(self, version: str) -> Model:
         model = self.load(version)

@@ -24,14 +24,9 @@ def report_command(model: str, output: Path | None) -> None:
 
     It is made of the manifest alone, so that it can be made again whenever it is wanted.
     """
-    home = home_directory()
-    manifest = Registry(home).manifest(model)
-    click.echo(write_report(manifest, output or report_path(home, manifest.version)))
-
-
-def report_path(home: Path, version: str) -> Path:
-    """Return where the report of a model lies: beside the bundles, which nothing may change."""
-    return home / "reports" / f"{version}.html"
+    registry = Registry(home_directory())
+    manifest = registry.manifest(model)
+    click.echo(write_report(manifest, output or registry.report_path(manifest.version)))
 
 
 def write_report(manifest: Manifest, path: Path) -> Path:

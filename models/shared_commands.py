@@ -54,7 +54,8 @@ def pull_command(model: str | None) -> None:
 def follow_command(every: float) -> None:
     """Follow the aliases of CUVEE_REGISTRY until told to stop; a service runs this beside itself.
 
-    While it is away, or what it names cannot be loaded, the home goes on as it is.
+    Homes also tell each other so what they counted of a model on trial. While it is away, or what
+    it names cannot be loaded, the home goes on as it is.
     """
     shared = required_shared_registry(home_registry())
     logging.basicConfig(format="%(levelname)s %(name)s %(message)s", level=logging.INFO)
@@ -69,6 +70,7 @@ def _follow(shared: SharedRegistry) -> bool:
     """Look once; tell whether all is well."""
     try:
         record = shared.follow()
+        shared.exchange_counts()
     except AwayError as error:
         log.warning("the shared registry is away, the home goes on: %s", error)
         return False

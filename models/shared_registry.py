@@ -3,12 +3,12 @@
 blobs/sha256/HEX         every file of every bundle, once
 manifests/VERSION.json   written when all its blobs are there: then it is a bundle
 history/00000001.json    who moved which alias; the newest says what each alias names
+trials/KEY.HOME          what a home counted of a step of a trial
 
 Homes keep what serves: a pull brings a bundle to CUVEE_HOME/models, where it is read. Whoever
 moves an alias moves it here, and their own home follows; other homes follow when they look.
 """
 
-import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -22,9 +22,10 @@ from models.alias_move import AliasMove
 from models.alias_registry import Cleared
 from models.bundle import add_bundle, require_known
 from models.canary import Canary
+from models.canary_exchange import TRIALS, hear_counts, over, tell_counts
 from models.errors import AwayError, BundleError, ConflictError, RegistryError
 from models.journal import Aliases, Journal, Record, record_after
-from models.manifest import MANIFEST, FileSum, Manifest
+from models.manifest import MANIFEST, VERSION, FileSum, Manifest
 from models.registry import Registry
 from models.storage import Storage
 
@@ -33,8 +34,6 @@ MANIFESTS = "manifests"
 
 YOUNG_S = 86_400.0
 """Blobs that are younger may be of a bundle whose manifest is still to come."""
-
-_VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +202,27 @@ class SharedRegistry:
         self._registry.adopt(record, str(self))
         return record
 
+    def exchange_counts(self) -> None:
+        """Tell other homes what this one counted of the model on trial, and note what they told.
+
+        Raises `AwayError` where that cannot be sent, read or kept.
+        """
+        canary, home = self._registry.canary(), self._registry.directory.parent
+        if canary is None:
+            return
+        try:
+            tell_counts(self._storage, home, canary)
+            hear_counts(self._storage, home, canary)
+        except OSError as error:
+            told = f"{error.strerror or error}"
+            raise AwayError(f"counts of the trial, in {self} or {home}: {told}") from error
+
     def clear(self, keep: int, *, dry_run: bool = False) -> Cleared:
         """Remove the manifests of all but the newest `keep` and those with an alias.
 
         Then blobs that no manifest names, but for those younger than a day: the manifest of a
-        bundle comes after its blobs. What this program cannot read keeps all blobs.
+        bundle comes after its blobs. What this program cannot read keeps all blobs. What homes
+        told of trials goes a day after them.
         """
         named = {each: alias for alias, each in self.aliases().versions().items()}
         manifests = self.manifests()
@@ -220,8 +235,12 @@ class SharedRegistry:
                 self._storage.remove(name)
             for name in () if dry_run else loose:
                 self._storage.remove(f"{BLOBS}/{name}")
+            told = over(self._storage, self.canary(), time.time() - YOUNG_S)
+            for name in () if dry_run else told:
+                self._storage.remove(f"{TRIALS}/{name}")
         versions = tuple(each.version for each in removed)
-        return Cleared(versions, sum(loose.values()), kept, len(loose))
+        size = sum(loose.values()) + sum(told.values())
+        return Cleared(versions, size, kept, len(loose))
 
     def _loose(self, left: list[Manifest], known: int) -> dict[str, int]:
         """Return the size of each blob that nothing needs."""
@@ -247,7 +266,7 @@ class SharedRegistry:
         version = self.aliases().version_of(name)
         if version is None:
             raise RegistryError(f"there is no {name} model in {self}")
-        if not _VERSION.fullmatch(version):
+        if not VERSION.fullmatch(version):
             raise RegistryError(f"there is no model {version!r:.80}; see python -m models list")
         return version
 

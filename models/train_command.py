@@ -21,7 +21,7 @@ from models.manifest import Manifest
 from models.parts import Parts
 from models.placement import waits_here_if_away
 from models.registry import Registry
-from models.report_command import report_path, write_report
+from models.report_command import write_report
 from models.shared_registry import SharedRegistry
 from models.stages import kept_stages
 from models.training import STEPS, train
@@ -77,7 +77,7 @@ def train_command(
         lineage = Lineage(code_revision(), registry.production())
         version = write_bundle(registry.directory, parts, lineage=lineage, key=key)
     role = _place(registry, version, parts, promote=not no_promote, shared=shared)
-    write_report(registry.manifest(version), report_path(home, version))
+    write_report(registry.manifest(version), registry.report_path(version))
     click.echo(_summary(version, role, time.monotonic() - started, parts))
 
 
@@ -141,12 +141,13 @@ def _place(
 ) -> str:
     """Give the model its alias, in the shared registry if there is one, and return it."""
     moves = shared or registry
-    with waits_here_if_away(registry, version, WHY):
+    why = f"{WHY}: {_judged(parts)}"
+    with waits_here_if_away(registry, version, why):
         if promote and _deserves(parts, _manifest(registry, registry.production())):
             with suppress(ConflictError):  # what somebody else chose meanwhile serves on
-                moves.promote(version, WHY)
+                moves.promote(version, why)
                 return "production"
-        moves.set_candidate(version, WHY)
+        moves.set_candidate(version, why)
     return "candidate"
 
 
@@ -159,14 +160,16 @@ def _deserves(parts: Parts, present: Manifest | None) -> bool:
 
 def _summary(version: str, role: str, seconds: float, parts: Parts) -> str:
     """Return the one line that says what came of it."""
+    return f"{version}  {role}  {seconds:.1f} s  {_judged(parts)}"
+
+
+def _judged(parts: Parts) -> str:
+    """Return what a model is worth, for its line and for the history."""
     figures = {
         name: f"{parts.metrics[name]['ndcg@10']:.4f}"
         for name in (MODEL, SEGMENT)
         if name in parts.metrics
     }
-    judged = (
-        f"NDCG@10 {figures[MODEL]} (segment popularity {figures[SEGMENT]})"
-        if figures
-        else "too few shoppers to judge it"
-    )
-    return f"{version}  {role}  {seconds:.1f} s  {judged}"
+    if len(figures) < 2:
+        return "too few shoppers to judge it"
+    return f"NDCG@10 {figures[MODEL]} (segment popularity {figures[SEGMENT]})"

@@ -2,7 +2,9 @@
 
 A guardrail is broken where the canary is surely worse than its margin allows, kept where it
 surely is not, and open between. One broken stops; all kept, and enough seen, goes on; everything
-else, no data above all, holds.
+else, no data above all, holds. So do arms that are not of the shares that were declared: what
+makes some of an arm's shoppers miss may be what the arm does, and nothing then tells that none is
+broken.
 """
 
 import math
@@ -15,6 +17,7 @@ from models import canary_counts as counted
 from models.canary import Canary
 from models.canary_counts import CANARY, CONTROL, CanaryCounts
 from models.rollout import Rollout
+from models.sample_ratio import SampleRatio, sample_ratio
 from models.sequential import UNKNOWN, Estimate, bounds, mean, ratio, share
 
 EVIDENCE_FROM = 50
@@ -69,12 +72,18 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is to be done, why, and what it is judged by."""
+    """What is to be done, why, and what it is judged by; in the shadow there is no `sample`."""
 
     move: Move
     why: str
     requests: int
     evidence: tuple[Evidence, ...]
+    sample: SampleRatio | None = None
+
+    @property
+    def is_mismatch(self) -> bool:
+        """Tell whether shoppers are not divided as was declared."""
+        return self.sample is not None and self.sample.is_mismatch
 
     def told(self) -> dict[str, Any]:
         """Return all of it, JSON-able."""
@@ -84,24 +93,49 @@ class Verdict:
 def judge(rollout: Rollout, canary: Canary, counts: CanaryCounts) -> Verdict:
     """Return what becomes of a canary now."""
     if canary.step == 0:
-        requests, least = counts.shadow(counted.SHADOW_REQUESTS), rollout.shadow.requests
-        evidence = tuple(_of_shadow(rollout, counts))
+        told = _Told(
+            tuple(_of_shadow(rollout, counts)),
+            int(counts.shadow(counted.SHADOW_REQUESTS)),
+            rollout.shadow.requests,
+            counts.homes,
+        )
     else:
-        requests, least = counts.total(CANARY, counted.REQUESTS), rollout.least_requests
-        evidence = tuple(_of_arms(rollout, counts))
-    move, why = _decided(rollout, canary, evidence, int(requests), least)
-    return Verdict(move, why, int(requests), evidence)
+        told = _Told(
+            tuple(_of_arms(rollout, counts)),
+            int(counts.total(CANARY, counted.REQUESTS)),
+            rollout.least_requests,
+            counts.homes,
+            sample_ratio(counts.shoppers(CONTROL), counts.shoppers(CANARY), canary.share),
+        )
+    move, why = _decided(rollout, canary, told)
+    return Verdict(move, why, told.requests, told.evidence, told.sample)
 
 
-def _decided(
-    rollout: Rollout, canary: Canary, evidence: tuple[Evidence, ...], requests: int, least: int
-) -> tuple[Move, str]:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a verdict is made of."""
+
+    evidence: tuple[Evidence, ...]
+    requests: int
+    least: int
+    homes: int
+    sample: SampleRatio | None = None
+
+    @property
+    def mismatch(self) -> list[SampleRatio]:
+        """Return how shoppers are divided, if that is not as was declared."""
+        return [self.sample] if self.sample is not None and self.sample.is_mismatch else []
+
+
+def _decided(rollout: Rollout, canary: Canary, told: _Told) -> tuple[Move, str]:
     age_s = canary.age_s()
-    seen = f"{requests} requests in {age_s:.0f} s"
-    broken = [each for each in evidence if each.is_broken]
-    if broken:
-        return Move.STOP, f"{'; '.join(map(str, broken))} ({seen})"
-    still = _still_open(rollout, evidence, requests, least, age_s)
+    seen = f"{told.requests} requests in {age_s:.0f} s"
+    if told.homes > 1:
+        seen = f"{seen}, {told.homes} homes"
+    broken = [each for each in told.evidence if each.is_broken]
+    if broken:  # harm is ended, whoever was counted
+        return Move.STOP, f"{'; '.join(map(str, (*broken, *told.mismatch)))} ({seen})"
+    still = _still_open(rollout, told, age_s)
     if still is None:
         return Move.ADVANCE, f"every guardrail is kept ({seen})"
     if canary.automatic and age_s > rollout.longest_s:
@@ -109,15 +143,15 @@ def _decided(
     return Move.HOLD, still
 
 
-def _still_open(
-    rollout: Rollout, evidence: tuple[Evidence, ...], requests: int, least: int, age_s: float
-) -> str | None:
+def _still_open(rollout: Rollout, told: _Told, age_s: float) -> str | None:
     """Return what is waited for, None where there is nothing."""
-    if requests < least:
-        return f"{requests} of {least} requests"
+    for each in told.mismatch:
+        return f"sample ratio mismatch, no figure can be believed: {each}"
+    if told.requests < told.least:
+        return f"{told.requests} of {told.least} requests"
     if age_s < rollout.least_s:
         return f"{age_s:.0f} of {rollout.least_s:g} s"
-    still = [str(each) for each in evidence if not each.is_kept]
+    still = [str(each) for each in told.evidence if not each.is_kept]
     return "; ".join(still) or None
 
 

@@ -1,7 +1,7 @@
 """Looks at the model on trial, and moves it on or ends it as is declared.
 
-One worker of a home does so, whoever has the lock; each of several homes judges by its own
-traffic, and the registry lets only one of them move a step.
+One worker of a home does so, whoever has the lock; several homes judge by what all of them counted,
+and the registry lets only one of them move a step.
 """
 
 import asyncio
@@ -53,6 +53,7 @@ class Judge:
         self._home = registry.directory.parent
         self._lock: int | None = None
         self._not_before = 0.0
+        self._mismatched = ""
 
     async def follow(self) -> None:
         """Look for ever."""
@@ -73,6 +74,7 @@ class Judge:
         if canary is None:
             return
         verdict = await asyncio.to_thread(self._verdict, canary)
+        self._tell_mismatch(canary, verdict)
         if verdict.move is Move.HOLD or (verdict.move is Move.ADVANCE and not canary.automatic):
             return
         try:
@@ -86,6 +88,12 @@ class Judge:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _tell_mismatch(self, canary: Canary, verdict: Verdict) -> None:
+        """Say once of a step that its shoppers are not divided as was declared."""
+        if verdict.is_mismatch and self._mismatched != canary.key:
+            self._mismatched = canary.key
+            log.error("model %s does not go on: %s", canary.version, verdict.why)
 
     async def _do(self, canary: Canary, verdict: Verdict) -> None:
         who = f"judge@{socket.gethostname()}"

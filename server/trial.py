@@ -54,12 +54,14 @@ class Trial:
         variant = Variant.CANARY if arm == CANARY else Variant.CONTROL
         add = self._counter.add
         if isinstance(outcome, Exception):
+            self._counter.add_shopper(arm, shopper)
             add(arm, shopper, counted.REQUESTS)
             add(arm, shopper, counted.ERRORS)
             self._metrics.canary_answer(variant, Outcome.ERROR)
             return
         if (outcome.model_version == self.canary.version) != (arm == CANARY):
             return
+        self._counter.add_shopper(arm, shopper)
         add(arm, shopper, counted.REQUESTS)
         told = _OUTCOMES.get(outcome.source, Outcome.FALLBACK)
         if told is Outcome.FALLBACK:

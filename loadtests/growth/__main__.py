@@ -12,7 +12,7 @@ from rich.progress import track
 from loadtests.bench.measure import Load
 from loadtests.command import run, warn_of_one_core
 from loadtests.growth.size import measure_size
-from loadtests.growth.table import plot, scaling, table
+from loadtests.growth.table import plot, promotions, scaling, table
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 
@@ -26,6 +26,14 @@ SIZES = (1_000, 10_000, 100_000, 1_000_000)
     "--connections", default=32, show_default=True, help="Of the closed loop, for each worker."
 )
 @click.option(
+    "--promotions",
+    "count",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Under the open loop.",
+)
+@click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     help="Write growth.json, growth.md and growth.svg into this folder.",
@@ -36,20 +44,21 @@ def main(
     seconds: float,
     rate: float,
     connections: int,
+    count: int,
     out: Path | None,
 ) -> None:
     """Measure lists by two towers over catalogues of several sizes; every list is computed.
 
     One worker has core 0 to itself; two share both cores with requests and Valkey. Promotions
-    happen under the open loop, with one worker.
+    happen under the open loop, with one worker; as long before and after them there are none.
     """
     how = Load(seconds, connections, rate)
     with tempfile.TemporaryDirectory() as scratch:
         sizes = [
-            measure_size(each, workers, Path(scratch), how)
+            measure_size(each, workers, Path(scratch), how, count)
             for each in track(items, "measuring", disable=not sys.stderr.isatty())
         ]
-    told = "\n\n".join(filter(None, (table(sizes), scaling(sizes))))
+    told = "\n\n".join(filter(None, (table(sizes), scaling(sizes), promotions(sizes))))
     click.echo(told)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

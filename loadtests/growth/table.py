@@ -8,15 +8,24 @@ from loadtests.picture import picture
 
 HEAD = (
     "| items | candidates from | recall@100 of the index | workers | CPU-ms | requests/s"
-    " | p50 | p99 ms | memory MB | bundle MB | load s | promotion s | p99 quiet | p99 promoting"
-    " | slowest ms |\n"
-    "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+    " | p50 | p99 ms | memory MB | bundle MB | load s |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|"
+)
+PROMOTIONS_HEAD = (
+    "| items | promotions | s each | p99 ms before | during | after | slowest ms during"
+    " | requests | failed | RSS MB before | most | after |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
 def table(sizes: Sequence[Size]) -> str:
     """Return a Markdown table with a row for each size and number of workers."""
     return "\n".join((HEAD, *(row for size in sizes for row in _rows(size))))
+
+
+def promotions(sizes: Sequence[Size]) -> str:
+    """Return a Markdown table of what promotions did, with a row for each size."""
+    return "\n".join((PROMOTIONS_HEAD, *(_promotions_row(size) for size in sizes)))
 
 
 def scaling(sizes: Sequence[Size]) -> str:
@@ -46,14 +55,7 @@ def plot(sizes: Sequence[Size], path: Path) -> None:
 
 
 def _rows(size: Size) -> list[str]:
-    whole = (
-        f"{size.bundle_mb:,.1f}",
-        f"{size.load_s:.2f}",
-        f"{size.promotion_s:.2f}",
-        f"{size.quiet_p99_ms:.1f}",
-        f"{size.promoting_p99_ms:.1f}",
-        f"{size.slowest_ms:.1f}{f' ({size.failed} failed)' if size.failed else ''}",
-    )
+    whole = (f"{size.bundle_mb:,.1f}", f"{size.load_s:.2f}")
     rows: list[str] = []
     for workers, figures in size.by_workers.items():
         cells = (
@@ -70,3 +72,18 @@ def _rows(size: Size) -> list[str]:
         )
         rows.append(f"| {' | '.join(cells)} |")
     return rows
+
+
+def _promotions_row(size: Size) -> str:
+    told = size.promoted
+    cells = (
+        f"{size.items:,}",
+        str(told.promotions),
+        f"{told.median_s:.2f}",
+        *map(str, (told.before, told.during, told.after)),
+        f"{told.slowest_ms:.1f}",
+        f"{told.requests:,}",
+        str(told.failed),
+        *(f"{each:.1f}" for each in (told.rss_before_mb, told.rss_most_mb, told.rss_after_mb)),
+    )
+    return f"| {' | '.join(cells)} |"

@@ -5,13 +5,19 @@ No file may get longer than so many bytes; and, where one may be mounted, a disk
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from features.datasets.dataset import Reference, checksum_of
 from features.datasets.datasets import Datasets
+from features.ids import stable_hash
 from features.offline.store import OfflineStore
+from models.canary import Canary
+from models.canary_counts import CANARY, REQUESTS, CanaryCounter, read_counts
+from models.canary_exchange import tell_counts
+from models.storage import Directory
 from tests.support.forked import Features
 from tests.support.shop import JOIN, export, litter, rows
 
@@ -116,3 +122,33 @@ def test_dataset(features: Features, shop: Path, tmp_path: Path) -> None:
     assert features.run(home, "dataset", "create", "paid", *JOIN) == 0, features.told()
     made = Datasets(home).get(Reference("paid"))
     assert (made.version, made.checksum) == (1, checksum_of(Datasets(home).path(made.reference)))
+
+
+def test_a_trial_on_a_full_disk(disk: Path) -> None:
+    """A worker without room for its counts counts for itself: no data.
+
+    With room it is heard, and goes on to be where the disk is full later.
+    """
+    canary = Canary.begun("v2", 1, 0.5, automatic=True)
+
+    def count() -> CanaryCounter:
+        counter = CanaryCounter(disk, canary)
+        for shopper in range(2_000):
+            counter.add_shopper(CANARY, stable_hash(str(shopper)))
+            counter.add(CANARY, shopper, REQUESTS)
+        return counter
+
+    assert not count().is_shared
+    assert read_counts(disk, canary).total(CANARY, REQUESTS) == 0
+    assert mounted(disk, "-o", "remount,size=512k")
+    counter = count()
+    assert counter.is_shared
+    with suppress(OSError), (disk / "rest").open("wb", buffering=0) as rest:
+        while rest.write(bytes(4_096)):
+            pass
+    counter.add(CANARY, 1, REQUESTS)
+    counts = read_counts(disk, canary)
+    assert (counts.total(CANARY, REQUESTS), counts.shoppers(CANARY) > 1_900) == (2_001, True)
+    with pytest.raises(OSError, match="No space left"):
+        tell_counts(Directory(disk / "shared"), disk, canary)
+    assert read_counts(disk, canary).total(CANARY, REQUESTS) == 2_001

@@ -17,12 +17,19 @@ def test_a_small_catalogue_is_measured(tmp_path: Path) -> None:
     out = tmp_path / "figures"
     done = subprocess.run(
         [sys.executable, "-m", "loadtests.growth", "--items", "1000", "--seconds", "0.5",
-         "--rate", "20", "--connections", "2", "--out", str(out)],
+         "--rate", "40", "--connections", "2", "--promotions", "2", "--out", str(out)],
         cwd=ROOT, capture_output=True, text=True, timeout=110, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (size,) = json.loads((out / "growth.json").read_text())
-    assert (size["items"], size["retrieval"], size["failed"]) == (1_000, "exact", 0)
+    assert (size["items"], size["retrieval"]) == (1_000, "exact")
+    told = size["promoted"]
+    assert (told["promotions"], told["failed"]) == (2, 0)
+    for window in ("before", "during", "after"):
+        p99, low, high = told[window]
+        assert 0 < low <= p99 <= high
+    assert 20 < told["rss_before_mb"] <= told["rss_most_mb"] * 1.2
+    assert told["rss_after_mb"] > 20
     assert size["by_workers"].keys() == {"1", "2"}
     for figures in size["by_workers"].values():
         assert figures["cpu_ms"] > 0

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from click.testing import CliRunner
 
@@ -29,7 +30,9 @@ from models.metrics import best_new, quality
 from models.parts import Parts
 from models.ranker_features import RANKER_FEATURES
 from models.split import Split, temporal_split
+from models.timeline import Timeline
 from models.titles import FIGURES, HISTORY, LEFT_OUT, SPLITS, TEMPORAL
+from models.training import read
 from tests.support.bundles import linear_ranker
 from tests.support.histories import DAY_MS, tasteful, wines
 
@@ -163,6 +166,29 @@ def test_the_command_compares_on_both_splits(shop: Path, tmp_path: Path) -> None
     assert told["choices"]["regularisation"] > 0
     assert told["baselines"][KNN]["settings"] in told["baselines"][KNN]["validation"]
     assert all(title in page.read_text(encoding="utf-8") for title in SPLITS.values())
+
+
+def test_what_comes_meanwhile_is_not_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version that is told is the one that was read, though events came before that."""
+    store = OfflineStore(tmp_path)
+    simulate(store, World(1_000, 0, DEFAULT_UNTIL))
+    version, events, seen = store.version(), store.count("events"), list[int]()
+    more = store.scan("events").head(10).collect()
+
+    def read_late(pinned: OfflineStore, seed: int) -> Timeline:
+        ids = pl.format("late {}", pl.col("event_id"))
+        store.append_events(more.with_columns(event_id=ids).to_arrow())
+        seen.append(pinned.count("events"))
+        return read(pinned, seed)
+
+    monkeypatch.setattr("models.evaluate_command.read", read_late)
+    monkeypatch.setattr("models.evaluate_command.measure", lambda *_: {"baselines": {}})
+    run = CliRunner().invoke(cli, ["evaluate", "--json"], env={"CUVEE_HOME": str(tmp_path)})
+    assert run.exit_code == 0, run.output
+    assert (json.loads(run.stdout)["dataset_version"], seen) == (version, [events])
+    assert store.count("events") == events + 10
 
 
 def test_too_little_to_judge_is_the_users_to_know(tmp_path: Path) -> None:

@@ -429,6 +429,20 @@ def test_old_models_are_removed(registry: Registry) -> None:
     }  # fmt: skip
 
 
+def test_pages_about_models_go_with_them(registry: Registry) -> None:
+    """Those of models that went before, too; what is no page of a model stays."""
+    old, new = sorted(written(registry, items) for items in (30, 31))
+    gone = "20200101T000000Z-00000000"
+    pages = {each: registry.report_path(each) for each in (old, new, gone, "evaluation")}
+    for path in pages.values():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("")
+    registry.clear(1, dry_run=True)
+    assert all(path.exists() for path in pages.values())
+    assert registry.clear(1).versions == (old,)
+    assert {name for name, path in pages.items() if path.exists()} == {new, "evaluation"}
+
+
 def test_what_is_read_is_not_removed(registry: Registry) -> None:
     """A model that somebody has loaded stays until they let go of it."""
     version = written(registry)

@@ -13,6 +13,8 @@ import pytest
 import models.bucket
 from models.bucket import Bucket
 from models.bundle import write_bundle
+from models.canary import Canary
+from models.canary_counts import CONTROL, REQUESTS, CanaryCounter, read_counts
 from models.errors import AwayError, BundleError, ConflictError, RegistryError
 from models.journal import Aliases
 from models.manifest import LAYOUT
@@ -472,3 +474,54 @@ def test_blobs_of_a_newer_programs_bundles_stay(
     monkeypatch.setattr("models.shared_registry.time.time", lambda: later)
     assert shared.clear(0).blobs == 0
     assert len(storage(url).entries("blobs/sha256")) == 1
+
+
+# A model on trial
+
+
+def test_homes_tell_each_other_what_they_counted(home: Home) -> None:
+    """Through a directory as through a bucket; each adds what the other told last to its own."""
+    one, other = home("a"), home("b")
+    first, second = written(one, 30), written(one, 31)
+    one.promote(first)
+    canary = Canary.begun(second, 1, 0.5, automatic=True)
+    one.start_canary(canary)
+    other.follow()
+    homes = [each._registry.directory.parent for each in (one, other)]
+    for shared, path in zip((one, other), homes, strict=True):
+        CanaryCounter(path, canary).add(CONTROL, 1, REQUESTS, 7)
+        shared.exchange_counts()
+    one.exchange_counts()
+    for path in homes:
+        counts = read_counts(path, canary)
+        assert (counts.homes, counts.total(CONTROL, REQUESTS)) == (2, 14)
+
+
+@in_a_directory
+def test_a_full_disk_of_the_registry(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever write fails there, a promotion is made or not, and can be made again."""
+    one = home()
+    first, second = written(one, 30), written(one, 31)
+    one.promote(first)
+    fsync, left = os.fsync, [0]
+
+    def full(descriptor: int) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(28, "No space left on device")
+        fsync(descriptor)
+
+    for writes in range(1_000):
+        left[0] = writes
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            try:
+                one.promote(second)
+            except (RegistryError, BundleError) as error:
+                assert "No space left on device" in str(error)  # noqa: PT017 - it may not be raised
+        production = one.aliases().production
+        assert production in {first, second}
+        assert local(one).production in {first, production}
+        if left[0] >= 0:
+            break
+    assert (one.aliases(), local(one)) == (Aliases(second, first),) * 2

@@ -288,6 +288,8 @@ def test_train_promotes_its_first_model_and_is_idle_when_fresh(tmp_path: Path) -
     code, output = _run(tmp_path, "train")
     version = Registry(tmp_path).production()
     assert (code, output.split()[:2]) == (0, [version, "production"])
+    why = next(Registry(tmp_path).history()).why
+    assert why == "trained: too few shoppers to judge it"
     code, output = _run(tmp_path, "train", "--if-stale")
     assert (code, "nothing to do" in output) == (0, True)
     assert len(Registry(tmp_path).manifests()) == 1

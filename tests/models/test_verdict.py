@@ -8,9 +8,10 @@ import pytest
 
 from features.ids import stable_hash
 from models import canary_counts as counted
-from models.canary import Canary
+from models.canary import Assignment, Canary
 from models.canary_counts import CANARY, CONTROL, CanaryCounter, CanaryCounts, read_counts
 from models.rollout import parse_rollout
+from models.sample_ratio import sample_ratio
 from models.verdict import Move, judge
 
 ROLLOUT = parse_rollout(
@@ -147,6 +148,74 @@ def test_workers_add_up_exactly_and_stay_when_they_end(tmp_path: Path) -> None:
     CanaryCounter(tmp_path, later)
     assert read_counts(tmp_path, later).total(CANARY, counted.SECONDS) == 0
     assert read_counts(tmp_path, canary).total(CANARY, counted.SECONDS) == 0
+
+
+def divided(home: Path, canary: Canary, control: int, of_canary: int) -> CanaryCounts:
+    """Count requests of so many shoppers of each arm, all of them as they should be."""
+    counter, number = CanaryCounter(home, canary), 0
+    for arm, shoppers in ((CONTROL, control), (CANARY, of_canary)):
+        for _ in range(shoppers):
+            number += 1
+            counter.add_shopper(arm, number)
+            for field in (counted.REQUESTS, counted.RANKED):
+                counter.add(arm, number, field, 4)
+    return read_counts(home, canary)
+
+
+def test_shares_that_are_not_as_declared_hold(tmp_path: Path) -> None:
+    """However well the canary does: who is missing may be whom it did not answer."""
+    canary = step()
+    assert judge(ROLLOUT, canary, divided(tmp_path / "a", canary, 9_500, 500)).move is Move.ADVANCE
+    counts = divided(tmp_path / "b", canary, 9_500, 350)
+    verdict = judge(ROLLOUT, canary, counts)
+    assert (verdict.move, verdict.is_mismatch) == (Move.HOLD, True)
+    assert verdict.why.startswith(
+        "sample ratio mismatch, no figure can be believed: shoppers: 350 of 9850 have the canary, "
+        "3.55%, declared 5.00% (p "
+    )
+    assert verdict.told()["sample"]["canary"] == 350
+    old = replace(canary, since="2026-01-01T00:00:00+00:00")
+    verdict = judge(ROLLOUT, old, counts)
+    assert (verdict.move, verdict.why.partition(": ")[2][:12]) == (Move.STOP, "sample ratio")
+
+
+def test_harm_ends_a_trial_whoever_is_missing(tmp_path: Path) -> None:
+    """A canary that fails may not go on because it also loses shoppers; both are told."""
+    canary = step()
+    divided(tmp_path, canary, 9_500, 300)
+    counts = served(tmp_path, canary, 500, errors=0.9)
+    verdict = judge(ROLLOUT, canary, counts)
+    assert verdict.move is Move.STOP
+    assert verdict.why.startswith("errors: ")
+    assert "shoppers: 300 of 9800 have the canary" in verdict.why
+
+
+def test_one_shopper_who_asks_all_the_time_is_one(tmp_path: Path) -> None:
+    """A robot among the canary's shoppers makes no mismatch: shoppers are counted, not requests."""
+    canary = step()
+    divided(tmp_path, canary, 9_500, 500)
+    counter = CanaryCounter(tmp_path, canary)
+    for _ in range(5_000):
+        counter.add_shopper(CANARY, 9_600)
+        counter.add(CANARY, 9_600, counted.REQUESTS)
+    verdict = judge(ROLLOUT, canary, read_counts(tmp_path, canary))
+    assert not verdict.is_mismatch
+    assert (verdict.sample and verdict.sample.canary) == 500
+
+
+def test_shoppers_of_one_place_count_once_whichever_arm_is_first() -> None:
+    """What two of them have in common says nothing of their arms, so that none is favoured."""
+    drawn, canary = random.Random(3), Canary.begun("v2", 1, 0.25, automatic=True)
+    counter, has = CanaryCounter(Path("/dev/null"), canary), Assignment(canary).has
+    seen = [0, 0]
+    for _ in range(2 * counted.PLACES):
+        shopper = drawn.getrandbits(64)
+        arm = CANARY if has(shopper) else CONTROL
+        before = counter._places[shopper % counted.PLACES]
+        counter.add_shopper(arm, shopper)
+        seen[arm] += not before
+    assert 0.8 < sum(seen) / counted.PLACES < 0.9  # 1 - 1/e² of the places are taken
+    assert not sample_ratio(seen[CONTROL], seen[CANARY], canary.share).is_mismatch
 
 
 def test_a_disk_that_refuses_means_no_data(tmp_path: Path) -> None:

@@ -97,15 +97,17 @@ async def test_a_good_model_goes_from_nobody_to_everybody(
     start: Start, home: Path, registry: Registry
 ) -> None:
     """Under load, by itself; no request fails, and who is outside a share never sees it."""
-    service = await start(**declared(home), CUVEE_CACHE_TTL_S="0")
+    steps = QUICK.replace("[0.01, 0.05, 0.25]", "[0.4, 0.5, 0.6]")
+    service = await start(**declared(home, steps), CUVEE_CACHE_TTL_S="0")
     first = str(registry.production())
     second = write_bundle(home / "models", small_parts(31))
-    inside = shoppers_of(second, 0.01, 20, inside=True)
-    outside = shoppers_of(second, 0.25, 20, inside=False)
-    await known(service, inside + outside)
+    everybody = [f"u{number}" for number in range(60)]
+    inside = [each for each in everybody if each in shoppers_of(second, 0.4, 60, inside=True)]
+    outside = [each for each in everybody if each in shoppers_of(second, 0.6, 60, inside=False)]
+    await known(service, everybody)
     await started(service, second)
     models = service.app[keys.MODELS]
-    answers = await shop(service, inside + outside, lambda: models.require().version == second)
+    answers = await shop(service, everybody, lambda: models.require().version == second)
     by_shopper: dict[str, list[str]] = {}
     for user, answer in answers:
         by_shopper.setdefault(user, []).append(answer["model_version"])
@@ -233,6 +235,33 @@ async def test_the_shadow_compares_lists_and_scores(
     assert control is not None
     assert control == pytest.approx(same)
     assert seen.shadow(counted.CONTROL_S) > 0
+
+
+async def test_shares_that_are_not_as_declared_hold(
+    start: Start, home: Path, registry: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half of who comes has the canary, not one of a hundred: it does not go on, which is told."""
+    from models import canary_counts as counted
+
+    service = await start(**declared(home, NO_SHADOW), CUVEE_CACHE_TTL_S="0")
+    second = write_bundle(home / "models", small_parts(31))
+    inside = shoppers_of(second, 0.01, 20, inside=True)
+    outside = shoppers_of(second, 0.25, 20, inside=False)
+    await known(service, inside + outside)
+    await started(service, second)
+    canary = registry.canary()
+    assert canary is not None
+
+    def requests() -> float:
+        return counted.read_counts(home, canary).total(counted.CANARY, counted.REQUESTS)
+
+    await shop(service, inside + outside, lambda: requests() > 200)
+    for _ in range(3):
+        await service.app[keys.JUDGE].look()
+    assert registry.canary() == canary
+    told = [each.message for each in caplog.records if "sample ratio mismatch" in each.message]
+    assert len(told) == 1
+    assert "shoppers: 20 of 40 have the canary, 50.00%, declared 1.00%" in told[0]
 
 
 async def test_without_traffic_nothing_happens(
