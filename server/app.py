@@ -28,7 +28,7 @@ from server.body import MAX_EVENTS_BODY
 from server.breaker import Breaker
 from server.cache_writer import CacheWriter
 from server.current_model import CurrentModel
-from server.event_lag import watch_event_lag
+from server.event_lag import EventLag
 from server.forgetting import Forgetting
 from server.handlers.inference import Tensors
 from server.handlers.recommendations import Recommend
@@ -46,6 +46,7 @@ from server.served_log import ServedLog
 from server.serving import Serving
 from server.settings import Settings
 from server.skew_report import follow_skew
+from server.ui.state import State
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +80,11 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
         ForgottenList(settings.home), app[keys.MODELS], app[keys.LAST_KNOWN], metrics
     )
     app[keys.DRAIN] = asyncio.Event()
+    app[keys.EVENT_LAG] = EventLag()
     app[keys.SERVING] = Serving(app)
     app[keys.TENSORS] = Tensors()
     app[keys.STORE] = store or _store(settings)
+    app[keys.UI_STATE] = State(app)
     add_routes(app)
     app.cleanup_ctx.extend(
         (
@@ -192,7 +195,7 @@ async def _event_lag_watched(app: web.Application) -> AsyncIterator[None]:
     if not isinstance(store, ValkeyStore):
         yield
         return
-    async with _running(watch_event_lag(store.client, app[keys.METRICS])):
+    async with _running(app[keys.EVENT_LAG].watch(store.client, app[keys.METRICS])):
         yield
 
 
