@@ -14,6 +14,7 @@ DRIFT_FINDINGS = Path("drift") / "findings.json"
 
 MOST_FEATURES = 64
 MOST_BINS = 24
+LONGEST_LABEL = 80
 _ORDER = ("drifted", "suspect", "quiet", "insufficient")
 
 
@@ -43,9 +44,12 @@ def _rank(name: str, told: Mapping[str, Any]) -> tuple[int, float, float, str]:
 
 def _feature(name: str, told: Mapping[str, Any]) -> dict[str, Any]:
     finding = told["finding"]
-    bins = [(str(each["label"]), each["reference"], each["now"]) for each in told["bins"]]
+    bins = [
+        (str(each["label"])[:LONGEST_LABEL], each["reference"], each["now"])
+        for each in told["bins"]
+    ]
     return {
-        "name": name,
+        "name": name[:LONGEST_LABEL],
         **{field: finding[field] for field in ("state", "q", "effect", "windows")},
         "bins": _bounded(bins),
     }

@@ -6,6 +6,7 @@ leads to it; a number alone is a figure without one, and everything else is word
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
@@ -25,6 +26,12 @@ INTERVALS = ("interval", "ci")
 NAMES = ("metric", "name", "figure", "segment")
 """Fields that name an entry of a list."""
 
+STATES = ("state", "severity")
+"""Fields that say what is thought of a figure."""
+
+LAST_MS = 253_402_300_800_000
+"""The year 10,000."""
+
 Trail = tuple[str, ...]
 """The names that lead to a place in the file."""
 
@@ -36,6 +43,7 @@ class Figure(NamedTuple):
     value: float
     low: float | None = None
     high: float | None = None
+    state: str = ""
     besides: str = ""
 
 
@@ -65,31 +73,50 @@ def performance_part(path: Path) -> dict[str, Any] | None:
     }
 
 
-def _walk(trail: Trail, node: object) -> Iterator[Figure | Words]:
-    name = " / ".join(trail)
+def _walk(trail: Trail, node: object, *, is_entry: bool = False) -> Iterator[Figure | Words]:
+    key = trail[-1] if trail else ""
     if isinstance(node, Mapping) and len(trail) < DEEPEST:
-        yield from _walk_object(trail, node)
+        yield from _walk_object(trail, node, is_entry=is_entry)
     elif isinstance(node, list) and len(trail) < DEEPEST:
         for at, each in enumerate(node, 1):
-            yield from _walk((*trail, _name_of(each) or str(at)), each)
-    elif _is_number(node):
-        yield Figure(name, node)
-    else:
-        yield Words(name, _text(node))
+            yield from _walk((*trail, _name_of(each) or str(at)), each, is_entry=True)
+    elif _is_number(node) and not _is_moment(key):
+        yield Figure(_name(trail), node)
+    elif node is not None:
+        yield Words(_name(trail), _text(key, node))
 
 
-def _walk_object(trail: Trail, node: Mapping[str, Any]) -> Iterator[Figure | Words]:
+def _walk_object(
+    trail: Trail, node: Mapping[str, Any], *, is_entry: bool
+) -> Iterator[Figure | Words]:
+    """Yield a figure and what is below it; what is no figure is told field by field.
+
+    An entry of a list that is no figure is one row of words.
+    """
+    plain = {key for key, each in node.items() if not isinstance(each, dict | list)}
     bounded = _bounded(node)
     told: set[str] = set()
     if bounded is not None:
-        told = {key for key, each in node.items() if not isinstance(each, dict | list)}
-        besides = [key for key in node if key in told - bounded.fields - set(NAMES)]
-        words = ", ".join(f"{key} {_text(node[key])}" for key in besides)
-        yield Figure(" / ".join(trail), *bounded[:3], words[:LONGEST_WORD])
-        told |= bounded.fields
+        told = plain | bounded.fields
+        state = " ".join(str(node[key]) for key in STATES if node.get(key) is not None)
+        besides = _listed(node, plain - bounded.fields - set(STATES))
+        yield Figure(_name(trail), bounded.value, bounded.low, bounded.high, state, besides)
+    elif is_entry and plain:
+        told = plain
+        yield Words(_name(trail), _listed(node, plain))
     for key, each in node.items():
         if key not in told:
             yield from _walk((*trail, key), each)
+
+
+def _listed(node: Mapping[str, Any], fields: set[str]) -> str:
+    """Return fields with what they hold, without names and what is not known."""
+    shown = (key for key in node if key in fields - set(NAMES) and node[key] is not None)
+    return ", ".join(f"{key} {_text(key, node[key])}" for key in shown)[:LONGEST_WORD]
+
+
+def _name(trail: Trail) -> str:
+    return " / ".join(trail)[:LONGEST_WORD]
 
 
 class Bounded(NamedTuple):
@@ -142,5 +169,12 @@ def _is_number(told: object) -> TypeGuard[float]:
     return isinstance(told, int | float) and not isinstance(told, bool)
 
 
-def _text(told: object) -> str:
+def _is_moment(key: str) -> bool:
+    """Tell whether a field holds milliseconds since 1970, as `start_ms` does."""
+    return key.endswith("_ms")
+
+
+def _text(key: str, told: object) -> str:
+    if _is_moment(key) and _is_number(told) and 0 <= told < LAST_MS:
+        return f"{datetime.fromtimestamp(told / 1_000, UTC):%Y-%m-%d %H:%M} UTC"
     return str(told)[:LONGEST_WORD]

@@ -62,6 +62,13 @@ def named_home(model_home: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """Return a home in which two models were promoted and one is back, only to copy; and both."""
+    home = tmp_path_factory.mktemp("moved")
+    return home, *move_models(home)
+
+
 @pytest.fixture
 def open_page(aiohttp_client: Any) -> Any:
     """Return a function that starts a service without a store over a home."""
@@ -305,9 +312,10 @@ def test_files_are_read_again_where_they_changed(tmp_path: Path) -> None:
     assert b"unreadable" in orjson.dumps(kept.json())
 
 
-def test_moves_of_models(tmp_path: Path) -> None:
+def test_moves_of_models(moved: tuple[Path, str, str], tmp_path: Path) -> None:
     """The newest first, each about a version, with who and why; the end of a trial, too."""
-    first, second = move_models(tmp_path)
+    home, first, second = moved
+    shutil.copytree(home, tmp_path, dirs_exist_ok=True)
     registry = Registry(tmp_path)
     canary = Canary.begun(second, 1, 0.05, automatic=False)
     registry.start_canary(canary, "a trial")
@@ -327,9 +335,11 @@ def test_moves_of_models(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("fresh")
-async def test_drift_is_what_the_monitor_left(open_page: Any, tmp_path: Path) -> None:
+async def test_drift_is_what_the_monitor_left(
+    open_page: Any, moved: tuple[Path, str, str], tmp_path: Path
+) -> None:
     """What moved most comes first, with its distribution beside the reference."""
-    move_models(tmp_path)
+    shutil.copytree(moved[0], tmp_path, dirs_exist_ok=True)
     client = await open_page(tmp_path)
     assert (await state(client, **ADMIN))["drift"] is None
     left = find_drift(tmp_path)
@@ -347,6 +357,7 @@ async def test_drift_is_what_the_monitor_left(open_page: Any, tmp_path: Path) ->
 def test_drift_of_many_features_is_bounded(tmp_path: Path) -> None:
     """What moved first is told, and of no more than so many; shares still add up to one."""
     bins = [{"label": f"level {at}", "reference": 0.01, "now": 0.01} for at in range(100)]
+    bins[71] |= {"label": "x" * 1_000, "now": 0.1}
     bins[70]["now"] = 0.5
     finding = {"state": "quiet", "q": 1.0, "effect": 0.0, "windows": 2}
     columns = {f"f{at}": {"finding": finding, "bins": bins} for at in range(500)}
@@ -363,6 +374,7 @@ def test_drift_of_many_features_is_bounded(tmp_path: Path) -> None:
     assert ("level 70", 0.01, 0.5) in first["bins"]
     assert first["bins"][-1][0] == f"{100 - MOST_BINS + 1} others"
     assert sum(usual for _, usual, _ in first["bins"]) == pytest.approx(1)
+    assert max(len(label) for label, _, _ in first["bins"]) == 80
     assert len(orjson.dumps(shown)) < 200_000
 
 
@@ -390,12 +402,18 @@ def test_figures_of_performance_have_intervals(tmp_path: Path) -> None:
         "value": 0.081,
         "low": 0.074,
         "high": 0.088,
-        "besides": "n 5120, state kept",
+        "state": "kept",
+        "besides": "n 5120",
     }
     assert (figures["revenue"]["low"], figures["revenue"]["high"]) == (0.33, 0.52)
     assert figures["segments / type=White"]["high"] == 0.077
     assert (figures["window_days"]["value"], figures["window_days"]["low"]) == (7, None)
-    assert told["words"] == [("matured_until", PERFORMANCE["matured_until"])]
+    assert told["words"] == [
+        ("matured_until", PERFORMANCE["matured_until"]),
+        ("at_ms", "2025-10-06 00:00 UTC"),
+        ("scores / 1", "from 0.0, to 0.1, items 5000, clicks 380"),
+        ("segments / type=Sparkling", "state insufficient, days 7"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -409,6 +427,7 @@ def test_figures_of_performance_have_intervals(tmp_path: Path) -> None:
         {"a": [{"metric": "ctr", "segment": "FR", "value": 1, "low": 0, "high": 2}]},
         None,
         {"x": "y" * 10_000},
+        {"x" * 10_000: {"y": 1, "z": None}},
     ],
 )
 def test_any_findings_of_performance_can_be_shown(tmp_path: Path, told: object) -> None:

@@ -136,8 +136,8 @@ def browsing() -> Iterator[Browser]:
     """Open a browser, and close it at the end."""
     options = Options()
     options.binary_location = shutil.which(BROWSER) or ""
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"):
-        options.add_argument(argument)
+    for each in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "hide-scrollbars"):
+        options.add_argument(f"--{each}")  # root has no sandbox, containers little of /dev/shm
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options, Service(shutil.which(DRIVER)))
     try:

@@ -19,7 +19,7 @@ from monitoring.drift.reference import Reference
 from monitoring.drift.report import Report
 from monitoring.drift.served_lines import rows_of
 from tests.support.named import named_parts
-from tests.support.watched import WatchedShop
+from tests.support.watched import START_MS, WatchedShop
 
 DRIFTED = "recent_spend"
 WHY = ("first model", "better on October <b>by far</b>", "clicks fell by 4 % within an hour")
@@ -27,12 +27,15 @@ WHY = ("first model", "better on October <b>by far</b>", "clicks fell by 4 % wit
 PERFORMANCE = {
     "window_days": 7,
     "matured_until": "2025-10-05",
+    "at_ms": START_MS,
     "clicks": {"value": 0.081, "low": 0.074, "high": 0.088, "n": 5_120, "state": "kept"},
     "conversion": {"value": 0.0114, "low": 0.0089, "high": 0.0142, "n": 5_120, "state": "kept"},
+    "scores": [{"from": 0.0, "to": 0.1, "items": 5_000, "clicks": 380}],
     "revenue": {"estimate": 0.41, "interval": [0.33, 0.52], "unit": "EUR a list"},
     "segments": [
         {"segment": "type=Red", "value": 0.093, "low": 0.081, "high": 0.106},
-        {"segment": "type=White", "value": 0.062, "low": 0.049, "high": 0.077},
+        {"segment": "type=White", "value": 0.062, "low": 0.049, "high": 0.077, "state": "worse"},
+        {"segment": "type=Sparkling", "state": "insufficient", "severity": None, "days": 7},
     ],
 }
 

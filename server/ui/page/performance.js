@@ -13,7 +13,7 @@ function draw(told) {
   const parts = [note(`Found ${moment(told.found_ms)}.`)];
   if (told.figures.length) {
     const rows = told.figures.map(row);
-    parts.push(table("Figures with their intervals", ["Figure", "Value", "From", "To", "Interval", "Besides"], rows));
+    parts.push(table("Figures with their intervals", ["Figure", "Value", "From", "To", "Interval", "State", "Besides"], rows));
   }
   if (told.words.length) parts.push(el("dl", { class: "pairs" }, told.words.map(pair)));
   if (told.left_out) parts.push(note(`${count(told.left_out)} more are left out.`));
@@ -21,11 +21,11 @@ function draw(told) {
 }
 
 /** The axis begins at nothing, so that the width of an interval says how sure the figure is. */
-function row({ name, value, low, high, besides }) {
+function row({ name, value, low, high, state, besides }) {
   const least = Math.min(0, low ?? 0, value);
   const most = Math.max(0, high ?? 0, value);
   const drawn = low === null ? "" : el("div", { class: "chart interval" }, interval(low, value, high, least, most));
-  return [name, figure(value), figure(low), figure(high), drawn, besides];
+  return [name, figure(value), figure(low), figure(high), drawn, el("span", { class: "state" }, state), besides];
 }
 
 const pair = ([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
