@@ -167,6 +167,10 @@ class Model:
         """Return the id of the item in a row."""
         return self._items.ids[index]
 
+    def item_name(self, index: int) -> str:
+        """Return what people call the item in a row, empty where that is not known."""
+        return self._table.names[index]
+
     def indices_of(self, hashes: Hashes) -> Rows:
         """Return the rows of item hashes, int64[n], -1 for items the model does not know."""
         return self._items.rows_of(hashes)

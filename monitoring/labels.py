@@ -39,6 +39,7 @@ class Route(StrEnum):
     READY = "ready"
     METRICS = "metrics"
     DOCS = "docs"
+    UI = "ui"
     UNMATCHED = "unmatched"
 
 

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from monitoring import window
+from monitoring.labels import Source
 from monitoring.latency import SLOW_REQUEST_S
+from monitoring.seconds import Seconds
 from monitoring.snapshot import (
     KINDS,
     MAX_WINDOW_S,
+    SOURCES,
     AlertKind,
     RealTimeSnapshot,
     stamp_of,
@@ -28,6 +31,7 @@ from monitoring.window import (
     LATENCY_NS,
     LOWEST_S,
     SLOT_HEAD,
+    Cells,
     WindowFile,
     read_windows,
 )
@@ -83,12 +87,15 @@ class RealTimeMonitor:
     def record(
         self,
         latency_s: float,
-        cache_hit: bool = False,
+        source: Source | None = None,
         fallback: bool = False,
         error: bool = False,
         request_id: str = "",
     ) -> None:
-        """Count one answered request; impossible latencies count as the nearest possible one."""
+        """Count one answered request; impossible latencies count as the nearest possible one.
+
+        `source` is the rung of the ladder that answered, None where there was no list.
+        """
         second = self._clock() // 1
         if second != self._second:
             self._turn(second)
@@ -101,8 +108,8 @@ class RealTimeMonitor:
             latency_s = 0.0
         cells[place] += 1
         cells[base + LATENCY_NS] += int(latency_s * 1e9)
-        if cache_hit:
-            cells[base + window.CACHE_HITS] += 1
+        if source is not None:
+            cells[base + SOURCES[source]] += 1
         if error:
             cells[base + window.ERRORS] += 1
         if fallback:
@@ -116,17 +123,24 @@ class RealTimeMonitor:
         """Return the figures of the last `window_s` seconds, 1 to 60, over all live workers."""
         if not 1 <= window_s <= MAX_WINDOW_S:
             raise ValueError(f"window_s: expected 1 to {MAX_WINDOW_S}, got {window_s}")
-        now = self._clock()
-        directory = self._directory
-        workers = [] if directory is None else list(read_windows(directory))
-        if not self._file.shared:
-            workers.append(self._file.array())
-        return summarise(workers, now, window_s)
+        return summarise(self._windows(), self._clock(), window_s)
+
+    def minute(self) -> tuple[RealTimeSnapshot, Seconds]:
+        """Return the figures of the last minute, and the minute second by second."""
+        workers, now = self._windows(), self._clock()
+        return summarise(workers, now, MAX_WINDOW_S), Seconds.of(workers, now)
 
     def close(self) -> None:
         """Remove this worker's window."""
         self._cells.release()
         self._file.close()
+
+    def _windows(self) -> list[Cells]:
+        """Return the cells of all live workers, this one's among them."""
+        workers = [] if self._directory is None else list(read_windows(self._directory))
+        if not self._file.shared:
+            workers.append(self._file.array())
+        return workers
 
     def _turn(self, second: float) -> None:
         stamp = stamp_of(second)

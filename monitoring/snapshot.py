@@ -1,7 +1,7 @@
 """What the last minute looked like: the windows of all live workers added up."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from monitoring import window
+from monitoring.labels import Source
 from monitoring.window import Cells
 
 MAX_WINDOW_S: Final = window.SLOTS - 4
@@ -23,6 +24,14 @@ class AlertKind(StrEnum):
 
 
 KINDS: Final = tuple(AlertKind)
+
+SOURCES: Final = {
+    Source.CACHE: window.CACHE_HITS,
+    Source.MODEL: window.MODEL,
+    Source.SEGMENT: window.SEGMENT,
+    Source.GLOBAL: window.GLOBAL,
+}
+"""The cell in which lists of each rung of the ladder are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,10 @@ class AlertSummary:
 
 @dataclass(frozen=True, slots=True)
 class RealTimeSnapshot:
-    """The window's figures; rates and latencies are None where there was no request."""
+    """The window's figures; rates and latencies are None where there was no request.
+
+    `sources` counts lists by the rung of the ladder; what ended without a list is in none.
+    """
 
     window_seconds: int
     workers: int
@@ -60,6 +72,7 @@ class RealTimeSnapshot:
     cache_hit_rate: float | None
     fallback_rate: float | None
     error_rate: float | None
+    sources: Mapping[str, int]
     alerts: tuple[AlertSummary, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,6 +101,7 @@ def summarise(workers: Sequence[Cells], now_s: float, window_s: int) -> RealTime
         cache_hit_rate=_share(int(total[window.CACHE_HITS]), requests, 6),
         fallback_rate=_share(int(total[window.FALLBACKS]), requests, 6),
         error_rate=_share(int(total[window.ERRORS]), requests, 6),
+        sources={source.value: int(total[cell]) for source, cell in SOURCES.items()},
         alerts=tuple(_alerts(workers, kind, counts[kind]) for kind in KINDS),
     )
 

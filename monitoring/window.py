@@ -27,13 +27,13 @@ BINS_PER_E: Final = (BINS - 1) / math.log(HIGHEST_S / LOWEST_S)
 """Bins per factor e of latency; one bin is 5.4 % wide, so its middle is within 2.7 %."""
 
 # A slot has no count of requests: it is the sum of its bins.
-STAMP, LATENCY_NS, CACHE_HITS, FALLBACKS, ERRORS, SLOW = range(6)
-SLOT_HEAD: Final = 8
+STAMP, LATENCY_NS, CACHE_HITS, FALLBACKS, ERRORS, SLOW, MODEL, SEGMENT, GLOBAL = range(9)
+SLOT_HEAD: Final = 12
 SLOT_CELLS: Final = SLOT_HEAD + BINS
 
 # Header: what this file is, how many recent alerts were ever written.
 MAGIC_CELL, RECENT_CURSOR = range(2)
-_LAYOUT_VERSION = 1
+_LAYOUT_VERSION = 2
 MAGIC: Final = 0xC0_0EE << 32 | _LAYOUT_VERSION
 ALERT_KINDS: Final = 2
 ALERTS_START: Final = 8

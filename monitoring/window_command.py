@@ -38,6 +38,7 @@ def window_command(home: Path, seconds: int, as_json: bool) -> None:
 
 def _text(snapshot: RealTimeSnapshot) -> str:
     figures = snapshot.as_dict()
-    alerts = figures.pop("alerts")
+    alerts, sources = figures.pop("alerts"), figures.pop("sources")
+    figures |= {f"from {source}": count for source, count in sources.items()}
     lines = [f"{name:<18}{'-' if value is None else value}" for name, value in figures.items()]
     return "\n".join([*lines, *(f"{alert['kind']:<18}{alert['count']}" for alert in alerts)])

@@ -13,25 +13,30 @@ _SCHEME = "Bearer "
 
 
 def admin(handler: Handler) -> Handler:
-    """Let only the bearer of the token through.
-
-    Raises `ForbiddenError` for a wrong token or where there is none to bear, `UnauthorizedError`
-    for no token.
-    """
+    """Let only the bearer of the token through; raise as `check_admin`."""
 
     @wraps(handler)
     async def guarded(request: web.Request) -> Response:
-        token = request.app[keys.SETTINGS].admin_token
-        if token is None:
-            raise ForbiddenError("admin routes are off: CUVEE_ADMIN_TOKEN is unset")
-        told = request.headers.get("Authorization", "")
-        if not told.startswith(_SCHEME):
-            raise UnauthorizedError("expected Authorization: Bearer TOKEN")
-        if not compare_digest(_bytes(told[len(_SCHEME) :]), _bytes(token)):
-            raise ForbiddenError("this is not the admin token")
+        check_admin(request)
         return await handler(request)
 
     return guarded
+
+
+def check_admin(request: web.Request) -> None:
+    """Raise where the request does not bear the token.
+
+    `ForbiddenError` for a wrong token or where there is none to bear, `UnauthorizedError` for no
+    token.
+    """
+    token = request.app[keys.SETTINGS].admin_token
+    if token is None:
+        raise ForbiddenError("admin routes are off: CUVEE_ADMIN_TOKEN is unset")
+    told = request.headers.get("Authorization", "")
+    if not told.startswith(_SCHEME):
+        raise UnauthorizedError("expected Authorization: Bearer TOKEN")
+    if not compare_digest(_bytes(told[len(_SCHEME) :]), _bytes(token)):
+        raise ForbiddenError("this is not the admin token")
 
 
 def _bytes(header: str) -> bytes:

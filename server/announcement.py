@@ -6,7 +6,7 @@ import orjson
 from aiohttp import web
 
 from server import keys
-from server.settings import Settings
+from server.settings import Settings, Switch
 
 STRANGER = "guest"
 
@@ -18,9 +18,11 @@ def announcement(settings: Settings, app: web.Application) -> str:
     model = app[keys.MODELS].model
     if model is None:
         return f"Cuvée is up on {url}, and has no model yet: python -m models train makes one"
+    page = "" if settings.ui is Switch.OFF else f"look at {url}/ui, "
     told = orjson.dumps({"user_id": model.example_user or STRANGER, "k": 3}).decode()
     return (
-        f"Cuvée serves model {model.version} on {url} (try {url}/docs). Ask it for a list:\n\n"
+        f"Cuvée serves model {model.version} on {url} ({page}try {url}/docs). "
+        "Ask it for a list:\n\n"
         f"curl -s {url}/v1/recommendations "
         f"-H 'Content-Type: application/json' -d {quote(told)}\n"
     )

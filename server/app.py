@@ -29,7 +29,7 @@ from server.body import MAX_EVENTS_BODY
 from server.breaker import Breaker
 from server.cache_writer import CacheWriter
 from server.current_model import CurrentModel
-from server.event_lag import watch_event_lag
+from server.event_lag import EventLag
 from server.forgetting import Forgetting
 from server.handlers.inference import Tensors
 from server.handlers.recommendations import Recommend
@@ -49,6 +49,7 @@ from server.settings import Settings
 from server.skew_report import follow_skew
 from server.tracing.noted import NotedInference, NotedReader, NotedRecommend
 from server.tracing.wanted import wanted_spans
+from server.ui.state import State
 
 log = logging.getLogger(__name__)
 
@@ -83,9 +84,11 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
     )
     app[keys.DRAIN] = asyncio.Event()
     app[keys.SPANS] = wanted_spans(os.environ, metrics.spans_dropped)
+    app[keys.EVENT_LAG] = EventLag()
     app[keys.SERVING] = Serving(app)
     app[keys.TENSORS] = Tensors()
     app[keys.STORE] = store or _store(settings)
+    app[keys.UI_STATE] = State(app)
     add_routes(app)
     app.cleanup_ctx.extend(
         (
@@ -207,7 +210,7 @@ async def _event_lag_watched(app: web.Application) -> AsyncIterator[None]:
     if not isinstance(store, ValkeyStore):
         yield
         return
-    async with _running(watch_event_lag(store.client, app[keys.METRICS])):
+    async with _running(app[keys.EVENT_LAG].watch(store.client, app[keys.METRICS])):
         yield
 
 

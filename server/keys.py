@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from monitoring.realtime import RealTimeMonitor
     from server.access_log import AccessLog
     from server.current_model import CurrentModel
+    from server.event_lag import EventLag
     from server.forgetting import Forgetting
     from server.handlers.inference import Tensors
     from server.handlers.recommendations import Recommend
@@ -29,12 +30,14 @@ if TYPE_CHECKING:
     from server.serving import Serving
     from server.settings import Settings
     from server.tracing.spans import Spans
+    from server.ui.state import State
 
 DRAIN = web.AppKey("drain", asyncio.Event)
 """Set when the process has begun to stop: readiness fails, requests are still answered."""
 
 ACCESS_LOG: web.AppKey["AccessLog"] = web.AppKey("access_log")
 COLLECTORS: web.AppKey["CollectorRegistry"] = web.AppKey("collectors")
+EVENT_LAG: web.AppKey["EventLag"] = web.AppKey("event_lag")
 FORGETTING: web.AppKey["Forgetting"] = web.AppKey("forgetting")
 JUDGE: web.AppKey["Judge"] = web.AppKey("judge")
 LADDER: web.AppKey["Ladder"] = web.AppKey("ladder")
@@ -52,6 +55,7 @@ SETTINGS: web.AppKey["Settings"] = web.AppKey("settings")
 SPANS: web.AppKey["Spans | None"] = web.AppKey("spans")
 STORE: web.AppKey["OnlineStore"] = web.AppKey("store")
 TENSORS: web.AppKey["Tensors"] = web.AppKey("tensors")
+UI_STATE: web.AppKey["State"] = web.AppKey("ui_state")
 
 STARTED = web.RequestKey("started", float)
 """When the request came in, by `time.monotonic`."""

@@ -4,6 +4,7 @@ Without it an outage would show a shopper what they bought a minute ago.
 """
 
 from functools import lru_cache
+from itertools import chain, islice
 from typing import NamedTuple
 
 from features.ids import NO_HASHES, Hashes
@@ -59,6 +60,10 @@ class LastKnown:
     def users(self) -> list[str]:
         """Return the ids of all that are held, some of them twice."""
         return [*self._young, *self._old]
+
+    def latest(self, most: int) -> list[str]:
+        """Return at most so many ids of those who joined last."""
+        return list(islice(chain(reversed(self._young), reversed(self._old)), most))
 
     def forget(self, user_id: str) -> None:
         """Drop the shopper."""

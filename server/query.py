@@ -197,6 +197,19 @@ def _source(raw: object, user_id: str) -> str:
     return source
 
 
+def parse_item_ids(body: bytes) -> tuple[str, ...]:
+    """Return the ids of `{"item_ids": [ids]}`, at most `MAX_K`.
+
+    Raises `MalformedError`, or `InvalidError`.
+    """
+    raw = parse_json(body)
+    try:
+        fields = _object(raw, "", ("item_ids",))
+        return _ids(fields.get("item_ids"), "item_ids", MAX_K)
+    except FieldError as error:
+        raise InvalidError(str(error), [(error.field, error.message)]) from None
+
+
 def parse_k(raw: object, field: str = "k") -> int:
     """Return `raw` as a list length, 1 to 100."""
     if isinstance(raw, bool) or not isinstance(raw, int) or not 1 <= raw <= MAX_K:

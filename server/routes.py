@@ -6,7 +6,17 @@ from aiohttp import web
 
 from monitoring.labels import Route
 from server.errors import MethodError, NotFoundError
-from server.handlers import docs, events, health, inference, items, models, recommendations, users
+from server.handlers import (
+    docs,
+    events,
+    health,
+    inference,
+    items,
+    models,
+    recommendations,
+    ui,
+    users,
+)
 from server.response import Handler, Response
 from server.routed import routed
 
@@ -39,6 +49,10 @@ ROUTES: tuple[tuple[str, str, Handler, Route], ...] = (
     ("GET", "/metrics", health.metrics, Route.METRICS),
     ("GET", "/openapi.json", docs.openapi, Route.DOCS),
     ("GET", "/docs", docs.page, Route.DOCS),
+    ("GET", "/ui", ui.page, Route.UI),
+    ("GET", "/ui/state", ui.state, Route.UI),
+    ("POST", "/ui/names", ui.names, Route.UI),
+    ("GET", "/ui/page/{file}", ui.file, Route.UI),
 )
 
 

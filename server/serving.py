@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from monitoring.labels import ErrorKind, Route, Source
+from monitoring.labels import ErrorKind, Route
 from server import keys
 from server.errors import ServiceError, problem, problem_response
 from server.new_id import new_id
@@ -92,7 +92,7 @@ class Serving:
                 self._metrics.page(answer.page, answer.source, seconds)
             self._monitor.record(
                 seconds,
-                cache_hit=answer is not None and answer.source is Source.CACHE,
+                source=answer and answer.source,
                 fallback=answer is not None and answer.reason is not None,
                 error=status >= web.HTTPInternalServerError.status_code,
                 request_id=request_id,

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,13 @@ _OTHERS = (
 )
 """Read elsewhere: what features there are is decided before there are settings."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+class Switch(StrEnum):
+    """Whether there is something."""
+
+    ON = "on"
+    OFF = "off"
 
 
 class SettingsError(Exception):
@@ -56,6 +64,7 @@ class Settings:
     rules: Path | None = None
     cursor_key: str | None = field(default=None, repr=False)
     rollout: Path | None = None
+    ui: Switch = Switch.ON
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -140,6 +149,10 @@ def _level(raw: str) -> str:
     return raw.upper()
 
 
+def _switch(raw: str) -> Switch:
+    return Switch(raw.lower())
+
+
 URL_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
 MS = 1e-3
 
@@ -177,6 +190,7 @@ VARIABLES: Mapping[str, Variable] = {
     "rules": Variable("CUVEE_RULES", Path, "a YAML file"),
     "cursor_key": Variable("CUVEE_CURSOR_KEY", _word, "printable characters", True),
     "rollout": Variable("CUVEE_ROLLOUT", Path, "a file"),
+    "ui": Variable("CUVEE_UI", _switch, " or ".join(Switch)),
 }
 """Each field of `Settings`, and where it comes from."""
 

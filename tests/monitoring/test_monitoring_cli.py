@@ -6,6 +6,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from monitoring.__main__ import cli
+from monitoring.labels import Source
 from monitoring.realtime import RealTimeMonitor
 from monitoring.window_command import WINDOW_FOLDER
 
@@ -13,13 +14,14 @@ from monitoring.window_command import WINDOW_FOLDER
 def test_window_shows_live_workers(tmp_path: Path) -> None:
     """The figures of a worker that is alive are printed for a person and as JSON."""
     monitor = RealTimeMonitor(tmp_path / WINDOW_FOLDER)
-    monitor.record(0.25, fallback=True)
+    monitor.record(0.25, Source.SEGMENT, fallback=True)
 
     text = CliRunner().invoke(cli, ["window", "--home", str(tmp_path)])
     whole = CliRunner().invoke(cli, ["window", "--home", str(tmp_path), "--json"])
     monitor.close()
 
     assert "request_count     1" in text.output
+    assert "from segment      1" in text.output
     assert "high_latency      1" in text.output
     assert json.loads(whole.output)["fallback_rate"] == 1.0
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from monitoring.labels import Source
 from monitoring.realtime import ALERT_INTERVAL_S, Alert, RealTimeMonitor
 from monitoring.snapshot import AlertKind
+
+CYCLE = (Source.CACHE, Source.MODEL, Source.SEGMENT, None)
 
 
 class Clock:
@@ -60,7 +63,7 @@ def test_figures_of_a_window(monitor: RealTimeMonitor) -> None:
     draw = random.Random(7)
     latencies = [draw.lognormvariate(math.log(0.012), 0.8) for _ in range(5_000)]
     for index, latency in enumerate(latencies):
-        monitor.record(latency, cache_hit=index % 4 == 0, error=index % 100 == 0)
+        monitor.record(latency, CYCLE[index % 4], error=index % 100 == 0)
 
     snapshot = monitor.snapshot()
 
@@ -73,6 +76,7 @@ def test_figures_of_a_window(monitor: RealTimeMonitor) -> None:
     assert snapshot.cache_hit_rate == 0.25
     assert snapshot.error_rate == 0.01
     assert snapshot.fallback_rate == 0.0
+    assert snapshot.sources == {"cache": 1_250, "model": 1_250, "segment": 1_250, "global": 0}
 
 
 def test_the_window_rolls(monitor: RealTimeMonitor, clock: Clock) -> None:
@@ -86,6 +90,29 @@ def test_the_window_rolls(monitor: RealTimeMonitor, clock: Clock) -> None:
     clock.now += 1
 
     assert monitor.snapshot().request_count == 0
+
+
+def test_the_minute_second_by_second(monitor: RealTimeMonitor, clock: Clock) -> None:
+    """Seconds that are over are told, the present one is not; an empty one has no latency."""
+    for latency, times in ((0.004, 9), (0.040, 1)):
+        for _ in range(times):
+            monitor.record(latency, Source.MODEL)
+    clock.now += 2
+    monitor.record(0.008, Source.CACHE)
+
+    snapshot, seconds = monitor.minute()
+
+    assert snapshot.request_count == 11
+    assert seconds.requests == (*[0] * 58, 10, 0)
+    told = [each[-2:] for each in (seconds.p50_ms, seconds.p95_ms, seconds.p99_ms)]
+    assert [last for _, last in told] == [None] * 3
+    assert [each for each, _ in told] == pytest.approx([4, 40, 40], rel=0.028)
+    clock.now += 1
+    _, seconds = monitor.minute()
+    assert seconds.requests[-3:] == (10, 0, 1)
+    assert seconds.p50_ms[-1] == monitor.snapshot(2).p50_latency_ms
+    clock.now += 60
+    assert not any(monitor.minute()[1].requests)
 
 
 def test_ten_minutes_stay_in_constant_memory(

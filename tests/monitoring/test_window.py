@@ -13,10 +13,11 @@ from monitoring.window import SIZE_BYTES, WindowFile, read_windows
 WORKER = """
 import sys
 from pathlib import Path
+from monitoring.labels import Source
 from monitoring.realtime import RealTimeMonitor
 monitor = RealTimeMonitor(Path(sys.argv[1]), clock=lambda: 500.0)
 for _ in range(int(sys.argv[2])):
-    monitor.record(0.020, cache_hit=True)
+    monitor.record(0.020, Source.CACHE)
 print("ready", flush=True)
 sys.stdin.read()
 """

@@ -1,0 +1,1 @@
+"""The page at `/ui`: its files, and what it shows of the service."""
