@@ -74,7 +74,8 @@ class Newcomers:
         groups: Rows = np.zeros(len(self), np.int64)
         if crowds.market_prior is not None and len(markets):
             by_market = market_popularity(self.known, markets, self.cut_ms, crowds)
-            tables, groups = np.vstack((tables, by_market)), 1 + markets[self.users].astype(np.int64)
+            tables = np.vstack((tables, by_market))
+            groups = 1 + markets[self.users].astype(np.int64)
         return best_new(tables, groups, (_NOTHING,) * len(self))
 
 
