@@ -27,6 +27,8 @@ Places: TypeAlias = Rows | slice
 
 ALL = slice(None)
 
+_MET = ("age_days", "log_events")
+
 
 class PersonalRanker:
     """Ranks items for shoppers; a batch costs one run of each graph.
@@ -52,7 +54,9 @@ class PersonalRanker:
     @property
     def met_by(self) -> Floats:
         """Return float32[items]: by how many shoppers each item was met."""
-        met: Floats = np.rint(np.expm1(self._sides.stats[:, ITEM_STATS.index("log_events")]))
+        age, events = (self._sides.stats[:, ITEM_STATS.index(each)] for each in _MET)
+        # Of one without an age it is what is expected, see `models.new_items`.
+        met: Floats = np.where(age > 0, np.rint(np.expm1(events)), 0)
         return met
 
     @property
