@@ -55,11 +55,11 @@ def page(window: Browser, service: Service) -> Iterator[Browser]:
     window.prefer()
     window.complaints()
     window.open(service.url + "/ui?every=0.2")
-    window.run("sessionStorage.clear()")
     window.until(lambda: window.text("#about").startswith("Version "), "the first figures")
     yield window
+    window.run("sessionStorage.clear()")
     assert window.complaints() == []
-    assert not any(not url.startswith(service.url) for url in fetched(window))
+    assert all(url.startswith(service.url) for url in fetched(window))
 
 
 def fetched(page: Browser) -> list[str]:
