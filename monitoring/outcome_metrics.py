@@ -29,6 +29,9 @@ class OutcomeMetrics:
         self._log_dropped = Counter(
             "cuvee_log_dropped", "Prediction log records dropped, not written.", registry=registry
         )
+        self._spans_dropped = Counter(
+            "cuvee_spans_dropped", "Spans of traces that were not sent.", registry=registry
+        )
 
     def cache(self, result: CacheResult) -> None:
         """Count one look into the cache."""
@@ -54,6 +57,10 @@ class OutcomeMetrics:
     def log_dropped(self, records: int = 1) -> None:
         """Count prediction log records that were dropped."""
         self._log_dropped.inc(records)
+
+    def spans_dropped(self, spans: int) -> None:
+        """Count spans that were not sent; on any thread."""
+        self._spans_dropped.inc(spans)
 
     def enter(self) -> None:
         """Tell Prometheus what was noted since the last time."""

@@ -32,9 +32,15 @@ class AccessLog:
         self._alarming = Ration(MOST_A_SECOND, clock)
 
     def note(
-        self, route: Route, status: int, seconds: float, request_id: str, answer: Answer | None
+        self,
+        route: Route,
+        status: int,
+        seconds: float,
+        request_id: str,
+        answer: Answer | None,
+        trace_id: str | None = None,
     ) -> None:
-        """Log one answered request, if it is one to log."""
+        """Log one answered request, if it is one to log; `trace_id` finds it among traces."""
         if status >= _FAILED or seconds > SLOW_REQUEST_S:
             is_told = self._alarming.allow()
         else:
@@ -48,4 +54,6 @@ class AccessLog:
             }
             if answer is not None:
                 told |= {"source": answer.source, "reason": answer.reason}
+            if trace_id is not None:
+                told["trace_id"] = trace_id
             log.info("%s %d in %.1f ms", route, status, told["ms"], extra={"fields": told})

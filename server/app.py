@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -46,6 +47,8 @@ from server.served_log import ServedLog
 from server.serving import Serving
 from server.settings import Settings
 from server.skew_report import follow_skew
+from server.tracing.noted import NotedInference, NotedReader, NotedRecommend
+from server.tracing.wanted import wanted_spans
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +82,7 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
         ForgottenList(settings.home), app[keys.MODELS], app[keys.LAST_KNOWN], metrics
     )
     app[keys.DRAIN] = asyncio.Event()
+    app[keys.SPANS] = wanted_spans(os.environ, metrics.spans_dropped)
     app[keys.SERVING] = Serving(app)
     app[keys.TENSORS] = Tensors()
     app[keys.STORE] = store or _store(settings)
@@ -86,6 +90,7 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
     app.cleanup_ctx.extend(
         (
             _monitor_closed,
+            _spans_sent,
             _store_closed,
             _tensors_closed,
             _ladder,
@@ -113,6 +118,12 @@ async def _monitor_closed(app: web.Application) -> AsyncIterator[None]:
     app[keys.MONITOR].close()
 
 
+async def _spans_sent(app: web.Application) -> AsyncIterator[None]:
+    yield
+    if (spans := app[keys.SPANS]) is not None:
+        await spans.close()
+
+
 def _tell(alert: Alert) -> None:
     log.warning(
         "%s: %.1f ms, request %s, %d more since the last alert",
@@ -136,10 +147,14 @@ async def _tensors_closed(app: web.Application) -> AsyncIterator[None]:
 
 async def _ladder(app: web.Application) -> AsyncIterator[None]:
     settings, metrics, store = app[keys.SETTINGS], app[keys.METRICS], app[keys.STORE]
-    reader = Reader(store, Breaker(time.monotonic), metrics, settings.feature_timeout_s)
+    is_traced = app[keys.SPANS] is not None
+    a_reader = NotedReader if is_traced else Reader
+    an_inference = NotedInference if is_traced else Inference
+    a_recommend = NotedRecommend if is_traced else Recommend
+    reader = a_reader(store, Breaker(time.monotonic), metrics, settings.feature_timeout_s)
     served = ServedLog(settings.home, settings.feature_log_share, metrics.log_dropped)
     inference, canary_inference = (
-        Inference(Breaker(time.monotonic, threshold=2), metrics, served.note, reader.reads)
+        an_inference(Breaker(time.monotonic, threshold=2), metrics, served.note, reader.reads)
         for _ in range(2)  # alike: what is on trial is compared with what serves
     )
     background = Background(metrics)
@@ -157,7 +172,7 @@ async def _ladder(app: web.Application) -> AsyncIterator[None]:
     )
     rules = app[keys.RULES]
     lengths = {} if rules is None else rules.lengths()
-    app[keys.RECOMMEND] = Recommend(app[keys.LADDER], metrics, settings.deadline_s, lengths)
+    app[keys.RECOMMEND] = a_recommend(app[keys.LADDER], metrics, settings.deadline_s, lengths)
     served.start()
     yield
     await reader.close()

@@ -172,8 +172,12 @@ class Inference:
                 failed.__cause__ = error
                 return [failed]
             return [self._ranked(model, [request])[0] for request in requests]
-        self._metrics.stage(Stage.FEATURES, prepared - started, len(requests))
-        self._metrics.stage(Stage.RANK, monotonic() - prepared, len(requests))
+        self.ran(batch, started, prepared, monotonic())
+        return rankings
+
+    def ran(self, batch: Batch, started: float, prepared: float, ended: float) -> None:
+        """Count a run that went well, in the thread that ran it; times are `monotonic` ones."""
+        self._metrics.stage(Stage.FEATURES, prepared - started, len(batch))
+        self._metrics.stage(Stage.RANK, ended - prepared, len(batch))
         self._metrics.missing_features(batch.missing)
         self._on_ranked(batch)
-        return rankings

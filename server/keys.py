@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from server.model_moves import ModelMoves
     from server.serving import Serving
     from server.settings import Settings
+    from server.tracing.spans import Spans
 
 DRAIN = web.AppKey("drain", asyncio.Event)
 """Set when the process has begun to stop: readiness fails, requests are still answered."""
@@ -48,6 +49,7 @@ ROLLOUT: web.AppKey["Rollout"] = web.AppKey("rollout")
 RULES: web.AppKey["Rules | None"] = web.AppKey("rules")
 SERVING: web.AppKey["Serving"] = web.AppKey("serving")
 SETTINGS: web.AppKey["Settings"] = web.AppKey("settings")
+SPANS: web.AppKey["Spans | None"] = web.AppKey("spans")
 STORE: web.AppKey["OnlineStore"] = web.AppKey("store")
 TENSORS: web.AppKey["Tensors"] = web.AppKey("tensors")
 

@@ -103,7 +103,10 @@ class Lane(asyncio.Protocol):
             return
         body, self._unread = self._unread[begin:end], self._unread[end:]
         self.is_asked = True
-        self._asked = Asked(Route.RECOMMENDATIONS, monotonic(), checked_id(head.request_id), _WHAT)
+        request_id = checked_id(head.request_id)
+        self._asked = Asked(
+            Route.RECOMMENDATIONS, monotonic(), request_id, _WHAT, PATH, head.parent
+        )
         self._door.answer_soon(self, body)
 
     def answer(self, body: bytes) -> None:

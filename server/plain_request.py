@@ -7,6 +7,7 @@ Whatever differs (another route or version, a body in chunks or encoded, the wis
 that is no HTTP) is aiohttp's to read, and to refuse.
 """
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import httptools
@@ -16,6 +17,7 @@ from server.response import JSON
 
 PATH: Final = "/v1/recommendations"
 MAX_HEAD: Final = 16 * 1024
+TRACE_HEADERS: Final = ("traceparent", "tracestate")
 
 _BEGINS = f"POST {PATH} HTTP/1.1\r\n".encode()
 _ENDS = b"\r\n\r\n"
@@ -41,11 +43,15 @@ class UnusualError(Exception):
 
 
 class Head(NamedTuple):
-    """What a head says: the id that the client gave the request, and how long its body is."""
+    """What a head says: the id that the client gave the request, and how long its body is.
+
+    `parent` has the headers of the trace that it is part of.
+    """
 
     raw: bytes
     request_id: str | None
     length: int
+    parent: Mapping[str, str] | None = None
 
 
 def plain_head(data: bytes, last: Head | None = None) -> Head | None:
@@ -68,7 +74,8 @@ def plain_head(data: bytes, last: Head | None = None) -> Head | None:
     raw = data[: end + len(_ENDS)]
     headers = _headers(raw)
     told = headers.get(b"x-request-id")
-    return Head(raw, None if told is None else told.decode("latin-1"), _length(headers))
+    request_id = None if told is None else told.decode("latin-1")
+    return Head(raw, request_id, _length(headers), _parent(headers))
 
 
 def _headers(data: bytes) -> dict[bytes, bytes]:
@@ -99,9 +106,19 @@ class _Headers:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
-        if name in self.told and name in _ONCE:
-            raise UnusualError
+        if name in self.told:
+            if name in _ONCE:
+                raise UnusualError
+            value = self.told[name] + b"," + value
         self.told[name] = value
+
+
+def _parent(headers: dict[bytes, bytes]) -> dict[str, str] | None:
+    """Return the headers of a trace, as W3C names them, None where there are none."""
+    if b"traceparent" not in headers:
+        return None
+    told = {name: headers.get(name.encode(), b"").decode("latin-1") for name in TRACE_HEADERS}
+    return {name: value for name, value in told.items() if value}
 
 
 def _length(headers: dict[bytes, bytes]) -> int:

@@ -4,7 +4,7 @@ aiohttp's own response keeps a dictionary of headers for every answer and writes
 which costs more than all else that it does for a request. Most of a head is known beforehand.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 from aiohttp import web
 
 from server.answer import Answer
+from server.tracing.notes import Note
 
 JSON: Final = "application/json"
 
@@ -27,10 +28,11 @@ NO_HEADERS: Mapping[str, str] = {}
 class Response:
     """What a handler answers; `answer` is what it holds of a shopper's list, for who counts.
 
+    `notes` say when its stages were, where it is traced.
     What `headers` hold is this program's own: it is written as it is.
     """
 
-    __slots__ = ("answer", "body", "content_type", "ends_connection", "headers", "status")
+    __slots__ = ("answer", "body", "content_type", "ends_connection", "headers", "notes", "status")
 
     def __init__(
         self,
@@ -46,6 +48,7 @@ class Response:
         self.content_type = content_type
         self.headers = headers
         self.answer = answer
+        self.notes: Sequence[Note] = ()
         self.ends_connection = False
 
     def encode(self, request_id: str, connection: bytes = b"", *, has_body: bool = True) -> bytes:

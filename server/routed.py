@@ -13,26 +13,35 @@ from aiohttp.abc import AbstractStreamWriter
 
 from monitoring.labels import Route
 from server import keys
+from server.plain_request import TRACE_HEADERS
 from server.response import CLOSE, KEEP_ALIVE, Handler, Response
 from server.serving import REQUEST_ID_HEADER, Asked, checked_id
 
 Routed: TypeAlias = Callable[[web.Request], Awaitable["Written"]]
 
 
-def routed(handler: Handler, route: Route) -> Routed:
-    """Return what answers a request with `handler`, whatever happens inside."""
+def routed(handler: Handler, route: Route, pattern: str = "") -> Routed:
+    """Return what answers requests for paths of a `pattern` with `handler`, whatever happens."""
 
     async def answer(request: web.Request) -> Written:
         request[keys.STARTED] = started = monotonic()
         told = checked_id(request.headers.get(REQUEST_ID_HEADER))
         serving = request.app[keys.SERVING]
-        asked = Asked(route, started, told, f"{request.method} {request.path[:200]}")
+        parent = None if serving.spans is None else _parent(request)
+        what = f"{request.method} {request.path[:200]}"
+        asked = Asked(route, started, told, what, pattern, parent)
         response = await serving.respond(asked, handler(request))
         if request.transport is None or request.transport.is_closing():
             serving.gone()
         return Written(response, told)
 
     return answer
+
+
+def _parent(request: web.Request) -> dict[str, str]:
+    """Return the headers of the trace that a request is part of, as far as they came."""
+    told = {name: ",".join(request.headers.getall(name, ())) for name in TRACE_HEADERS}
+    return {name: value for name, value in told.items() if value}
 
 
 class Written(web.StreamResponse):

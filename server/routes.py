@@ -48,7 +48,7 @@ def add_routes(app: web.Application) -> None:
     for path, routes in groupby(ROUTES, lambda route: route[1]):
         methods = []
         for method, _, handler, label in routes:
-            router.add_route(method, path, routed(handler, label))
+            router.add_route(method, path, routed(handler, label, path))
             methods.append(method)
         router.add_route("*", path, routed(_no_method(methods), Route.UNMATCHED))
     router.add_route("*", "/v2/{anything:.*}", routed(inference.nothing, Route.UNMATCHED))

@@ -4,8 +4,9 @@ lane    ─ a plain request for a list ─ begin … end ─┐
 aiohttp ─ any other request ─ handler ──── respond ─┴─ Response
 """
 
+import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -24,12 +25,18 @@ _MAX_REQUEST_ID = 128
 
 
 class Asked(NamedTuple):
-    """A request as it is counted; `started` is when it was here, `what` method and path."""
+    """A request as it is counted; `started` is when it was here, `what` method and path.
+
+    `pattern` is the path as its route declares it. `parent` has the headers of a trace that the
+    request is part of, as far as they came.
+    """
 
     route: Route
     started: float
     request_id: str
     what: str
+    pattern: str = ""
+    parent: Mapping[str, str] | None = None
 
 
 class Serving:
@@ -41,6 +48,9 @@ class Serving:
         self._monitor = app[keys.MONITOR]
         self._access_log = app[keys.ACCESS_LOG]
         self._drain = app[keys.DRAIN]
+        self.spans = app.get(keys.SPANS)
+        """What answers are traced with, None where they are not."""
+
         self.begin = self._metrics.inflight_inc
         """Count a request as under way."""
 
@@ -70,10 +80,13 @@ class Serving:
         self._metrics.client_gone()
 
     def _count(self, asked: Asked, response: Response, seconds: float) -> None:
-        route, _, request_id, _ = asked
+        route, request_id = asked.route, asked.request_id
         status, answer = response.status, response.answer
         self._metrics.request(route, answer and answer.source, status, seconds)
-        self._access_log.note(route, status, seconds, request_id, answer)
+        if self.spans is None:
+            self._access_log.note(route, status, seconds, request_id, answer)
+        else:  # once the answer has left
+            asyncio.get_running_loop().call_soon(self._trace, asked, response, seconds)
         if route is Route.RECOMMENDATIONS:
             if answer is not None:
                 self._metrics.page(answer.page, answer.source, seconds)
@@ -84,6 +97,12 @@ class Serving:
                 error=status >= web.HTTPInternalServerError.status_code,
                 request_id=request_id,
             )
+
+    def _trace(self, asked: Asked, response: Response, seconds: float) -> None:
+        trace_id = None if self.spans is None else self.spans.tell(asked, response, seconds)
+        self._access_log.note(
+            asked.route, response.status, seconds, asked.request_id, response.answer, trace_id
+        )
 
     def _refused(self, error: Exception, asked: Asked) -> Response:
         request_id, what = asked.request_id, asked.what

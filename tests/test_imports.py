@@ -55,7 +55,7 @@ TRAINING = (
     *BASELINES,
     *SPARK,
 )
-NOT_TO_SERVE = (*TRAINING, *BUCKETS, "cryptography.hazmat")
+NOT_TO_SERVE = (*TRAINING, *BUCKETS, "cryptography.hazmat", "opentelemetry.exporter")
 
 
 def modules_imported(path: Path) -> Iterator[str]:

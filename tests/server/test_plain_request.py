@@ -21,13 +21,33 @@ PLAIN = BEGIN + LENGTH + b"\r\n" + BODY
         (b"x-request-id:abc\r\n", "abc"),
         (b"Content-Type: application/json\r\n", None),
         (b"Content-Type: Application/JSON; charset=UTF-8\r\n", None),
-        (b"Connection: Keep-Alive\r\nAccept: */*\r\ntraceparent: 00-1-2-01\r\n", None),
+        (b"Connection: Keep-Alive\r\nAccept: */*\r\nAccept: text/html\r\n", None),
     ],
 )
 def test_plain(more: bytes, request_id: str | None) -> None:
     """The id and the length of the body; what follows the head is not touched."""
     head = BEGIN + more + LENGTH + b"\r\n"
     assert plain_head(head + BODY) == Head(head, request_id, len(BODY))
+
+
+@pytest.mark.parametrize(
+    ("more", "parent"),
+    [
+        (b"", None),
+        (b"tracestate: a=1\r\n", None),
+        (b"traceparent: 00-1-2-01\r\n", {"traceparent": "00-1-2-01"}),
+        (
+            b"Tracestate: a=1\r\nTraceParent: 00-1-2-01\r\ntracestate: b=2\r\n",
+            {"traceparent": "00-1-2-01", "tracestate": "a=1,b=2"},
+        ),
+        (b"traceparent: 1\r\ntraceparent: 2\r\n", {"traceparent": "1,2"}),
+    ],
+)
+def test_part_of_a_trace(more: bytes, parent: dict[str, str] | None) -> None:
+    """What W3C names is told; such a request is as plain as any."""
+    told = plain_head(BEGIN + more + LENGTH + b"\r\n")
+    assert told is not None
+    assert told.parent == parent
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""OpenTelemetry's traces of answers, where its variables ask for them."""
