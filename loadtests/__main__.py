@@ -26,7 +26,7 @@ def cli() -> None:
 @click.option("--url", help="Test a service that runs on this machine instead of starting one.")
 @click.option("--home", type=FOLDER, help="CUVEE_HOME of the service that is started.")
 @click.option("--shoppers", type=FILE, help="Known user ids, one a line, most frequent first.")
-@click.option("--slo", type=FILE, default=DEFAULT_SLO, help="The objectives.")
+@click.option("--slo", type=FILE, default=DEFAULT_SLO, help="The objectives (load_test).")
 @click.option("--out", type=FOLDER, help="Keep result.json and the logs here.")
 @click.argument("command", nargs=-1)
 def run_command(
@@ -62,7 +62,7 @@ def run_command(
 
 @cli.command()
 @click.argument("result", type=FILE)
-@click.option("--slo", type=FILE, default=DEFAULT_SLO, help="The objectives.")
+@click.option("--slo", type=FILE, default=DEFAULT_SLO, help="The objectives (load_test).")
 def gate(result: Path, slo: Path) -> None:
     """Judge the result.json of an earlier run."""
     _judge(result, slo)

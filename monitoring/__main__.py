@@ -12,6 +12,10 @@ VERBS = {
         "monitoring.drift.calibrate_command:calibrate_command",
         "Find the limit for the false alarms that can be borne.",
     ),
+    "rules": (
+        "monitoring.slo.rules_command:rules_command",
+        "Make Prometheus rules of the objectives.",
+    ),
 }
 
 

@@ -41,6 +41,12 @@ class DataMetrics:
             "group",
             registry,
         )
+        self._dead_letters = Gauge(
+            "cuvee_dead_letters",
+            "Entries of the stream that no consumer could use, and that are kept.",
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
 
     def missing_features(self, counts: Sequence[int]) -> None:
         """Record how many features of each ranked shopper were not known."""
@@ -57,6 +63,10 @@ class DataMetrics:
     def events_behind(self, counts: Mapping[str, int]) -> None:
         """Set how many events each group of consumers has yet to finish."""
         self._behind.set_all(counts)
+
+    def dead_letters(self, count: int) -> None:
+        """Set how many entries of the stream no consumer could use."""
+        self._dead_letters.set(count)
 
     def enter(self) -> None:
         """Tell Prometheus what was noted since the last time."""

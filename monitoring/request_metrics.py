@@ -14,7 +14,8 @@ _OTHER_STATUS = 0
 _STATUSES = frozenset(status.value for status in HTTPStatus)
 # These exist at 0 from the start, so that the first failure is an increase and not a new series.
 # Series nobody alerts on come with their first request: each costs time at every scrape.
-_FIRST_STATUSES = (200, 500, 503)
+_FIRST_STATUSES = ((Route.RECOMMENDATIONS, 200), (Route.EVENTS, 202))
+_FAILED = (500, 503)
 
 
 class RequestMetrics:
@@ -47,8 +48,9 @@ class RequestMetrics:
             registry=registry,
         )
         self._statuses: dict[tuple[Route, int], Count] = {}
-        for status in _FIRST_STATUSES:
-            self._new_status(Route.RECOMMENDATIONS, status)
+        for route, well in _FIRST_STATUSES:
+            for status in (well, *_FAILED):
+                self._new_status(route, status)
         self._slow = Counter(
             "cuvee_slow_requests",
             "Requests a page waited for that took more than 200 ms.",

@@ -32,6 +32,12 @@ async def forget(client: Client, user_ids: Collection[str]) -> int:
     return deleted
 
 
+async def count(client: Client) -> int:
+    """Return how many letters there are; raise `StoreError`."""
+    async with translated():
+        return int(await client.xlen(keys.DEAD_LETTERS))
+
+
 async def _read(client: Client, after: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
     letters: Any = await client.xrange(keys.DEAD_LETTERS, after, "+", _AT_ONCE)
     return list(letters)

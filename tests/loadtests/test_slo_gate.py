@@ -78,7 +78,17 @@ def test_the_table_shows_routes_sources_and_verdicts() -> None:
     assert text.count(" ok") == len(judge(result, read_slo(DEFAULT_SLO)))
 
 
-@pytest.mark.parametrize("text", ["failuers: 0", "routes: {events: {p98_ms: 3}}", "- 1", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "load_test: {failuers: 0}",
+        "load_test: {routes: {events: {p98_ms: 3}}}",
+        "load_test: 1",
+        "failures: 0",
+        "- 1",
+        "",
+    ],
+)
 def test_a_misspelt_objective_is_an_error(tmp_path: Path, text: str) -> None:
     """An objective nobody knows is never silently dropped."""
     (tmp_path / "slo.yaml").write_text(text)
