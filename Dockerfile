@@ -11,8 +11,10 @@ COPY monitoring monitoring
 COPY server server
 
 FROM source AS build-serve
+# docker build --build-arg EXTRAS='[otel]' for traces, '[s3]' for models in a bucket.
+ARG EXTRAS=""
 RUN python -m venv /opt/cuvee \
-    && /opt/cuvee/bin/pip install --no-cache-dir --no-compile .
+    && /opt/cuvee/bin/pip install --no-cache-dir --no-compile ".${EXTRAS}"
 
 FROM source AS build-train
 RUN python -m venv /opt/cuvee \

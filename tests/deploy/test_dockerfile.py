@@ -48,7 +48,8 @@ def test_the_serving_image_gets_only_serving_libraries(stages: dict[str, str]) -
     """Nothing is installed in the final stage, and its environment comes without extras."""
     assert "pip" not in stages["serve"] + stages["base"]
     assert "apt" not in stages["serve"] + stages["base"]
-    assert re.search(r"pip install .* \.$", stages["build-serve"], re.MULTILINE)
+    assert re.search(r'pip install .* "\.\${EXTRAS}"$', stages["build-serve"], re.MULTILINE)
+    assert 'ARG EXTRAS=""\n' in stages["build-serve"]
     assert '".[train]"' in stages["build-train"]
     assert "--from=build-serve" in stages["serve"]
 
@@ -119,7 +120,11 @@ def test_compose_mounts_what_exists() -> None:
 
     assert services["cuvee"]["build"]["target"] == "serve"
     assert services["cuvee"]["depends_on"]["redis"]["condition"] == "service_healthy"
-    assert {"redis", "prometheus"} == {n for n, each in services.items() if "healthcheck" in each}
+    assert {"redis", "prometheus", "grafana"} == {
+        name for name, each in services.items() if "healthcheck" in each
+    }
     sources = {v.split(":")[0] for each in services.values() for v in each.get("volumes", [])}
-    assert sources == {*compose["volumes"], "./prometheus"}
+    mounted = {"./prometheus", "./grafana/provisioning", "./grafana/dashboards"}
+    assert sources == {*compose["volumes"], *mounted}
+    assert [each for each in mounted if not (ROOT / "deploy" / each).is_dir()] == []
     assert (ROOT / "deploy" / "prometheus" / "prometheus.yml").exists()

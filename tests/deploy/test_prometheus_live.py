@@ -1,29 +1,37 @@
-"""A real Prometheus scrapes the real exposition, and an alert really fires."""
+"""A real Prometheus scrapes the real service: alerts fire as it breaks, boards show it."""
 
-import http.server
 import json
 import shutil
-import socket
 import subprocess
-import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
+from click.testing import CliRunner
 
-from monitoring.exposition import render
-from monitoring.labels import Reason, Route, Source
-from monitoring.metrics import Metrics
+from features.online.embedded import EmbeddedValkey
+from models.bundle import write_bundle
+from models.registry import Registry
+from monitoring.__main__ import cli
+from tests.support.boards import BOARDS, queries, read
+from tests.support.bundles import small_parts
+from tests.support.process import ROOT, Service, free_port
+from tests.support.service import event
 
-FOLDER = Path(__file__).parents[2] / "deploy" / "prometheus"
+DEPLOY = ROOT / "deploy"
+FOLDER = DEPLOY / "prometheus"
+FASTER = "300"
+"""An hour takes twelve seconds."""
+
 ATTEMPTS = 150
 PAUSE_S = 0.2
+SHOPPER = "u1"
 
 pytestmark = pytest.mark.skipif(
     shutil.which("prometheus") is None, reason="Debian package prometheus is missing"
@@ -31,55 +39,45 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def registry() -> CollectorRegistry:
-    """Return an empty registry."""
-    return CollectorRegistry()
+def store(tmp_path: Path) -> Iterator[EmbeddedValkey]:
+    """Run a store that may be stopped."""
+    with EmbeddedValkey(tmp_path / "store") as running:
+        yield running
 
 
 @pytest.fixture
-def target(registry: CollectorRegistry) -> Iterator[int]:
-    """Return the port of a server that shows `registry` at /metrics."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body, content_type = render(registry)
-            self.send_response(200)
-            self.send_header("Content-Type", content_type)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield server.server_port
-        server.shutdown()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def service(tmp_path: Path, store: EmbeddedValkey) -> Iterator[Service]:
+    """Run a service with a model and a shopper it knows; lists are ranked each time."""
+    Registry(tmp_path).promote(write_bundle(tmp_path / "models", small_parts()))
+    with Service(tmp_path, CUVEE_REDIS_URL=store.url, CUVEE_CACHE_TTL_S="0") as running:
+        item = json.loads(running.get("/v1/popular?k=1")[1])["items"][0]["item_id"]
+        status, body = running.post("/v1/events", {"events": [event(SHOPPER, item)]})
+        assert status == 202, body
+        yield running
 
 
 @pytest.fixture
-def prometheus(tmp_path: Path, target: int) -> Iterator[str]:
-    """Run Prometheus with the project's own rules and configuration, only faster; give its URL."""
+def prometheus(tmp_path_factory: pytest.TempPathFactory, service: Service) -> Iterator[str]:
+    """Run Prometheus with the project's rules and configuration, only faster; give its API."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    for path in FOLDER.glob("*.rules.yaml"):
+        shutil.copy(path, folder)
+    made = ["rules", "--slo", str(DEPLOY / "slo.yaml"), "--out", str(folder), "--faster", FASTER]
+    assert CliRunner().invoke(cli, made).exit_code == 0
     config = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
-    config["global"] = {"scrape_interval": "250ms", "evaluation_interval": "250ms"}
-    config["global"]["scrape_timeout"] = "250ms"
-    config["rule_files"] = [str(FOLDER / name) for name in config["rule_files"]]
-    config["scrape_configs"][0]["static_configs"] = [{"targets": [f"127.0.0.1:{target}"]}]
-    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
-    port = _free_port()
-    with (tmp_path / "log").open("wb") as log:
+    often = dict.fromkeys(("scrape_interval", "evaluation_interval", "scrape_timeout"), "250ms")
+    config["global"] = often
+    own = next(each for each in config["scrape_configs"] if each["job_name"] == "cuvee")
+    own["static_configs"] = [{"targets": [f"127.0.0.1:{service.port}"]}]
+    config["scrape_configs"] = [own]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+    port = free_port()
+    with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [
                 "prometheus",
-                f"--config.file={tmp_path / 'prometheus.yml'}",
-                f"--storage.tsdb.path={tmp_path / 'data'}",
+                f"--config.file={folder / 'prometheus.yml'}",
+                f"--storage.tsdb.path={folder / 'data'}",
                 f"--web.listen-address=127.0.0.1:{port}",
             ],
             stdout=log,
@@ -92,7 +90,8 @@ def prometheus(tmp_path: Path, target: int) -> Iterator[str]:
         process.wait(20)
 
 
-def _ask(url: str) -> Any:
+def ask(url: str) -> Any:
+    """Return what the API tells, None where it does not answer yet."""
     try:
         with urllib.request.urlopen(url, timeout=5) as response:
             return json.load(response)["data"]
@@ -100,38 +99,52 @@ def _ask(url: str) -> Any:
         return None
 
 
-def _value(api: str, name: str) -> float | None:
-    data = _ask(f"{api}/query?query={name}")
-    return float(data["result"][0]["value"][1]) if data and data["result"] else None
+def samples(api: str, query: str) -> list[float]:
+    """Return the values of a query."""
+    data = ask(f"{api}/query?{urllib.parse.urlencode({'query': query})}")
+    return [float(each["value"][1]) for each in data["result"]] if data else []
 
 
-def _firing(api: str) -> set[str]:
-    data = _ask(f"{api}/alerts") or {"alerts": []}
-    return {each["labels"]["alertname"] for each in data["alerts"] if each["state"] == "firing"}
+def firing(api: str) -> dict[str, dict[str, Any]]:
+    """Return the alerts that fire, by name."""
+    data = ask(f"{api}/alerts") or {"alerts": []}
+    fired = (each for each in data["alerts"] if each["state"] == "firing")
+    return {each["labels"]["alertname"]: each for each in fired}
 
 
-def _poll(check: Any) -> None:
+def until(holds: Callable[[], bool], meanwhile: Callable[[], object] = lambda: None) -> None:
+    """Wait until Prometheus sees it."""
     for _ in range(ATTEMPTS):
-        if check():
+        if holds():
             return
+        meanwhile()
         time.sleep(PAUSE_S)
     pytest.fail("Prometheus did not come to see it")
 
 
-def test_alerts_fire_in_a_real_prometheus(registry: CollectorRegistry, prometheus: str) -> None:
-    """A slow fallback fires both immediate alerts; before it, a healthy service fired none."""
-    metrics = Metrics(registry)
-    metrics.model("v1")
-    metrics.request(Route.RECOMMENDATIONS, Source.MODEL, 200, 0.02)
-    metrics.enter()
-    _poll(lambda: _value(prometheus, "cuvee:window60s:request_count") == 0)
-    assert _firing(prometheus) == set()
+def test_a_dead_store_is_told(service: Service, store: EmbeddedValkey, prometheus: str) -> None:
+    """While it lives nothing is; then the first fallback, and the objective that burns."""
 
-    metrics.request(Route.RECOMMENDATIONS, Source.SEGMENT, 200, 0.25)
-    metrics.fallback(Reason.FEATURE_TIMEOUT)
-    metrics.enter()
+    def shop(requests: int = 20) -> set[str]:
+        return {service.ask(SHOPPER)["source"] for _ in range(requests)}
 
-    _poll(lambda: {"CuveeHighLatency", "CuveeFallbackUsed"} <= _firing(prometheus))
-    _poll(lambda: (_value(prometheus, "cuvee:window60s:request_count") or 0) > 0.5)
-    assert (_value(prometheus, "cuvee:window60s:latency_seconds:p95") or 0) > 0.2
-    assert "CuveeTargetDown" not in _firing(prometheus)
+    assert shop(150) == {"model"}
+    events = 'cuvee:slo_events:increase1h{slo="personal"}'
+    until(lambda: sum(samples(prometheus, events)) > 100, shop)
+    assert samples(prometheus, 'cuvee:slo_bad:ratio1h{slo="personal"}') == [0.0]
+    told = {"CuveeFallbackUsed", "CuveePersonalBurn", "CuveeTargetDown", "CuveeModelMissing"}
+    assert not told & set(firing(prometheus))
+
+    store.stop()
+    until(lambda: {"CuveeFallbackUsed", "CuveePersonalBurn"} <= set(firing(prometheus)), shop)
+    burn = firing(prometheus)["CuveePersonalBurn"]
+
+    assert burn["labels"]["job"] == "cuvee"
+    assert burn["annotations"]["runbook_url"] == "docs/runbook.md#cuveepersonalburn"
+    assert "recommendations came from below the model" in burn["annotations"]["summary"]
+    for path in BOARDS:
+        for query in queries(read(path)):
+            data = ask(f"{prometheus}/query?{urllib.parse.urlencode({'query': query})}")
+            assert data is not None, query
+    shown = [bool(samples(prometheus, query)) for query in queries(read(BOARDS[-1]))]
+    assert shown.count(False) <= 3, shown
