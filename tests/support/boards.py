@@ -25,20 +25,21 @@ def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
     return [panel for panel in board["panels"] if panel["type"] != "row"]
 
 
+def shown(board: dict[str, Any]) -> Iterator[str]:
+    """Yield the queries of panels."""
+    for panel in panels(board):
+        yield from (_filled(target["expr"]) for target in panel["targets"])
+
+
 def queries(board: dict[str, Any]) -> Iterator[str]:
     """Yield the queries of panels, annotations and variables."""
-    yield from map(_filled, _written(board))
-
-
-def _written(board: dict[str, Any]) -> Iterator[str]:
-    for panel in panels(board):
-        yield from (target["expr"] for target in panel["targets"])
-    yield from (each["expr"] for each in board["annotations"]["list"])
+    yield from shown(board)
+    yield from (_filled(each["expr"]) for each in board["annotations"]["list"])
     for each in board["templating"]["list"]:
         if each["type"] == "query":
             found = _LABEL_VALUES.fullmatch(each["query"]["query"])
             assert found is not None
-            yield found[1]
+            yield _filled(found[1])
 
 
 def _filled(query: str) -> str:
