@@ -10,7 +10,7 @@ _DURATION = re.compile(r"([1-9]\d{0,5})(s|m|h|d)")
 
 
 class Window(NamedTuple):
-    """A window by the name that rules give it, and how long it is in seconds."""
+    """A window by the name that rules give it, 1h for 60m, too, and how long it is in seconds."""
 
     name: str
     seconds: float
@@ -21,7 +21,8 @@ def read_window(raw: object, where: str) -> Window:
     found = _DURATION.fullmatch(raw) if isinstance(raw, str) else None
     if found is None:
         raise FieldError(where, f"expected a duration such as 5m, 6h or 3d, got {raw!r:.40}")
-    return Window(found[0], int(found[1]) * _UNITS_MS[found[2]] / 1_000)
+    seconds = int(found[1]) * _UNITS_MS[found[2]] / 1_000
+    return Window(duration(seconds), seconds)
 
 
 def duration(seconds: float) -> str:

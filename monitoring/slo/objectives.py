@@ -23,6 +23,7 @@ _RATIO = ("total", "good", "bad")
 _LEVEL = ("gauge", "at_most")
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _DAY_S = 86_400
+_SHORTEST_S = 60  # a dozen scrapes, and two looks at a gauge
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,8 @@ def _burn(raw: object, days: int, where: str) -> Burn:
         raise FieldError(
             f"{where}.short", f"expected less than long, {long.name}; got {short.name}"
         )
+    if short.seconds < _SHORTEST_S:
+        raise FieldError(f"{where}.short", f"expected at least 1m, got {short.name}")
     factor = _number(told["factor"], f"{where}.factor", 1e-3, 1e6)
     return Burn(factor, long, short, _flag(told["pages"], f"{where}.pages"))
 

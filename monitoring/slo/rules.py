@@ -79,10 +79,12 @@ class Rules:
 
     def _recorded(self) -> Iterator[Rule]:
         for objective in self.slo.objectives:
-            yield _record("cuvee:slo_target:ratio", f"vector({objective.target:g})", objective)
+            yield _record(
+                "cuvee:slo_target:ratio", f"vector({_digits(objective.target)})", objective
+            )
             if isinstance(objective.measure, Level):
                 measure = objective.measure
-                over = f"max by (job) ({measure.gauge}) > bool {measure.at_most:g}"
+                over = f"max by (job) ({measure.gauge}) > bool {_digits(measure.at_most)}"
                 yield _record("cuvee:slo_over:bool", over, objective)
         for window in self._windows():
             yield from self._increases(window)
@@ -129,7 +131,7 @@ class Rules:
 
     def _alert(self, objective: Objective, burn: Burn) -> Rule:
         slo, long, short = f'{{slo="{objective.name}"}}', burn.long.name, burn.short.name
-        limit = f"{burn.factor:g} * {objective.budget:g}"
+        limit = f"{_digits(burn.factor)} * {_digits(objective.budget)}"
         burns = [
             f"cuvee:slo_bad:ratio{long}{slo} > {limit}",
             f"cuvee:slo_bad:ratio{short}{slo} > {limit}",
@@ -156,6 +158,10 @@ class Rules:
 
 def _record(name: str, expression: str, objective: Objective) -> Rule:
     return {"record": name, "expr": expression, "labels": {"slo": objective.name}}
+
+
+def _digits(number: float) -> str:
+    return f"{number:.12g}"
 
 
 def _increase(selector: str, over: str) -> str:

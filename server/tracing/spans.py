@@ -77,9 +77,13 @@ class Spans:
 
     async def close(self) -> None:
         """Send what is left, and wait a little for it."""
-        sending = Thread(target=self._provider.shutdown, daemon=True)
+        sending = Thread(target=self._finish, daemon=True)
         sending.start()
         await asyncio.to_thread(sending.join, LAST_S)
+
+    def _finish(self) -> None:
+        self._provider.force_flush()  # else the SDK looks every three seconds whether it is done
+        self._provider.shutdown()
 
     def _told(self, asked: Asked, response: Response, seconds: float) -> str | None:
         context = self._propagator.extract(asked.parent or {}, Context())

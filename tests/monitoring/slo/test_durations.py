@@ -10,10 +10,11 @@ from monitoring.slo.durations import duration, read_window
 
 @given(st.integers(1, 999), st.sampled_from("smhd"))
 def test_a_duration_is_as_long_as_what_was_read(count: int, unit: str) -> None:
-    """Perhaps in another unit: 60m is 1h."""
+    """By a name that all windows of that length have: two names would be two series."""
     window = read_window(f"{count}{unit}", "x")
-    assert window.name == f"{count}{unit}"
-    assert read_window(duration(window.seconds), "x").seconds == window.seconds
+    assert window.name == duration(window.seconds)
+    assert read_window(window.name, "x") == window
+    assert read_window("60m", "x").name == "1h"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ import yaml
 
 from features.errors import InputError
 from monitoring.slo.objectives import Level, Ratio, parse_slo, read_slo
+from monitoring.slo.rules import Rules
+from tests.support.promql import metrics_of
 
 ROOT = Path(__file__).parents[3]
 SLO = ROOT / "deploy" / "slo.yaml"
@@ -59,6 +61,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ("alerts.0.long", "1 hour", "alerts[0].long: expected a duration such as 5m, 6h or 3d"),
     ("alerts.0.long", "90d", "alerts[0].long: expected at most window_days, 30d; got 90d"),
     ("alerts.1.short", "6h", "alerts[1].short: expected less than long, 6h; got 6h"),
+    ("alerts.1.short", "45s", "alerts[1].short: expected at least 1m, got 45s"),
     ("alerts.1.long", "60m", "slo.yaml: alerts: expected each `long` once"),
     ("alerts.2.pages", "no", "alerts[2].pages: expected true or false, got 'no'"),
     ("alerts.2.short", None, "alerts[2].short: is missing"),
@@ -128,3 +131,19 @@ def test_what_is_no_mapping(text: str) -> None:
     """Is told as well."""
     with pytest.raises(InputError, match=r"slo\.yaml: "):
         parse_slo(text, "slo.yaml")
+
+
+def test_windows_of_one_length_are_one() -> None:
+    """However they are written: each alert looks at series that are recorded."""
+    slo = parse_slo(told("alerts.1.short", "60m"), "slo.yaml")
+    recorded = {rule["record"] for group in Rules(slo).groups()[:2] for rule in group["rules"]}
+    asked = {name for rule in Rules(slo).groups()[2]["rules"] for name in metrics_of(rule["expr"])}
+    assert asked <= recorded
+
+
+def test_numbers_keep_their_digits() -> None:
+    """A target of six nines is not 1."""
+    slo = parse_slo(told("objectives.in_time.target", 0.9999995), "slo.yaml")
+    slo_text = Rules(slo).text("slo.yaml")
+    assert "vector(0.9999995)" in slo_text
+    assert "14.4 * 5e-07" in slo_text

@@ -29,7 +29,7 @@ async def collector(aiohttp_server: Any, monkeypatch: pytest.MonkeyPatch) -> Col
 
 
 @pytest.fixture
-async def traced(start: Start, collector: Collector) -> Client:
+async def traced(collector: Collector, start: Start) -> Client:
     """Return a client of a traced service that logs every request and knows `u1` to `u8`."""
     assert collector.spans == []
     service = await start(CUVEE_ACCESS_LOG_SHARE="1")
@@ -61,7 +61,7 @@ async def raw(service: Client, *headers: str) -> None:
     writer.close()
 
 
-async def test_a_list_and_its_stages(traced: Client, collector: Collector) -> None:
+async def test_a_list_and_its_stages(collector: Collector, traced: Client) -> None:
     """A span of the request, one within it for each stage, and what was answered."""
     answer = await ask(traced, "u1")
     assert answer["source"] == "model"
@@ -89,7 +89,7 @@ async def test_a_list_and_its_stages(traced: Client, collector: Collector) -> No
     assert [each.name for each in ordered] == ["read", "features", "rank", "encode"]
 
 
-async def test_stages_that_there_were(traced: Client, collector: Collector) -> None:
+async def test_stages_that_there_were(collector: Collector, traced: Client) -> None:
     """A cached list was not ranked; a stranger's was read, and its reason is told."""
     await ask(traced, "u1")
     await collector.until(5)
@@ -110,7 +110,7 @@ async def test_stages_that_there_were(traced: Client, collector: Collector) -> N
     assert popular.attributes["cuvee.reason"] == "unknown_user"
 
 
-async def test_each_has_its_own_stages(traced: Client, collector: Collector) -> None:
+async def test_each_has_its_own_stages(collector: Collector, traced: Client) -> None:
     """Though the run was shared by all."""
     await asyncio.gather(*(ask(traced, f"u{number}") for number in range(1, 9)))
     spans = await collector.until(40)
@@ -125,7 +125,7 @@ UNUSUAL = "Content-Type: application/json ; a=b"
 
 @pytest.mark.parametrize("more", [(), (UNUSUAL,)], ids=["lane", "aiohttp"])
 async def test_a_trace_goes_on(
-    traced: Client, collector: Collector, caplog: pytest.LogCaptureFixture, more: tuple[str, ...]
+    collector: Collector, traced: Client, caplog: pytest.LogCaptureFixture, more: tuple[str, ...]
 ) -> None:
     """By either door: its id, its parent, its state in the order it came, and the log."""
     caplog.set_level(logging.INFO, "server.access_log")
@@ -152,7 +152,7 @@ async def test_a_request_of_a_trace_stays_in_the_lane(traced: Client) -> None:
 
 
 async def test_what_the_caller_leaves_out(
-    traced: Client, collector: Collector, caplog: pytest.LogCaptureFixture
+    collector: Collector, traced: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Is no span, but its id is in the log; what is no traceparent begins a trace of its own."""
     caplog.set_level(logging.INFO, "server.access_log")
@@ -169,7 +169,7 @@ async def test_what_the_caller_leaves_out(
     assert others == [each.trace_id for each in lists]
 
 
-async def test_other_routes(traced: Client, collector: Collector) -> None:
+async def test_other_routes(collector: Collector, traced: Client) -> None:
     """Named without ids; what is no route by its method; who watches the service is left out."""
     for path in ("/healthz", "/readyz", "/metrics", "/v1/realtime"):
         await traced.get(path)
@@ -188,7 +188,7 @@ async def test_other_routes(traced: Client, collector: Collector) -> None:
 
 
 async def test_what_fails_inside(
-    traced: Client, collector: Collector, monkeypatch: pytest.MonkeyPatch
+    collector: Collector, traced: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Is an error, as HTTP's semantic conventions have it."""
     assert traced.app is not None
@@ -211,7 +211,7 @@ async def test_a_span_that_cannot_be_made(
 
 
 async def test_a_sampler_is_heeded(
-    start: Start, collector: Collector, monkeypatch: pytest.MonkeyPatch
+    collector: Collector, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is sent, but of what the caller wants traced."""
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_off")
