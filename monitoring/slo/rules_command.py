@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from features.errors import InputError
+from features.number_range import NumberRange
 from features.yaml_fields import read_text
 from models.directory import replace_file
 from monitoring.slo.objectives import read_slo
@@ -45,7 +46,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--faster",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(1, 1_000),
+    type=NumberRange(1, 1_000),
     metavar="TIMES",
     help="Shorten all windows, to try alerts out.",
 )

@@ -36,7 +36,9 @@ from server.serving import Asked
 
 log = logging.getLogger(__name__)
 
-UNTRACED: Final = frozenset({Route.HEALTH, Route.READY, Route.METRICS, Route.WINDOW, Route.DOCS})
+UNTRACED: Final = frozenset(
+    {Route.HEALTH, Route.READY, Route.METRICS, Route.WINDOW, Route.DOCS, Route.UI}
+)
 """Routes that are asked every few seconds by who watches the service."""
 
 LAST_S: Final = 2.0

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.exposed import declared, exposed
+from tests.support.exposed import declared, exposed, exposition
 from tests.support.promql import all_metrics_of
 
 ROOT = Path(__file__).parents[2]
@@ -34,9 +34,14 @@ def _alerts() -> list[dict[str, Any]]:
     return [rule for rule in _rules() if "alert" in rule]
 
 
-def _promtool(*arguments: str) -> None:
+def _promtool(*arguments: str, told: str = "") -> None:
     done = subprocess.run(
-        ["promtool", *arguments], cwd=FOLDER, capture_output=True, text=True, check=False
+        ["promtool", *arguments],
+        cwd=FOLDER,
+        input=told,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -46,6 +51,12 @@ def test_configuration_and_rules_are_valid() -> None:
     """Promtool accepts prometheus.yml and every rule file."""
     _promtool("check", "config", "prometheus.yml")
     _promtool("check", "rules", *(path.name for path in RULE_FILES))
+
+
+@needs_promtool
+def test_metrics_are_named_as_prometheus_has_it() -> None:
+    """Units, endings, and a word of help for each."""
+    _promtool("check", "metrics", told=exposition())
 
 
 def test_prometheus_loads_every_rule_file() -> None:

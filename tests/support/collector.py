@@ -40,13 +40,14 @@ class Collector:
         self.app = web.Application()
         self.app.router.add_post("/v1/traces", self._take)
 
-    async def until(self, count: int) -> list[Told]:
-        """Return what came once that is so many spans; fail where it never is."""
+    async def requests(self, count: int) -> list[Told]:
+        """Return the spans of requests once there are so many; those within them came before."""
         for _ in range(PATIENCE):
-            if len(self.spans) >= count:
-                return self.spans
+            told = [each for each in self.spans if each.is_server]
+            if len(told) >= count:
+                return told
             await asyncio.sleep(PAUSE_S)
-        raise AssertionError(f"expected {count} spans, got {[each.name for each in self.spans]}")
+        raise AssertionError(f"expected {count} requests, got {[each.name for each in self.spans]}")
 
     def children(self, span: Told) -> dict[str, Told]:
         """Return the spans within one, by name; fail where two have the same."""

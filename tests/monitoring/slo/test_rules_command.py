@@ -86,6 +86,7 @@ def test_all_windows_can_be_shorter(folder: Path) -> None:
         (["--docs", "my docs"], "error: --docs: expected a URL or a path without blanks"),
         (["--docs", "a#b"], "error: --docs: expected"),
         (["--faster", "0"], "'--faster': 0"),
+        (["--faster", "nan"], "'--faster': nan is not in the range"),
         (["--out", "nowhere"], "'--out': Directory 'nowhere' does not exist"),
     ],
 )

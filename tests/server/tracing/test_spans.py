@@ -34,7 +34,7 @@ async def traced(collector: Collector, start: Start) -> Client:
     assert collector.spans == []
     service = await start(CUVEE_ACCESS_LOG_SHARE="1")
     await send(service, *(event(f"u{number}", "wine-0001") for number in range(1, 9)))
-    await collector.until(1)
+    await collector.requests(1)
     collector.spans.clear()
     return service
 
@@ -66,8 +66,7 @@ async def test_a_list_and_its_stages(collector: Collector, traced: Client) -> No
     answer = await ask(traced, "u1")
     assert answer["source"] == "model"
 
-    spans = await collector.until(5)
-    (span,) = [each for each in spans if each.is_server]
+    (span,) = await collector.requests(1)
     assert (span.name, span.parent, span.service, span.has_failed) == (LIST, "", "cuvee", False)
     attributes = dict(span.attributes)
     assert len(attributes.pop("cuvee.request_id")) > 10
@@ -92,7 +91,6 @@ async def test_a_list_and_its_stages(collector: Collector, traced: Client) -> No
 async def test_stages_that_there_were(collector: Collector, traced: Client) -> None:
     """A cached list was not ranked; a stranger's was read, and its reason is told."""
     await ask(traced, "u1")
-    await collector.until(5)
     while (await ask(traced, "u1"))["source"] != "cache":
         await asyncio.sleep(0.02)
     await ask(traced, "nobody")
@@ -113,8 +111,7 @@ async def test_stages_that_there_were(collector: Collector, traced: Client) -> N
 async def test_each_has_its_own_stages(collector: Collector, traced: Client) -> None:
     """Though the run was shared by all."""
     await asyncio.gather(*(ask(traced, f"u{number}") for number in range(1, 9)))
-    spans = await collector.until(40)
-    lists = [each for each in spans if each.is_server]
+    lists = await collector.requests(8)
     assert len({each.trace_id for each in lists}) == 8
     for span in lists:
         assert set(collector.children(span)) == STAGES
@@ -132,8 +129,7 @@ async def test_a_trace_goes_on(
     headers = (f"Traceparent: 00-{TRACE}-{PARENT}-01", "tracestate: a=1", "TraceState: b=2")
     await raw(traced, *headers, *more)
 
-    spans = await collector.until(5)
-    (span,) = [each for each in spans if each.is_server]
+    (span,) = await collector.requests(1)
     assert (span.trace_id, span.parent, span.tracestate) == (TRACE, PARENT, "a=1,b=2")
     assert set(collector.children(span)) == STAGES
     assert [each["trace_id"] for each in logged(caplog)] == [TRACE]
@@ -160,8 +156,7 @@ async def test_what_the_caller_leaves_out(
     await raw(traced, "traceparent: 00-nonsense-01")
     await raw(traced, *[f"traceparent: 00-{TRACE}-{PARENT}-01"] * 2)
 
-    await collector.until(6)
-    lists = [each for each in collector.spans if each.is_server]
+    lists = await collector.requests(2)
     assert len(lists) == 2
     assert TRACE not in {each.trace_id for each in lists}
     first, *others = [each["trace_id"] for each in logged(caplog)]
@@ -177,7 +172,7 @@ async def test_other_routes(collector: Collector, traced: Client) -> None:
     await traced.get("/nowhere/u1")
     await traced.post("/v1/recommendations", json={"user_id": 7})
 
-    spans = await collector.until(3)
+    spans = await collector.requests(3)
     assert [(each.name, each.attributes["http.response.status_code"]) for each in spans] == [
         ("GET /v1/items/{item_id}/similar", 200),
         ("GET", 404),
@@ -195,7 +190,7 @@ async def test_what_fails_inside(
     monkeypatch.setattr(traced.app[keys.RECOMMEND], "_deadline_s", None)  # a defect
     answer = await traced.post("/v1/recommendations", json={"user_id": "u1"})
     assert answer.status == 500
-    (span,) = await collector.until(1)
+    (span,) = await collector.requests(1)
     assert span.has_failed
     assert span.attributes["error.type"] == "500"
 
@@ -219,8 +214,8 @@ async def test_a_sampler_is_heeded(
     service = await start()
     await ask(service, "nobody")
     await raw(service, f"traceparent: 00-{TRACE}-{PARENT}-01")
-    spans = await collector.until(3)
-    assert {each.trace_id for each in spans} == {TRACE}
+    spans = await collector.requests(1)
+    assert {each.trace_id for each in collector.spans} == {TRACE}
     assert {each.service for each in spans} == {"wines"}
 
 
