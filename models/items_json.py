@@ -37,15 +37,17 @@ TEXTS = {
 
 
 class ItemsJson:
-    """Writes lists of items; a piece is made when it is needed first."""
+    """Writes lists of items; a piece is made when it is needed first.
+
+    No piece knows its writer: in a circle all of a model's would stay, long after it serves no
+    more, until garbage is collected.
+    """
 
     def __init__(self, ids: Sequence[str], names: Sequence[str], segments: Sequence[str]) -> None:
         """Write items by their ids, and call them by their `names` and the segments by theirs."""
-        self._ids = ids
-        self._names = names
-        self._segments = segments
+        reasons = _Reasons(ids, names, segments)
         self._heads = _Pieces(lambda row: b',{"item_id":%b,"score":' % orjson.dumps(ids[row]))
-        self._tails = _Pieces(self._tail)
+        self._tails = _Pieces(reasons.tail)
         self._hashes = _Pieces(lambda row: stable_hash(ids[row]).to_bytes(8, "little"))
 
     def hashes(self, listed: Listed) -> bytes:
@@ -63,7 +65,18 @@ class ItemsJson:
         pieces[2::3] = map(self._tails.__getitem__, sources)
         return b"[%b]" % b"".join(pieces)[1:]
 
-    def _tail(self, source: int) -> bytes:
+
+class _Reasons:
+    """Says why an item is shown."""
+
+    def __init__(self, ids: Sequence[str], names: Sequence[str], segments: Sequence[str]) -> None:
+        """Name items by their `names`, where they have none by their ids, and segments."""
+        self._ids = ids
+        self._names = names
+        self._segments = segments
+
+    def tail(self, source: int) -> bytes:
+        """Return the end of an item in JSON."""
         code, text = self.reason(source)
         return b',"reason":%b,"reason_text":%b}' % (orjson.dumps(code), orjson.dumps(text))
 

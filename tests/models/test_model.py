@@ -3,6 +3,7 @@
 Factors are small integers and grades halves, so scores are exact and ties are real.
 """
 
+import gc
 import json
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from models.parts import Parts
 from models.ranker_features import RANKER_FEATURES
 from models.reasons import POPULAR, Kind, because, explained, popular_in
 from models.request import Filters, Listed, Ranking, RankRequest
+from models.rules.parse import parse_rules
 from tests.support.bundles import CATEGORIES, SEGMENT_NAMES, small_parts, whole_towers
 
 ITEMS = 40
@@ -580,6 +582,29 @@ def test_many_threads_may_ask(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+@pytest.mark.parametrize("rules", ["", "diversity: 0.2\nrotation: {every: 1h}\ncaps: {default: 3}"])
+def test_a_model_that_goes_leaves_nothing(tmp_path: Path, rules: str) -> None:
+    """No garbage need be collected for that: none of its files stays mapped, nor what it wrote."""
+    version = write_bundle(tmp_path, by_price()[0])
+    request = asked((1, "bought"), (2, "rated"))
+    gc.collect()
+    gc.disable()
+    try:
+        model = read_bundle(tmp_path / version)
+        model.follow(parse_rules(rules, "rules"))
+        model.warm()
+        (listed,) = rank(model, request)
+        assert listed is not None
+        assert model.json(listed)
+        assert model.popular_json(1, hashes([1]), Filters(), 5)
+        assert model.similar(1, 5)
+        assert version in Path("/proc/self/maps").read_text()
+        del model
+        assert version not in Path("/proc/self/maps").read_text()
+    finally:
+        gc.enable()
 
 
 def test_serving_loads_no_training_library() -> None:
