@@ -8,6 +8,10 @@ VERBS = {
     "window": ("monitoring.window_command:window_command", "Show the last seconds of all workers."),
     "run": ("monitoring.drift.run_command:run_command", "Watch what is served for drift."),
     "drift": ("monitoring.drift.show_command:show_command", "Show what has drifted."),
+    "outcomes": (
+        "monitoring.outcomes.command:outcomes_command",
+        "Show what became of lists that were served.",
+    ),
     "calibrate": (
         "monitoring.drift.calibrate_command:calibrate_command",
         "Find the limit for the false alarms that can be borne.",

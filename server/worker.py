@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import uvloop
@@ -22,6 +23,7 @@ from aiohttp import web
 from gunicorn.workers.base import Worker
 
 from features.errors import InputError
+from monitoring.labels import LogKind
 from server import keys
 from server.door import Door
 from server.log import Log
@@ -90,7 +92,7 @@ class ServiceWorker(Worker):  # type: ignore[misc] # gunicorn has no types
         stop, now = asyncio.Event(), asyncio.Event()
         beat = asyncio.ensure_future(self._beat(stop, now))
         app: web.Application = self.wsgi(self.app.settings)
-        logs.on_drop(app[keys.METRICS].log_dropped)
+        logs.on_drop(partial(app[keys.METRICS].log_dropped, LogKind.SERVICE))
         runner = web.AppRunner(
             app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=IN_FLIGHT_S
         )
