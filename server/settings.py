@@ -20,6 +20,7 @@ _OTHERS = (
     "CUVEE_MODEL_PRIVATE_KEY",
     "CUVEE_DRIFT",
     "CUVEE_OUTCOMES",
+    "CUVEE_PERFORMANCE",
 )
 """Read elsewhere: what features there are is decided before there are settings."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")

@@ -1,0 +1,72 @@
+"""Judges the model that serves again and again, beside the service."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from features.errors import FeaturesError
+from monitoring.drift.journal import Journal
+from monitoring.performance.metrics import PerformanceMetrics
+
+EVERY_S = 900.0
+"""Figures change once a day, when another day is mature, or where another model serves."""
+
+
+class PerformanceWatch:
+    """Judges at most every `every_s` seconds; what it reads with is loaded then, not before."""
+
+    name = "performance"
+
+    def __init__(
+        self,
+        home: Path,
+        metrics: PerformanceMetrics,
+        journal: Journal,
+        every_s: float = EVERY_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Judge nothing yet."""
+        self._home = home
+        self._metrics = metrics
+        self._journal = journal
+        self._every_s = every_s
+        self._clock = clock
+        self._next = float("-inf")
+        self._before: dict[str, str] = {}
+
+    async def step(self) -> None:
+        """Judge if it is time; say what is in the way of it."""
+        if self._clock() < self._next:
+            return
+        self._next = self._clock() + self._every_s
+        try:
+            await asyncio.to_thread(self._judge)
+        except (FeaturesError, OSError, ModuleNotFoundError) as error:
+            self._metrics.watching(False)
+            self._journal.tell("performance is not judged", reason=str(error))
+        else:
+            self._metrics.watching(True)
+
+    async def close(self) -> None:
+        """Hold nothing."""
+
+    def _judge(self) -> None:
+        from features.offline.store import OfflineStore  # noqa: PLC0415 - the extra `train`
+        from monitoring.outcomes.policy import policy_in_force as outcomes  # noqa: PLC0415
+        from monitoring.performance.judged import judged  # noqa: PLC0415
+        from monitoring.performance.policy import policy_in_force  # noqa: PLC0415
+
+        now_ms = int(time.time() * 1_000)
+        told = judged(OfflineStore(self._home), policy_in_force(), outcomes(), now_ms)
+        told.write(self._home)
+        self._metrics.show(told)
+        states = {
+            " ".join(filter(None, (each.metric, each.segment))): str(each.state)
+            for each in told.verdicts
+        }
+        for name, state in states.items():
+            before = self._before.get(name)
+            if before is not None and before != state:
+                self._journal.tell(state, metric=name, before=before, version=told.version)
+        self._before = states
