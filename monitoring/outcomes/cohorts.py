@@ -110,8 +110,7 @@ class _Cohorts:
             pl.len().alias("lists"), pl.col("shopper").n_unique().alias("shoppers")
         )
         rows = collected(counted).sort(COHORT, GROUP, nulls_last=True).rows()
-        known = credited.filter(pl.col("at_ms") <= self._known_ms)
-        grouped = self._grouped(known.lazy()).collect()
+        grouped = self._grouped(credited.lazy()).collect()
         found = {
             kind: self._outcomes(kind, grouped.filter(type=kind), [row[:2] for row in rows])
             for kind in self._policy.windows_ms
@@ -140,7 +139,9 @@ class _Cohorts:
             for start_ms, group, lists, events, value in seen.rows()
         }
         young = [key for key in keys if not self._is_mature(kind, key[0])]
-        estimates = self._estimates(kind, credited, young) if young else {}
+        # Of the last minutes some events are in the tables, and others are not.
+        settled = credited.filter(pl.col("at_ms") <= self._known_ms)
+        estimates = self._estimates(kind, settled, young) if young else {}
         return {
             key: Outcome(
                 *known.get(key, (0, 0, 0.0)),

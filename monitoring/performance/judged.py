@@ -21,7 +21,7 @@ from monitoring.finding import Severity as FoundSeverity
 from monitoring.outcomes.policy import Policy as OutcomePolicy
 from monitoring.performance.moments import Figure
 from monitoring.performance.policy import Policy
-from monitoring.performance.sums import Summing, Sums, Versions
+from monitoring.performance.sums import DAY_MS, Summing, Sums, Versions
 from monitoring.performance.verdict import Bench, Verdict
 
 FILE = Path("performance") / "findings.json"
@@ -85,6 +85,17 @@ class Judged:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, orjson.dumps(self.figures(), option=orjson.OPT_INDENT_2))
         leave(home, NAME, list(self.findings()))
+
+
+def occasion(home: Path, outcomes: OutcomePolicy, now_ms: int) -> tuple[object, ...]:
+    """Return what changes when there is something else to judge: a model, or a day that is mature.
+
+    Raises `ModelsError`.
+    """
+    registry = Registry(home)
+    settled = now_ms - outcomes.settle_ms
+    days = [(settled - waits) // DAY_MS for waits in (0, *outcomes.windows_ms.values())]
+    return registry.resolve("production"), registry.previous(), *days
 
 
 def judged(store: OfflineStore, policy: Policy, outcomes: OutcomePolicy, now_ms: int) -> Judged:

@@ -9,12 +9,16 @@ from features.errors import FeaturesError
 from monitoring.drift.journal import Journal
 from monitoring.performance.metrics import PerformanceMetrics
 
-EVERY_S = 900.0
-"""Figures change once a day, when another day is mature, or where another model serves."""
+EVERY_S = 60.0
+AGAIN_S = 6 * 3_600.0
+"""Figures change when another day is mature or another model serves; lists may have come late."""
 
 
 class PerformanceWatch:
-    """Judges at most every `every_s` seconds; what it reads with is loaded then, not before."""
+    """Looks every `every_s` seconds whether there is something to judge.
+
+    What it reads with is loaded then, not before: a machine that only watches for drift has it not.
+    """
 
     name = "performance"
 
@@ -32,7 +36,8 @@ class PerformanceWatch:
         self._journal = journal
         self._every_s = every_s
         self._clock = clock
-        self._next = float("-inf")
+        self._next = self._again = float("-inf")
+        self._judged: tuple[object, ...] | None = None
         self._before: dict[str, str] = {}
 
     async def step(self) -> None:
@@ -54,12 +59,16 @@ class PerformanceWatch:
     def _judge(self) -> None:
         from features.offline.store import OfflineStore  # noqa: PLC0415 - the extra `train`
         from monitoring.outcomes.policy import policy_in_force as outcomes  # noqa: PLC0415
-        from monitoring.performance.judged import judged  # noqa: PLC0415
+        from monitoring.performance.judged import judged, occasion  # noqa: PLC0415
         from monitoring.performance.policy import policy_in_force  # noqa: PLC0415
 
-        now_ms = int(time.time() * 1_000)
-        told = judged(OfflineStore(self._home), policy_in_force(), outcomes(), now_ms)
+        now_ms, credit = int(time.time() * 1_000), outcomes()
+        now = occasion(self._home, credit, now_ms)
+        if now == self._judged and self._clock() < self._again:
+            return
+        told = judged(OfflineStore(self._home), policy_in_force(), credit, now_ms)
         told.write(self._home)
+        self._judged, self._again = now, self._clock() + AGAIN_S
         self._metrics.show(told)
         states = {
             " ".join(filter(None, (each.metric, each.segment))): str(each.state)

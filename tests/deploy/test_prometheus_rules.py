@@ -15,6 +15,7 @@ from monitoring.drift.metrics import DriftMetrics
 from monitoring.drift.report import Report, Told
 from monitoring.exposition import render
 from monitoring.metrics import Metrics
+from monitoring.performance.metrics import PerformanceMetrics
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "prometheus"
@@ -105,6 +106,7 @@ def test_the_metrics_page_names_every_metric() -> None:
     registry = CollectorRegistry()
     Metrics(registry).model("v1")
     _drift(registry)
+    PerformanceMetrics(registry)
     text = render(registry)[0].decode()
     declared = set(re.findall(r"^# TYPE (cuvee_\w+) ", text, re.MULTILINE))
     declared = {name for name in declared if not name.endswith("_created")}

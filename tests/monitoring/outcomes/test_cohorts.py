@@ -99,11 +99,12 @@ def test_empty_early_and_of_the_future(store: OfflineStore) -> None:
     """No list is no cohort, the first lists have no estimate; those of a future are left out."""
     assert outcomes(store, POLICY, NOW_MS, 7).cohorts == ()
     serve(store, list_line("r1", "ann", NOW_MS), list_line("r2", "ann", NOW_MS + HOUR_MS))
+    happen(store, done("e1", "ann", "i1", NOW_MS, list_id="r1"))
     told = outcomes(store, POLICY, NOW_MS, 7)
     (cohort,) = told.cohorts
     assert (cohort.lists, cohort.shoppers, told.ahead) == (1, 1, 1)
     assert cohort.outcomes["click"] == Outcome(
-        0, 0, 0.0, is_mature=False, nowcast="fewer than 20 delays of mature lists"
+        1, 1, 0.0, is_mature=False, nowcast="fewer than 20 delays of mature lists"
     )
 
 

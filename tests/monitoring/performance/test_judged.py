@@ -278,6 +278,13 @@ async def test_beside_the_service(worse: JudgedShop, capsys: pytest.CaptureFixtu
     )
     assert value("cuvee_performance_findings", {"severity": "high"}) >= 1  # type: ignore[operator]
     assert value("cuvee_performance_judged_timestamp_seconds") == NOW_MS / 1_000
+    for later_s, judged_again in ((60, False), (DAY_MS / 1_000, True)):
+        now += 60
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("time.time", lambda: NOW_MS / 1_000 + later_s)  # noqa: B023
+            await watch.step()
+        told_at = value("cuvee_performance_judged_timestamp_seconds")
+        assert told_at == NOW_MS / 1_000 + later_s * judged_again
 
     other = PerformanceMetrics(CollectorRegistry())
     watch = PerformanceWatch(home / "nowhere", other, Journal(), 10, lambda: now)
