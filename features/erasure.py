@@ -1,7 +1,7 @@
 """Forgetting shoppers in every place of a home, one after the other; as often as one likes.
 
     list of the forgotten ─ quarantine ─ tables ─ datasets ─ served features
-        ─ unfinished training ─ merges
+        ─ served lists not in their table yet ─ unfinished training ─ merges
 
 The list comes first: whoever writes rows of theirs from then on leaves them out, so that what
 follows finds all there will ever be. What is being released from quarantine comes into the
@@ -20,6 +20,7 @@ from features.datasets import erasure
 from features.datasets.dataset import DATASETS
 from features.home import TRAINING
 from features.identity.forgotten import ForgottenList
+from features.lists import spool
 from features.offline.store import OfflineStore
 from features.quality.quarantine import Quarantine
 from features.skew import served
@@ -50,6 +51,7 @@ class Erasure:
         self._offline.forget(until_ms)
         erasure.forget(self._offline.home / DATASETS, noted_ms)
         served.forget(self._offline.home, whose)
+        spool.forget(self._offline.home, whose)
         self._forget_unfinished()
         self._offline.forget_merges(until_ms)
         return set(whose)

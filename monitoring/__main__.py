@@ -1,4 +1,4 @@
-"""`python -m monitoring VERB`: look at a running service, and watch for drift."""
+"""`python -m monitoring VERB`: look at a running service, its world and what its lists earn."""
 
 import click
 
@@ -6,8 +6,19 @@ from features.verbs import Verbs
 
 VERBS = {
     "window": ("monitoring.window_command:window_command", "Show the last seconds of all workers."),
-    "run": ("monitoring.drift.run_command:run_command", "Watch what is served for drift."),
+    "run": (
+        "monitoring.drift.run_command:run_command",
+        "Watch what is served for drift, and what comes of it.",
+    ),
     "drift": ("monitoring.drift.show_command:show_command", "Show what has drifted."),
+    "outcomes": (
+        "monitoring.outcomes.command:outcomes_command",
+        "Show what became of lists that were served.",
+    ),
+    "performance": (
+        "monitoring.performance.command:performance_command",
+        "Show how well the lists of the model that serves do.",
+    ),
     "calibrate": (
         "monitoring.drift.calibrate_command:calibrate_command",
         "Find the limit for the false alarms that can be borne.",

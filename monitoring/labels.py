@@ -10,6 +10,7 @@ __all__ = [
     "CacheResult",
     "ErrorKind",
     "EventResult",
+    "LogKind",
     "Page",
     "Reason",
     "Route",
@@ -139,3 +140,11 @@ class BreakerState(StrEnum):
     CLOSED = "closed"
     HALF_OPEN = "half_open"
     OPEN = "open"
+
+
+class LogKind(StrEnum):
+    """What is written beside the answers, and may be dropped."""
+
+    SERVICE = "service"
+    FEATURES = "features"
+    LISTS = "lists"

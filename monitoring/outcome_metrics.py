@@ -4,7 +4,7 @@ import itertools
 
 from prometheus_client import CollectorRegistry, Counter
 
-from monitoring.labels import CacheResult, ErrorKind, EventResult, Reason
+from monitoring.labels import CacheResult, ErrorKind, EventResult, LogKind, Reason
 from monitoring.tallies import Count
 
 
@@ -26,9 +26,10 @@ class OutcomeMetrics:
         self._client_gone = Counter(
             "cuvee_client_gone", "Requests whose client hung up first.", registry=registry
         )
-        self._log_dropped = Counter(
-            "cuvee_log_dropped", "Prediction log records dropped, not written.", registry=registry
+        dropped = Counter(
+            "cuvee_log_dropped", "Log records dropped, not written.", ("log",), registry=registry
         )
+        self._log_dropped = {each: dropped.labels(each) for each in LogKind}
         self._spans_dropped = Counter(
             "cuvee_spans_dropped", "Spans of traces that were not sent.", registry=registry
         )
@@ -54,9 +55,9 @@ class OutcomeMetrics:
         """Count one request whose client hung up before its answer."""
         self._client_gone.inc()
 
-    def log_dropped(self, records: int = 1) -> None:
-        """Count prediction log records that were dropped."""
-        self._log_dropped.inc(records)
+    def log_dropped(self, log: LogKind, records: int = 1) -> None:
+        """Count records of a log that were dropped."""
+        self._log_dropped[log].inc(records)
 
     def spans_dropped(self, spans: int) -> None:
         """Count spans that were not sent; on any thread."""

@@ -25,6 +25,9 @@ class Answer(NamedTuple):
     propensities: Sequence[float] = ()
     """How probable each item was at its place; empty where nothing was left to chance."""
 
+    recommendation_id: str = ""
+    """What its features are logged under; empty where it was not ranked for this request."""
+
     @property
     def is_empty(self) -> bool:
         """Tell whether there was nothing to show."""
@@ -33,8 +36,9 @@ class Answer(NamedTuple):
 
 def encode_answer(answer: Answer, user_id: str, latency_s: float) -> bytes:
     """Return the JSON body; every answer has a `recommendation_id` of its own, cached or not."""
+    told_id = answer.recommendation_id or new_id()
     return b'{"recommendation_id":"%b","user_id":%b,"items":%b,%b,"latency_ms":%.3f}' % (
-        new_id().encode(),
+        told_id.encode(),
         orjson.dumps(user_id),
         answer.items,
         _told(answer.source, answer.reason, answer.model_version, answer.segment),

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -19,6 +20,7 @@ from models.registry import Registry
 from models.rollout import rollout_in_force
 from models.rules.parse import read_rules
 from models.signature import TrustedKeys
+from monitoring.labels import LogKind
 from monitoring.metrics import Metrics
 from monitoring.realtime import Alert, RealTimeMonitor
 from server import keys
@@ -37,6 +39,7 @@ from server.inference import Inference
 from server.judge import Judge
 from server.ladder import Ladder
 from server.last_known import LastKnown
+from server.list_log import ListLog
 from server.loop_lag import watch_loop_lag
 from server.model_moves import ModelMoves
 from server.pages import Pages
@@ -52,6 +55,8 @@ from server.tracing.wanted import wanted_spans
 from server.ui.state import State
 
 log = logging.getLogger(__name__)
+
+MB = 2**20
 
 TARGET = 0.3
 """Of the deadline, what an answer in full should take: before it and after it others wait, too."""
@@ -155,7 +160,10 @@ async def _ladder(app: web.Application) -> AsyncIterator[None]:
     an_inference = NotedInference if is_traced else Inference
     a_recommend = NotedRecommend if is_traced else Recommend
     reader = a_reader(store, Breaker(time.monotonic), metrics, settings.feature_timeout_s)
-    served = ServedLog(settings.home, settings.feature_log_share, metrics.log_dropped)
+    dropped = partial(metrics.log_dropped, LogKind.FEATURES)
+    served = ServedLog(settings.home, settings.feature_log_share, dropped)
+    dropped = partial(metrics.log_dropped, LogKind.LISTS)
+    lists = ListLog(settings.home, settings.list_log_mb * MB, dropped)
     inference, canary_inference = (
         an_inference(Breaker(time.monotonic, threshold=2), metrics, served.note, reader.reads)
         for _ in range(2)  # alike: what is on trial is compared with what serves
@@ -175,14 +183,18 @@ async def _ladder(app: web.Application) -> AsyncIterator[None]:
     )
     rules = app[keys.RULES]
     lengths = {} if rules is None else rules.lengths()
-    app[keys.RECOMMEND] = a_recommend(app[keys.LADDER], metrics, settings.deadline_s, lengths)
+    app[keys.RECOMMEND] = a_recommend(
+        app[keys.LADDER], metrics, settings.deadline_s, lengths, lists
+    )
     served.start()
+    lists.start()
     yield
     await reader.close()
     await inference.close()
     await canary_inference.close()
     await background.close()
     await asyncio.to_thread(served.stop)
+    await asyncio.to_thread(lists.stop)
 
 
 async def _model(app: web.Application) -> AsyncIterator[None]:

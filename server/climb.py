@@ -133,6 +133,7 @@ class Climb:
             seen.segment,
             page=self._spot.page,
             propensities=made.propensities,
+            recommendation_id=self._request.recommendation_id,
         )
 
     def _to_rank(self) -> RankRequest:

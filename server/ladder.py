@@ -22,6 +22,7 @@ from server.cached_answer import CachedAnswer, decode_cached, encode_cached
 from server.current_model import CurrentModel
 from server.inference import Inference
 from server.last_known import LastKnown, Seen
+from server.new_id import new_id
 from server.pages import Pages, hashes_of
 from server.query import Query
 from server.reader import Reader
@@ -66,6 +67,7 @@ class Ladder:
             _named_segment(query, model),
             spot.page,
             spot.turn,
+            new_id(),
         )
 
     def remember(self, query: Query, model: Model, ranking: Ranking) -> Seen:

@@ -100,3 +100,8 @@ def hashes_of(shown: bytes) -> Hashes:
     """Return the hashes that a cursor held, uint64[n]."""
     hashes: Hashes = np.frombuffer(shown, "<u8")
     return hashes
+
+
+def shown_before(told: str) -> int:
+    """Return how many items earlier pages showed, by a cursor that was opened."""
+    return (len(_content(told)) - _MARK) // SHOWN_BYTES

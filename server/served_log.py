@@ -83,6 +83,7 @@ class ServedLog:
             FEATURE_SET.schema_hash,
             [None if unknown else value for value, unknown in told],
             None if moment.home is None else str(moment.home),
+            batch.requests[row].recommendation_id or None,
         )
 
     def _write(self) -> None:

@@ -15,12 +15,14 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import uvloop
 from aiohttp import web
 
 from features.errors import InputError
+from monitoring.labels import LogKind
 from server import keys
 from server.door import Door
 from server.log import Log
@@ -82,7 +84,7 @@ class Service:
         stop, now = asyncio.Event(), asyncio.Event()
         beat = asyncio.ensure_future(self._beat(stop, now))
         app: web.Application = self._worker.wsgi(self._settings)
-        logs.on_drop(app[keys.METRICS].log_dropped)
+        logs.on_drop(partial(app[keys.METRICS].log_dropped, LogKind.SERVICE))
         runner = web.AppRunner(
             app, access_log=None, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=IN_FLIGHT_S
         )

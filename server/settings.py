@@ -20,6 +20,8 @@ _OTHERS = (
     "CUVEE_QUALITY",
     "CUVEE_MODEL_PRIVATE_KEY",
     "CUVEE_DRIFT",
+    "CUVEE_OUTCOMES",
+    "CUVEE_PERFORMANCE",
 )
 """Read elsewhere: what features there are is decided before there are settings."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -59,6 +61,7 @@ class Settings:
     log_level: str = "INFO"
     access_log_share: float = 0.01
     feature_log_share: float = 0.01
+    list_log_mb: int = 1_024
     model_public_key: Path | None = None
     registry: str | None = None
     rules: Path | None = None
@@ -184,6 +187,9 @@ VARIABLES: Mapping[str, Variable] = {
     ),
     "feature_log_share": Variable(
         "CUVEE_FEATURE_LOG_SHARE", _number(0, 1), "a share from 0 (none) to 1 (all)"
+    ),
+    "list_log_mb": Variable(
+        "CUVEE_LIST_LOG_MB", _whole(0, 1_048_576), "megabytes from 0 (no log) to 1048576"
     ),
     "model_public_key": Variable("CUVEE_MODEL_PUBLIC_KEY", Path, "a file"),
     "registry": Variable("CUVEE_REGISTRY", _registry, "s3://BUCKET/PREFIX or a directory"),

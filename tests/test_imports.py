@@ -31,8 +31,9 @@ IN_FEATURES: dict[str, set[str]] = {
     "training": {"ingest", "offline", "identity", "computation"},
     "datasets": {"training", "offline", "identity"},
     "skew": {"offline", "identity", "computation"},
-    "erasure": {"datasets", "skew", "quality", "offline", "identity"},
-    "stream": {"erasure", "online", "offline", "identity"},
+    "lists": {"offline"},
+    "erasure": {"lists", "datasets", "skew", "quality", "offline", "identity"},
+    "stream": {"erasure", "lists", "online", "offline", "identity"},
     "materialize": {"quality", "online", "offline"},
 }
 """Each package of the features room, two modules that bring several together, and what they import.

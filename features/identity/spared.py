@@ -57,29 +57,35 @@ def records_spared(users: Rows, forgotten: Forgotten, events: pl.LazyFrame) -> R
 
 
 class Spared:
-    """The events of a stream of whoever was not forgotten since they arrived."""
+    """The rows of a stream of whoever was not forgotten since a stamp that each has."""
 
     def __init__(
         self,
         batches: Iterator[pa.RecordBatch],
         forgotten: Forgotten,
         merges: Callable[[], Merges] = lambda: NOBODY,
+        stamp: str = ARRIVED_AT,
     ) -> None:
-        """Draw from `batches`; `merges` are asked for where a batch has somebody who is listed."""
+        """Draw from `batches`; `merges` are asked for where a batch has somebody who is listed.
+
+        `stamp` is the column of the moments.
+        """
         self._batches = batches
         self._forgotten = forgotten
         self._merges = merges
+        self._stamp = stamp
         self.passed_over = 0
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        """Yield batches, and count the events that are in none."""
+        """Yield batches, and count the rows that are in none."""
         for batch in self._batches:
             kept = self._filter(batch) if len(self._forgotten) else batch
             self.passed_over += batch.num_rows - kept.num_rows
             yield kept
 
     def _filter(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        numbered = pl.DataFrame(batch.select([USER_ID, ARRIVED_AT])).with_row_index("place")
+        rows = pl.DataFrame(batch.select([USER_ID, self._stamp]))
+        numbered = rows.rename({self._stamp: ARRIVED_AT}).with_row_index("place")
         if not _until(numbered, self._forgotten):
             return batch
         kept = events_spared(numbered, self._forgotten, self._merges())

@@ -6,11 +6,12 @@ import polars as pl
 
 from features.identity.merges import Arrived, Merges, within
 from features.offline.delta import DeltaTables
-from features.offline.predicates import has_arrived, is_merge, of_one
-from features.offline.tables import CHANGES, MERGES
+from features.offline.predicates import is_merge, is_within, of_one
+from features.offline.tables import CHANGES, MERGES, SERVED
 from features.offline.translated import collected
 
 _SINCE = {"user_id": pl.String, "until": pl.Int64}
+_STAMPS = {"events": "arrived_at", SERVED: "served_at"}
 _ARRIVED = {"user_id": pl.String, "since": pl.Int64, "until": pl.Int64}
 
 
@@ -25,10 +26,12 @@ class Deletion:
     def of_shoppers(self, until_ms: Mapping[str, int]) -> int:
         """Delete what arrived of shoppers up to a stamp each, and their records; count these rows.
 
-        Events of others who were merged into the shopper go, too, and records of those who did
-        nothing after it; what was merged into another is the other's. The merges stay.
+        Lists that they were served, too. What others who were merged into the shopper did goes as
+        well, and records of those who did nothing after it; what was merged into another is the
+        other's. The merges stay.
         """
-        deleted = self._of_events(self._merges.arrived(until_ms))
+        arrived = self._merges.arrived(until_ms)
+        deleted = sum(self._of_stamps(table, arrived) for table in _STAMPS)
         whose = {*until_ms, *self._without_later(self._merges.sources(until_ms))}
         which = [of_one("user_id", whose)] if whose else []
         records = (self._tables.delete(table, which) for table in ("users", CHANGES))
@@ -39,17 +42,18 @@ class Deletion:
         rows = sorted(self._merges.rows(until_ms))
         return self._tables.delete(MERGES, [is_merge(*row) for row in rows])
 
-    def _of_events(self, arrived: Sequence[Arrived]) -> int:
+    def _of_stamps(self, table: str, arrived: Sequence[Arrived]) -> int:
         """Delete what arrived, in one commit or few: by time only of whom something else stays."""
+        stamp = _STAMPS[table]
         spans = pl.DataFrame(arrived, _ARRIVED, orient="row")
-        scan = self._tables.scan("events").select("user_id", "arrived_at")
+        scan = self._tables.scan(table).select("user_id", arrived_at=stamp)
         theirs = collected(scan.join(spans.lazy(), "user_id", "semi")).with_row_index("_row")
         going = within(theirs.lazy(), spans).select("_row", "user_id").unique().collect()
         kept = set(theirs.join(going, on="_row", how="anti")["user_id"])
         gone = set(going["user_id"])
         which = [of_one("user_id", gone - kept)] if gone - kept else []
-        which += [has_arrived(*each) for each in arrived if each.user_id in gone & kept]
-        return self._tables.delete("events", which)
+        which += [is_within(*each, stamp) for each in arrived if each.user_id in gone & kept]
+        return self._tables.delete(table, which)
 
     def _without_later(self, sources: Mapping[str, Sequence[int]]) -> list[str]:
         """Return the shoppers of whom no event arrived after the last of some moments each."""

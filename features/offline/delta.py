@@ -4,18 +4,18 @@ Delta gives atomic commits and time travel, and Spark or DuckDB read the tables 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
 import pyarrow as pa
-from deltalake import DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
 from features.errors import StoreError
 from features.offline.batches import Batches, CountedBatches, as_frame, conformed, stream
-from features.offline.tables import STORED
+from features.offline.tables import PARTITIONS, STORED
 
 _AT_ONCE = 200
 """Conditions of one deletion."""
@@ -37,17 +37,29 @@ class DeltaTables:
         self.root = root
         self._versions = versions or {}
 
-    def scan(self, name: str) -> pl.LazyFrame:
-        """Return the rows of a table, none where it is not there."""
-        paths = self.paths(name)
+    def scan(self, name: str, since: date = date.min, until: date = date.max) -> pl.LazyFrame:
+        """Return the rows of a table, none where it is not there.
+
+        Of one in partitions those of the days `since` to `until`, without the column of the day.
+        """
+        paths = self.paths(name, since, until)
         if not paths:
-            return as_frame(STORED[name].empty_table()).lazy()
+            empty = as_frame(STORED[name].empty_table())
+            return empty.drop(PARTITIONS.get(name, ())).lazy()
         return pl.scan_parquet(paths, glob=False)
 
-    def paths(self, name: str) -> list[Path]:
-        """Return the files of a table; delta-rs tells them as urls, polars wants paths."""
+    def paths(self, name: str, since: date = date.min, until: date = date.max) -> list[Path]:
+        """Return the files of a table; delta-rs tells them as urls, polars wants paths.
+
+        Of one in partitions those of the days `since` to `until`.
+        """
         table = self._table(name)
-        return [] if table is None else [self.root / name / path for path, _ in _files_of(table)]
+        if table is None:
+            return []
+        files = _actions_of(table)
+        if name in PARTITIONS:
+            files = files.filter(pl.col(f"partition.{PARTITIONS[name]}").is_between(since, until))
+        return [self.root / name / str(path) for path in files["path"]]
 
     def count(self, name: str) -> int:
         """Return the number of rows of a table."""
@@ -73,11 +85,19 @@ class DeltaTables:
             if table is not None
         ]
 
-    def append(self, name: str, batches: Batches) -> None:
-        """Add rows to a table in one commit; none are no commit."""
+    def append(self, name: str, batches: Batches, number: int | None = None) -> None:
+        """Add rows to a table in one commit; none are no commit.
+
+        The commit notes `number`, if that is given: see `number`.
+        """
         source = CountedBatches(stream(batches))
         if not source.is_exhausted():
-            self._write(name, source, "append")
+            self._write(name, source, "append", number)
+
+    def number(self, name: str) -> int:
+        """Return the number that the latest numbered commit of a table noted, 0 for none."""
+        table = self._table(name)
+        return 0 if table is None else table.transaction_version(name) or 0
 
     def overwrite(self, name: str, batches: Batches) -> int:
         """Make these the only rows of a table, in one commit, and return how many they are."""
@@ -96,10 +116,25 @@ class DeltaTables:
         deleted = 0
         for begin in range(0, len(which), _AT_ONCE):
             told = " OR ".join(f"({each})" for each in which[begin : begin + _AT_ONCE])
-            deleted += int(table.delete(told)["num_deleted_rows"] or 0)
+            deleted += int(table.delete(told).get("num_deleted_rows") or 0)
         if deleted:
             table.create_checkpoint()
         return deleted
+
+    def delete_days(self, name: str, kept: timedelta, today: date) -> None:
+        """Delete the days of a table in partitions but for those `kept` up to the latest.
+
+        That is one of the table's, and not after `today`: a clock that is ahead deletes nothing.
+        """
+        table = self._table(name)
+        if table is None:
+            return
+        column = PARTITIONS[name]
+        days = _actions_of(table)[f"partition.{column}"].to_list()
+        first = min(max(days, default=today), today) - kept
+        if any(day < first for day in days):
+            table.delete(f"{column} < CAST('{first.isoformat()}' AS DATE)")
+            table.create_checkpoint()
 
     def clear(self, name: str) -> None:
         """Delete all rows of a table, if it is there."""
@@ -134,11 +169,22 @@ class DeltaTables:
         return None if version is None else _earlier(path, version)
 
     def _write(
-        self, name: str, source: CountedBatches, mode: Literal["append", "overwrite"]
+        self,
+        name: str,
+        source: CountedBatches,
+        mode: Literal["append", "overwrite"],
+        number: int | None = None,
     ) -> None:
+        noted = None if number is None else [Transaction(name, number)]
         reader = pa.RecordBatchReader.from_batches(STORED[name], conformed(STORED[name], source))
         try:
-            write_deltalake(self.root / name, reader, mode=mode)
+            write_deltalake(
+                self.root / name,
+                reader,
+                mode=mode,
+                partition_by=PARTITIONS.get(name),
+                commit_properties=CommitProperties(app_transactions=noted),
+            )
         except Exception:  # of no class of its own, in some versions
             if source.error is not None:  # delta-rs words it as its own
                 raise source.error from None
@@ -146,8 +192,12 @@ class DeltaTables:
 
 
 def _files_of(table: DeltaTable) -> list[tuple[str, int]]:
-    added = pl.DataFrame(table.get_add_actions(flatten=True))
-    return [(str(path), int(size)) for path, size in added.select("path", "size_bytes").rows()]
+    added = _actions_of(table).select("path", "size_bytes")
+    return [(str(path), int(size)) for path, size in added.rows()]
+
+
+def _actions_of(table: DeltaTable) -> pl.DataFrame:
+    return pl.DataFrame(table.get_add_actions(flatten=True))
 
 
 def _shorten_log(table: DeltaTable, hours: int) -> None:

@@ -13,10 +13,13 @@ def of_one(column: str, ids: Iterable[str]) -> str:
     return f"md5({column}) IN ({told})"
 
 
-def has_arrived(user_id: str, since_ms: int, until_ms: int) -> str:
-    """Return the condition of a shopper's events of the milliseconds after one, up to another."""
-    told = f"{of_one('user_id', [user_id])} AND arrived_at < {_quoted(until_ms + 1)}"
-    return told if since_ms < 0 else f"{told} AND arrived_at >= {_quoted(since_ms + 1)}"
+def is_within(user_id: str, since_ms: int, until_ms: int, column: str) -> str:
+    """Return the condition of a shopper's rows of the milliseconds after one, up to another.
+
+    By a `column` of timestamps.
+    """
+    told = f"{of_one('user_id', [user_id])} AND {column} < {_quoted(until_ms + 1)}"
+    return told if since_ms < 0 else f"{told} AND {column} >= {_quoted(since_ms + 1)}"
 
 
 def is_merge(source: str, into: str, at_ms: int) -> str:

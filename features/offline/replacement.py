@@ -15,7 +15,7 @@ from pyarrow import parquet
 from features.offline.batches import Batches, stream
 from features.offline.delta import DeltaTables
 from features.offline.spared_rows import SparedRows
-from features.offline.tables import CHANGES, SCHEMAS, STAGED
+from features.offline.tables import CHANGES, SCHEMAS, SERVED, STAGED
 from features.scratch import scratch_folder
 
 _BEFORE = "version of events before"
@@ -39,6 +39,8 @@ class Replacement:
         rows = self._tables.overwrite(table, self._spared.of(table, stream(batches)))
         if table == "users":
             self._tables.clear(CHANGES)
+        if table == "events":  # what becomes of lists stands in these
+            self._tables.clear(SERVED)
         return rows
 
     def replace_all(self, events: Batches, others: Mapping[str, Batches]) -> int:

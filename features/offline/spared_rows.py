@@ -36,6 +36,12 @@ class SparedRows:
         merged = self._tables.scan(MERGES)
         return Spared(batches, self._forgotten.read(), cache(lambda: merges_of(merged)))
 
+    def lists(self, batches: Iterator[pa.RecordBatch]) -> Spared:
+        """Return what stays of lists that were served, as of events."""
+        merged = self._tables.scan(MERGES)
+        merges = cache(lambda: merges_of(merged))
+        return Spared(batches, self._forgotten.read(), merges, "served_at")
+
     def _users(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         forgotten, events = self._forgotten.read(), self._tables.scan("events")
         for_each = (as_frame(pa.Table.from_batches([batch])) for batch in batches)

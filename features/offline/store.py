@@ -10,7 +10,7 @@ import fcntl
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -36,12 +36,23 @@ from features.offline.replacement import Replacement
 from features.offline.said import EventHashes, Said, joined
 from features.offline.spared_rows import SparedRows, merges_of
 from features.offline.table_ids import TableIds
-from features.offline.tables import ITEMS, MERGES, SCHEMAS, SHOPPER_MERGES, STAGED, USERS
+from features.offline.tables import (
+    ITEMS,
+    MERGES,
+    SCHEMAS,
+    SERVED,
+    SHOPPER_MERGES,
+    STAGED,
+    USERS,
+)
 from features.offline.translated import translated
 from features.scratch import sweep
 
 RETENTION = timedelta(days=7)
 """How long `tidy` leaves files that only older versions use."""
+
+LISTS_KEPT = timedelta(days=90)
+"""How long lists that were served are kept, by the day."""
 
 _OF_URLS = frozenset("%[]")
 _VERSION = re.compile(r"(\w+)@(-|\d+)")
@@ -118,6 +129,33 @@ class OfflineStore:
             self._tables.append("events", fresh)
             return Written(fresh.accepted, fresh.duplicates, spared.passed_over)
 
+    def append_served(self, batches: Batches, number: int) -> int | None:
+        """Add lists that were served, in one commit; return how many were passed over.
+
+        That is those of shoppers who were forgotten since. The commit notes `number`, which must
+        be greater than all before: with one that was noted already nothing is done, and None
+        returned.
+        """
+        with self._writing():
+            if number <= self._tables.number(SERVED):
+                return None
+            spared = self._spared.lists(stream(batches))
+            self._tables.append(SERVED, iter(spared), number)
+            return spared.passed_over
+
+    def served_number(self) -> int:
+        """Return the number of the last `append_served`, 0 for none."""
+        with translated():
+            return self._tables.number(SERVED)
+
+    def served(self, since: date = date.min, until: date = date.max) -> pl.LazyFrame:
+        """Return the lists that were served on the days `since` to `until`.
+
+        With the columns of `SERVED_LISTS` without `day`.
+        """
+        with translated():
+            return self._tables.scan(SERVED, since, until)
+
     def known(self, ids: EventHashes) -> KnownEvents:
         """Return what the tables say of the events whose id has one of these hashes."""
         known = KnownEvents(ids)
@@ -192,9 +230,11 @@ class OfflineStore:
     def tidy(self, retention: timedelta = RETENTION) -> int:
         """Merge small files, remove those no version of the last `retention` uses; count these.
 
-        What the logs of the tables tell of versions before goes as well.
+        What the logs of the tables tell of versions before goes as well. Lists that were served
+        `LISTS_KEPT` before the latest are deleted.
         """
         with self._writing():
+            self._tables.delete_days(SERVED, LISTS_KEPT, datetime.now(UTC).date())
             return self._tables.tidy(retention)
 
     def scan(self, table: str) -> pl.LazyFrame:

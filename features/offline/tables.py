@@ -1,4 +1,4 @@
-"""The offline tables' columns: events, items and users as Arrow schemas.
+"""The offline tables' columns: events, items, users and what stands beside, as Arrow schemas.
 
 Free-form parts (`attributes`, `context`) are JSON objects in a text column, so that a store
 with other attributes needs no other schema.
@@ -59,8 +59,33 @@ SHOPPER_MERGES = pa.schema(
 )
 """One row a merge: what had arrived of `source` by then is the shopper's `into`."""
 
+SERVED = "served"
+SERVED_LISTS = pa.schema(
+    [
+        pa.field("recommendation_id", pa.string(), nullable=False),
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("served_at", UTC_MICROSECONDS, nullable=False),
+        pa.field("day", pa.date32(), nullable=False),
+        pa.field("page", pa.string(), nullable=False),
+        pa.field("model_version", pa.string(), nullable=False),
+        pa.field("variant", pa.string()),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("reason", pa.string()),
+        pa.field("segment", pa.string()),
+        pa.field("after", pa.int32(), nullable=False),
+        pa.field("items", pa.list_(pa.string()), nullable=False),
+        pa.field("scores", pa.list_(pa.float32()), nullable=False),
+        pa.field("reasons", pa.list_(pa.string()), nullable=False),
+        pa.field("propensities", pa.list_(pa.float32())),
+    ]
+)
+"""One row a list that was served: see `features.lists.line`. `day` is that of `served_at`."""
+
 STAGED = ".staged-"
 """How the names of folders beside them begin that hold rows on their way into the tables."""
 
-STORED = {**SCHEMAS, CHANGES: USER_CHANGES, MERGES: SHOPPER_MERGES}
-"""Every table that is kept: the last two tell what they told of any earlier moment."""
+STORED = {**SCHEMAS, CHANGES: USER_CHANGES, MERGES: SHOPPER_MERGES, SERVED: SERVED_LISTS}
+"""Every table that is kept: changes and merges tell what the others told of any earlier moment."""
+
+PARTITIONS = {SERVED: "day"}
+"""The column of a date by which a table lies in folders; it stands in no file of it."""

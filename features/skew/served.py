@@ -42,6 +42,9 @@ class Served:
     home: str | None = None
     """Where the shopper is, else lives."""
 
+    recommendation_id: str | None = None
+    """The answer that came of it, if it came in time."""
+
     def line(self) -> bytes:
         """Return it as a line."""
         return orjson.dumps(asdict(self), option=orjson.OPT_APPEND_NEWLINE)

@@ -10,7 +10,6 @@ deletes only what arrived before it.
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 
@@ -18,23 +17,14 @@ import orjson
 import pyarrow as pa
 
 from features.erasure import Erasure
-from features.errors import StoreError
 from features.offline.store import OfflineStore
 from features.offline.tables import EVENTS
+from features.offline.tidying import Tidying
 from features.online.stream_entries import Entry, tombstones_in
 from features.online.valkey_store import ValkeyStore
 from features.stream import dead_letters
 
 log = logging.getLogger("cuvee.features.consumer")
-
-TIDY_EVERY = 500
-"""Commits after which small files are merged."""
-
-TIDY_AFTER_S = 86_400.0
-"""Seconds after which they are in any case, and what is forgotten goes from earlier versions."""
-
-TIDIED = ".tidied"
-"""A file beside the tables that was touched when they were: whichever process that was."""
 
 
 class Archive:
@@ -47,12 +37,10 @@ class Archive:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Write to `offline`; `online` knows who was forgotten of late."""
-        self._clock = clock
-        self._tidied = offline.home / "offline" / TIDIED
         self._online = online
         self._offline = offline
         self._erasure = Erasure(offline)
-        self._commits = 0
+        self._tidying = Tidying(offline, clock)
 
     async def take(self, entries: Sequence[Entry]) -> None:
         """Note, delete and add what the entries say, in at most one commit of events."""
@@ -82,33 +70,8 @@ class Archive:
             gone |= self._erasure.forget(forgotten)
         if events:
             self._append(events)
-        if self._commits >= TIDY_EVERY or self._is_a_day_ago():
-            self._commits = 0
-            self._offline.tidy()
-            self._touch()
+        self._tidying.tidy_if_due()
         return gone
-
-    def _is_a_day_ago(self) -> bool:
-        """Tell whether nobody tidied for `TIDY_AFTER_S`, from now on where nobody ever did.
-
-        A clock that was set back by more counts too.
-        """
-        try:
-            return abs(self._clock() - self._tidied.stat().st_mtime) >= TIDY_AFTER_S
-        except FileNotFoundError:
-            self._touch()
-            return False
-        except OSError as error:
-            raise StoreError(f"{self._tidied}: {error.strerror}") from error
-
-    def _touch(self) -> None:
-        now = self._clock()
-        try:
-            self._tidied.parent.mkdir(parents=True, exist_ok=True)
-            self._tidied.touch()
-            os.utime(self._tidied, (now, now))
-        except OSError as error:
-            raise StoreError(f"{self._tidied}: {error.strerror}") from error
 
     def _forgotten_before(self, merges: Sequence[tuple[str, str, int]]) -> set[tuple[str, int]]:
         """Return who was forgotten after merges into them that are noted only now, and when."""
@@ -123,7 +86,7 @@ class Archive:
         """Add events, but those of shoppers who were forgotten since."""
         appended = self._offline.append_events(events_table(events))
         log.debug("%d events written, %d were there", appended.accepted, appended.duplicates)
-        self._commits += 1
+        self._tidying.committed()
 
 
 def events_table(entries: Sequence[Entry]) -> pa.Table:

@@ -183,7 +183,12 @@ async def consume(group: Group, home: Path, linger_s: float, take_over_s: float)
         stream = EventStream(store.client, group, name)
         log.info("consuming as %s of group %s", name, group)
         sink = _sink(group, store, home)
-        await Consumer(stream, sink, stop, linger_s=linger_s, take_over_s=take_over_s).run()
+        beside = asyncio.ensure_future(_beside(group, home, stop))
+        try:
+            await Consumer(stream, sink, stop, linger_s=linger_s, take_over_s=take_over_s).run()
+        finally:
+            stop.set()
+            await beside
         log.info("stopped")
     finally:
         await store.close()
@@ -200,6 +205,15 @@ def _sink(group: Group, store: ValkeyStore, home: Path) -> Sink:
             f"--group offline needs {error.name}: pip install 'cuvee[train]'"
         ) from error
     return Archive(store, OfflineStore(home))
+
+
+async def _beside(group: Group, home: Path, stop: asyncio.Event) -> None:
+    """Carry lists that were served until told to stop, where tables are written."""
+    if group is Group.OFFLINE:
+        from features.lists.carrier import Carrier, carry_until  # noqa: PLC0415 - as in `_sink`
+        from features.offline.store import OfflineStore  # noqa: PLC0415
+
+        await carry_until(stop, Carrier(OfflineStore(home)))
 
 
 @click.command("consume")
@@ -224,9 +238,10 @@ def consume_command(group: str, linger_s: float | None, take_over_s: float) -> N
     """Carry the events that the service took to where they are kept.
 
     Group `offline` writes them into the tables under CUVEE_HOME, a batch every few seconds,
-    and deletes forgotten shoppers there. Group `online` mends what a service that died left
-    undone. The stream is that of CUVEE_REDIS_URL, or of the embedded Valkey that runs under
-    CUVEE_HOME. Runs until it is told to stop; may be killed at any moment. See docs/events.md.
+    deletes forgotten shoppers there, and carries the log of served lists into its table. Group
+    `online` mends what a service that died left undone. The stream is that of CUVEE_REDIS_URL, or
+    of the embedded Valkey that runs under CUVEE_HOME. Runs until it is told to stop; may be killed
+    at any moment. See docs/events.md.
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"

@@ -1,26 +1,18 @@
 """What is watched and when it is told, as declared in YAML: see `default.yaml`."""
 
-import os
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from features.errors import FieldError
-from features.yaml_fields import (
-    as_list,
-    as_mapping,
-    parse_yaml,
-    read_text,
-    refuse_unknown,
-    unknown,
-)
+from features.yaml_fields import as_list, as_mapping, unknown
 from models.reference.rows import Rows
 from monitoring.drift.detector import Limits
+from monitoring.policies import declared, number, text_in_force, whole
 
 VARIABLE = "CUVEE_DRIFT"
 
 _LONGEST_MINUTES = 7 * 24 * 60
+_MOST_FLOOR = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,49 +47,27 @@ def policy_in_force(path: Path | None = None) -> Policy:
 
     Raises `InputError` naming the field that cannot be used.
     """
-    named = path or os.environ.get(VARIABLE)
-    if named:
-        return parse_policy(read_text(Path(named)), str(named))
-    return parse_policy("{}", "default.yaml")
+    return parse_policy(*text_in_force(path, VARIABLE))
 
 
 def parse_policy(text: str, name: str) -> Policy:
     """Return the policy that a YAML text declares; `name` stands before fields in errors."""
-    default = as_mapping(parse_yaml(_default(), "default.yaml"), "default.yaml")
-    told = as_mapping(parse_yaml(text, name) or {}, name)
-    refuse_unknown(told, default, name)
-    fields = {**default, **told}
+    fields = declared(text, name, "monitoring.drift")
     floors = as_mapping(fields["floors"] or {}, f"{name}: floors")
     limits = Limits(
-        q=_share(fields["q"], f"{name}: q"),
-        suspect=_share(fields["suspect"], f"{name}: suspect"),
-        floor=_share(fields["floor"], f"{name}: floor", most=1_000),
+        q=number(fields["q"], f"{name}: q", 0, 1),
+        suspect=number(fields["suspect"], f"{name}: suspect", 0, 1),
+        floor=number(fields["floor"], f"{name}: floor", 0, _MOST_FLOOR),
         floors={
-            each: _share(floor, f"{name}: floors.{each}", most=1_000)
+            each: number(floor, f"{name}: floors.{each}", 0, _MOST_FLOOR)
             for each, floor in floors.items()
         },
-        least_rows=_whole(fields["least_rows"], f"{name}: least_rows", 1_000_000_000),
+        least_rows=whole(fields["least_rows"], f"{name}: least_rows", 1_000_000_000),
     )
     if limits.suspect < limits.q:
         raise FieldError(
             f"{name}: suspect", f"expected at least q, {limits.q}, got {limits.suspect}"
         )
-    minutes = _whole(fields["window_minutes"], f"{name}: window_minutes", _LONGEST_MINUTES)
+    minutes = whole(fields["window_minutes"], f"{name}: window_minutes", _LONGEST_MINUTES)
     ignored = as_list(fields["ignore"] or [], f"{name}: ignore")
     return Policy(minutes, limits, frozenset(map(str, ignored)))
-
-
-def _default() -> str:
-    return (resources.files("monitoring.drift") / "default.yaml").read_text(encoding="utf-8")
-
-
-def _share(raw: Any, where: str, most: float = 1) -> float:  # noqa: ANN401 - YAML may be anything
-    if isinstance(raw, bool) or not isinstance(raw, int | float) or not 0 <= raw <= most:
-        raise FieldError(where, f"expected a number from 0 to {most}, got {raw!r:.40}")
-    return float(raw)
-
-
-def _whole(raw: Any, where: str, most: int) -> int:  # noqa: ANN401 - YAML may be anything
-    if isinstance(raw, bool) or not isinstance(raw, int) or not 1 <= raw <= most:
-        raise FieldError(where, f"expected a whole number from 1 to {most}, got {raw!r:.40}")
-    return raw

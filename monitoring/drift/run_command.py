@@ -2,9 +2,10 @@
 
 import asyncio
 import fcntl
+import logging
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -26,6 +27,10 @@ from monitoring.drift.metrics import DriftMetrics
 from monitoring.drift.monitor import HORIZON, Monitor
 from monitoring.drift.policy import Policy, policy_in_force
 from monitoring.drift.reference import Reference
+from monitoring.performance.metrics import PerformanceMetrics
+from monitoring.performance.watch import PerformanceWatch
+
+log = logging.getLogger(__name__)
 
 KEPT_WINDOWS = HORIZON + 8
 
@@ -102,15 +107,18 @@ def run_command(policy_file: Path | None, port: int | None, host: str, every_s: 
     Reads the sample of served features (CUVEE_FEATURE_LOG_SHARE), counts it into the store of
     CUVEE_REDIS_URL, or the embedded Valkey that runs under CUVEE_HOME, and compares each window
     with the reference in the bundle that serves. Leaves the latest findings for
-    python -m monitoring drift. Runs until it is told to stop; may be killed at any moment.
+    python -m monitoring drift. Where the tables of served lists are, it judges what became of them
+    as well, as python -m monitoring performance does. Runs until it is told to stop; may be killed
+    at any moment.
     """
     home, policy = home_directory(), policy_in_force(policy_file)
     registry = CollectorRegistry()
     metrics = DriftMetrics(registry)
+    performance = PerformanceWatch(home, PerformanceMetrics(registry), Journal())
     with alone(home):
         if port is not None:
             start_http_server(port, host, registry)
-        asyncio.run(_run(home, policy, metrics, every_s))
+        asyncio.run(_run(home, policy, metrics, performance, every_s))
 
 
 @contextmanager
@@ -126,17 +134,33 @@ def alone(home: Path) -> Iterator[None]:
         yield
 
 
-async def _run(home: Path, policy: Policy, metrics: DriftMetrics, every_s: float) -> None:
+async def _run(
+    home: Path,
+    policy: Policy,
+    metrics: DriftMetrics,
+    performance: PerformanceWatch,
+    every_s: float,
+) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = connect(running_store_url(home), connections=2)
     watch = Watch(home, policy, client, metrics, Journal())
     try:
-        while not stop.is_set():
-            await watch.step()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(every_s):
-                    await stop.wait()
+        async with asyncio.TaskGroup() as group:
+            for step in (watch.step, performance.step):
+                group.create_task(_again(step, every_s, stop))
     finally:
         await client.aclose()
+
+
+async def _again(step: Callable[[], Awaitable[None]], every_s: float, stop: asyncio.Event) -> None:
+    """Take a step every so many seconds; one that fails keeps no other from its own."""
+    while not stop.is_set():
+        try:
+            await step()
+        except Exception:  # it may be mended by the next
+            log.exception("a step failed")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(every_s):
+                await stop.wait()

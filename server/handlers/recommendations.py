@@ -18,8 +18,10 @@ from server.body import read_body
 from server.climb import climb
 from server.deadline import deadline_of
 from server.ladder import Ladder
-from server.query import parse_query
+from server.list_log import ListLog
+from server.query import Query, parse_query
 from server.response import Response
+from server.trial import Trial
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +37,17 @@ class Recommend:
         metrics: Metrics,
         deadline_s: float,
         lengths: Mapping[Page, int],
+        lists: ListLog,
     ) -> None:
-        """Answer within `deadline_s` with what `ladder` gives; `lengths` are those of pages."""
+        """Answer within `deadline_s` with what `ladder` gives; `lengths` are those of pages.
+
+        What was answered is noted in `lists`.
+        """
         self._ladder = ladder
         self._metrics = metrics
         self._deadline_s = deadline_s
         self._lengths = lengths
+        self._note = lists.note
 
     def begin(self, body: bytes, started: float, waited_s: float, then: Then) -> None:
         """Call `then` once with a list in time for a request that `started` and `waited_s`.
@@ -50,7 +57,7 @@ class Recommend:
         try:
             deadline = deadline_of(started, waited_s, self._deadline_s)
             query = parse_query(body, lengths=self._lengths)
-            answered = partial(self._answered, query.user_id, started, then)
+            answered = partial(self._answered, query, started, then)
             climb(self._ladder, query, deadline, answered)
         except Exception as error:  # noqa: BLE001 - whoever asked is told
             then(error)
@@ -62,27 +69,30 @@ class Recommend:
         return await future
 
     def _answered(
-        self, user_id: str, started: float, then: Then, outcome: Answer | Exception
+        self, query: Query, started: float, then: Then, outcome: Answer | Exception
     ) -> None:
         told: Response | Exception
         if (trial := self._ladder.models.trial) is not None:
             try:
-                trial.count(user_id, monotonic() - started, outcome)
+                trial.count(query.user_id, monotonic() - started, outcome)
             except Exception:  # whoever asked waits
                 log.exception("an answer was not counted for the model on trial")
         if isinstance(outcome, Exception):
             told = outcome
         else:
             try:
-                told = self._written(outcome, user_id, started)
+                told = self._written(outcome, query, started, trial)
             except Exception as error:  # noqa: BLE001 - whoever asked is told
                 told = error
         then(told)
 
-    def _written(self, answer: Answer, user_id: str, started: float) -> Response:
+    def _written(
+        self, answer: Answer, query: Query, started: float, trial: Trial | None
+    ) -> Response:
         answered = monotonic()
-        told = encode_answer(answer, user_id, answered - started)
+        told = encode_answer(answer, query.user_id, answered - started)
         self._metrics.stage(Stage.ENCODE, monotonic() - answered)
+        self._note(told, answer, query.cursor, trial)
         return Response(told, answer=answer)
 
 

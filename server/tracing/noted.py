@@ -15,9 +15,11 @@ from server.breaker import Breaker
 from server.coalescer import Coalescer
 from server.handlers.recommendations import Recommend, Then
 from server.inference import Inference
+from server.query import Query
 from server.reader import Reader
 from server.response import Response
 from server.tracing.notes import Note, Notes, notes_now, noting
+from server.trial import Trial
 
 
 class NotedReader(Reader):
@@ -96,8 +98,10 @@ class NotedRecommend(Recommend):
         with noting(notes):
             super().begin(body, started, waited_s, told)
 
-    def _written(self, answer: Answer, user_id: str, started: float) -> Response:
+    def _written(
+        self, answer: Answer, query: Query, started: float, trial: Trial | None
+    ) -> Response:
         begun = monotonic()
-        response = super()._written(answer, user_id, started)
+        response = super()._written(answer, query, started, trial)
         notes_now().append(Note(Stage.ENCODE, begun, monotonic()))
         return response

@@ -1,7 +1,9 @@
 """Forgetting a shopper in a service of two workers, which may be killed."""
 
+import math
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 from redis import Redis
 
 from features.identity.forgotten import ForgottenList
+from features.offline.store import OfflineStore
 from features.online import keys
 from features.online.embedded import EmbeddedValkey
 from tests.support.process import Service, alive
@@ -37,6 +40,12 @@ def segments(service: Service, user_id: str) -> list[str]:
     return told
 
 
+def served_to(home: Path) -> dict[str, float]:
+    """Return who was served a list, and when first, as far as the table knows."""
+    rows = OfflineStore(home).served().collect().sort("served_at", descending=True)
+    return {row["user_id"]: row["served_at"].timestamp() for row in rows.to_dicts()}
+
+
 def kill(service: Service) -> None:
     """Kill master, workers, consumers and store at once."""
     everything = service.children()
@@ -53,6 +62,8 @@ def test_all_workers_forget_and_a_kill_brings_nothing_back(home: Path) -> None:
         service.until(lambda: len(service.workers()) == 2)
         assert segments(service, "am\u00e9lie") == ["type=Red"] * 2
         one, other = service.workers()
+        service.ask("chlo\u00e9")
+        forgotten_s = time.time()
         with stopped({other}):
             assert service.delete("/v1/users/am%C3%A9lie", "secret") == 204
             assert service.ask("am\u00e9lie")["segment"] == "global"
@@ -60,6 +71,7 @@ def test_all_workers_forget_and_a_kill_brings_nothing_back(home: Path) -> None:
         service.until(lambda: segments(service, "am\u00e9lie") == ["global"] * 2)
 
         assert segments(service, "bruno") == ["type=White"] * 2
+        killed_s = time.time()
         with stopped(service.children("consume")):
             with Redis.from_url(EmbeddedValkey(home).url) as raw:
                 # Whoever waits for entries would be handed it, and be dead for a minute with it.
@@ -72,3 +84,7 @@ def test_all_workers_forget_and_a_kill_brings_nothing_back(home: Path) -> None:
         assert service.ask("am\u00e9lie")["segment"] == "global"
         service.until(lambda: set(segments(service, "bruno")) == {"global"})
         assert service.ask("\u7528\u6237 7")["segment"] == "market=FR"
+        # What workers had written of lists when they were killed is in the table, but theirs.
+        service.until(lambda: "chlo\u00e9" in served_to(home))
+        service.until(lambda: served_to(home).get("bruno", math.inf) > killed_s)
+        assert served_to(home)["am\u00e9lie"] > forgotten_s

@@ -4,7 +4,16 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from monitoring.exposition import render
-from monitoring.labels import BreakerState, CacheResult, ErrorKind, Reason, Route, Source, Stage
+from monitoring.labels import (
+    BreakerState,
+    CacheResult,
+    ErrorKind,
+    LogKind,
+    Reason,
+    Route,
+    Source,
+    Stage,
+)
 from monitoring.latency import LATENCY_BUCKETS_S
 from monitoring.metrics import Metrics
 from monitoring.tallies import Count, Observations
@@ -38,7 +47,7 @@ def test_every_closed_label_exists_at_zero(registry: CollectorRegistry) -> None:
         ("cuvee_canary_share_ratio", {}),
         ("cuvee_slow_requests_total", {}),
         ("cuvee_client_gone_total", {}),
-        ("cuvee_log_dropped_total", {}),
+        *(("cuvee_log_dropped_total", {"log": str(each)}) for each in LogKind),
     ]
 
     assert [0.0] * len(wanted) == [registry.get_sample_value(*each) for each in wanted]
@@ -114,7 +123,7 @@ def test_small_methods(metrics: Metrics, registry: CollectorRegistry) -> None:
     metrics.error(ErrorKind.MODEL)
     metrics.events(3, 2)
     metrics.client_gone()
-    metrics.log_dropped(4)
+    metrics.log_dropped(LogKind.LISTS, 4)
     metrics.inflight_inc()
     metrics.inflight_inc()
     metrics.inflight_dec()
@@ -132,7 +141,7 @@ def test_small_methods(metrics: Metrics, registry: CollectorRegistry) -> None:
     assert value("cuvee_events_total", {"result": "accepted"}) == 3
     assert value("cuvee_events_total", {"result": "duplicate"}) == 2
     assert value("cuvee_client_gone_total") == 1
-    assert value("cuvee_log_dropped_total") == 4
+    assert value("cuvee_log_dropped_total", {"log": "lists"}) == 4
     assert value("cuvee_inflight_requests") == 1
     assert value("cuvee_breaker_state") == 2
     assert value("cuvee_batch_size_bucket", {"le": "32.0"}) == 1

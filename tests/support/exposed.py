@@ -10,6 +10,7 @@ from monitoring.drift.report import Report, Told
 from monitoring.exposition import render
 from monitoring.labels import CanaryMove, Outcome, Page, Route, Source, Variant
 from monitoring.metrics import Metrics
+from monitoring.performance.metrics import PerformanceMetrics
 
 
 def exposition() -> str:
@@ -26,6 +27,7 @@ def exposition() -> str:
     metrics.data_held({"ingest": 0})
     told = Told(Finding("age", State.QUIET), ())
     DriftMetrics(registry).show(Report("v1", 0, 1_000, 0, {"age": told}))
+    PerformanceMetrics(registry)
     return render(registry)[0].decode()
 
 

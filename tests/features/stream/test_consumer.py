@@ -25,12 +25,13 @@ from features.events import RECORD, Event, EventType, pack_event
 from features.identity.forgotten import ForgottenList
 from features.ids import stable_hash
 from features.offline.store import OfflineStore
+from features.offline.tidying import TIDY_AFTER_S
 from features.online import keys
 from features.online.embedded import EmbeddedValkey
 from features.online.store import ShopperQuery, ShopperState
 from features.online.stream_entries import MERGE, Entry, Merge, decode_entry, encode_event, stamp_of
 from features.online.valkey_store import ValkeyStore
-from features.stream.archive import TIDY_AFTER_S, Archive, events_table
+from features.stream.archive import Archive, events_table
 from features.stream.consumer import Consumer, Sink
 from features.stream.event_stream import (
     DEAD_LETTERS_KEPT,

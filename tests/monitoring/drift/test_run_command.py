@@ -52,6 +52,15 @@ def _running(home: Path, url: str, port: int) -> Iterator["subprocess.Popen[str]
         process.stderr.close()
 
 
+def _said(process: "subprocess.Popen[str]", *events: str) -> dict[str, str]:
+    """Return the next line about one of these; what else is judged says things, too."""
+    assert process.stderr is not None
+    while True:
+        told: dict[str, str] = json.loads(process.stderr.readline())
+        if told["event"] in events:
+            return told
+
+
 def _metrics(port: int) -> str:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
@@ -90,9 +99,7 @@ def test_killed_and_started_again(tmp_path: Path, valkey: object) -> None:
         assert re.search(r'cuvee_drift_state\{feature="recent_spend"\} ', _metrics(port))
         process.terminate()
         assert process.wait(PATIENCE_S) == 0
-        assert process.stderr is not None
-        first = json.loads(process.stderr.readline())
-    assert (first["event"], first["version"]) == ("watching", version)
+        assert _said(process, "watching")["version"] == version
     assert _counted(url) == 500
 
 
@@ -100,13 +107,13 @@ def test_it_says_what_it_waits_for(tmp_path: Path, valkey: object) -> None:
     """No model, then one without a reference, then one with it."""
     url, port, shop = valkey.url, free_port(), WatchedShop(tmp_path)  # type: ignore[attr-defined]
     with _running(tmp_path, url, port) as process:
-        assert process.stderr is not None
-        assert json.loads(process.stderr.readline())["reason"] == "there is no production model"
+        assert _said(process, "blind")["reason"] == "there is no production model"
         shop.promote(with_reference=False)
-        assert "holds no reference" in json.loads(process.stderr.readline())["reason"]
+        assert "holds no reference" in _said(process, "blind")["reason"]
         assert "cuvee_drift_watching 0.0" in _metrics(port)
         shop.promote()
-        assert json.loads(process.stderr.readline())["event"] == "watching"
+        assert _said(process, "watching")
+        assert "cuvee_performance_watching 0.0" in _metrics(port)
 
 
 def _run(home: Path, *words: str, **variables: str) -> Result:

@@ -1,0 +1,1 @@
+"""Lists that were served: from the service's log into a table, and out of both again."""

@@ -1,0 +1,97 @@
+"""A list that was served, as a line of its log: the answer as it was sent, and what else is known.
+
+    {"recommendation_id", "user_id", "items": [{"item_id", "score", "reason", …}, …], "source", …,
+     "at_ms", "page", "variant", "after", "propensities"}
+
+`after` counts the items that earlier pages of the list showed; `propensities` is null where nothing
+was left to chance, and `variant` where no model was on trial.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import orjson
+
+
+class Noted(NamedTuple):
+    """What the answer does not say; `at_ms` is when it was written, by the server's clock."""
+
+    at_ms: int
+    page: str
+    variant: str | None = None
+    after: int = 0
+    propensities: Sequence[float] = ()
+
+
+def encode(body: bytes, noted: Noted) -> bytes:
+    """Return the line of an answer, a JSON object of one field at least, with its end."""
+    chances = orjson.dumps(list(noted.propensities)) if noted.propensities else b"null"
+    return b'%b,"at_ms":%d,%b,"after":%d,"propensities":%b}\n' % (
+        body[:-1],
+        noted.at_ms,
+        _labels(noted.page, noted.variant),
+        noted.after,
+        chances,
+    )
+
+
+@lru_cache(256)
+def _labels(page: str, variant: str | None) -> bytes:
+    return orjson.dumps({"page": page, "variant": variant})[1:-1]
+
+
+def parse(line: bytes) -> dict[str, Any] | None:
+    """Return the row of table `served` that a line tells, None where it is none.
+
+    That is the end of a process that was killed, or of a disk that was full.
+    """
+    try:
+        told: dict[str, Any] = orjson.loads(line)
+        items = told["items"]
+        propensities, at_ms = told["propensities"], int(told["at_ms"])
+        if propensities is not None and len(propensities) != len(items):
+            return None
+        return {
+            "recommendation_id": _text(told["recommendation_id"]),
+            "user_id": _text(told["user_id"]),
+            "served_at": at_ms * 1_000,
+            "day": datetime.fromtimestamp(at_ms // 1_000, UTC).date(),
+            "page": _text(told["page"]),
+            "model_version": _text(told["model_version"]),
+            "variant": told["variant"],
+            "source": _text(told["source"]),
+            "reason": told["reason"],
+            "segment": told["segment"],
+            "after": int(told["after"]),
+            "items": [_text(each["item_id"]) for each in items],
+            "scores": [_number(each["score"]) for each in items],
+            "reasons": [_text(each["reason"]) for each in items],
+            "propensities": propensities,
+        }
+    except (ValueError, KeyError, TypeError, OverflowError, OSError):
+        return None
+
+
+def whose(line: bytes) -> tuple[str, int] | None:
+    """Return the shopper of a line and when it was served, in milliseconds; None as in `parse`."""
+    try:
+        told = orjson.loads(line)
+        return _text(told["user_id"]), int(told["at_ms"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _text(raw: object) -> str:
+    if not isinstance(raw, str):
+        raise TypeError
+    return raw
+
+
+def _number(raw: object) -> float | None:
+    if raw is None:
+        return None
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
+        raise TypeError
+    return float(raw)

@@ -1,0 +1,236 @@
+"""Segments of the log of served lists: files below `CUVEE_HOME/lists`, on their way to the table.
+
+    STAMP-PID-TOKEN.open      one process adds to it, and holds its lock for as long as it lives
+    STAMP-PID-TOKEN.N.jsonl   whole: N lines at most, nobody adds to it any more
+
+An open segment whose lock nobody holds is a dead process's: what it has of lines is made whole, and
+the half of one at its end is no line. Where whole ones wait for too long the oldest go.
+"""
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import orjson
+
+from features.errors import StoreError
+from features.lists import line
+from features.lock import locked
+
+FOLDER = "lists"
+OPEN, WHOLE, SCRATCH = ".open", ".jsonl", ".new"
+
+SEGMENT_BYTES = 4 * 2**20
+SEGMENT_S = 10.0
+"""When a segment is whole, whichever comes first."""
+
+MOST_SMALL = 100
+"""So many whole segments wait: nobody carries them, and none is whole for its age any more."""
+
+_NAMING_S = 60.0
+"""Longer than it takes to give a segment its name."""
+
+
+class Segment(NamedTuple):
+    """A whole segment: `lines` is how many it had."""
+
+    path: Path
+    lines: int
+    size: int
+
+
+def whole_segments(home: Path) -> list[Segment]:
+    """Return the segments that are whole, the oldest first."""
+    found = []
+    for path in sorted((home / FOLDER).glob(f"*{WHOLE}")):
+        lines = path.name.split(".")[-2]
+        with suppress(FileNotFoundError):  # carried, just now
+            found.append(Segment(path, int(lines) if lines.isdigit() else 0, path.stat().st_size))
+    return found
+
+
+def close_abandoned(home: Path) -> None:
+    """Make segments whole whose process is gone; raise `OSError` where that cannot be done."""
+    folder = home / FOLDER
+    for path in folder.glob(f"*{OPEN}"):
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            if _is_free(file):
+                lines = file.read().count(b"\n")
+                path.rename(path.with_suffix(f".{lines}{WHOLE}"))
+    for path in folder.glob(f"*{SCRATCH}"):
+        with suppress(FileNotFoundError):
+            if abs(time.time() - path.stat().st_mtime) > _NAMING_S:
+                path.unlink()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[IO[bytes]]:
+    """Give a whole segment to read, which nobody makes room of meanwhile."""
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield file
+
+
+def make_room(home: Path, most_bytes: int) -> int:
+    """Remove the oldest whole segments while all have more than `most_bytes`; count their lines.
+
+    One that is being read stays.
+    """
+    segments = whole_segments(home)
+    size = sum(each.size for each in segments) + sum(map(_size, (home / FOLDER).glob(f"*{OPEN}")))
+    dropped = 0
+    for each in segments:
+        if size <= most_bytes:
+            break
+        with suppress(FileNotFoundError), each.path.open("rb") as file:
+            if _is_free(file):
+                each.path.unlink()
+                dropped += each.lines
+                size -= each.size
+    return dropped
+
+
+def forget(home: Path, until_ms: Mapping[str, int]) -> None:
+    """Drop the lines of shoppers up to a stamp each from whole segments; raise `StoreError`.
+
+    Those of open ones are left out by whoever carries them, who knows the list of the forgotten.
+    """
+    names = [orjson.dumps(user_id) for user_id in until_ms]
+    if not (home / FOLDER).is_dir():
+        return
+    try:
+        with locked(home / FOLDER):
+            close_abandoned(home)
+            for each in whole_segments(home):
+                _forget_in(each.path, names, until_ms)
+    except OSError as error:
+        raise StoreError(f"served lists: {error}") from error
+
+
+def _forget_in(path: Path, names: Sequence[bytes], until_ms: Mapping[str, int]) -> None:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return
+    if not any(name in content for name in names):
+        return
+    lines = content.splitlines(keepends=True)
+    kept = [each for each in lines if not _is_gone(each, names, until_ms)]
+    if len(kept) < len(lines):
+        scratch = path.with_suffix(SCRATCH)
+        scratch.write_bytes(b"".join(kept))
+        scratch.replace(path)
+
+
+def _is_gone(told: bytes, names: Sequence[bytes], until_ms: Mapping[str, int]) -> bool:
+    """Tell whether a line is one of them; the half of one may be."""
+    if not any(name in told for name in names):
+        return False
+    known = line.whose(told)
+    return known is None or known[1] <= until_ms.get(known[0], -1)
+
+
+class SegmentWriter:
+    """Adds lines to this process's segments. Its methods are for one thread."""
+
+    def __init__(
+        self, home: Path, most_bytes: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Write below `home`, where all segments together have at most `most_bytes`."""
+        self._home = home
+        self._folder = home / FOLDER
+        self._most_bytes = most_bytes
+        self._clock = clock
+        self._file: IO[bytes] | None = None
+        self._path = Path()
+        self._began = 0.0
+        self._lines = 0
+        self._size = 0
+        self._looked = float("-inf")
+        self._is_waiting = False
+
+    def write(self, lines: Sequence[bytes]) -> None:
+        """Add lines, all of them or, with an `OSError`, none."""
+        file = self._file or self._open()
+        content = b"".join(lines)
+        try:
+            self._write_all(file, content)
+        except OSError:
+            with suppress(OSError):
+                file.seek(self._size)
+                file.truncate()
+            raise
+        self._lines += len(lines)
+        self._size += len(content)
+
+    def _write_all(self, file: IO[bytes], content: bytes) -> None:
+        if file.write(content) != len(content):
+            raise OSError(f"{self._path}: not written to its end")
+
+    def tend(self) -> int:
+        """Make the segment whole if it is time; return how many lines were dropped for room.
+
+        Raises `OSError`.
+        """
+        if self._file is None:
+            return 0
+        age_s = self._clock() - self._began
+        if self._size < SEGMENT_BYTES and (age_s < SEGMENT_S or self._nobody_carries()):
+            return 0
+        self.close()
+        return make_room(self._home, self._most_bytes)
+
+    def close(self) -> None:
+        """Make the segment whole, if there is one."""
+        file, self._file = self._file, None
+        if file is None:
+            return
+        with file:
+            if self._lines:
+                self._path.rename(self._path.with_suffix(f".{self._lines}{WHOLE}"))
+            else:
+                self._path.unlink()
+
+    def _open(self) -> IO[bytes]:
+        """Begin a segment: it is locked before it has its name, or it would be a dead process's."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        name = f"{time.time_ns() // 1_000:016d}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._path = self._folder / f"{name}{OPEN}"
+        scratch = self._path.with_suffix(SCRATCH)
+        file = scratch.open("xb", buffering=0)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            scratch.rename(self._path)
+        except OSError:
+            file.close()
+            raise
+        self._file, self._began, self._lines, self._size = file, self._clock(), 0, 0
+        return file
+
+    def _nobody_carries(self) -> bool:
+        """Tell whether many segments wait, as it was a moment ago."""
+        now = self._clock()
+        if now - self._looked >= SEGMENT_S:
+            self._looked = now
+            self._is_waiting = len(whole_segments(self._home)) > MOST_SMALL
+        return self._is_waiting
+
+
+def _is_free(file: IO[bytes]) -> bool:
+    """Take the lock of a file if nobody has it; it ends with the file."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _size(path: Path) -> int:
+    with suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0

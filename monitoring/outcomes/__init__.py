@@ -1,0 +1,1 @@
+"""What became of lists that were served: events credited to them, cohort by cohort."""

@@ -1,0 +1,187 @@
+"""What is said of each metric: everybody's, and each segment's.
+
+    shortest window with lists enough for the effect ─ live beside base ─ p ─ q over all of them
+    ─ sure, and at least half of the effect that was asked for: worse
+
+Where lists are too few for the effect a larger one may be sure all the same; but that all is fine
+nobody can say.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from monitoring.performance import power
+from monitoring.performance.coverage import DRAWN
+from monitoring.performance.moments import Figure
+from monitoring.performance.policy import Limits, Policy
+from monitoring.performance.scored import RATIOS
+from monitoring.performance.states import Severity, State
+from monitoring.performance.sums import EVERYBODY, Segment, Span, Summing, Sums
+
+COVERAGE, CALIBRATION = "coverage", "calibration"
+RIGHT = 1.0
+"""Clicks for each that was predicted."""
+
+SURELY_BAD = 0.8
+"""Of the least that a figure may be: below it is high."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A figure beside its baseline; `least_lists` find the effect, these find `least_effect`.
+
+    `change` is relative, with its interval. `threshold` is what was passed, where it is worse.
+    """
+
+    metric: str
+    segment: str | None
+    state: State
+    days: int
+    span: Span
+    live: Figure | None = None
+    base: Figure | None = None
+    least_lists: float | None = None
+    least_effect: float | None = None
+    change: tuple[float, float, float] | None = None
+    q: float | None = None
+    severity: Severity | None = None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """How probable a figure is where all is well, and what is said if that is too little."""
+
+    at: int
+    p: float
+    severity: Severity | None
+    threshold: float
+
+
+class Bench:
+    """Judges sums by a policy."""
+
+    def __init__(self, summing: Summing, policy: Policy) -> None:
+        """Judge nothing yet; `summing` knows the windows."""
+        self._summing = summing
+        self._policy = policy
+
+    def verdicts(self, sums: Sums) -> list[Verdict]:
+        """Return what is said of every metric, everybody's first, then by segment."""
+        told = [each for segment in self._segments(sums) for each in self._of(sums, segment)]
+        tests = [test for at, each in enumerate(told) for test in self._tests(at, each)]
+        for test, q in zip(tests, power.adjusted([each.p for each in tests]), strict=True):
+            told[test.at] = self._concluded(told[test.at], test, q)
+        return told
+
+    def _segments(self, sums: Sums) -> Iterator[Segment]:
+        yield EVERYBODY
+        days = max(self._policy.window_days)
+        for dimension in self._policy.segments:
+            lists = {
+                segment: moments.lists
+                for (metric, window, live, segment), moments in sums.ratios.items()
+                if (metric, window, live, segment[0]) == ("ctr", days, True, dimension)
+            }
+            if len(lists) > 1:  # the only value has everybody's figures
+                ordered = sorted(lists, key=lambda each: (-lists[each], each))
+                yield from ordered[: self._policy.most_values]
+
+    def _of(self, sums: Sums, segment: Segment) -> Iterator[Verdict]:
+        for metric, limits in self._policy.metrics.items():
+            if metric == COVERAGE and segment != EVERYBODY:
+                continue
+            if metric == CALIBRATION and not self._policy.scores_are_probabilities:
+                continue
+            yield self._chosen(sums, metric, limits, segment)
+
+    def _chosen(self, sums: Sums, metric: str, limits: Limits, segment: Segment) -> Verdict:
+        """Return a figure of the shortest window that has lists enough, else of the longest."""
+        told: Verdict | None = None
+        for days in self._policy.window_days:
+            told = self._window(sums, metric, limits, segment, days)
+            if told.state is State.FINE:
+                return told
+        assert told is not None  # noqa: S101 - a policy has a window at least
+        return told
+
+    def _window(
+        self, sums: Sums, metric: str, limits: Limits, segment: Segment, days: int
+    ) -> Verdict:
+        if metric == COVERAGE:
+            kind, live, base = None, sums.covered(days, live=True), sums.covered(days, live=False)
+        else:
+            kind = RATIOS[metric].kind
+            live = sums.ratio(metric, days, segment, live=True)
+            base = sums.ratio(metric, days, segment, live=False)
+        name = None if segment == EVERYBODY else "=".join(segment)
+        told = Verdict(
+            metric, name, State.INSUFFICIENT, days, self._summing.span(kind, days), live, base
+        )
+        if metric == CALIBRATION:
+            base = None if live is None else replace(live, value=RIGHT)
+        if live is None or not live.is_known:
+            return told
+        if base is None or not base.is_known or base.value <= 0:
+            return replace(told, state=State.NO_BASELINE)
+        return self._compared(told, limits, live, base)
+
+    def _compared(self, told: Verdict, limits: Limits, live: Figure, base: Figure) -> Verdict:
+        alpha, wanted = self._policy.q, self._policy.power
+        if told.metric == CALIBRATION:
+            base = replace(base, variance=0.0, lists=10**12)
+            spread = live.spread
+            need = spread * (power.z(alpha, wanted) / limits.effect) ** 2
+            effect = power.z(alpha, wanted) * math.sqrt(spread / live.lists)
+        else:
+            need = power.least_lists(base, limits.effect, alpha, wanted)
+            effect = power.least_effect(base, live.lists, alpha, wanted)
+        if told.metric == COVERAGE:
+            need = max(need, DRAWN)
+        enough = live.lists >= need
+        return replace(
+            told,
+            state=State.FINE if enough else State.INSUFFICIENT,
+            least_lists=need,
+            least_effect=effect,
+            change=power.change(live, base),
+        )
+
+    def _tests(self, at: int, told: Verdict) -> Iterator[_Test]:
+        limits, live, base = self._policy.metrics[told.metric], told.live, told.base
+        if live is None or not live.is_known:
+            return
+        if limits.least is not None and told.metric != CALIBRATION and told.segment is None:
+            least = limits.least
+            is_high = live.value < SURELY_BAD * least
+            severity = Severity.HIGH if is_high else Severity.MEDIUM
+            yield _Test(at, power.p_below(live, least), severity, least)
+        if told.change is None:
+            return
+        if told.metric == CALIBRATION:
+            off = abs(told.change[0])
+            p = 2 * min(power.p_below(live, RIGHT), 1 - power.p_below(live, RIGHT))
+            side = -1 if live.value < RIGHT else 1
+            yield _Test(at, p, _severity(off, limits), RIGHT + side * limits.effect / 2)
+        elif base is not None:
+            threshold = base.value * (1 - limits.effect / 2)
+            yield _Test(
+                at, power.p_of_drop(live, base), _severity(-told.change[0], limits), threshold
+            )
+
+    def _concluded(self, told: Verdict, test: _Test, q: float) -> Verdict:
+        """Say what a test says, where it is worse than what another said before."""
+        told = replace(told, q=q if told.q is None else min(q, told.q))
+        if q > self._policy.q or test.severity is None:
+            return told
+        if told.severity is Severity.HIGH:
+            return told
+        return replace(told, state=State.WORSE, severity=test.severity, threshold=test.threshold)
+
+
+def _severity(drop: float, limits: Limits) -> Severity | None:
+    """Return how bad a drop is; None for less than half of what is asked for."""
+    if drop < limits.effect / 2:
+        return None
+    return Severity.HIGH if drop >= limits.high else Severity.MEDIUM

@@ -1,0 +1,195 @@
+"""The log of served lists: every answer, bounded, and never in an answer's way."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from features.lists import spool
+from features.lists.carrier import Carried, Carrier
+from features.lists.line import parse
+from features.offline.store import OfflineStore
+from features.online.embedded import EmbeddedValkey
+from features.skew import served
+from models.canary import Canary
+from monitoring.labels import Page, Source
+from server.answer import Answer
+from server.list_log import MOST_WAITING, ListLog
+from server.trial import Trial
+from tests.support.listed import MOST_BYTES
+from tests.support.service import Client, Start, ask, event, send
+
+ANSWER = Answer(b"[]", Source.MODEL, "v2", page=Page.HOME)
+BODY = (
+    b'{"recommendation_id":"r","user_id":"u","items":[],"next_cursor":null,"source":"model",'
+    b'"reason":null,"model_version":"v2","segment":null}'
+)
+
+
+@pytest.fixture
+def redis_url(valkey: EmbeddedValkey) -> str:
+    """Return one store: nothing of the log is in it."""
+    return valkey.url
+
+
+def rows(home: Path) -> list[dict[str, Any]]:
+    """Return what whole segments say."""
+    told = [
+        parse(line)
+        for segment in spool.whole_segments(home)
+        for line in segment.path.read_bytes().splitlines()
+    ]
+    return [cast("dict[str, Any]", each) for each in told]
+
+
+def logged(
+    home: Path, note: Callable[[ListLog], None], most_bytes: int = MOST_BYTES
+) -> tuple[list[dict[str, Any]], int]:
+    """Return what a log wrote of what it was told, and how many it dropped."""
+    dropped: list[int] = []
+    lists = ListLog(home, most_bytes, dropped.append)
+    lists.start()
+    note(lists)
+    lists.stop()
+    return rows(home), sum(dropped)
+
+
+def trial(share: float) -> Trial:
+    """Return a trial of v2, of which only the canary is looked at."""
+    canary = Canary.begun("v2", 1, share, automatic=True)
+    return cast("Trial", SimpleNamespace(canary=canary))
+
+
+async def asked_until_cached(service: Client, user_id: str, **fields: Any) -> list[dict[str, Any]]:
+    """Return the answers to one request until the last is from the cache."""
+    told = [await ask(service, user_id, **fields)]
+    async with asyncio.timeout(20):
+        while told[-1]["source"] != "cache":
+            told.append(await ask(service, user_id, **fields))
+    return told
+
+
+async def test_every_answer_is_in_the_table(start: Start, home: Path) -> None:
+    """As it was sent: of the model, from the cache, of a stranger, and page after page."""
+    service: Client = await start(CUVEE_FEATURE_LOG_SHARE="1")
+    await send(service, event("ann", "wine-0003"))
+    told = await asked_until_cached(service, "ann", k=3, context={"page": "home"})
+    first, cached = told[0], told[-1]
+    second = await ask(service, "ann", k=3, cursor=first["next_cursor"])
+    stranger = await ask(service, "nobody", k=5)
+    told += second, stranger
+    refused = await service.post("/v1/recommendations", json={"user_id": 7})
+    assert refused.status == 422
+    await service.close()
+
+    store = OfflineStore(home)
+    assert Carrier(store).carry() == Carried(len(told))
+    kept = {row["recommendation_id"]: row for row in store.served().collect().to_dicts()}
+    for each in told:
+        row = kept[each["recommendation_id"]]
+        assert row["items"] == [item["item_id"] for item in each["items"]]
+        assert row["scores"] == pytest.approx([item["score"] for item in each["items"]], rel=1e-6)
+        assert row["reasons"] == [item["reason"] for item in each["items"]]
+        for name in ("user_id", "source", "reason", "model_version", "segment"):
+            assert row[name] == each[name]
+        assert (row["variant"], row["propensities"]) == (None, None)
+    rows = [kept[each["recommendation_id"]] for each in (first, cached, second, stranger)]
+    assert [row["source"] for row in rows] == ["model", "cache", "model", "global"]
+    assert [row["after"] for row in rows] == [0, 0, 3, 0]
+    assert [row["page"] for row in rows] == ["home", "home", "other", "other"]
+    used = {each.recommendation_id for each in served.read(home, 0, 1 << 60)}
+    assert used == {each["recommendation_id"] for each in told if each["source"] == "model"}
+
+
+async def test_chances_are_told(start: Start, home: Path) -> None:
+    """Where something was left to chance each item has its propensity, from the cache too."""
+    rules = home / "rules.yaml"
+    rules.write_text("pages: {basket: {explore: {share: 0.5, met_below: 1000000}}}\n")
+    service: Client = await start(CUVEE_RULES=str(rules))
+    await send(service, event("ann", "wine-0003"))
+    await asked_until_cached(service, "ann", k=6, context={"page": "basket"})
+    await service.close()
+    made, *_, cached = rows(home)
+    assert (made["source"], cached["source"]) == ("model", "cache")
+    assert len(made["propensities"]) == len(made["items"]) == 6
+    assert 0 < min(made["propensities"]) < 1
+    assert cached["propensities"] == pytest.approx(made["propensities"])
+
+
+@pytest.mark.parametrize(
+    ("on_trial", "version", "variant"),
+    [
+        (None, "v2", None),
+        (trial(0.0), "v1", None),
+        (trial(0.25), "v2", "canary"),
+        (trial(0.25), "v1", "control"),
+    ],
+)
+def test_which_of_two_models_answered(
+    tmp_path: Path, on_trial: Trial | None, version: str, variant: str | None
+) -> None:
+    """None where no shopper gets another model than all do."""
+    answer = ANSWER._replace(model_version=version)
+    (row,), dropped = logged(tmp_path, lambda lists: lists.note(BODY, answer, None, on_trial))
+    assert (row["variant"], dropped) == (variant, 0)
+
+
+def test_no_room_drops_and_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a disk that hangs; what was kept is written when it goes on."""
+    entered, release = threading.Event(), threading.Event()
+    write = spool.SegmentWriter.write
+
+    def hang(*words: Any) -> None:
+        entered.set()
+        release.wait(30)
+        write(*words)
+
+    monkeypatch.setattr(spool.SegmentWriter, "write", hang)
+
+    def note(lists: ListLog) -> None:
+        lists.note(BODY, ANSWER, None, None)
+        assert entered.wait(10)
+        for _ in range(MOST_WAITING + 7):
+            lists.note(BODY, ANSWER, None, None)
+        release.set()
+
+    told, dropped = logged(tmp_path, note)
+    assert (len(told), dropped) == (1 + MOST_WAITING, 7)
+
+
+def test_a_disk_that_refuses_costs_the_log_only(tmp_path: Path) -> None:
+    """What it did not take is counted, and a line that cannot be made as well."""
+    (tmp_path / spool.FOLDER).write_text("in the way")
+    assert logged(tmp_path, lambda lists: lists.note(BODY, ANSWER, None, None)) == ([], 1)
+    (tmp_path / spool.FOLDER).unlink()
+    bad = ANSWER._replace(propensities=("high", object()))  # type: ignore[arg-type]
+    assert logged(tmp_path, lambda lists: lists.note(BODY, bad, None, None)) == ([], 1)
+    assert len(logged(tmp_path, lambda lists: lists.note(BODY, ANSWER, None, None))[0]) == 1
+
+
+def test_segments_that_nobody_carries_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest make room for the latest."""
+    monkeypatch.setattr(spool, "SEGMENT_BYTES", 1)
+
+    def note(lists: ListLog) -> None:
+        for _ in range(3):
+            lists.note(BODY, ANSWER, None, None)
+
+    assert logged(tmp_path, note, most_bytes=1) == ([], 3)
+
+
+def test_off_is_off(tmp_path: Path) -> None:
+    """Nothing is written, kept or counted."""
+    dropped: list[int] = []
+    lists = ListLog(tmp_path, 0, dropped.append)
+    lists.start()
+    for _ in range(MOST_WAITING + 1):
+        lists.note(BODY, ANSWER, None, None)
+    lists.stop()
+    assert (list(tmp_path.iterdir()), dropped, len(lists._waiting)) == ([], [], 0)
