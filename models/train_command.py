@@ -9,6 +9,7 @@ import click
 
 from features.declared import FEATURE_SET
 from features.home import home_directory
+from features.number_range import NumberRange
 from features.offline.store import OfflineStore
 from features.progress import progress
 from features.training.engine_options import engine_options
@@ -53,7 +54,7 @@ NEWER = "; data came since, python -m models train learns from them"
     "--margin",
     default=MARGIN,
     show_default=True,
-    type=click.FloatRange(0, 1),
+    type=NumberRange(0, 1),
     help="With --against: the share of MODEL's NDCG@10 that may be lost.",
 )
 @click.option(

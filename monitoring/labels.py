@@ -66,6 +66,7 @@ class Reason(StrEnum):
     MODEL_ERROR = "model_error"
     OVERLOAD = "overload"
     DEADLINE = "deadline"
+    FALLBACK_SHARE = "fallback_share"
 
 
 class Stage(StrEnum):

@@ -32,6 +32,7 @@ from server.event_lag import watch_event_lag
 from server.forgetting import Forgetting
 from server.handlers.inference import Tensors
 from server.handlers.recommendations import Recommend
+from server.held_back import HeldBack
 from server.inference import Inference
 from server.judge import Judge
 from server.ladder import Ladder
@@ -144,6 +145,7 @@ async def _ladder(app: web.Application) -> AsyncIterator[None]:
     )
     background = Background(metrics)
     gate = ConcurrencyLimiter(settings.max_inflight, settings.deadline_s * TARGET)
+    held_back = HeldBack(settings.home, metrics)
     app[keys.LADDER] = Ladder(
         models=app[keys.MODELS],
         gate=gate,
@@ -151,6 +153,7 @@ async def _ladder(app: web.Application) -> AsyncIterator[None]:
         inference=inference,
         canary_inference=canary_inference,
         last_known=app[keys.LAST_KNOWN],
+        held_back=held_back,
         metrics=metrics,
         pages=Pages(settings.cursor_key),
         writer=CacheWriter(store, background, settings.cache_ttl_s),
@@ -159,7 +162,9 @@ async def _ladder(app: web.Application) -> AsyncIterator[None]:
     lengths = {} if rules is None else rules.lengths()
     app[keys.RECOMMEND] = Recommend(app[keys.LADDER], metrics, settings.deadline_s, lengths)
     served.start()
-    yield
+    await held_back.look()
+    async with _running(held_back.follow()):
+        yield
     await reader.close()
     await inference.close()
     await canary_inference.close()

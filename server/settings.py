@@ -19,6 +19,7 @@ _OTHERS = (
     "CUVEE_QUALITY",
     "CUVEE_MODEL_PRIVATE_KEY",
     "CUVEE_DRIFT",
+    "CUVEE_RESPONSE",
 )
 """Read elsewhere: what features there are is decided before there are settings."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")

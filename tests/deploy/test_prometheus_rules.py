@@ -15,6 +15,8 @@ from monitoring.drift.metrics import DriftMetrics
 from monitoring.drift.report import Report, Told
 from monitoring.exposition import render
 from monitoring.metrics import Metrics
+from monitoring.parts import failures_of
+from monitoring.response.metrics import ResponseMetrics
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "prometheus"
@@ -72,6 +74,12 @@ def _drift(registry: CollectorRegistry) -> None:
     DriftMetrics(registry).show(Report("v1", 0, 1_000, 0, {"age": told}))
 
 
+def _response(registry: CollectorRegistry) -> None:
+    """Show a responder, and a part that is well."""
+    ResponseMetrics(registry)
+    failures_of(registry)
+
+
 def test_rules_watch_only_metrics_that_exist() -> None:
     """Every name in an expression is exposed by the service or recorded by a rule."""
     registry = CollectorRegistry()
@@ -81,6 +89,7 @@ def test_rules_watch_only_metrics_that_exist() -> None:
     metrics.events_behind({"offline": 0})
     metrics.data_held({"ingest": 0})
     _drift(registry)
+    _response(registry)
     exposed = set(re.findall(r"^(cuvee_\w+)", render(registry)[0].decode(), re.MULTILINE))
     recorded = {rule["record"] for rule in _rules() if "record" in rule}
     used = {name for rule in _rules() for name in re.findall(r"\bcuvee[_:][\w:]+", rule["expr"])}
@@ -105,6 +114,7 @@ def test_the_metrics_page_names_every_metric() -> None:
     registry = CollectorRegistry()
     Metrics(registry).model("v1")
     _drift(registry)
+    _response(registry)
     text = render(registry)[0].decode()
     declared = set(re.findall(r"^# TYPE (cuvee_\w+) ", text, re.MULTILINE))
     declared = {name for name in declared if not name.endswith("_created")}
