@@ -58,8 +58,13 @@ class AliasRegistry(Protocol):
         """
         ...
 
-    def rollback(self, why: str = "", who: str | None = None) -> str:
-        """Make the previous model the production model again, and return its version."""
+    def rollback(
+        self, why: str = "", who: str | None = None, *, serves: str | EllipsisType = ...
+    ) -> str:
+        """Make the previous model the production model again, and return its version.
+
+        With `serves` only where that model is the one that serves.
+        """
         ...
 
     def start_canary(self, canary: Canary, why: str = "", who: str | None = None) -> None:

@@ -50,6 +50,17 @@ def intervals(qualities: Mapping[str, Quality], seed: int = 0) -> dict[str, dict
     }
 
 
+def mean_interval(values: Doubles, seed: int = 0) -> Interval:
+    """Return the interval of the mean of float64[users], of which there is one at least.
+
+    Of the difference between two lists of the same shoppers it is the paired one.
+    """
+    random = np.random.default_rng(seed)
+    chunks = RESAMPLES // _CHUNK
+    drawn = [_weights(random, len(values)) @ values / len(values) for _ in range(chunks)]
+    return _interval(np.concatenate(drawn), float(values.mean()))
+
+
 def _weights(random: np.random.Generator, users: int) -> npt.NDArray[np.float64]:
     """Return how often each shopper is drawn, float64[resamples, users]."""
     drawn = random.integers(0, users, (_CHUNK, users)) + users * np.arange(_CHUNK)[:, None]

@@ -155,10 +155,11 @@ def record_after(
     """Return the record that follows `last`; who is the user of this process unless told."""
     number = last.number + 1 if last else 1
     at = datetime.now(UTC).isoformat()
-    return Record(number, at, action, who or _user(), why, aliases)
+    return Record(number, at, action, who or this_user(), why, aliases)
 
 
-def _user() -> str:
+def this_user() -> str:
+    """Return who runs this process, and on which machine."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):  # no name for the number that a container runs as

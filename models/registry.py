@@ -186,15 +186,22 @@ class Registry:
         self._move(AliasMove.move_canary(canary, wanted), why, who)
 
     def rollback(
-        self, why: str = "", who: str | None = None, *, loaded: Model | None = None
+        self,
+        why: str = "",
+        who: str | None = None,
+        *,
+        serves: str | EllipsisType = ...,
+        loaded: Model | None = None,
     ) -> str:
         """Make the previous model the production model again, and return its version.
 
         It is loaded and tried first, unless it is the one that is `loaded`. A trial that was on
         ends. Raises `RegistryError` where there is none, `BundleError` where it cannot be loaded,
-        `ConflictError` where another model came to serve meanwhile.
+        `ConflictError` where another model came to serve meanwhile, or another than `serves` does.
         """
         present, previous = self.production(), self.previous()
+        if serves is not ... and present != serves:
+            raise ConflictError(self._journal.last())
         if previous is None:
             raise RegistryError("there is no previous model to roll back to")
         is_loaded = loaded is not None and loaded.version == previous and loaded.is_whole

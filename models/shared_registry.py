@@ -163,12 +163,16 @@ class SharedRegistry:
         self._move(AliasMove.move_canary(canary, wanted), why, who)
         self.follow()
 
-    def rollback(self, why: str = "", who: str | None = None) -> str:
+    def rollback(
+        self, why: str = "", who: str | None = None, *, serves: str | EllipsisType = ...
+    ) -> str:
         """Make the previous model the production model again, here and in the home.
 
         Raises as `Registry.rollback`, and changes nothing.
         """
         present = self.aliases()
+        if serves is not ... and present.production != serves:
+            raise ConflictError(self._newest())
         if present.previous is None:
             raise RegistryError(f"there is no previous model to roll back to in {self}")
         version = self._sent(present.previous)
@@ -282,6 +286,10 @@ class SharedRegistry:
                     wanted = move.change(present)
                     self._journal.append(record_after(last, move.action, wanted, why, who))
                     return
+
+    def _newest(self) -> Record | None:
+        with self._reaching():
+            return self._journal.last()
 
     def _known_files(self) -> dict[FileSum, Path]:
         """Return where the home has files of bundles, by what is in them."""

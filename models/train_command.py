@@ -1,5 +1,6 @@
 """`python -m models train`: a model of what is stored, promoted where it is better."""
 
+import json
 import time
 from contextlib import AbstractContextManager, suppress
 from functools import partial
@@ -8,6 +9,7 @@ import click
 
 from features.declared import FEATURE_SET
 from features.home import home_directory
+from features.number_range import NumberRange
 from features.offline.store import OfflineStore
 from features.progress import progress
 from features.training.engine_options import engine_options
@@ -21,10 +23,12 @@ from models.manifest import Manifest
 from models.parts import Parts
 from models.placement import waits_here_if_away
 from models.registry import Registry
+from models.registry_commands import who_option, why_option
 from models.report_command import write_report
 from models.shared_registry import SharedRegistry
 from models.stages import kept_stages
 from models.training import STEPS, train
+from models.validation import MARGIN, VALIDATED, Against, Validation
 
 WHY = "trained"
 NEWER = "; data came since, python -m models train learns from them"
@@ -41,12 +45,40 @@ NEWER = "; data came since, python -m models train learns from them"
     help="Equal data and seeds give equal models.",
 )
 @click.option("--no-promote", is_flag=True, help="Leave the model waiting as `candidate`.")
+@click.option(
+    "--against",
+    metavar="MODEL",
+    help="Promote only where it is no worse than MODEL, a version or alias, and that still serves.",
+)
+@click.option(
+    "--margin",
+    default=MARGIN,
+    show_default=True,
+    type=NumberRange(0, 1),
+    help="With --against: the share of MODEL's NDCG@10 that may be lost.",
+)
+@click.option(
+    "--mature-s",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 10 * 366 * 86_400),
+    help="With --against: what was wanted in the last so many seconds does not count yet.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@why_option
+@who_option
 @partial(engine_options, named=engine_named)
 def train_command(
     if_missing: bool,
     if_stale: bool,
     seed: int,
     no_promote: bool,
+    against: str | None,
+    margin: float,
+    mature_s: int,
+    as_json: bool,
+    why: str,
+    who: str | None,
     engine: AbstractContextManager[Engine],
 ) -> None:
     """Train on everything in CUVEE_HOME and write a model.
@@ -56,6 +88,9 @@ def train_command(
     segment popularity by more than chance, becomes the production model; any other waits as
     `candidate`. Services follow within a second. One that was killed goes on where it was, if the
     data are the same.
+
+    With --against both are asked for the same shoppers of the last tenth: the new one as learnt
+    before it, MODEL as it is. Then that decides, by a 95 % interval, and nothing else.
     """
     home = home_directory()
     store, registry, key = OfflineStore(home), home_registry(), signing_key()
@@ -65,20 +100,36 @@ def train_command(
         click.echo(f"model {serving.version} serves already{changed}")
         return
     if if_stale and _is_known(registry, store):
-        click.echo("a model of what is stored is there already: nothing to do")
+        nothing = "a model of what is stored is there already: nothing to do"
+        click.echo(json.dumps({"version": None}) if as_json else nothing)
         return
+    rival = None
+    if against is not None:
+        rival = Against(registry.load(against), margin, mature_s * 1_000)
     _tell_why_not(registry)
     started = time.monotonic()
     with kept_stages(home, *_told(store, seed)) as stages:
         with progress("training", STEPS) as bar, engine as where:
             parts = train(
-                store, seed=seed, step=lambda _: bar.advance(), stages=stages, engine=where
+                store,
+                seed=seed,
+                step=lambda _: bar.advance(),
+                stages=stages,
+                engine=where,
+                against=rival,
             )
         lineage = Lineage(code_revision(), registry.production())
         version = write_bundle(registry.directory, parts, lineage=lineage, key=key)
-    role = _place(registry, version, parts, promote=not no_promote, shared=shared)
+    told = _told_why(why, parts)
+    role = _place(
+        registry, version, parts, promote=not no_promote, shared=shared, why=told, who=who
+    )
     write_report(registry.manifest(version), registry.report_path(version))
-    click.echo(_summary(version, role, time.monotonic() - started, parts))
+    if as_json:
+        validation = parts.metrics.get(VALIDATED)
+        click.echo(json.dumps({"version": version, "role": role, VALIDATED: validation}))
+    else:
+        click.echo(_summary(version, role, time.monotonic() - started, parts))
 
 
 def _told(store: OfflineStore, seed: int) -> tuple[object, ...]:
@@ -138,24 +189,39 @@ def _place(
     *,
     promote: bool,
     shared: SharedRegistry | None = None,
+    why: str = WHY,
+    who: str | None = None,
 ) -> str:
     """Give the model its alias, in the shared registry if there is one, and return it."""
     moves = shared or registry
-    why = f"{WHY}: {_judged(parts)}"
     with waits_here_if_away(registry, version, why):
         if promote and _deserves(parts, _manifest(registry, registry.production())):
             with suppress(ConflictError):  # what somebody else chose meanwhile serves on
-                moves.promote(version, why)
+                moves.promote(version, why, who)
                 return "production"
-        moves.set_candidate(version, why)
+        moves.set_candidate(version, why, who)
     return "candidate"
 
 
 def _deserves(parts: Parts, present: Manifest | None) -> bool:
-    """Tell whether a model should serve: the first, a better one, or as unjudged a newer one."""
+    """Tell whether a model should serve: the first, a better one, or as unjudged a newer one.
+
+    What was measured against another serves where it is no worse, and that one still serves.
+    """
+    if VALIDATED in parts.metrics:
+        validation = Validation.of(parts.metrics[VALIDATED])
+        serves = None if present is None else present.version
+        return validation.is_no_worse and validation.incumbent == serves
     if present is None or parts.metrics.get("beats_segments"):
         return True
     return MODEL not in parts.metrics and MODEL not in present.metrics
+
+
+def _told_why(why: str, parts: Parts) -> str:
+    """Return the reason for the history: what is told, and what was measured."""
+    if VALIDATED not in parts.metrics:
+        return f"{why or WHY}: {_judged(parts)}"
+    return f"{why or WHY}; {Validation.of(parts.metrics[VALIDATED])}"
 
 
 def _summary(version: str, role: str, seconds: float, parts: Parts) -> str:

@@ -28,6 +28,7 @@ from models.split import leave_last_out
 from models.stages import Stages
 from models.timeline import LEARNT_FROM, NOW, TEST, VALIDATION, Timeline
 from models.training_log import training_log
+from models.validation import VALIDATED, Against, validate
 
 EXAMPLE_HISTORY = 12
 """Items that the example shopper should know: enough to see why they are shown what they are."""
@@ -77,6 +78,8 @@ class Trial:
 
     comparison: Comparison | None
     kept: Kept
+    parts: Parts | None = None
+    """What was learnt then, where it was judged."""
 
     @property
     def figures(self) -> Figures | None:
@@ -105,19 +108,24 @@ def train(
     step: Step = lambda _: None,
     stages: Stages | None = None,
     engine: Engine = LOCAL,
+    against: Against | None = None,
 ) -> Parts:
     """Return everything that serving needs; the same data and seed give the same numbers.
 
     `step` is called with the name of each step as it begins. What is in `stages` is not made
-    again. Whichever `engine` there is, the numbers are the same. Raises `InputError` for an empty
-    catalogue, `ExportError` where a graph does not rank as what it was made from, `EngineError`
-    where the engine fails.
+    again. Whichever `engine` there is, the numbers are the same. How it does beside `against`
+    stands in the metrics. Raises `InputError` for an empty catalogue, `ExportError` where a graph
+    does not rank as what it was made from, `EngineError` where the engine fails.
     """
     step("reading")
     forgotten_ms = store.forgotten().latest_ms  # first: what is noted later may be learnt from
     version = store.version()
     timeline = read(store.at(version), seed, stages, engine)
     trial = try_out(timeline, step)
+    metrics = trial.comparison.told() if trial.comparison else {}
+    if against is not None:
+        step("comparing with what serves")
+        metrics[VALIDATED] = validate(timeline, trial.parts, against).told()
     step("learning from everything")
     parts, agreement = learn(timeline, NOW, trial.kept)
     if parts.personal is not None and len(parts.items) >= INDEXED_FROM:
@@ -130,7 +138,7 @@ def train(
         parts,
         companions=companions(timeline.log, timeline.catalogue),
         reference=sample_rows(timeline.log, timeline.moment(NOW)),
-        metrics={**(trial.comparison.told() if trial.comparison else {}), "export": agreement},
+        metrics={**metrics, "export": agreement},
         parameters={**_parameters(timeline, trial), FORGOTTEN_MS: forgotten_ms},
         dataset_version=version,
         example_user=_example_user(timeline),
@@ -150,7 +158,7 @@ def try_out(timeline: Timeline, step: Step = lambda _: None, others: Others = no
     kept = choose_order(timeline)
     parts, _ = learn(timeline, TEST, kept)
     step("evaluating")
-    return Trial(compare(timeline, parts, others), kept)
+    return Trial(compare(timeline, parts, others), kept, parts)
 
 
 def try_left_out(

@@ -6,10 +6,7 @@ from features.verbs import Verbs
 
 VERBS = {
     "window": ("monitoring.window_command:window_command", "Show the last seconds of all workers."),
-    "run": (
-        "monitoring.drift.run_command:run_command",
-        "Watch what is served for drift, and what comes of it.",
-    ),
+    "run": ("monitoring.run_command:run_command", "Watch what is served, act on what is found."),
     "drift": ("monitoring.drift.show_command:show_command", "Show what has drifted."),
     "outcomes": (
         "monitoring.outcomes.command:outcomes_command",
@@ -18,6 +15,11 @@ VERBS = {
     "performance": (
         "monitoring.performance.command:performance_command",
         "Show how well the lists of the model that serves do.",
+    ),
+    "audit": ("monitoring.response.audit_command:audit_command", "Show what was done, and why."),
+    "fallback": (
+        "monitoring.response.fallback_command:fallback_command",
+        "Show or set who gets popular items on purpose.",
     ),
     "calibrate": (
         "monitoring.drift.calibrate_command:calibrate_command",

@@ -68,6 +68,7 @@ class Reason(StrEnum):
     MODEL_ERROR = "model_error"
     OVERLOAD = "overload"
     DEADLINE = "deadline"
+    FALLBACK_SHARE = "fallback_share"
 
 
 class Stage(StrEnum):

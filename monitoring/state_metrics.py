@@ -39,6 +39,12 @@ class StateMetrics:
             multiprocess_mode="livemax",
             registry=registry,
         )
+        self._fallback_share = Gauge(
+            "cuvee_fallback_share_ratio",
+            "Share of shoppers that get popular items for a while, on purpose.",
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
         self._batch = Histogram(
             "cuvee_batch_size",
             "Requests that shared one model run.",
@@ -73,6 +79,10 @@ class StateMetrics:
         if version is not None:
             self._model.labels(version).set(1)
         self._version = version
+
+    def fallback_share(self, share: float) -> None:
+        """Set the share of shoppers that get popular items on purpose."""
+        self._fallback_share.set(share)
 
     def batch(self, requests: int) -> None:
         """Record that one model run answered `requests`."""

@@ -35,6 +35,7 @@ from server.event_lag import EventLag
 from server.forgetting import Forgetting
 from server.handlers.inference import Tensors
 from server.handlers.recommendations import Recommend
+from server.held_back import HeldBack
 from server.inference import Inference
 from server.judge import Judge
 from server.ladder import Ladder
@@ -170,6 +171,7 @@ async def _ladder(app: web.Application) -> AsyncIterator[None]:
     )
     background = Background(metrics)
     gate = ConcurrencyLimiter(settings.max_inflight, settings.deadline_s * TARGET)
+    held_back = HeldBack(settings.home, metrics)
     app[keys.LADDER] = Ladder(
         models=app[keys.MODELS],
         gate=gate,
@@ -177,6 +179,7 @@ async def _ladder(app: web.Application) -> AsyncIterator[None]:
         inference=inference,
         canary_inference=canary_inference,
         last_known=app[keys.LAST_KNOWN],
+        held_back=held_back,
         metrics=metrics,
         pages=Pages(settings.cursor_key),
         writer=CacheWriter(store, background, settings.cache_ttl_s),
@@ -188,7 +191,9 @@ async def _ladder(app: web.Application) -> AsyncIterator[None]:
     )
     served.start()
     lists.start()
-    yield
+    await held_back.look()
+    async with _running(held_back.follow()):
+        yield
     await reader.close()
     await inference.close()
     await canary_inference.close()

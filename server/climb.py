@@ -2,7 +2,7 @@
 
              ┌─ cached, and true for this model and state ──────────── source cache
 admit ─ read ┼─ ranked by the model in time ────────────────────────── source model
-             └─ stranger, late, broken, too much ─ reason ─ popular in source segment | global
+             └─ stranger, late, broken, held back ─ reason ─ popular in source segment | global
 
 It waits as an object that is called, first with what was read, then with what was ranked: a task
 would cost as much as the rest of a cached answer.
@@ -93,7 +93,8 @@ class Climb:
         if read.instead is not None:
             self._asked = read.instead
         self._state = read.state
-        if cached := ladder.true_answer(read, model):
+        held = ladder.held_back.end and ladder.held_back.has(self._query.user_id)
+        if not held and (cached := ladder.true_answer(read, model)):
             segment = model.segment_names[cached.segment]
             return Answer(
                 cached.items,
@@ -106,6 +107,8 @@ class Climb:
         if not read.state.known:
             ladder.last_known.forget(self._query.user_id)
             return self._popular(Reason.UNKNOWN_USER)
+        if held:
+            return self._popular(Reason.FALLBACK_SHARE, self._seen())
         self._request = self._to_rank()
         ladder.inference_of(model).rank(model, self._request, self._deadline, self._on_ranked)
         return None

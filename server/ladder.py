@@ -20,6 +20,7 @@ from server.answer import Answer
 from server.cache_writer import CacheWriter
 from server.cached_answer import CachedAnswer, decode_cached, encode_cached
 from server.current_model import CurrentModel
+from server.held_back import HeldBack
 from server.inference import Inference
 from server.last_known import LastKnown, Seen
 from server.new_id import new_id
@@ -40,6 +41,7 @@ class Ladder:
     inference: Inference
     canary_inference: Inference
     last_known: LastKnown
+    held_back: HeldBack
     metrics: Metrics
     pages: Pages
     writer: CacheWriter

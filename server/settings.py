@@ -22,6 +22,7 @@ _OTHERS = (
     "CUVEE_DRIFT",
     "CUVEE_OUTCOMES",
     "CUVEE_PERFORMANCE",
+    "CUVEE_RESPONSE",
 )
 """Read elsewhere: what features there are is decided before there are settings."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")

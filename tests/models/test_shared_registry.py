@@ -104,7 +104,9 @@ def test_what_is_promoted_in_one_home_serves_in_another(home: Home) -> None:
     assert local(other) == Aliases(second, first)
     newest = next(other._registry.history())
     assert (newest.action, newest.why) == ("follow", "promote by ann: clicks rose")
-    assert other.rollback("clicks fell", "ben") == first
+    with pytest.raises(ConflictError, match="nothing was changed"):
+        other.rollback(serves=first)
+    assert other.rollback("clicks fell", "ben", serves=second) == first
     one.follow()
     assert local(one) == local(other) == one.aliases() == Aliases(first, second)
     assert [each.action for each in one.history()] == ["rollback", "promote", "promote"]

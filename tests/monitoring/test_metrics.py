@@ -45,6 +45,7 @@ def test_every_closed_label_exists_at_zero(registry: CollectorRegistry) -> None:
         ),
         *(("cuvee_canary_moves_total", {"move": move}) for move in ("advance", "stop")),
         ("cuvee_canary_share_ratio", {}),
+        ("cuvee_fallback_share_ratio", {}),
         ("cuvee_slow_requests_total", {}),
         ("cuvee_client_gone_total", {}),
         *(("cuvee_log_dropped_total", {"log": str(each)}) for each in LogKind),

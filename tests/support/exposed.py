@@ -10,7 +10,9 @@ from monitoring.drift.report import Report, Told
 from monitoring.exposition import render
 from monitoring.labels import CanaryMove, Outcome, Page, Route, Source, Variant
 from monitoring.metrics import Metrics
+from monitoring.parts import failures_of
 from monitoring.performance.metrics import PerformanceMetrics
+from monitoring.response.metrics import ResponseMetrics
 
 
 def exposition() -> str:
@@ -28,6 +30,8 @@ def exposition() -> str:
     told = Told(Finding("age", State.QUIET), ())
     DriftMetrics(registry).show(Report("v1", 0, 1_000, 0, {"age": told}))
     PerformanceMetrics(registry)
+    ResponseMetrics(registry)
+    failures_of(registry)
     return render(registry)[0].decode()
 
 

@@ -19,7 +19,7 @@ from redis import Redis
 from monitoring.__main__ import cli
 from monitoring.drift.detector import Finding, State
 from monitoring.drift.report import Bin, Report, Told
-from monitoring.drift.run_command import alone
+from monitoring.run_command import alone
 from tests.support.process import free_port
 from tests.support.watched import WatchedShop
 

@@ -1,0 +1,159 @@
+"""Whether a model trained anew is at least as good as the one that serves.
+
+    learnt before the test period ─┐
+                                   ├─ lists for the same shoppers ─ NDCG@10, paired ─ 95 % interval
+    the model that serves, as it is┘
+
+What is trained anew cannot be asked of a time that it learnt from: judged is what its recipe
+makes of the time before, as everywhere (`models.training`). Where the model that serves learnt
+from some of the test period itself, that speaks for it. Non-inferiority as in Piaggio et al.,
+JAMA 2012: the whole interval lies above what may be lost.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import numpy as np
+
+from features.catalogue import Catalogue
+from features.ids import stable_hashes
+from models.bootstrap import mean_interval
+from models.errors import ModelsError
+from models.item_table import ItemTable
+from models.items import Items
+from models.metrics import Doubles, quality
+from models.model import Model
+from models.parts import Parts, Rows
+from models.replay import popular_lists, ranked_lists
+from models.split import Split, temporal_split
+from models.timeline import LEAST_JUDGED, NOW, TEST, Timeline
+
+VALIDATED = "validation"
+"""Of a manifest's metrics: what came of it."""
+
+MARGIN = 0.02
+"""How much of the incumbent's NDCG@10 may be lost, unless told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """The model that a new one is measured against.
+
+    Of its NDCG@10 at most the share `margin` may be lost. What was wanted in the last `mature_ms`
+    before the newest event does not count: more of it is still to come.
+    """
+
+    model: Model
+    margin: float = MARGIN
+    mature_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """NDCG@10 of a new model and of the `incumbent`, and the gain, from `low` to `high`.
+
+    Between `since` and `until` (ISO 8601 UTC) `users` shoppers were judged; the figures are None
+    where they were too few.
+    """
+
+    incumbent: str
+    users: int
+    since: str
+    until: str
+    margin: float
+    theirs: float | None = None
+    ours: float | None = None
+    gain: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def is_no_worse(self) -> bool:
+        """Tell whether the new model surely loses no more than it may."""
+        if self.low is None or self.theirs is None:
+            return False
+        return self.low >= -self.margin * self.theirs
+
+    def __str__(self) -> str:
+        """Return it as a sentence."""
+        span = f"{self.since[:10]} to {self.until[:10]}"
+        if None in (self.theirs, self.ours, self.gain, self.low, self.high):
+            return (
+                f"cannot be compared with {self.incumbent}: {self.users} shoppers can be judged, "
+                f"{span}; {LEAST_JUDGED} are needed"
+            )
+        allowed = -self.margin * (self.theirs or 0.0)
+        return (
+            f"{'no worse' if self.is_no_worse else 'not surely as good'}: NDCG@10 {self.ours:.4f} "
+            f"after {self.theirs:.4f} of {self.incumbent}, {self.gain:+.4f} ({self.low:+.4f} to "
+            f"{self.high:+.4f}; {allowed:+.4f} is allowed), {self.users} shoppers, {span}"
+        )
+
+    def told(self) -> dict[str, Any]:
+        """Return all of it, JSON-able."""
+        return {**asdict(self), "is_no_worse": self.is_no_worse}
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """Return what was told."""
+        return cls(**{name: value for name, value in told.items() if name != "is_no_worse"})
+
+
+def validate(timeline: Timeline, parts: Parts | None, against: Against) -> Validation:
+    """Return how `parts`, learnt before the test period, do beside the model that serves.
+
+    None stands for parts that could not be learnt: then nothing can be said.
+    """
+    cut_ms, end_ms = timeline.moment(TEST), timeline.moment(NOW) - against.mature_ms
+    split = _matured(timeline, cut_ms, end_ms, against.mature_ms)
+    users = 0 if split is None else len(split)
+    span = _iso(cut_ms), _iso(max(end_ms, cut_ms))
+    told = Validation(against.model.version, users, *span, against.margin)
+    if split is None or parts is None or users < LEAST_JUDGED:
+        return told
+    ours = _by_user(ranked_lists(Model(parts), split), split)
+    theirs = _by_user(_lists_of(against.model, split, timeline.catalogue), split)
+    low, high = mean_interval(ours - theirs)
+    return Validation(
+        told.incumbent,
+        users,
+        *span,
+        against.margin,
+        theirs=round(float(theirs.mean()), 5),
+        ours=round(float(ours.mean()), 5),
+        gain=round(float((ours - theirs).mean()), 5),
+        low=low,
+        high=high,
+    )
+
+
+def _matured(timeline: Timeline, cut_ms: int, end_ms: int, mature_ms: int) -> Split | None:
+    """Return the shoppers of the test period by what they wanted until `end_ms`."""
+    if not mature_ms:
+        return timeline.split(TEST)
+    if end_ms <= cut_ms:
+        return None
+    return temporal_split(timeline.log, timeline.catalogue, cut_ms, end_ms)
+
+
+def _by_user(lists: list[Rows], split: Split) -> Doubles:
+    """Return NDCG@10 of each shopper; a row behind the last is an item that nobody wants."""
+    return quality(lists, split.wanted, np.append(split.known.met(), 0)).by_user
+
+
+def _lists_of(model: Model, split: Split, catalogue: Catalogue) -> list[Rows]:
+    """Return what a model shows, in rows of the catalogue: its own items may be others."""
+    try:
+        lists = ranked_lists(model, split)
+    except ModelsError:  # it is served so, too
+        lists = popular_lists(model, split)
+    ids = [model.item_id(row) for row in range(len(model))]
+    rows = Items(ItemTable.of(catalogue)).rows_of(stable_hashes(ids))
+    rows[rows < 0] = len(catalogue)
+    return [rows[each] for each in lists]
+
+
+def _iso(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1_000, UTC).isoformat()
