@@ -34,7 +34,7 @@ fallback_burn:
   services: {service}
   allowed: 0.05
   least_requests: 20
-  fast: {{times: 4, long: 3s, short: 1s}}
+  fast: {{times: 4, long: 10s, short: 1s}}
 channels:
   am: {{kind: alertmanager, url: "{alertmanager}"}}
   nobody: {{kind: webhook, url: "http://127.0.0.1:{nobody}"}}

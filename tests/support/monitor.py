@@ -32,7 +32,12 @@ def monitoring(home: Path, url: str, policy: str) -> Iterator["subprocess.Popen[
         yield process
     finally:
         process.terminate()
-        process.wait(60)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
 
 
 def decisions(home: Path, action: str) -> list[dict[str, Any]]:

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from models.canary import Canary
+from models.errors import AwayError
 from models.registry import Registry
+from models.shared_registry import SharedRegistry
+from models.storage import Directory
 from models.validation import VALIDATED, Validation
 from monitoring.fallback_share import read_share, share_now
 from monitoring.finding import Kind
@@ -77,6 +80,25 @@ async def test_whoever_was_quicker_counts(registry: Registry, served: Versions) 
     with pytest.raises(Exception, match="nothing was changed"):
         await doing.do(case(second))
     assert registry.production() == third
+
+
+async def test_homes_that_share_a_registry(
+    tmp_path: Path, registry: Registry, versions: Versions
+) -> None:
+    """The move is made there, and followed here; while it is away it is refused."""
+    first, second, _ = versions
+    shared = SharedRegistry(Directory(tmp_path / "shared"), registry)
+    for version in (first, second):
+        shared.promote(version)
+    doing = RollBack(shared, lambda: START_S)
+    assert await doing.refusal(case(second)) is None
+    await doing.do(case(second))
+    assert registry.production() == shared.aliases().production == first
+    assert "was itself rolled back from" in (await doing.refusal(case(first)) or "")
+    (tmp_path / "file").touch()
+    away = RollBack(SharedRegistry(Directory(tmp_path / "file"), registry), lambda: START_S)
+    with pytest.raises(AwayError):
+        await away.refusal(case(first))
 
 
 async def test_the_share_rises_step_by_step(tmp_path: Path) -> None:
