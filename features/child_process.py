@@ -6,9 +6,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
+_AUTOGROUP = Path("/proc/self/autogroup")
 _END_TIMEOUT_S = 10.0
 
 
@@ -54,5 +57,11 @@ def _prepare(niceness: int) -> Callable[[], None]:
 
 
 def _be_nice(niceness: int) -> None:
+    """Be nicer, to processes of other sessions as well.
+
+    Where Linux schedules by session (`sched(7)`, autogroups) a process is nice only within its own.
+    """
     if niceness:
         os.nice(niceness)
+        with suppress(OSError):  # it does not schedule so, or is no Linux
+            _AUTOGROUP.write_text(str(niceness))

@@ -5,11 +5,12 @@ served must be of one declaration.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from features.definitions import VIEWS
-from features.feature_set import FeatureSet, load
+from features.feature_set import DefinitionError, FeatureSet, load
 
 VARIABLE: Final = "CUVEE_FEATURES"
 
@@ -19,14 +20,39 @@ FEATURES_FILE: Final = os.environ.get(VARIABLE) or None
 
 
 def _declared() -> FeatureSet:
-    return load(Path(FEATURES_FILE)) if FEATURES_FILE else FeatureSet.of(VIEWS)
+    if not FEATURES_FILE:
+        return FeatureSet.of(VIEWS)
+    try:
+        return load(Path(FEATURES_FILE))
+    except DefinitionError as error:
+        lines = str(error).splitlines()
+        raise DefinitionError("\n".join(f"{VARIABLE}: {line}" for line in lines)) from error
 
 
-def why_others(file: str | None, anew: str, here: str | None = FEATURES_FILE) -> str:
+def why_others(
+    file: str | None, codes: Mapping[str, str], anew: str, here: str | None = FEATURES_FILE
+) -> str:
     """Return why what was made with the features of `file` does not fit those `here`, and the cure.
 
-    None stands for our own features; `anew` says how it is made again.
+    None stands for our own features; `codes` are theirs (`FeatureSet.codes`), empty where they were
+    not kept; `anew` says how it is made again.
     """
+    cure = _cure(file, anew, here)
+    return f"{told}; {cure}" if (told := what_differs(codes)) else cure
+
+
+def what_differs(codes: Mapping[str, str]) -> str:
+    """Return which features are not what `codes` say, by name; empty where none is known to be."""
+    here = FEATURE_SET.codes if codes else {}
+    told = (
+        ("changed", [name for name in codes if here.get(name, codes[name]) != codes[name]]),
+        ("not there now", [name for name in codes if name not in here]),
+        ("new", [name for name in here if name not in codes]),
+    )
+    return "; ".join(f"{what}: {', '.join(names)}" for what, names in told if names)
+
+
+def _cure(file: str | None, anew: str, here: str | None) -> str:
     if file and not here:
         return f"it was made with {VARIABLE}={file}, which is not set here: set it, or {anew}"
     if file and file != here:

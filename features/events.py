@@ -62,6 +62,9 @@ AHEAD_S = 86_400
 AHEAD = "lies more than a day in the future: check its year, and this machine's clock"
 """Why a time further ahead is refused."""
 
+OUTSIDE = "expected a time between 1970 and 2100: correct the row, or leave it out"
+"""Why a time is refused that can be read."""
+
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """Characters that no identifier holds: they are a file read the wrong way, or an attack on logs."""
 

@@ -74,6 +74,15 @@ class FeatureSet:
         return tuple(feature.name for feature in self.features)
 
     @cached_property
+    def codes(self) -> dict[str, str]:
+        """A hash, 8 hex digits, of what decides the values of each feature, by its name."""
+        return {
+            feature.name: _hash([view.entity.join_key, view.ttl_s, _decisive(feature)], 4)
+            for view in self.views
+            for feature in view.features
+        }
+
+    @cached_property
     def schema_hash(self) -> str:
         """The hash, 16 hex digits, of everything that decides a vector's values."""
         declared = {
@@ -83,8 +92,7 @@ class FeatureSet:
                 for view in self.views
             ],
         }
-        text = json.dumps(declared, sort_keys=True, separators=(",", ":"))
-        return blake2b(text.encode(), digest_size=8).hexdigest()
+        return _hash(declared, 8)
 
     def view_of(self, name: str) -> FeatureView:
         """Return the view that declares feature `name`; raise `KeyError` where none does."""
@@ -117,6 +125,11 @@ def _line_in(path: Path, error: BaseException) -> int | None:
     """Return the line of the file at which it failed, None where it has not begun."""
     frames = traceback.extract_tb(error.__traceback__)
     return next((each.lineno for each in reversed(frames) if each.filename == str(path)), None)
+
+
+def _hash(told: object, size: int) -> str:
+    text = json.dumps(told, sort_keys=True, separators=(",", ":"))
+    return blake2b(text.encode(), digest_size=size).hexdigest()
 
 
 def _decisive(feature: Feature) -> dict[str, object]:

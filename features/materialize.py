@@ -13,13 +13,11 @@ beside a service under load, and as often as one likes.
 """
 
 import asyncio
-import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -28,6 +26,7 @@ import polars as pl
 from features.errors import FeaturesError, InputError
 from features.history import HISTORY_CAP, RECENT_CAP
 from features.home import home_directory
+from features.number_range import NumberRange
 from features.offline.parts import Part
 from features.offline.store import OfflineStore
 from features.online import keys
@@ -182,10 +181,12 @@ def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
         yield chunk
 
 
-async def _materialize_at(url: str, home: Path, options: Mapping[str, Any]) -> Materialized:
+async def _materialize_at(
+    url: str, offline: OfflineStore, options: Mapping[str, Any]
+) -> Materialized:
     online = ValkeyStore(url)
     try:
-        return await materialize(online, OfflineStore(home), **options)
+        return await materialize(online, offline, **options)
     finally:
         await online.close()
 
@@ -199,7 +200,7 @@ async def _materialize_at(url: str, home: Path, options: Mapping[str, Any]) -> M
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     default=RATE,
     show_default=True,
     help="Shoppers a second, their records counted by themselves; 0: as fast as it goes.",
@@ -211,16 +212,16 @@ def materialize_command(force: bool, since: datetime | None, rate: float) -> Non
     no time; a run that was stopped is gone on with. The store is that of CUVEE_REDIS_URL, or the
     embedded Valkey under CUVEE_HOME, which is started for as long as needed if none runs.
     """
-    if math.isnan(rate):
-        raise InputError("--rate: expected a number of shoppers a second, got nan")
     if since is not None and since.replace(tzinfo=UTC) > datetime.now(UTC):
         raise InputError(f"--since: expected a time that has been, got {since} (UTC)")
     home = home_directory()
+    offline = OfflineStore(home)
+    offline.require_rows()  # before a store is made for nobody
     since_ms = None if since is None else round(since.replace(tzinfo=UTC).timestamp() * 1_000)
     gatekeeper = Gatekeeper(home, rules_in_force())
     options = {"gatekeeper": gatekeeper, "force": force, "since_ms": since_ms, "rate": rate}
     with store_url(home) as url:
-        told = asyncio.run(_materialize_at(url, home, options))
+        told = asyncio.run(_materialize_at(url, offline, options))
     if told.was_there:
         click.echo(f"online already: {told.version}")
         return

@@ -159,7 +159,8 @@ def _schema() -> str:
 def _why_others(manifest: Manifest) -> str:
     if manifest.schema_hash.partition("-")[0] == FEATURE_SET.schema_hash:
         return "its ranker is of another version of this program: train anew"
-    return why_others(manifest.parameters.get(MADE_WITH), "train anew")
+    made_with, codes = manifest.parameters.get(MADE_WITH), manifest.feature_codes or {}
+    return why_others(made_with, codes, "train anew")
 
 
 def _model(
@@ -190,6 +191,7 @@ def _manifest(
         example_user=parts.example_user,
         code_revision=lineage.code_revision,
         parent=lineage.parent,
+        feature_codes=FEATURE_SET.codes,
     ).versioned()
 
 

@@ -67,7 +67,8 @@ class Manifest:
     """The manifest of one bundle; `created` is ISO 8601 UTC.
 
     Lineage is `dataset_version`, `parameters`, `metrics`, `code_revision` and `parent`: the
-    version that served when this one was made. What is None at the end is left out.
+    version that served when this one was made. `feature_codes` are those of `FeatureSet.codes`,
+    None where they were not kept. What is None at the end is left out.
     """
 
     version: str
@@ -82,6 +83,7 @@ class Manifest:
     layout: int = LAYOUT
     code_revision: str | None = None
     parent: str | None = None
+    feature_codes: Mapping[str, str] | None = None
     signature: Signature | None = None
 
     def versioned(self) -> "Manifest":
@@ -154,9 +156,10 @@ _KINDS: Mapping[str, Any] = {
     "layout": int,
     "code_revision": str | None,
     "parent": str | None,
+    "feature_codes": dict | None,
     "signature": dict | None,
 }
-_OPTIONAL = ("code_revision", "parent", "signature")
+_OPTIONAL = ("code_revision", "parent", "feature_codes", "signature")
 
 
 def _other_layout(layout: object) -> str:

@@ -11,7 +11,7 @@ DATA = ("dataset_version", "items", "schema_hash", "code_revision", "parent", "e
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One value that differs; `part` is data, parameters, metrics or files, None is absent."""
+    """One value that differs; None is absent. `part` is one of `_PARTS`."""
 
     part: str
     name: str
@@ -31,13 +31,14 @@ def differences(first: Manifest, second: Manifest) -> list[Difference]:
     return found
 
 
-_PARTS = ("data", "parameters", "metrics", "files")
+_PARTS = ("data", "features", "parameters", "metrics", "files")
 
 
 def _told(manifest: Manifest) -> tuple[dict[str, object], ...]:
     """Return the values of each part by name."""
     return (
         {name: getattr(manifest, name) for name in DATA},
+        dict(manifest.feature_codes or {}),
         dict(flat(manifest.parameters)),
         dict(flat(manifest.metrics)),
         {

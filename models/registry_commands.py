@@ -51,7 +51,7 @@ def show_command(model: str) -> None:
 @click.argument("second", default="production")
 @json_option
 def diff_command(first: str, second: str, as_json: bool) -> None:
-    """Show what differs between FIRST and SECOND: data, parameters, metrics and files."""
+    """Show what differs between FIRST and SECOND: data, features, parameters, metrics and files."""
     registry = home_registry()
     manifests = registry.manifest(first), registry.manifest(second)
     found = differences(*manifests)

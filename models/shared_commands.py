@@ -7,6 +7,7 @@ import time
 
 import click
 
+from features.number_range import NumberRange
 from models.errors import AwayError, ModelsError
 from models.home_registry import home_registry, required_shared_registry
 from models.shared_registry import SharedRegistry
@@ -49,7 +50,7 @@ def pull_command(model: str | None) -> None:
 
 
 @click.command("follow")
-@click.option("--every", default=FOLLOW_S, show_default=True, type=click.FloatRange(0.1))
+@click.option("--every", default=FOLLOW_S, show_default=True, type=NumberRange(0.1))
 def follow_command(every: float) -> None:
     """Follow the aliases of CUVEE_REGISTRY until told to stop; a service runs this beside itself.
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from features.errors import FeaturesError
-from server.log import stderr_handler
+from server.log_lines import stderr_handler
 from server.settings import Settings, SettingsError, unknown_variables
 
 USAGE = 2

@@ -138,8 +138,10 @@ async def _ladder(app: web.Application) -> AsyncIterator[None]:
     settings, metrics, store = app[keys.SETTINGS], app[keys.METRICS], app[keys.STORE]
     reader = Reader(store, Breaker(time.monotonic), metrics, settings.feature_timeout_s)
     served = ServedLog(settings.home, settings.feature_log_share, metrics.log_dropped)
-    inference = Inference(Breaker(time.monotonic, threshold=2), metrics, served.note, reader.reads)
-    canary_inference = Inference(Breaker(time.monotonic, threshold=2), metrics, served.note)
+    inference, canary_inference = (
+        Inference(Breaker(time.monotonic, threshold=2), metrics, served.note, reader.reads)
+        for _ in range(2)  # alike: what is on trial is compared with what serves
+    )
     background = Background(metrics)
     gate = ConcurrencyLimiter(settings.max_inflight, settings.deadline_s * TARGET)
     app[keys.LADDER] = Ladder(

@@ -1,4 +1,4 @@
-"""Logging that cannot hold up the event loop: lines for people, JSON for collectors.
+"""Logging that cannot hold up the event loop.
 
 record ─ said a moment ago? ─ bounded queue ─ a thread ─ stderr
 
@@ -7,32 +7,22 @@ number of those left out.
 """
 
 import logging
-import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from logging.handlers import QueueHandler, QueueListener
 from queue import Full, Queue
 from threading import Thread
 
-import orjson
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web import RequestPayloadError
+
+from server.log_lines import stderr_handler
 
 QUEUE_LENGTH = 4_096
 REPEAT_S = 10.0
 STOP_TIMEOUT_S = 2.0
 MOST_REPEATS = 1_000
 """How many different messages are remembered; some libraries write a new one each time."""
-
-_LINE = "%(asctime)s %(levelname)-7s %(message)s"
-
-
-def stderr_handler() -> logging.Handler:
-    """Return a handler that writes lines to a terminal, else JSON."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(_LINE) if sys.stderr.isatty() else JsonLines())
-    return handler
 
 
 class Log:
@@ -124,24 +114,6 @@ class Repeats(logging.Filter):
         if left_out:
             record.msg = f"{record.msg} ({left_out} more since)"
         return True
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object a line; what a record was given as `fields` stands in it, too."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        line = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-            "pid": record.process,
-        }
-        line |= getattr(record, "fields", {})
-        if record.exc_text or record.exc_info:
-            line["error"] = record.exc_text or self.formatException(record.exc_info)  # type: ignore[arg-type]
-        return orjson.dumps(line, default=str).decode("utf-8", "replace")
 
 
 def _nothing() -> None:

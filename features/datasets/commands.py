@@ -14,6 +14,7 @@ from features.errors import InputError
 from features.home import home_directory
 from features.training.engine import Engine
 from features.training.engine_options import engine_options
+from features.wording import counted
 
 
 @click.group("dataset", context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,8 +40,13 @@ def create_command(name: str, labels: str, as_of: str, mask: bool, engine: Engin
     """
     told = _datasets().create(name, Declaration(labels, as_of, mask), engine)
     if told.passed_over:
-        click.echo(f"{told.passed_over} rows of forgotten shoppers were passed over", err=True)
-    click.echo(f"{told.reference}: {told.rows} rows, {len(told.schema)} columns, {told.checksum}")
+        click.echo(
+            f"passed over: {counted(told.passed_over, 'row')} of forgotten shoppers", err=True
+        )
+    click.echo(
+        f"{told.reference}: {counted(told.rows, 'row')}, {len(told.schema)} columns, "
+        f"{told.checksum}"
+    )
 
 
 @dataset_command.command("list")
@@ -52,7 +58,9 @@ def list_command(user: str | None) -> None:
         click.echo("there are no datasets yet: `dataset create` makes one")
     for told in datasets.all() if user is None else datasets.holding(user):
         less = f"  {view.lost(told)}" if told.erased else ""
-        click.echo(f"{told.reference}  {told.created}  {told.rows} rows  {told.tables}{less}")
+        click.echo(
+            f"{told.reference}  {told.created}  {counted(told.rows, 'row')}  {told.tables}{less}"
+        )
 
 
 @dataset_command.command("delete")

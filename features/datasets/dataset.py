@@ -8,7 +8,7 @@ Where rows of forgotten shoppers were dropped since, the data are in data-1.parq
 import json
 import math
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import file_digest, sha256
 from io import BytesIO
 from pathlib import Path
@@ -130,6 +130,9 @@ class Dataset:
 
     passed_over: int = 0
     """Rows of the labels that are not in it: of shoppers who had been forgotten."""
+
+    feature_codes: dict[str, str] = field(default_factory=dict)
+    """What decided the values of each feature then, as `FeatureSet.codes` tells it."""
 
     erased: tuple[Erased, ...] = ()
     """What was dropped since, in order: all else tells what there is now."""

@@ -161,7 +161,7 @@ class Datasets:
             raise InputError(
                 f"dataset: {told.reference} has features of schema {told.features}, "
                 f"this program computes {FEATURE_SET.schema_hash}; "
-                f"{why_others(told.features_file, 'create the next version')}"
+                f"{why_others(told.features_file, told.feature_codes, 'create the next version')}"
             )
         if (changed := checksum_of(self._folder(told.reference) / told.data)) != told.checksum:
             return told, changed
@@ -267,6 +267,7 @@ def _made(
         checksum_of_rows(rows.rows),
         FEATURES_FILE,
         passed_over=passed_over,
+        feature_codes=FEATURE_SET.codes,
     )
 
 

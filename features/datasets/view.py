@@ -6,6 +6,7 @@ from typing import Any
 
 from features.aligned import aligned
 from features.datasets.dataset import Dataset, Upstream
+from features.wording import counted
 
 _TITLES = ("column", "type", "missing", "different", "least", "greatest", "mean")
 _STATISTICS = ("nulls", "distinct", "min", "max", "mean")
@@ -39,7 +40,8 @@ def summary(dataset: Dataset, path: str) -> Iterator[str]:
 def lost(dataset: Dataset) -> str:
     """Return what is gone of a version of which something is, and when it last was."""
     rows = sum(each.rows for each in dataset.erased)
-    return f"without {rows} rows of forgotten shoppers, deleted until {dataset.erased[-1].on}"
+    until = dataset.erased[-1].on
+    return f"without {counted(rows, 'row')} of forgotten shoppers, deleted until {until}"
 
 
 def lineage(datasets: Iterable[Dataset]) -> str:

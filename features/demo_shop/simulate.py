@@ -22,6 +22,7 @@ from features.home import home_directory
 from features.offline.store import OfflineStore
 from features.progress import Bar, progress
 from features.quality.baselines import Baselines
+from features.wording import counted
 
 MIN_EVENTS, MAX_EVENTS = 1_000, 100_000_000
 DEFAULT_UNTIL = datetime(2026, 11, 1, tzinfo=UTC)
@@ -153,6 +154,8 @@ def simulate_command(
     world = World(events, seed, until.replace(tzinfo=UTC))
     made = simulate(store, world)
     if made < world.events:
-        told = f"{world.events - made} events of forgotten shoppers were passed over"
+        told = f"passed over: {counted(world.events - made, 'event')} of forgotten shoppers"
         click.echo(told, err=True)
-    click.echo(f"{made} events, {world.wines} wines, {world.shoppers} shoppers: {store.version()}")
+    click.echo(
+        f"{made:,} events, {world.wines:,} wines, {world.shoppers:,} shoppers: {store.version()}"
+    )

@@ -12,6 +12,7 @@ from features.quality.gatekeeper import Gatekeeper
 from features.quality.quarantine import QuarantinedError
 from features.quality.refusals import Refusal, RefusedError, as_text
 from features.quality.rules import rules_in_force
+from features.wording import counted
 
 
 @click.command("ingest")
@@ -85,7 +86,7 @@ def _report(result: Ingested, home: Path) -> None:
         click.echo(f"{table}: there is no {column}; {hint}", err=True)
     told, version = result.committed, OfflineStore(home).version()
     if told.forgotten:
-        click.echo(f"{told.forgotten} rows of forgotten shoppers were passed over", err=True)
+        click.echo(f"passed over: {counted(told.forgotten, 'row')} of forgotten shoppers", err=True)
     counts = {
         "events": f"{told.events.accepted} new, {told.events.duplicates} known already",
         "items": f"{told.items} new or changed",
@@ -102,5 +103,4 @@ def _report(result: Ingested, home: Path) -> None:
 def _tell_refused(refused: tuple[Refusal, ...], rest: str) -> None:
     if refused:
         click.echo(as_text(refused), err=True)
-        rows = "1 row" if len(refused) == 1 else f"{len(refused):,} rows"
-        click.echo(f"{rows} refused (above), {rest}", err=True)
+        click.echo(f"{counted(len(refused), 'row')} refused (above), {rest}", err=True)

@@ -12,6 +12,7 @@ from features.events import (
     CONTROL,
     LATEST_S,
     MAX_STARS,
+    OUTSIDE,
     VALUE_SCALE,
     EventType,
 )
@@ -171,7 +172,7 @@ def _time_rules(column: Column, dtype: pl.DataType, until_s: float) -> list[RowR
         RowRule(
             "timestamp",
             ~since.is_between(0, LATEST_S) | ~moment.dt.epoch("us").is_between(0, LATEST_S * 1e6),
-            "expected a time between 1970 and 2100",
+            OUTSIDE,
         ),
         RowRule(
             "timestamp",

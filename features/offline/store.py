@@ -292,6 +292,11 @@ class OfflineStore:
         """Tell whether there is nothing to train on: no items, or no events."""
         return not (self.count("items") and self.count("events"))
 
+    def require_rows(self) -> None:
+        """Raise `InputError` where there is nothing at all."""
+        if not any(map(self.count, SCHEMAS)):
+            raise InputError("there are no data: run `ingest` or `simulate` first")
+
     def version(self) -> str:
         """Return the versions of the tables as one word, e.g. `events@3,items@1,users@-`.
 

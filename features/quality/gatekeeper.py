@@ -8,7 +8,6 @@ Rules and the baseline judge, a person decides.
 
 from pathlib import Path
 
-from features.errors import InputError
 from features.offline.staged import Committed, Effect, StagedBatch
 from features.offline.store import OfflineStore
 from features.offline.tables import SCHEMAS
@@ -64,8 +63,7 @@ class Gatekeeper:
         version = version or self._store.version()
         store = self._store.at(version)
         tables = [name for name, _, _ in store.files() if name in SCHEMAS]
-        if not any(store.count(table) for table in tables):
-            raise InputError("there are no data: run `ingest` or `simulate` first")
+        store.require_rows()
         rows = {table: store.scan(table) for table in tables}
         return self._gate.judge(Gate.MATERIALIZE, version, rows)
 

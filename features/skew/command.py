@@ -1,14 +1,13 @@
 """`python -m features skew`: what was served, beside what the tables say."""
 
-import math
 import sys
 import time
 from datetime import UTC, datetime
 
 import click
 
-from features.errors import InputError
 from features.home import home_directory
+from features.number_range import NumberRange
 from features.offline.store import OfflineStore
 from features.skew import served
 from features.skew.skew import Difference, Skew, skew, write_report
@@ -17,21 +16,21 @@ from features.skew.skew import Difference, Skew, skew, write_report
 @click.command("skew")
 @click.option(
     "--hours",
-    type=click.FloatRange(min=0, max=168),
+    type=NumberRange(min=0, max=168),
     default=24.0,
     show_default=True,
     help="How far to look back; what was served is kept for a week.",
 )
 @click.option(
     "--settle",
-    type=click.FloatRange(min=0, max=86_400),
+    type=NumberRange(min=0, max=86_400),
     default=60.0,
     show_default=True,
     help="Seconds that events take into the tables.",
 )
 @click.option(
     "--most",
-    type=click.FloatRange(min=0, max=1),
+    type=NumberRange(min=0, max=1),
     default=0.01,
     show_default=True,
     help="The share that may differ.",
@@ -42,9 +41,6 @@ def skew_command(hours: float, settle: float, most: float) -> None:
     Tells the share that differs for every feature, with an example, and leaves it for the service
     to show as cuvee_feature_skew_ratio. Ends with 1 where a share is above --most.
     """
-    for name, given in (("--hours", hours), ("--settle", settle), ("--most", most)):
-        if math.isnan(given):
-            raise InputError(f"{name}: expected a number, got nan")
     home, now = home_directory(), time.time()
     since_ms, until_ms = int((now - hours * 3_600) * 1_000), int((now - settle) * 1_000)
     told = skew(OfflineStore(home), list(served.read(home, since_ms, until_ms)))

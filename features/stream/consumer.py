@@ -26,6 +26,7 @@ import click
 from features.errors import InputError, StoreError
 from features.home import home_directory
 from features.identity.forgotten import ForgottenList
+from features.number_range import NumberRange
 from features.online.store_url import running_store_url
 from features.online.stream_entries import Entry
 from features.online.valkey_store import ValkeyStore
@@ -206,7 +207,7 @@ def _sink(group: Group, store: ValkeyStore, home: Path) -> Sink:
 @click.option(
     "--linger",
     "linger_s",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     metavar="SECONDS",
     help="Gather a batch for so long.  [default: 5 for offline, 0 for online]",
 )
@@ -215,7 +216,7 @@ def _sink(group: Group, store: ValkeyStore, home: Path) -> Sink:
     "take_over_s",
     default=60.0,
     show_default=True,
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     metavar="SECONDS",
     help="Take over what another consumer of the group has not finished for so long.",
 )

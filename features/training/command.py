@@ -12,6 +12,7 @@ from features.training.engine import Engine
 from features.training.engine_options import engine_options
 from features.training.labels import is_query, read_labels
 from features.training.training_set import write_training_set
+from features.wording import counted
 
 
 @click.command("training-set")
@@ -47,6 +48,7 @@ def training_set_command(labels: str, as_of: str, out: Path, mask: bool, engine:
     rows = read_labels(store, labels, as_of)
     told = write_training_set(store, rows, out, mask=mask, engine=engine)
     click.echo(
-        f"{out}: {told.rows} rows, {told.strangers} of them of shoppers nobody knew then; "
-        f"{len(FEATURE_SET.names)} features of schema {FEATURE_SET.schema_hash}, {told.version}"
+        f"{out}: {counted(told.rows, 'row')}, {told.strangers:,} of them of shoppers "
+        f"nobody knew then; {len(FEATURE_SET.names)} features of schema {FEATURE_SET.schema_hash}, "
+        f"{told.version}"
     )

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from features.errors import InputError
-from features.events import AHEAD, AHEAD_S, CONTROL, LATEST_S
+from features.events import AHEAD, AHEAD_S, CONTROL, LATEST_S, OUTSIDE
 from features.identity.forgotten import Forgotten
 from features.ids import BLANKS, MAX_ID_LENGTH
 from features.ingest import parsing
@@ -213,7 +213,7 @@ def _mistakes(
         (as_of, parsing.is_date(since), "looks like a date: write 2026-10-05"),
         (as_of, pl.lit(bare), _BARE),
         (as_of, moment.is_null(), "expected seconds since 1970 or ISO 8601"),
-        (as_of, ~moment.dt.epoch("us").is_between(0, LATEST_S * 1e6), "expected 1970 to 2100"),
+        (as_of, ~moment.dt.epoch("us").is_between(0, LATEST_S * 1e6), OUTSIDE),
         (as_of, moment.dt.epoch("us") > until_s * 1e6, AHEAD),
         *((name, ~pl.col(name).is_finite(), _INFINITE) for name in _numbers(rows, but=as_of)),
     )

@@ -80,7 +80,7 @@ class Rig:
         """End the service, by force if need be."""
         if self.service is None or self.service.returncode is not None:
             return
-        self.service.terminate()
+        self.service.send_signal(signal.SIGINT)  # nobody is left for whom it would go on a while
         try:
             await asyncio.wait_for(self.service.wait(), STOP_S)
         except TimeoutError:

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from features.number_range import NumberRange
 from loadtests.bench.measure import OTHERS_CORE, pinned
 from loadtests.bench.shop import TREES
 from loadtests.command import run
@@ -22,7 +23,7 @@ from loadtests.soak.step import Load, Step
 from loadtests.soak.verdict import judge, table, typical_mb
 
 FEW = click.IntRange(min=1)
-POSITIVE = click.FloatRange(min=0, min_open=True)
+POSITIVE = NumberRange(min=0, min_open=True)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -40,7 +41,7 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
     "--warm-up-minutes",
     default=30.0,
     show_default=True,
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     help="Of each process, which are not judged; its first step never is.",
 )
 @click.option("--items", default=5_000, show_default=True, type=FEW, help="Of the shop.")

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from features.errors import InputError, StoreError
 from features.home import home_directory
+from features.number_range import NumberRange
 from features.online.store_url import running_store_url
 from features.online.valkey_client import Client, connect
 from models.errors import ModelsError
@@ -91,7 +92,7 @@ class Watch:
     "every_s",
     default=5.0,
     show_default=True,
-    type=click.FloatRange(min=0.05),
+    type=NumberRange(min=0.05),
     metavar="SECONDS",
     help="How often to look.",
 )

@@ -134,7 +134,7 @@ def test_labels_of_the_forgotten_are_passed_over(
 
     told = run(tmp_path, "create", "file", "--labels", str(path), "--as-of", "at")
 
-    assert "3 rows of forgotten shoppers were passed over\n" in told.stderr
+    assert "passed over: 3 rows of forgotten shoppers\n" in told.stderr
     made = datasets.get(Reference("file"))
     assert pl.read_parquet(datasets.path(made.reference))["user_id"].to_list() == ["u0", "u0", "u2"]
     Erasure(store).forget({"u0": LATER_MS})

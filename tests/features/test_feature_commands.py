@@ -96,5 +96,5 @@ def test_a_process_has_the_features_of_its_file(tmp_path: Path) -> None:
         done = process(*words)
         assert done.returncode == 2, words
         assert done.stderr == (
-            f"error: {path}: VIEWS: expected a tuple of FeatureView, got (1, 2)\n"
+            f"error: CUVEE_FEATURES: {path}: VIEWS: expected a tuple of FeatureView, got (1, 2)\n"
         )

@@ -14,7 +14,7 @@ import pytest
 from features.computation.plan import Plan
 from features.computation.slices import Slices
 from features.computation.vector import feature_vectors
-from features.declared import why_others
+from features.declared import FEATURE_SET, what_differs, why_others
 from features.definitions import BEHAVIOUR, SHOPPER, VIEWS
 from features.events import EventType
 from features.feature import (
@@ -443,4 +443,21 @@ def test_the_likely_cause_of_other_features_is_named(
     made: str | None, here: str | None, expected: str
 ) -> None:
     """A variable that was forgotten is the likeliest."""
-    assert expected in why_others(made, "X", here)
+    assert expected in why_others(made, {}, "X", here)
+
+
+def test_features_that_are_others_are_named() -> None:
+    """By what decides their values: words about them, and their order, are no difference."""
+    codes = FEATURE_SET.codes
+    assert what_differs(codes) == what_differs({}) == ""
+    view, *others = VIEWS
+    first, *rest = view.features
+    reworded = replace(first, description="Said otherwise.")
+    assert FeatureSet.of((replace(view, features=(*rest, reworded)), *others)).codes == codes
+
+    gone, changed, *_ = codes
+    was = {name: code for name, code in codes.items() if name != gone}
+    was |= {changed: "00000000", "once": "00000000"}
+    told = f"changed: {changed}; not there now: once; new: {gone}"
+    assert what_differs(was) == told
+    assert why_others(None, was, "X", None).startswith(f"{told}; this program")

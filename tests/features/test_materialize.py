@@ -354,7 +354,7 @@ def test_the_command_uses_what_runs(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--rate", "nan"), "--rate: expected a number of shoppers a second, got nan"),
+        (("--rate", "nan"), "'--rate': nan is not in the range x>=0."),
         (("--since", "2100-01-01"), "--since: expected a time that has been, got 2100-01-01"),
     ],
 )
@@ -368,8 +368,10 @@ def test_options_that_make_no_sense_are_told(
 
 
 def test_the_command_tells_mistakes_in_one_line(tmp_path: Path) -> None:
-    """No data and no server are told without a traceback, exit code 2."""
+    """No data and no server are told without a traceback, exit code 2; nothing is left behind."""
     empty = run(tmp_path)
+    assert not list(tmp_path.iterdir())
+    keep(OfflineStore(tmp_path), [click_at(1)])
     nobody = run(tmp_path, url=f"unix://{tmp_path}/nobody.sock")
 
     assert (empty.exit_code, nobody.exit_code) == (2, 2)

@@ -23,7 +23,7 @@ WHOLE = Manifest(
     example_user="amélie",
 ).versioned()
 NAMES = sorted(field.name for field in fields(Manifest))
-OPTIONAL = ("code_revision", "parent", "signature")
+OPTIONAL = ("code_revision", "parent", "feature_codes", "signature")
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.dictionaries(
     st.text(),

@@ -8,7 +8,7 @@ import pytest
 from monitoring.labels import Reason, Route, Source
 from server.access_log import MOST_A_SECOND, AccessLog
 from server.answer import Answer
-from server.log import JsonLines
+from server.log_lines import JsonLines
 from tests.support.service import Start
 
 ANSWER = Answer(b"[]", Source.SEGMENT, "v1", "global", Reason.DEADLINE)

@@ -9,7 +9,8 @@ import pytest
 from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.web import RequestPayloadError
 
-from server.log import BoundedHandler, JsonLines, Log, Repeats, is_ours
+from server.log import BoundedHandler, Log, Repeats, is_ours
+from server.log_lines import JsonLines
 
 
 def record(message: str, level: int = logging.WARNING, *args: object) -> logging.LogRecord:

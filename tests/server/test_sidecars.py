@@ -4,9 +4,11 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 from server.sidecars import FIRST_PAUSE_S, NICENESS, Sidecar
 
+AUTOGROUPS = Path("/proc/sys/kernel/sched_autogroup_enabled")
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
 
 
@@ -52,12 +54,15 @@ def test_a_sidecar_is_started_again_after_a_pause() -> None:
 
 
 def test_a_sidecar_leaves_the_processor_to_shoppers() -> None:
-    """It is nicer than the workers."""
+    """It is nicer than the workers, though it has a session of its own."""
     sidecar = Sidecar("sleeper", SLEEPER)
     sidecar.tend()
     try:
         assert sidecar.pid is not None
         assert os.getpriority(os.PRIO_PROCESS, sidecar.pid) == os.nice(0) + NICENESS
+        group = Path(f"/proc/{sidecar.pid}/autogroup")
+        if AUTOGROUPS.exists() and AUTOGROUPS.read_text().strip() == "1":
+            assert group.read_text().endswith(f" nice {NICENESS}\n")
     finally:
         sidecar.stop()
 

@@ -155,7 +155,7 @@ def test_the_forgotten_are_in_no_other_shop(tmp_path: Path) -> None:
 
     passed_over = 1_000 - store.count("events")
     assert passed_over > 0
-    assert f"{passed_over} events of forgotten shoppers were passed over" in told.stderr
+    assert f"passed over: {passed_over:,} events of forgotten shoppers" in told.stderr
     assert f"{1_000 - passed_over} events, " in told.stdout
     for table in ("events", "users"):
         users = set(rows(store, table)["user_id"])

@@ -898,7 +898,7 @@ def test_rows_of_the_forgotten_are_passed_over(data: Path, tmp_path: Path) -> No
     told = run(tmp_path, "ingest", "--data", str(data))
 
     assert told.exit_code == 0, told.output
-    assert "3 rows of forgotten shoppers were passed over\n" in told.stderr
+    assert "passed over: 3 rows of forgotten shoppers\n" in told.stderr
     store = OfflineStore(tmp_path)
     assert store.scan("events").collect()["user_id"].to_list() == ["u2"]
     assert store.scan("users").collect()["user_id"].to_list() == ["u2"]

@@ -21,6 +21,7 @@ from features.computation.point_in_time import joined, known_at
 from features.declared import FEATURE_NAMES, FEATURE_SET
 from features.errors import InputError
 from features.eventlog import NO_RECORDS, EventLog
+from features.events import OUTSIDE
 from features.moments import Moment
 from features.offline.store import OfflineStore
 from features.online.stream_entries import Entry
@@ -196,8 +197,8 @@ TIMES = {
     "soon": "row 2: at: expected seconds since 1970 or ISO 8601, got 'soon'",
     "nan": "row 2: at: expected seconds since 1970 or ISO 8601",
     "inf": "row 2: at: expected seconds since 1970 or ISO 8601",
-    "-5": "row 2: at: expected 1970 to 2100",
-    "2101-01-01": "row 2: at: expected 1970 to 2100, got '2101-01-01'",
+    "-5": f"row 2: at: {OUTSIDE}, got",
+    "2101-01-01": f"row 2: at: {OUTSIDE}, got '2101-01-01'",
     "2099-01-01": "row 2: at: lies more than a day in the future: check its year, and this "
     "machine's clock, got '2099-01-01'",
     "": "row 2: at: expected seconds since 1970 or ISO 8601, got",
