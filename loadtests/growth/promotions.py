@@ -109,7 +109,7 @@ async def promoted(home: Path, bodies: Path, versions: tuple[str, str], plan: Pl
     rig = Rig(home, {"CUVEE_CACHE_TTL_S": "0", **NOTHING_KEPT})
     window_s, told = plan.window_s, list[Answer]()
     async with rig.running():
-        asker = Asker(bodies, plan.rate, WARM_S + 3 * window_s)
+        asker = Asker(bodies, plan.rate, WARM_S + 4 * window_s, ends_with_it=True)
         async with asker.asking(rig.port, told):
             await asyncio.sleep(WARM_S + window_s)
             began, before_mb = time.time(), _rss_mb(rig)
@@ -117,7 +117,7 @@ async def promoted(home: Path, bodies: Path, versions: tuple[str, str], plan: Pl
             ended = time.time()
             if ended > began + 2 * window_s:
                 raise LoadTestError(f"promotions took {ended - began:.0f} s, twice {window_s:.0f}")
-            await asyncio.sleep(max(began + 2 * window_s - PACE_S - ended, 2 * PACE_S))
+            await asyncio.sleep(window_s)
             after_mb = _rss_mb(rig)
     during = [each for each in told if began <= each.due_s < ended]
     return Promoted(
