@@ -18,10 +18,9 @@ import pyarrow as pa
 
 from features.errors import StoreError
 from features.lists import spool
-from features.lists.line import parse
+from features.lists.columns import rows_of
 from features.lock import locked
 from features.offline.store import OfflineStore
-from features.offline.tables import SERVED_LISTS
 from features.offline.tidying import Tidying
 
 log = logging.getLogger("cuvee.features.lists")
@@ -33,7 +32,6 @@ CARRY_EVERY_S = 30.0
 FAILED_EVERY_S = 10.0
 
 _NOTE = ".carrying"
-_UNUSABLE = (pa.ArrowException, OverflowError, TypeError, ValueError)
 
 
 class Carried(NamedTuple):
@@ -130,28 +128,11 @@ class _Rows:
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         for name in self._names:
             with suppress(FileNotFoundError), spool.reading(self._folder / name) as file:
-                parsed = [parse(line) for line in file]
-                batch = _batch([each for each in parsed if each is not None])
+                batch, unreadable = rows_of(file.read())
                 self.lists += batch.num_rows
-                self.unreadable += len(parsed) - batch.num_rows
+                self.unreadable += unreadable
                 if batch.num_rows:
                     yield batch
-
-
-def _batch(rows: Sequence[dict[str, Any]]) -> pa.RecordBatch:
-    """Return those rows that have values of the table's types."""
-    try:
-        return pa.RecordBatch.from_pylist(rows, SERVED_LISTS)
-    except _UNUSABLE:
-        return pa.RecordBatch.from_pylist([*filter(_is_usable, rows)], SERVED_LISTS)
-
-
-def _is_usable(row: dict[str, Any]) -> bool:
-    try:
-        pa.RecordBatch.from_pylist([row], SERVED_LISTS)
-    except _UNUSABLE:
-        return False
-    return True
 
 
 async def carry_until(
