@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import numpy as np
-
 from monitoring.drift.comparison import Company, Compared, combined, compare
 from monitoring.drift.counts import Counts
 from monitoring.drift.reference import Reference
+from monitoring.false_discovery import adjusted
 
 SCALES = (2, 3, 4, 16)
 """Windows that are looked at together: one alone has too few shoppers to add anything."""
@@ -125,17 +124,6 @@ def compared_all(reference: Reference, window: Counts) -> dict[str, Compared]:
         )
         for each in reference.columns
     }
-
-
-def adjusted(p_values: Sequence[float]) -> list[float]:
-    """Return the q-value of each p-value (Benjamini and Hochberg 1995)."""
-    p = np.asarray(p_values, np.float64)
-    order = np.argsort(p)[::-1]
-    scaled = p[order] * len(p) / np.arange(len(p), 0, -1)
-    q = np.empty(len(p))
-    q[order] = np.minimum(np.minimum.accumulate(scaled), 1.0)
-    told: list[float] = q.tolist()
-    return told
 
 
 def _rows(windows: Sequence[Counts]) -> int:

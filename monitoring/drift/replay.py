@@ -16,9 +16,10 @@ import numpy.typing as npt
 from models.reference.rows import SLOTS, Rows
 from monitoring.drift.columns import NumericColumn
 from monitoring.drift.counts import Counts
-from monitoring.drift.detector import SCALES, adjusted, at_scales
+from monitoring.drift.detector import SCALES, at_scales
 from monitoring.drift.policy import Policy
 from monitoring.drift.reference import LEAST_IN_HOUR, Reference
+from monitoring.false_discovery import adjusted
 
 _DAY = 24
 _ALL = -1

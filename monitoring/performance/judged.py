@@ -17,7 +17,6 @@ from features.offline.translated import collected
 from models.directory import replace_file
 from models.registry import Registry
 from monitoring.finding import Estimate, Finding, Kind, leave
-from monitoring.finding import Severity as FoundSeverity
 from monitoring.outcomes.policy import Policy as OutcomePolicy
 from monitoring.performance.moments import Figure
 from monitoring.performance.policy import Policy
@@ -65,7 +64,7 @@ class Judged:
             yield Finding(
                 kind=Kind.PERFORMANCE,
                 subject=each.metric,
-                severity=FoundSeverity(each.severity),
+                severity=each.severity,
                 value=live.value,
                 threshold=each.threshold,
                 effect=abs(live.value / each.threshold - 1) if each.threshold else 0.0,

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from monitoring.performance.states import Severity, State
+from monitoring.finding import Severity
+from monitoring.performance.states import State
 
 if TYPE_CHECKING:  # they read tables, which a machine that only watches for drift has not
     from monitoring.performance.judged import Judged
@@ -33,7 +34,7 @@ class PerformanceMetrics:
         found = Gauge(
             "cuvee_performance_findings", "Figures that are worse.", ["severity"], registry=registry
         )
-        self._found = {each: found.labels(each) for each in Severity}
+        self._found = {each: found.labels(each) for each in (Severity.MEDIUM, Severity.HIGH)}
         self._judged = Gauge(
             "cuvee_performance_judged_timestamp_seconds", "When it was judged.", registry=registry
         )

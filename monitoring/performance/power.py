@@ -10,7 +10,6 @@ of variance s² (1/n + 1/b). A drop d is found with power 1 - beta at one-sided 
 """
 
 import math
-from collections.abc import Sequence
 from statistics import NormalDist
 
 from monitoring.performance.moments import Figure, Z
@@ -63,16 +62,6 @@ def change(live: Figure, base: Figure) -> tuple[float, float, float]:
     variance = (live.variance + ratio**2 * base.variance) / base.value**2
     half = Z * math.sqrt(variance)
     return ratio - 1, max(ratio - half, 0.0) - 1, ratio + half - 1
-
-
-def adjusted(p_values: Sequence[float]) -> list[float]:
-    """Return the q-value of each p-value (Benjamini and Hochberg 1995)."""
-    order = sorted(range(len(p_values)), key=p_values.__getitem__, reverse=True)
-    told, least = [1.0] * len(p_values), 1.0
-    for place, at in enumerate(order):
-        least = min(least, p_values[at] * len(p_values) / (len(p_values) - place))
-        told[at] = least
-    return told
 
 
 def z(alpha: float, power: float) -> float:

@@ -1,4 +1,4 @@
-"""What may be thought of a figure, and how bad it may be."""
+"""What may be thought of a figure."""
 
 from enum import StrEnum
 
@@ -13,10 +13,3 @@ class State(StrEnum):
 
     NO_BASELINE = "no baseline"
     """A figure, and nothing to hold it against."""
-
-
-class Severity(StrEnum):
-    """How bad it is."""
-
-    MEDIUM = "medium"
-    HIGH = "high"

@@ -11,12 +11,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from monitoring.false_discovery import adjusted
+from monitoring.finding import Severity
 from monitoring.performance import power
 from monitoring.performance.coverage import DRAWN
 from monitoring.performance.moments import Figure
 from monitoring.performance.policy import Limits, Policy
 from monitoring.performance.scored import RATIOS
-from monitoring.performance.states import Severity, State
+from monitoring.performance.states import State
 from monitoring.performance.sums import EVERYBODY, Segment, Span, Summing, Sums
 
 COVERAGE, CALIBRATION = "coverage", "calibration"
@@ -71,7 +73,7 @@ class Bench:
         """Return what is said of every metric, everybody's first, then by segment."""
         told = [each for segment in self._segments(sums) for each in self._of(sums, segment)]
         tests = [test for at, each in enumerate(told) for test in self._tests(at, each)]
-        for test, q in zip(tests, power.adjusted([each.p for each in tests]), strict=True):
+        for test, q in zip(tests, adjusted([each.p for each in tests]), strict=True):
             told[test.at] = self._concluded(told[test.at], test, q)
         return told
 

@@ -8,8 +8,9 @@ import pytest
 from models.reference.rows import Rows
 from monitoring.drift.columns import Column
 from monitoring.drift.counts import Counts
-from monitoring.drift.detector import Finding, Limits, State, adjusted, judge
+from monitoring.drift.detector import Finding, Limits, State, judge
 from monitoring.drift.reference import Reference
+from monitoring.false_discovery import adjusted
 
 NAMES = ("one", "two", "three")
 LIMITS = Limits(least_rows=100)

@@ -13,6 +13,7 @@ from features.errors import InputError
 from monitoring import finding
 from monitoring.__main__ import cli
 from monitoring.drift.journal import Journal
+from monitoring.finding import Severity
 from monitoring.outcomes import attribution
 from monitoring.outcomes.attribution import Tables
 from monitoring.outcomes.policy import policy_in_force as outcomes_in_force
@@ -20,7 +21,7 @@ from monitoring.performance import sums
 from monitoring.performance.judged import FILE, Judged, judged
 from monitoring.performance.metrics import PerformanceMetrics
 from monitoring.performance.policy import Policy, parse_policy, policy_in_force
-from monitoring.performance.states import Severity, State
+from monitoring.performance.states import State
 from monitoring.performance.sums import EVERYBODY, Summing, Versions
 from monitoring.performance.verdict import Verdict
 from monitoring.performance.watch import PerformanceWatch
@@ -164,7 +165,7 @@ def test_the_command_shows_and_leaves_what_it_found(worse: JudgedShop, tmp_path:
     found = finding.left(home, "performance")
     assert found is not None
     (first, *_) = (each for each in found if each.segment is None and each.subject == "ctr")
-    assert (first.kind, first.severity) == (finding.Kind.PERFORMANCE, finding.Severity.HIGH)
+    assert (first.kind, first.severity) == (finding.Kind.PERFORMANCE, Severity.HIGH)
     assert first.value < first.threshold < ctr["baseline"]["value"]
     assert first.effect == pytest.approx(1 - first.value / first.threshold)
     money = [each for each in found if each.subject in {"conversion", "revenue"}]

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from monitoring.false_discovery import adjusted
 from monitoring.performance.moments import Figure, Moments
 from monitoring.performance.power import (
-    adjusted,
     change,
     least_effect,
     least_lists,
