@@ -121,6 +121,12 @@ def test_training_loads_spark_only_where_it_is_asked_for() -> None:
     assert loaded("models.train_command", ("pyspark", "py4j")) == []
 
 
+def test_watching_loads_no_tables() -> None:
+    """What judges lists reads them; a machine that only watches for drift need not have that."""
+    libraries = ("polars", "pyarrow", "deltalake", "sklearn")
+    assert loaded("monitoring.drift.run_command", libraries) == []
+
+
 def loaded(module: str, libraries: tuple[str, ...]) -> list[str]:
     """Return which of `libraries` a process loads that imports `module`."""
     told = f"import sys, {module}; print(*(m for m in {libraries!r} if m in sys.modules))"
