@@ -5,7 +5,7 @@ import { count, figure, moment } from "./format.js";
 import { adminPart, note } from "./admin.js";
 import { interval } from "./charts.js";
 
-const MISSING = "Nothing was judged yet: the monitor of performance leaves its findings under CUVEE_HOME/performance.";
+const MISSING = "Nothing was judged yet: python -m monitoring performance judges now, python -m monitoring run again and again.";
 
 export const drawPerformance = onChange(adminPart("performance-body", draw, MISSING));
 
