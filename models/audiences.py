@@ -2,6 +2,7 @@
 
 cold       met one to four items
 newcomers  met nothing: where they live and the hour is all there is
+rolling    newcomers of most of the past, tenth by tenth: `models.rolling`
 anonymous  what a session's last clicks were, and no name: shoppers with a history, without it
 new items  what shoppers with a history wanted of the items that nobody had met
 """
@@ -20,6 +21,7 @@ from models.split import LEAST_HISTORY, Split, temporal_split
 
 COLD = "cold"
 NEWCOMERS = "newcomers"
+ROLLING = "rolling_newcomers"
 ANONYMOUS = "anonymous"
 NEW_ITEMS = "new_items"
 ONLY_NEW = "only_new_items"

@@ -1,6 +1,6 @@
-"""What a validation split decides: the λ of EASE, tastes and their prior, what affinities tell."""
+"""What the past before the last cut decides: λ of EASE, tastes, affinities, and for newcomers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,16 @@ import numpy as np
 from features.catalogue import Catalogue
 from models.ease import DENSE_LIMIT, Gram, faded, fit_towers, gram_of
 from models.metrics import best_new, quality
-from models.segments import PRIOR, Attribute, attributes_of, measure_priors, measure_tastes
+from models.newcomers import Newcomers, Trials
+from models.segments import (
+    PRIOR,
+    Attribute,
+    Crowds,
+    attributes_of,
+    markets_of,
+    measure_priors,
+    measure_tastes,
+)
 from models.split import Split
 
 REGULARISATION = 10.0
@@ -28,6 +37,7 @@ class Choices:
     taste: Attribute | None = None
     prior: float = PRIOR
     affinities: tuple[Attribute, ...] = ()
+    crowds: Crowds = field(default_factory=Crowds)
     measured: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def told(self) -> dict[str, Any]:
@@ -37,6 +47,9 @@ class Choices:
             "taste": self.taste.title if self.taste else None,
             "prior": self.prior,
             "affinities": [each.title for each in self.affinities],
+            "half_life_days": self.crowds.half_life_days,
+            "firsts": self.crowds.firsts,
+            "market_prior": self.crowds.market_prior,
             "validation": {
                 name: {key: round(value, 5) for key, value in each.items()}
                 for name, each in self.measured.items()
@@ -44,8 +57,16 @@ class Choices:
         }
 
 
-def choose(catalogue: Catalogue, split: Split, seed: int, gram: Gram = gram_of) -> Choices:
-    """Return what tells best what the shoppers of a validation split wanted."""
+def choose(
+    catalogue: Catalogue,
+    split: Split,
+    seed: int,
+    gram: Gram = gram_of,
+    newcomers: Sequence[Newcomers] = (),
+) -> Choices:
+    """Return what tells best what the shoppers of a validation split, and newcomers, wanted."""
+    markets, _ = markets_of(split.past)
+    trials = Trials(newcomers, markets)
     taste, by_attribute = measure_tastes(catalogue, split)
     by_prior = measure_priors(taste, split)
     tried = _regularisations(catalogue)
@@ -57,10 +78,12 @@ def choose(catalogue: Catalogue, split: Split, seed: int, gram: Gram = gram_of) 
         affinities=tuple(
             sorted(attributes_of(catalogue), key=lambda each: -by_attribute[each.title])
         ),
+        crowds=trials.best(len(newcomers)),
         measured={
             "ndcg@10_by_taste": by_attribute,
             "ndcg@10_by_prior": {f"{k:g}": v for k, v in by_prior.items()},
             "ndcg@10_by_regularisation": {f"{k:g}": v for k, v in by_regularisation.items()},
+            **trials.told(),
         },
     )
 

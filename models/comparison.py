@@ -10,6 +10,7 @@ from models.audiences import (
     NEW_ITEMS,
     NEWCOMERS,
     ONLY_NEW,
+    ROLLING,
     anonymous,
     cold,
     new_items,
@@ -20,6 +21,8 @@ from models.audiences import (
 from models.evaluate import Figures, evaluate
 from models.fit import fit
 from models.parts import Parts, Rows
+from models.rolling import rolling_figures
+from models.segments import markets_of
 from models.split import Split, temporal_split
 from models.timeline import LEAST_JUDGED, NOW, TEST, Timeline
 
@@ -55,11 +58,15 @@ def compare(timeline: Timeline, parts: Parts, others: Others = nobody_else) -> C
 
 
 def _of_audiences(timeline: Timeline, parts: Parts, others: Others) -> dict[str, Figures]:
-    return {
+    told = {
         name: evaluate(served, split, others(split))
         for name, split, served in _audiences(timeline, parts)
         if len(split) >= LEAST_JUDGED
     }
+    spans = [*timeline.newcomers, timeline.came(TEST)]
+    if sum(map(len, spans[1:])) >= LEAST_JUDGED:
+        told[ROLLING] = rolling_figures(spans, markets_of(timeline.log)[0])
+    return told
 
 
 def _audiences(timeline: Timeline, parts: Parts) -> Iterator[tuple[str, Split, Parts]]:

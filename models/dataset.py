@@ -73,6 +73,14 @@ class Interactions:
             ts=self.ts[chosen],
         )
 
+    def firsts(self, count: int) -> "Interactions":
+        """Return the `count` pairs that each shopper met first, or as many as there are."""
+        order = np.lexsort((self.ts, self.users))
+        begins = np.cumsum(self.counts()) - self.counts()
+        is_first = np.empty(len(self), np.bool_)
+        is_first[order] = np.arange(len(self)) - begins[self.users[order]] < count
+        return self.only(is_first)
+
     def counts(self) -> Rows:
         """Return how many items each shopper met, int64[users]."""
         return np.bincount(self.users, minlength=self.user_count)

@@ -15,8 +15,9 @@ from models.bootstrap import intervals
 from models.metrics import Quality, best_new, difference, mean_and_error, quality
 from models.model import Model
 from models.parts import Parts, Rows
-from models.popularity import RECENT_DAYS, popularity
+from models.popularity import ALL_TIME_DAYS, RECENT_DAYS, popularity
 from models.replay import popular_lists, ranked_lists, segments_of
+from models.segment_table import GLOBAL_NAME
 from models.split import Split
 
 MODEL = "model"
@@ -25,7 +26,8 @@ SEGMENT = "segment_popularity"
 RECENT = "recent_popularity"
 POPULARITY = "popularity"
 
-_NO_DECAY_DAYS = 1e6
+UNSEGMENTED = "unsegmented"
+"""How many of the shoppers are in no segment."""
 
 LEAST_OF_A_SEGMENT = 20
 MOST_SEGMENTS = 20
@@ -63,6 +65,7 @@ class Figures:
                 for name, (gain, error) in gains.items()
             },
             "beats_segments": self.beats_segments,
+            UNSEGMENTED: self.segments.count(GLOBAL_NAME),
         }
 
     def by_segment(self) -> dict[str, Any]:
@@ -96,7 +99,7 @@ def evaluate(parts: Parts, split: Split, others: Mapping[str, list[Rows]] | None
     model, met = Model(parts), split.known.met()
     lists = {
         **(others or {}),
-        POPULARITY: _everybody(split, _NO_DECAY_DAYS),
+        POPULARITY: _everybody(split, ALL_TIME_DAYS),
         RECENT: _everybody(split, RECENT_DAYS),
         SEGMENT: popular_lists(model, split),
     }

@@ -17,7 +17,17 @@ from models.directory import replace_file
 from models.evaluate import MODEL
 from models.report import evaluation_page
 from models.timeline import VALIDATION, Timeline
-from models.titles import AUDIENCES, FIGURES, HISTORY, LEFT_OUT, LISTS, SPLITS, TEMPORAL
+from models.titles import (
+    AUDIENCES,
+    FIGURES,
+    HISTORY,
+    LEFT_OUT,
+    LISTS,
+    SPLITS,
+    TEMPORAL,
+    beside_popularity,
+    newcomers_are_shown,
+)
 from models.training import Step, read, try_left_out, try_out
 
 BOTH = "both"
@@ -123,8 +133,10 @@ def _tables(told: Mapping[str, Any]) -> Iterator[str]:
         yield _table(HISTORY, figures)
         for name, each in figures["audiences"].items():
             yield _table(AUDIENCES[name], each)
-    taste = told["choices"]["taste"] or "none"
+    choices = told["choices"]
+    taste = choices["taste"] or "none"
     yield f"segments by {taste.replace(',', ' and ')}"
+    yield f"newcomers are shown {newcomers_are_shown(choices)}"
 
 
 def _table(title: str, told: Mapping[str, Any]) -> str:
@@ -138,7 +150,8 @@ def _table(title: str, told: Mapping[str, Any]) -> str:
         ).rstrip()
         for line in lines
     ]
-    return "\n".join([f"{title} ({told[MODEL]['users']})", *rows, ""])
+    head = f"{title} ({told[MODEL]['users']})"
+    return "\n".join([head, *rows, beside_popularity(told), ""])
 
 
 def _line(name: str, told: Mapping[str, Any]) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ def fit(
         personal, agreement = _personal(pairs, catalogue, choices, at_ms, seed, gram)
     return Parts(
         items=ItemTable.of(catalogue),
-        segments=make_segments(log, choices.taste, pairs, at_ms, choices.prior),
+        segments=make_segments(log, choices.taste, pairs, at_ms, choices.prior, choices.crowds),
         personal=personal,
         companions=None,
         reference=None,

@@ -11,7 +11,10 @@ HALF_LIFE_DAYS = 180.0
 """Tastes last longer than fashions: measured best for groups of shoppers."""
 
 RECENT_DAYS = 90.0
-"""The half-life that is best for everybody together."""
+"""The usual half-life of what everybody wants."""
+
+ALL_TIME_DAYS = 1e6
+"""A half-life with which nothing fades."""
 
 
 def weights_of(

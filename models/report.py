@@ -13,7 +13,16 @@ from typing import Any, NamedTuple
 from models.evaluate import MODEL
 from models.manifest import Manifest
 from models.plot import Mark, intervals_plot
-from models.titles import AUDIENCES, FIGURES, HISTORY, LISTS, SPLITS, TEMPORAL
+from models.titles import (
+    AUDIENCES,
+    FIGURES,
+    HISTORY,
+    LISTS,
+    SPLITS,
+    TEMPORAL,
+    beside_popularity,
+    newcomers_are_shown,
+)
 
 _NOTE = (
     "Lists of ten. Intervals hold 95 % of a bootstrap over shoppers; ± is one standard error of "
@@ -83,6 +92,7 @@ def _splits(told: Mapping[str, Any]) -> Iterator[str]:
 def _audience(title: str, told: Mapping[str, Any]) -> Iterator[str]:
     names = [name for name in LISTS if name in told]
     yield f"<h3>{escape(title)}: {told[MODEL]['users']:,} judged</h3>"
+    yield f"<p>{escape(beside_popularity(told).capitalize())}.</p>"
     yield intervals_plot(title, "NDCG@10", [_mark(name, told[name]) for name in names])
     rows = [_Row(LISTS[name], "".join(_cells(name, told)), name == MODEL) for name in names]
     columns = ("", *FIGURES.values(), "the model gains")
@@ -131,12 +141,14 @@ def _choices(told: Mapping[str, Any]) -> Iterator[str]:
         "λ of EASE": told.get("regularisation", ""),
         "affinities, what tells most first": ", ".join(told.get("affinities", ())) or "none",
     }
+    if "half_life_days" in told:
+        chosen["newcomers are shown"] = newcomers_are_shown(told)
     if "order" in told:
         chosen["candidates in the order of"] = _ORDERS.get(told["order"], told["order"])
     caption = "Decided on a split before the one that judges"
     yield _table(caption, ("", "chosen"), _texts(chosen))
     for name, measured in told.get("validation", {}).items():
-        by = name.removeprefix("ndcg@10_by_")
+        by = name.removeprefix("ndcg@10_by_").replace("_", " ")
         yield _table(f"NDCG@10 by {by}", (by, "NDCG@10"), _measured(measured))
 
 

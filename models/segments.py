@@ -22,12 +22,15 @@ from features.ids import stable_hashes
 from models.dataset import Interactions
 from models.metrics import best_new, quality
 from models.parts import Floats, Segments
-from models.popularity import RECENT_DAYS, popularity, weights_of
+from models.popularity import HALF_LIFE_DAYS, RECENT_DAYS, popularity, weights_of
 from models.segment_table import GLOBAL, MARKET
 from models.split import Split
 
 PRIOR = 100.0
 """Weight of everybody's popularity in a group's own, in graded events, unless measured."""
+
+MARKET_PRIOR = 1_600.0
+"""The same of a market, unless measured: where somebody lives says less than what they liked."""
 
 PRIORS = (30.0, 100.0, 400.0)
 
@@ -36,6 +39,18 @@ LEAST_SHOPPERS = 20
 MOST_GROUPS = 500
 
 Codes = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Crowds:
+    """How it is counted what everybody wants, and what those want who live in a market."""
+
+    half_life_days: float = RECENT_DAYS
+    """Of a grade."""
+    firsts: int | None = None
+    """So many items of each shopper count, those met first; None: all of them."""
+    market_prior: float | None = MARKET_PRIOR
+    """Weight of everybody in a market, in graded events; None: there are no markets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +138,17 @@ def members(groups: Codes, count: int) -> sparse.csr_matrix:
 
 
 def group_popularity(
-    pairs: Interactions, membership: sparse.csr_matrix, at_ms: int, prior: float = PRIOR
+    pairs: Interactions,
+    membership: sparse.csr_matrix,
+    at_ms: int,
+    prior: float = PRIOR,
+    half_life_days: float = HALF_LIFE_DAYS,
 ) -> Floats:
     """Return float32[groups, items]: what each group wants, shrunk towards everybody by `prior`.
 
     `membership` [users, groups] says how far each shopper belongs to each group.
     """
-    weights = weights_of(pairs, at_ms)
+    weights = weights_of(pairs, at_ms, half_life_days)
     everybody = np.bincount(pairs.items, weights, minlength=pairs.item_count)
     share = everybody / max(float(everybody.sum()), 1e-9)
     counted = (membership.T @ pairs.matrix(weights)).toarray()
@@ -178,10 +197,12 @@ def make_segments(
     pairs: Interactions,
     at_ms: int,
     prior: float = PRIOR,
+    crowds: Crowds | None = None,
 ) -> Segments:
     """Return everybody, the tastes and the markets, and which taste each shopper has."""
+    crowds = crowds or Crowds()
     names = ["global"]
-    tables = [popularity(pairs, at_ms, RECENT_DAYS)[None]]
+    tables = [everybodys(pairs, at_ms, crowds)[None]]
     item_rows = np.zeros(pairs.item_count, np.int32)
     shopper_rows = np.zeros(pairs.user_count, np.uint16)
     if taste is not None:
@@ -191,9 +212,9 @@ def make_segments(
         item_rows = np.where(taste.codes >= 0, taste.codes + 1, GLOBAL).astype(np.int32)
         shopper_rows = (groups + 1).astype(np.uint16)
         names += taste.names
-    markets, market_names = _markets(log)
-    if market_names:
-        tables.append(group_popularity(pairs, members(markets, len(market_names)), at_ms))
+    markets, market_names = markets_of(log)
+    if market_names and crowds.market_prior is not None:
+        tables.append(market_popularity(pairs, markets, at_ms, crowds))
         names += market_names
     hashes = stable_hashes(log.user_ids)
     order = np.argsort(hashes)
@@ -201,7 +222,24 @@ def make_segments(
     return Segments(tuple(names), np.vstack(tables), item_rows, hashes[order], shopper_rows[order])
 
 
-def _markets(log: EventLog) -> tuple[Codes, list[str]]:
+def everybodys(pairs: Interactions, at_ms: int, crowds: Crowds) -> Floats:
+    """Return float32[items]: what everybody wants."""
+    return popularity(_counted(pairs, crowds), at_ms, crowds.half_life_days)
+
+
+def market_popularity(pairs: Interactions, markets: Codes, at_ms: int, crowds: Crowds) -> Floats:
+    """Return float32[markets, items]: what those want who live in each, see `group_popularity`."""
+    lives = members(markets, int(markets.max(initial=-1)) + 1)
+    prior = MARKET_PRIOR if crowds.market_prior is None else crowds.market_prior
+    counted = _counted(pairs, crowds)
+    return group_popularity(counted, lives, at_ms, prior, crowds.half_life_days)
+
+
+def _counted(pairs: Interactions, crowds: Crowds) -> Interactions:
+    return pairs if crowds.firsts is None else pairs.firsts(crowds.firsts)
+
+
+def markets_of(log: EventLog) -> tuple[Codes, list[str]]:
     """Return each shopper's market, -1 for none, and the names of those with enough shoppers."""
     profiles: Mapping[str, Mapping[str, object]] = log.profiles
     countries = np.array(

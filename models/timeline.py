@@ -18,6 +18,7 @@ from models.ease import Gram, gram_of
 from models.examples import Examples, examples_of
 from models.fit import fit
 from models.model import Model
+from models.newcomers import Newcomers
 from models.parts import Parts
 from models.split import Split, temporal_split
 from models.stages import Stages
@@ -27,6 +28,9 @@ TEST = 0.9
 NOW = 1.0
 LEARNT_FROM = {VALIDATION: (0.6, 0.7), TEST: (0.7, VALIDATION), NOW: (VALIDATION, TEST)}
 """Where the splits are cut that teach the ranker of a moment; they end before it."""
+
+CAME = (0.3, 0.4, 0.5, 0.6, 0.7, VALIDATION)
+"""Those who came in the tenths from here on decide what newcomers are shown."""
 
 LEAST_JUDGED = 20
 """Shoppers to judge in the validation split and the last, or nothing can be measured."""
@@ -68,7 +72,7 @@ class Timeline:
         """What the validation split decides, the usual where it holds too few shoppers."""
         if not self.can_be_judged:
             return Choices()
-        return choose(self.catalogue, self.split(VALIDATION), self.seed, self.gram)
+        return choose(self.catalogue, self.split(VALIDATION), self.seed, self.gram, self.newcomers)
 
     def moment(self, share: float) -> int:
         """Return the time, in milliseconds, before which `share` of the pairs were there."""
@@ -86,6 +90,26 @@ class Timeline:
             )
             self._splits[cut] = Split.of(told, self.log, len(self.catalogue), start)
         return self._splits[cut]
+
+    @cached_property
+    def newcomers(self) -> list[Newcomers]:
+        """Return who came in each tenth of the past that may decide anything, in order of time."""
+        return [self.came(cut) for cut in CAME]
+
+    def came(self, cut: float) -> Newcomers:
+        """Return who came in the tenth after a cut."""
+        end = self._known(round(cut + _SPAN, 6))
+        return Newcomers.between(self._known(cut), end, self.moment(cut))
+
+    def _known(self, cut: float) -> Interactions:
+        """Return the pairs that were there at a cut."""
+        if cut in (NOW, *LEARNT_FROM[VALIDATION], *LEARNT_FROM[NOW]):  # are there in any case
+            return self.pairs if cut == NOW else self.split(cut).known
+        told = self._stages.arrays(
+            f"pairs-{cut}",
+            lambda: interactions(self.log, self.catalogue, self.moment(cut)).arrays(),
+        )
+        return Interactions.of(told, len(self.log.user_ids), len(self.catalogue))
 
     def parts(self, cut: float) -> Parts:
         """Return what would have been trained at `cut`, without a ranker."""

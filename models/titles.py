@@ -1,8 +1,12 @@
 """Words for what is measured: lists, audiences and figures as tables call them."""
 
-from models.audiences import ANONYMOUS, COLD, NEW_ITEMS, NEWCOMERS, ONLY_NEW
+from collections.abc import Mapping
+from typing import Any
+
+from models.audiences import ANONYMOUS, COLD, NEW_ITEMS, NEWCOMERS, ONLY_NEW, ROLLING
 from models.baselines import ALS, EASE, KNN
-from models.evaluate import CANDIDATES, MODEL, POPULARITY, RECENT, SEGMENT
+from models.evaluate import CANDIDATES, MODEL, POPULARITY, RECENT, SEGMENT, UNSEGMENTED
+from models.popularity import ALL_TIME_DAYS
 
 LISTS = {
     POPULARITY: "popularity",
@@ -34,11 +38,34 @@ SPLITS = {
     LEFT_OUT: "Leave last out: what each shopper wanted last judges (leaks the future)",
 }
 
+Z_95 = 1.96
+"""Standard errors on either side of a mean that hold 95 % of a normal distribution."""
+
 HISTORY = "shoppers with a history of five items or more"
 AUDIENCES = {
     COLD: "cold shoppers: one to four items",
     NEWCOMERS: "newcomers: nothing but where they live and the hour",
+    ROLLING: "newcomers from 40 % of the past on, shown what those before them chose",
     ANONYMOUS: "anonymous: a session's last clicks, no name",
     NEW_ITEMS: "new items among all items",
     ONLY_NEW: "new items when only those may be shown",
 }
+
+
+def beside_popularity(told: Mapping[str, Any]) -> str:
+    """Return in words whether an audience is better served than by what everybody buys."""
+    gain, error = told["gain"][POPULARITY]["ndcg@10"], told["gain"][POPULARITY]["se"]
+    low, high = gain - Z_95 * error, gain + Z_95 * error
+    level = "better than" if low > 0 else "worse than" if high < 0 else "not told apart from"
+    words = f"the model is {level} popularity: {gain:+.4f}, 95 % from {low:+.4f} to {high:+.4f}"
+    if unknown := told.get(UNSEGMENTED):
+        words += f"; {unknown:,} of {told[MODEL]['users']:,} are in no segment"
+    return words
+
+
+def newcomers_are_shown(choices: Mapping[str, Any]) -> str:
+    """Return in words what those are shown of whom nothing is known."""
+    days, firsts, prior = (choices[each] for each in ("half_life_days", "firsts", "market_prior"))
+    words = "what everybody bought" if firsts is None else f"the first {firsts} items of everybody"
+    words += "" if days >= ALL_TIME_DAYS else f", half as much {days:g} days ago"
+    return f"{words}; {'no markets' if prior is None else f'markets with a prior of {prior:g}'}"

@@ -53,3 +53,16 @@ def test_moments_divide_the_pairs() -> None:
     log = log_of([Happened(0, item, item) for item in range(5)], 1, CATALOGUE)
     pairs = interactions(log, CATALOGUE)
     assert np.mean(pairs.ts < moment_of(pairs, 0.6)) == 0.6
+
+
+def test_what_each_shopper_met_first_is_told_in_time() -> None:
+    """Two of three, one of one, and of none nothing; pairs keep their order."""
+    happened = [Happened(0, 4, 1), Happened(0, 2, 3), Happened(0, 3, 2), Happened(2, 1, 7)]
+    pairs = interactions(log_of(happened, 3, CATALOGUE), CATALOGUE)
+    told = pairs.firsts(2)
+    assert list(zip(told.users.tolist(), told.items.tolist(), strict=True)) == [
+        (0, 3),
+        (0, 4),
+        (2, 1),
+    ]
+    assert len(pairs.firsts(3)) == len(pairs)

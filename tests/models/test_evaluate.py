@@ -21,6 +21,7 @@ from models.evaluate import (
     MODEL,
     POPULARITY,
     SEGMENT,
+    UNSEGMENTED,
     evaluate,
 )
 from models.evaluate_command import _write
@@ -29,7 +30,7 @@ from models.metrics import best_new, quality
 from models.parts import Parts
 from models.ranker_features import RANKER_FEATURES
 from models.split import Split, temporal_split
-from models.titles import FIGURES, HISTORY, LEFT_OUT, SPLITS, TEMPORAL
+from models.titles import FIGURES, HISTORY, LEFT_OUT, SPLITS, TEMPORAL, beside_popularity
 from tests.support.bundles import linear_ranker
 from tests.support.histories import DAY_MS, tasteful, wines
 
@@ -109,6 +110,22 @@ def test_segments_are_told_of_where_they_are_large_enough(parts: Parts, split: S
     assert json.dumps(told)
 
 
+@pytest.mark.parametrize(
+    ("gain", "words"),
+    [
+        (0.02, "better than popularity: +0.0200, 95 % from +0.0004 to +0.0396"),
+        (-0.02, "worse than popularity: -0.0200, 95 % from -0.0396 to -0.0004"),
+        (0.019, "not told apart from popularity: +0.0190, 95 % from -0.0006 to +0.0386"),
+    ],
+)
+def test_whether_popularity_is_beaten_is_said_in_words(gain: float, words: str) -> None:
+    """Better or worse only where the interval holds no 0; who is in no segment is counted."""
+    told = {"gain": {POPULARITY: {"ndcg@10": gain, "se": 0.01}}, MODEL: {"users": 1_200}}
+    assert beside_popularity(told) == f"the model is {words}"
+    told_of_some = beside_popularity({**told, UNSEGMENTED: 1_100})
+    assert told_of_some == f"the model is {words}; 1,100 of 1,200 are in no segment"
+
+
 def test_other_lists_stand_beside_ours(parts: Parts, split: Split) -> None:
     """What is handed in is judged on the same shoppers; a perfect list finds everything."""
     figures = evaluate(parts, split, {"perfect": list(split.wanted)})
@@ -141,6 +158,7 @@ def test_the_command_prints_a_table_without_the_extra(
         "candidates alone",
         "the model",
     ]
+    assert lines[at + 7].startswith("the model is better than popularity: +")
     assert not (shop / "models").exists()
 
 
