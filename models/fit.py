@@ -12,7 +12,7 @@ from models.ease import Gram, faded, faded_implicit, fit_towers, gram_of
 from models.export import require_agreement, tower_graph
 from models.item_stats import item_stats
 from models.item_table import ItemTable
-from models.new_items import introduce
+from models.new_items import expected, introduce
 from models.parts import Parts, Personal
 from models.ranker_features import AFFINITIES
 from models.segments import Attribute, make_segments
@@ -59,17 +59,18 @@ def _personal(
     pairs: Interactions, catalogue: Catalogue, choices: Choices, at_ms: int, seed: int, gram: Gram
 ) -> tuple[Personal, dict[str, float]]:
     matrix = pairs.matrix()
+    met = pairs.met()
     towers, implicit = (
-        introduce(fit_towers(grades, choices.regularisation, seed, gram), catalogue, pairs.met())
+        introduce(fit_towers(grades, choices.regularisation, seed, gram), catalogue, met)
         for grades in (faded(pairs, at_ms), faded_implicit(pairs, at_ms))
     )
     graph = tower_graph(towers.inputs.shape[1])
     known = np.flatnonzero(pairs.counts())[:_CHECKED]
-    met = matrix[known]
-    by = np.repeat(np.arange(len(known)), np.diff(met.indptr))
-    _, items, grades = padded(by, met.indices, met.data, len(known))
+    some = matrix[known]
+    by = np.repeat(np.arange(len(known)), np.diff(some.indptr))
+    _, items, grades = padded(by, some.indices, some.data, len(known))
     told = Tower(graph, towers.inputs).users(items, grades) @ towers.outputs.T
-    agreement = require_agreement("tower", list(towers.scores(met)), list(told))
+    agreement = require_agreement("tower", list(towers.scores(some)), list(told))
     personal = Personal(
         tower=graph,
         inputs=towers.inputs,
@@ -77,8 +78,9 @@ def _personal(
         implicit_inputs=implicit.inputs,
         implicit_outputs=implicit.outputs,
         ranker=None,
-        item_stats=item_stats(catalogue, pairs, at_ms),
+        item_stats=expected(item_stats(catalogue, pairs, at_ms), catalogue, met),
         item_codes=_codes(choices.affinities, len(catalogue)),
+        met=met.astype(np.int32),
     )
     return personal, agreement
 

@@ -42,6 +42,7 @@ class PersonalRanker:
         self._segments = segments
         self._inputs = personal.inputs
         self._outputs = personal.outputs
+        self._met = personal.met
         self._sides = ItemSide.of(
             personal.outputs,
             (personal.implicit_inputs, personal.implicit_outputs),
@@ -52,6 +53,8 @@ class PersonalRanker:
     @property
     def met_by(self) -> Floats:
         """Return float32[items]: by how many shoppers each item was met."""
+        if self._met is not None:
+            return self._met.astype(np.float32)
         met: Floats = np.rint(np.expm1(self._sides.stats[:, ITEM_STATS.index("log_events")]))
         return met
 
