@@ -54,9 +54,11 @@ NAMES = "names.npy"
 LADDER_FILES = LADDER_PART | {NAMES}
 
 _NEEDED = frozenset((TOWER, *(f"{name}.npy" for name in _PERSONAL_ARRAYS)))
-PERSONAL_PART = _NEEDED | {RANKER, INDEX}
+MET = "met.npy"
+PERSONAL_PART = _NEEDED | {MET, RANKER, INDEX}
 """What ranks for a shopper: absent where there was too little data. The ranker is absent where
-it was no better than its candidates, the index where there are few items."""
+it was no better than its candidates, the index where there are few items, and how many met each
+item in bundles of earlier versions."""
 
 BASKET_PART = frozenset(f"{name}.npy" for name in _BASKET_ARRAYS)
 """What is bought together: absent where no basket held two items."""
@@ -79,6 +81,8 @@ def contents_of(parts: Parts) -> dict[str, bytes]:
     if (personal := parts.personal) is not None:
         arrays |= {name: getattr(personal, name) for name in _PERSONAL_ARRAYS}
         files[TOWER] = personal.tower
+        if personal.met is not None:
+            files[MET] = pack(personal.met)
         if personal.ranker is not None:
             files[RANKER] = personal.ranker
         if personal.index is not None:
@@ -200,5 +204,6 @@ def _personal(files: BundleFiles, items: int) -> Personal | None:
         ranker=files.content(RANKER) if RANKER in files else None,
         item_stats=files.array("item_stats", np.float32, items, len(ITEM_STATS)),
         item_codes=files.array("item_codes", np.int32, items, AFFINITIES, least=-1),
+        met=files.array("met", np.int32, items, least=0) if MET in files else None,
         index=ItemIndex.open(files.path(INDEX), items, rank) if INDEX in files else None,
     )

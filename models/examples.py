@@ -56,18 +56,20 @@ class Examples:
 def examples_of(model: Model, split: Split) -> Examples:
     """Return the candidates of those shoppers who wanted at least one of them.
 
-    `model` was made from the split's past.
+    `model` was made from the split's past. What nobody had met is left out: it was not on sale yet,
+    as a rule, and that nobody wanted it then says nothing of new items.
     """
-    wanted = iter(split.wanted)
+    wanted, is_met = iter(split.wanted), split.known.met() > 0
     features, labels = [], []
     for batch in requests_of(split):
         for told in model.ranker_inputs(model.batch(batch)):
             want = next(wanted)
             if told is None:
                 continue
-            label = np.isin(told[0], want)
+            there = is_met[told[0]]
+            label = np.isin(told[0][there], want)
             if label.any():
-                features.append(told[1])
+                features.append(told[1][there])
                 labels.append(label.astype(np.float32))
     return _joined(features, labels)
 

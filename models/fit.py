@@ -80,6 +80,7 @@ def _personal(
         ranker=None,
         item_stats=expected(item_stats(catalogue, pairs, at_ms), catalogue, met),
         item_codes=_codes(choices.affinities, len(catalogue)),
+        met=met.astype(np.int32),
     )
     return personal, agreement
 

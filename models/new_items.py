@@ -3,8 +3,8 @@
 An item without a pair has no vector of its own: nothing was learnt of it. It gets the mean of the
 vectors of met items, each by the eighth power of the number of text attributes (category among
 them) they have in common, so that the most alike count by far the most (item attributes for cold
-items: Gantner et al., ICDM 2010; the mean in place of a fitted map was better here). So do its
-statistics, mostly. All of it is done in training; serving knows no new items.
+items: Gantner et al., ICDM 2010; the mean in place of a fitted map was better here). Of its
+statistics it gets the mean of the same. All of it is done in training; serving knows no new items.
 """
 
 from collections.abc import Iterator
@@ -21,11 +21,7 @@ from models.segments import Attribute, text_attributes
 SHARPNESS = 8
 """Power of the number of common attributes; less sharp, new items are not found among all."""
 
-OF_THOSE_ALIKE = 0.8
-"""How far a new item is taken for those like it, 0 to 1. With more no list gained by one error,
-and on real ratings hardly any new item was found among all."""
-
-_OWN = [ITEM_STATS.index(name) for name in ("age_days", "log_price")]
+_PRICE = ITEM_STATS.index("log_price")
 _CHUNK = 128
 
 
@@ -48,9 +44,8 @@ def introduce(towers: Towers, catalogue: Catalogue, met: Rows) -> Towers:
 def expected(stats: Floats, catalogue: Catalogue, met: Rows) -> Floats:
     """Return statistics float32[items, ITEM_STATS] with what is expected of items nobody met.
 
-    That is mostly what the items like them have: a ranker that learnt from items with a past
-    takes one without for the worst there is, or where it learnt that less is more, for the best.
-    Prices stay their own, and their age stays 0: by that they are known.
+    That is what the items like them have, but for the price: a ranker that learnt from items with
+    a past takes one without for the worst there is, or where less is more, for the best.
     """
     new, old = np.flatnonzero(met == 0), np.flatnonzero(met)
     if not len(new) or not len(old):
@@ -58,9 +53,8 @@ def expected(stats: Floats, catalogue: Catalogue, met: Rows) -> Floats:
     told = stats.copy()
     for rows, likeness in _likeness(catalogue, new, old):
         is_like_some = likeness.any(axis=1)
-        some, alike = rows[is_like_some], likeness[is_like_some] @ stats[old]
-        told[some] += OF_THOSE_ALIKE * (alike - stats[some])
-    told[:, _OWN] = stats[:, _OWN]
+        told[rows[is_like_some]] = likeness[is_like_some] @ stats[old]
+    told[:, _PRICE] = stats[:, _PRICE]
     return told
 
 

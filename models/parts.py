@@ -63,6 +63,8 @@ class Personal:
     """float32[items, len(models.ranker_features.ITEM_STATS)]: what the ranker sees of an item."""
     item_codes: npt.NDArray[np.int32]
     """int32[items, models.ranker_features.AFFINITIES]: attribute values by number, -1 unknown."""
+    met: npt.NDArray[np.int32] | None = None
+    """int32[items]: how many shoppers met each item; None in bundles of earlier versions."""
     index: ItemIndex | None = None
     """Of `outputs`, where there are so many that scoring each would take too long."""
 

@@ -27,8 +27,6 @@ Places: TypeAlias = Rows | slice
 
 ALL = slice(None)
 
-_MET = ("age_days", "log_events")
-
 
 class PersonalRanker:
     """Ranks items for shoppers; a batch costs one run of each graph.
@@ -44,6 +42,7 @@ class PersonalRanker:
         self._segments = segments
         self._inputs = personal.inputs
         self._outputs = personal.outputs
+        self._met = personal.met
         self._sides = ItemSide.of(
             personal.outputs,
             (personal.implicit_inputs, personal.implicit_outputs),
@@ -54,9 +53,9 @@ class PersonalRanker:
     @property
     def met_by(self) -> Floats:
         """Return float32[items]: by how many shoppers each item was met."""
-        age, events = (self._sides.stats[:, ITEM_STATS.index(each)] for each in _MET)
-        # Of one without an age it is what is expected, see `models.new_items`.
-        met: Floats = np.where(age > 0, np.rint(np.expm1(events)), 0)
+        if self._met is not None:
+            return self._met.astype(np.float32)
+        met: Floats = np.rint(np.expm1(self._sides.stats[:, ITEM_STATS.index("log_events")]))
         return met
 
     @property

@@ -59,6 +59,7 @@ class Timeline:
         told = self._stages.arrays("pairs", lambda: interactions(log, catalogue).arrays())
         self.pairs: Interactions = Interactions.of(told, len(log.user_ids), len(catalogue))
         self._splits: dict[float, Split] = {}
+        self._earlier: dict[float, Interactions] = {}
         self._parts: dict[float, Parts] = {}
         self._examples: dict[float, Examples] = {}
 
@@ -105,11 +106,14 @@ class Timeline:
         """Return the pairs that were there at a cut."""
         if cut in (NOW, *LEARNT_FROM[VALIDATION], *LEARNT_FROM[NOW]):  # are there in any case
             return self.pairs if cut == NOW else self.split(cut).known
-        told = self._stages.arrays(
-            f"pairs-{cut}",
-            lambda: interactions(self.log, self.catalogue, self.moment(cut)).arrays(),
-        )
-        return Interactions.of(told, len(self.log.user_ids), len(self.catalogue))
+        if cut not in self._earlier:
+            told = self._stages.arrays(
+                f"pairs-{cut}",
+                lambda: interactions(self.log, self.catalogue, self.moment(cut)).arrays(),
+            )
+            users, items = len(self.log.user_ids), len(self.catalogue)
+            self._earlier[cut] = Interactions.of(told, users, items)
+        return self._earlier[cut]
 
     def parts(self, cut: float) -> Parts:
         """Return what would have been trained at `cut`, without a ranker."""

@@ -32,7 +32,7 @@ from models.item_table import ItemTable
 from models.manifest import MADE_WITH, MANIFEST, FileSum, read_manifest
 from models.model import Model
 from models.parts import Parts
-from models.ranker_features import RANKER_FEATURES
+from models.ranker_features import ITEM_STATS, RANKER_FEATURES
 from models.request import Filters, Listed
 from tests.support.bundles import RANK, graph, indexed_parts, linear_ranker, small_parts, tower
 
@@ -75,6 +75,21 @@ def test_what_is_written_is_read(tmp_path: Path, personal: bool, ranked: bool) -
     assert model.segment_names == parts.segments.names
     assert model.example_user == parts.example_user
     assert model.created == read_manifest(tmp_path / model.version).created
+
+
+def test_how_many_met_each_item_survives(tmp_path: Path) -> None:
+    """A bundle has an array of them; one of earlier versions has none, and is read as well."""
+    parts = small_parts(12)
+    assert parts.personal is not None
+    met = np.arange(12, dtype=np.int32)
+    told = replace(parts, personal=replace(parts.personal, met=met))
+    with_it = read_bundle(tmp_path / write_bundle(tmp_path, told))
+    without = read_bundle(tmp_path / write_bundle(tmp_path, parts))
+    assert with_it._personal is not None
+    assert without._personal is not None
+    np.testing.assert_array_equal(with_it._personal.met_by, met)
+    log_events = parts.personal.item_stats[:, ITEM_STATS.index("log_events")]
+    np.testing.assert_array_equal(without._personal.met_by, np.rint(np.expm1(log_events)))
 
 
 def test_a_version_is_a_moment_and_a_content(tmp_path: Path) -> None:

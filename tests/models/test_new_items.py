@@ -8,11 +8,13 @@ from models.audiences import new_items, only_new, taken_for_new
 from models.choices import Choices
 from models.ease import Towers
 from models.evaluate import MODEL, POPULARITY, evaluate
+from models.examples import examples_of
 from models.fit import fit
 from models.items import Items
 from models.metrics import difference
-from models.new_items import OF_THOSE_ALIKE, expected, introduce
-from models.parts import Floats
+from models.model import Model
+from models.new_items import expected, introduce
+from models.parts import Floats, Rows
 from models.personal import PersonalRanker
 from models.ranker_features import ITEM_STATS, RANKER_FEATURES, SCORE
 from models.segment_table import SegmentTable
@@ -21,7 +23,7 @@ from tests.support.bundles import linear_ranker
 from tests.support.histories import DAY_MS, tasteful, wines
 
 CATALOGUE = wines(12)  # categories in turn, corks four at a time
-AGE, PRICE = ITEM_STATS.index("age_days"), ITEM_STATS.index("log_price")
+PRICE = ITEM_STATS.index("log_price")
 
 
 def _towers(items: int) -> Towers:
@@ -74,20 +76,16 @@ def test_new_items_find_those_who_like_such() -> None:
     assert gain > 3 * error > 0
 
 
-def test_of_new_items_most_is_expected_that_those_like_them_have() -> None:
-    """Weighed as vectors are; prices stay their own, ages 0, and what was met stays as it is."""
+def test_of_new_items_is_expected_what_those_like_them_have() -> None:
+    """Weighed as vectors are; prices stay their own, and what was met stays as it is."""
     met = np.ones(24, np.int64)
     met[0] = 0
     stats = np.random.default_rng(1).normal(size=(24, len(ITEM_STATS))).astype(np.float32)
-    stats[0, AGE] = 0
     told = expected(stats, wines(24), met)
     alike, kin = [12], [4, 8, 16, 20, 1, 2, 3, 13, 14, 15]
-    mean = (256 * stats[alike].sum(axis=0) + stats[kin].sum(axis=0)) / (256 + len(kin))
-    others = np.setdiff1d(np.arange(len(ITEM_STATS)), [AGE, PRICE])
-    want = stats[0] + OF_THOSE_ALIKE * (mean - stats[0])
-    np.testing.assert_allclose(told[0, others], want[others], rtol=1e-4)
-    assert told[0, AGE] == 0
-    assert told[0, PRICE] == stats[0, PRICE]
+    want = (256 * stats[alike].sum(axis=0) + stats[kin].sum(axis=0)) / (256 + len(kin))
+    want[PRICE] = stats[0, PRICE]
+    np.testing.assert_allclose(told[0], want, rtol=1e-4)
     np.testing.assert_array_equal(told[1:], stats[1:])
 
 
@@ -116,6 +114,10 @@ def test_what_is_expected_of_an_item_does_not_say_that_it_was_met() -> None:
     items = Items(parts.items)
     personal = PersonalRanker(parts.personal, items, SegmentTable(parts.segments))
     np.testing.assert_array_equal(personal.met_by, met)
+    earlier = replace(parts.personal, met=None)  # no such array, and new items as they sold
+    earlier = replace(earlier, item_stats=_as_they_sold(parts.personal.item_stats, met))
+    told = PersonalRanker(earlier, items, SegmentTable(parts.segments)).met_by
+    np.testing.assert_array_equal(told, met)
 
 
 def test_a_ranker_that_goes_by_sales_does_not_set_new_items_back() -> None:
@@ -129,17 +131,35 @@ def test_a_ranker_that_goes_by_sales_does_not_set_new_items_back() -> None:
     weights[SCORE], weights[RANKER_FEATURES.index("log_events")] = 1, 0.5
     asked = new_items(split)
     told = []
-    for stats in (parts.personal.item_stats, _as_they_sold(parts.personal.item_stats)):
+    met = split.known.met()
+    for stats in (parts.personal.item_stats, _as_they_sold(parts.personal.item_stats, met)):
         personal = replace(parts.personal, ranker=linear_ranker(weights), item_stats=stats)
         told.append(evaluate(replace(parts, personal=personal), asked).by_name[MODEL])
     gain, error = difference(*told)
     assert gain > 3 * error > 0
 
 
-def _as_they_sold(stats: Floats) -> Floats:
+def _as_they_sold(stats: Floats, met: Rows) -> Floats:
     """Return statistics that expect nothing of what nobody met."""
-    new = stats[:, AGE] == 0
+    new, told = met == 0, stats.copy()
     assert new.any()
-    told = stats.copy()
     told[new] = np.where(np.arange(len(ITEM_STATS)) == PRICE, stats[new], 0)
     return told
+
+
+def test_rankers_learn_of_what_somebody_had_met_only() -> None:
+    """What nobody had met is no candidate of theirs, whether it was wanted later or not."""
+    catalogue, cut_ms, end_ms = wines(60), 19_270 * DAY_MS, 19_366 * DAY_MS
+    gone = taken_for_new(catalogue)
+    split = temporal_split(tasteful(), catalogue, cut_ms, end_ms, gone=gone)
+    parts = fit(split.past, split.known, catalogue, Choices(), cut_ms, 0)
+    examples = examples_of(Model(parts), split)
+    is_met = split.known.met() > 0
+    wanted = [is_met[rows].sum() for rows in split.wanted]
+    there = [is_met.sum() - is_met[rows].sum() for rows in split.blocked]
+    assert not all(wanted)
+    assert sum(wanted) < sum(map(len, split.wanted))
+    assert examples.labels.sum() == sum(wanted)
+    assert examples.sizes.tolist() == [
+        count for count, some in zip(there, wanted, strict=True) if some
+    ]
