@@ -9,6 +9,7 @@ import asyncio
 import gc
 import json
 import random
+import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Container, Iterable
@@ -162,6 +163,11 @@ class OpenLoop:
         self._started = 0.0
         self.began = 0.0
         """When the first request could have left, in seconds of `time.time`."""
+        self._is_to_end = False
+
+    def end(self) -> None:
+        """Send no more; `run` waits for what is under way."""
+        self._is_to_end = True
 
     async def open(self, connections: int) -> None:
         """Connect so often beforehand, as who keeps a pool: connecting is part of no latency."""
@@ -181,6 +187,8 @@ class OpenLoop:
         with Alarm() as alarm:
             while (due := due + draw.expovariate(rate)) < self._started + seconds:
                 await alarm.wait(due)
+                if self._is_to_end:
+                    break
                 self._send_soon(_Asked(due, perf_counter() - due))
         last = perf_counter() + PATIENCE_S
         while self._under_way and perf_counter() < last:
@@ -299,13 +307,14 @@ def main(
     connections: int,
     answers: Path | None,
 ) -> None:
-    """Send requests to 127.0.0.1:PORT and print what came of them as JSON."""
+    """Send requests to 127.0.0.1:PORT, at SIGTERM no more; print what came of them as JSON."""
     requests = [post(path, body) for body in bodies.read_text().splitlines()]
     tally = Tally(expect.encode())
     gc.disable()  # to walk all that was answered takes a tenth of a second
     loop = OpenLoop(port, requests, tally)
 
     async def asked() -> float:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, loop.end)
         await loop.open(connections)
         return await loop.run(rate, seconds)
 

@@ -24,6 +24,8 @@ class Asker:
     rate: float
     seconds: float
     connections: int = 0
+    ends_with_it: bool = False
+    """Whether to ask no longer than what is done beside it takes."""
 
     @asynccontextmanager
     async def asking(self, port: int, answers: list[Answer]) -> AsyncIterator[None]:
@@ -40,6 +42,8 @@ class Asker:
         )
         try:
             yield
+            if self.ends_with_it:
+                process.terminate()
             if await process.wait():
                 raise LoadTestError(f"the generator ended with code {process.returncode}")
             answers += _read(path)
