@@ -56,8 +56,8 @@ serve: .venv/.train ## Serve what is there
 	$(PY) -m server
 
 # A store of your own can be filled by one process only.
-test: .venv/.dev ## Run every test, on two processors (ARGS="-k name" for some)
-	$(PY) -m pytest $(if $(CUVEE_REDIS_URL),,--numprocesses 2 --dist loadfile) $(ARGS)
+test: .venv/.dev ## Run every test, three at a time (ARGS="-k name" for some)
+	$(PY) -m pytest $(if $(CUVEE_REDIS_URL),,--numprocesses 3 --dist loadfile) $(ARGS)
 
 lint: .venv/.dev ## Check style, types and the Dockerfile
 	$(PY) -m ruff check .

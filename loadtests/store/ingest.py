@@ -16,7 +16,7 @@ import uvloop
 from features.offline.store import OfflineStore
 from features.online.embedded import EmbeddedValkey
 from features.online.valkey_store import ValkeyStore
-from features.stream.event_stream import behind
+from features.stream.event_stream import Group, behind
 from loadtests.bench.contender import SERVER_CORE
 from loadtests.bench.generator import connect, post
 from loadtests.bench.measure import OTHERS_CORE, confined, pinned
@@ -98,11 +98,12 @@ def _move_others(pid: int) -> None:
 async def _sent(home: Path, port: int, posts: list[bytes], connections: int) -> dict[str, float]:
     """Send every post until it is taken; return how long that took, and how groups stand then."""
     waiting = iter(posts)
-    started_s = perf_counter()
-    refused = await asyncio.gather(*(_keep_busy(port, waiting) for _ in range(connections)))
-    took_s = perf_counter() - started_s
     store = ValkeyStore(EmbeddedValkey(home).url)
     try:
+        await _consumed(store)
+        started_s = perf_counter()
+        refused = await asyncio.gather(*(_keep_busy(port, waiting) for _ in range(connections)))
+        took_s = perf_counter() - started_s
         left = await behind(store.client)
         caught_up_s = await _caught_up(store)
     finally:
@@ -123,6 +124,13 @@ async def _keep_busy(port: int, posts: Iterator[bytes]) -> int:
             await asyncio.sleep(PAUSE_S)
     connection.close()
     return refused
+
+
+async def _consumed(store: ValkeyStore) -> None:
+    """Wait for the consumers: they start after the service is ready, and beside it."""
+    async with asyncio.timeout(CATCH_UP_S):
+        while len(await behind(store.client)) < len(Group):  # noqa: ASYNC110 (of processes)
+            await asyncio.sleep(0.1)
 
 
 async def _caught_up(store: ValkeyStore) -> float:
