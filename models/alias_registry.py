@@ -50,11 +50,13 @@ class AliasRegistry(Protocol):
         why: str = "",
         who: str | None = None,
         *,
-        canary: Canary | EllipsisType = ...,
+        serves: str | EllipsisType | None = ...,
+        canary: Canary | EllipsisType | None = ...,
     ) -> str:
         """Make a model that loads and ranks the production model, and return its version.
 
-        With `canary` only where that step of a trial is on. Twice is as good as once.
+        With `serves` only where that model is the one that serves, with `canary` only where that
+        step of a trial is on, or none. Twice is as good as once.
         """
         ...
 

@@ -24,7 +24,8 @@ from models.parts import Parts, Rows
 from models.rolling import rolling_figures
 from models.segments import markets_of
 from models.split import Split, temporal_split
-from models.timeline import LEAST_JUDGED, NOW, TEST, Timeline
+from models.timeline import NOW, TEST, Timeline
+from models.validated import LEAST_JUDGED
 
 Others = Callable[[Split], Mapping[str, list[Rows]]]
 """Further lists for the shoppers of a split, by name."""

@@ -149,16 +149,19 @@ class Registry:
         why: str = "",
         who: str | None = None,
         *,
-        canary: Canary | EllipsisType = ...,
+        serves: str | EllipsisType | None = ...,
+        canary: Canary | EllipsisType | None = ...,
     ) -> str:
         """Make a model that loads and ranks the production model; the present one is `previous`.
 
         Raises `RegistryError` or `BundleError` and changes nothing; `ConflictError` where another
-        model came to serve while this one was looked at, or another step than `canary` is on.
-        Twice is as good as once. Returns the version that `name`, a version or an alias, stands
-        for. A trial that was on ends.
+        model came to serve while this one was looked at, another than `serves` does, or another
+        step than `canary` is on. Twice is as good as once. Returns the version that `name`, a
+        version or an alias, stands for. A trial that was on ends.
         """
         version, present = self.resolve(name), self.production()
+        if serves is not ... and present != serves:
+            raise ConflictError(self._journal.last())
         model = self._warm(version)
         if present != version:
             self._move(AliasMove.promote(version, present, canary), why, who)

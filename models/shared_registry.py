@@ -136,13 +136,16 @@ class SharedRegistry:
         why: str = "",
         who: str | None = None,
         *,
-        canary: Canary | EllipsisType = ...,
+        serves: str | EllipsisType | None = ...,
+        canary: Canary | EllipsisType | None = ...,
     ) -> str:
         """Make a model that loads and ranks the production model, here and in the home.
 
         Raises as `Registry.promote`, and changes nothing.
         """
         present = self.aliases().production
+        if serves is not ... and present != serves:
+            raise ConflictError(self._newest())
         version = self._sent(name)
         if present != version:
             self._move(AliasMove.promote(version, present, canary), why, who)

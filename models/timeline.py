@@ -22,6 +22,7 @@ from models.newcomers import Newcomers
 from models.parts import Parts
 from models.split import Split, temporal_split
 from models.stages import Stages
+from models.validated import LEAST_JUDGED
 
 VALIDATION = 0.8
 TEST = 0.9
@@ -31,9 +32,6 @@ LEARNT_FROM = {VALIDATION: (0.6, 0.7), TEST: (0.7, VALIDATION), NOW: (VALIDATION
 
 CAME = (0.3, 0.4, 0.5, 0.6, 0.7, VALIDATION)
 """Those who came in the tenths from here on decide what newcomers are shown."""
-
-LEAST_JUDGED = 20
-"""Shoppers to judge in the validation split and the last, or nothing can be measured."""
 
 _SPAN = 0.1
 """How far a split looks on, as a share of the pairs."""

@@ -13,6 +13,7 @@ from features.number_range import NumberRange
 from features.offline.store import OfflineStore
 from features.progress import progress
 from features.training.engine_options import engine_options
+from models.alias_registry import AliasRegistry
 from models.bundle import Lineage, write_bundle
 from models.code_revision import code_revision, sources
 from models.engine import Engine, engine_named
@@ -28,7 +29,8 @@ from models.report_command import write_report
 from models.shared_registry import SharedRegistry
 from models.stages import kept_stages
 from models.training import STEPS, train
-from models.validation import MARGIN, VALIDATED, Against, Validation
+from models.validated import MARGIN, VALIDATED, Validation
+from models.validation import Against
 
 WHY = "trained"
 NEWER = "; data came since, python -m models train learns from them"
@@ -97,7 +99,8 @@ def train_command(
     shared = shared_registry(registry)
     if if_missing and (serving := _loadable(registry, registry.production())) is not None:
         changed = "" if serving.dataset_version == store.version() else NEWER
-        click.echo(f"model {serving.version} serves already{changed}")
+        nothing = f"model {serving.version} serves already{changed}"
+        click.echo(json.dumps({"version": None}) if as_json else nothing)
         return
     if if_stale and _is_known(registry, store):
         nothing = "a model of what is stored is there already: nothing to do"
@@ -194,13 +197,22 @@ def _place(
 ) -> str:
     """Give the model its alias, in the shared registry if there is one, and return it."""
     moves = shared or registry
-    with waits_here_if_away(registry, version, why):
+    with waits_here_if_away(registry, version, why, who):
         if promote and _deserves(parts, _manifest(registry, registry.production())):
             with suppress(ConflictError):  # what somebody else chose meanwhile serves on
-                moves.promote(version, why, who)
+                _promote(moves, version, parts, why, who)
                 return "production"
         moves.set_candidate(version, why, who)
     return "candidate"
+
+
+def _promote(moves: AliasRegistry, version: str, parts: Parts, why: str, who: str | None) -> None:
+    """Let a model serve; one that was measured against another only in the place of that one."""
+    if VALIDATED in parts.metrics:
+        incumbent = Validation.of(parts.metrics[VALIDATED]).incumbent
+        moves.promote(version, why, who, serves=incumbent, canary=None)
+    else:
+        moves.promote(version, why, who)
 
 
 def _deserves(parts: Parts, present: Manifest | None) -> bool:
@@ -226,7 +238,9 @@ def _told_why(why: str, parts: Parts) -> str:
 
 def _summary(version: str, role: str, seconds: float, parts: Parts) -> str:
     """Return the one line that says what came of it."""
-    return f"{version}  {role}  {seconds:.1f} s  {_judged(parts)}"
+    validation = parts.metrics.get(VALIDATED)
+    judged = _judged(parts) if validation is None else Validation.of(validation)
+    return f"{version}  {role}  {seconds:.1f} s  {judged}"
 
 
 def _judged(parts: Parts) -> str:

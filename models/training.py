@@ -28,7 +28,8 @@ from models.split import leave_last_out
 from models.stages import Stages
 from models.timeline import LEARNT_FROM, NOW, TEST, VALIDATION, Timeline
 from models.training_log import training_log
-from models.validation import VALIDATED, Against, validate
+from models.validated import VALIDATED
+from models.validation import Against, validate
 
 EXAMPLE_HISTORY = 12
 """Items that the example shopper should know: enough to see why they are shown what they are."""

@@ -10,10 +10,8 @@ from some of the test period itself, that speaks for it. Non-inferiority as in P
 JAMA 2012: the whole interval lies above what may be lost.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
 
 import numpy as np
 
@@ -28,13 +26,8 @@ from models.model import Model
 from models.parts import Parts, Rows
 from models.replay import popular_lists, ranked_lists
 from models.split import Split, temporal_split
-from models.timeline import LEAST_JUDGED, NOW, TEST, Timeline
-
-VALIDATED = "validation"
-"""Of a manifest's metrics: what came of it."""
-
-MARGIN = 0.02
-"""How much of the incumbent's NDCG@10 may be lost, unless told."""
+from models.timeline import NOW, TEST, Timeline
+from models.validated import LEAST_JUDGED, MARGIN, Validation
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,57 +41,6 @@ class Against:
     model: Model
     margin: float = MARGIN
     mature_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """NDCG@10 of a new model and of the `incumbent`, and the gain, from `low` to `high`.
-
-    Between `since` and `until` (ISO 8601 UTC) `users` shoppers were judged; the figures are None
-    where they were too few.
-    """
-
-    incumbent: str
-    users: int
-    since: str
-    until: str
-    margin: float
-    theirs: float | None = None
-    ours: float | None = None
-    gain: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def is_no_worse(self) -> bool:
-        """Tell whether the new model surely loses no more than it may."""
-        if self.low is None or self.theirs is None:
-            return False
-        return self.low >= -self.margin * self.theirs
-
-    def __str__(self) -> str:
-        """Return it as a sentence."""
-        span = f"{self.since[:10]} to {self.until[:10]}"
-        if None in (self.theirs, self.ours, self.gain, self.low, self.high):
-            return (
-                f"cannot be compared with {self.incumbent}: {self.users} shoppers can be judged, "
-                f"{span}; {LEAST_JUDGED} are needed"
-            )
-        allowed = -self.margin * (self.theirs or 0.0)
-        return (
-            f"{'no worse' if self.is_no_worse else 'not surely as good'}: NDCG@10 {self.ours:.4f} "
-            f"after {self.theirs:.4f} of {self.incumbent}, {self.gain:+.4f} ({self.low:+.4f} to "
-            f"{self.high:+.4f}; {allowed:+.4f} is allowed), {self.users} shoppers, {span}"
-        )
-
-    def told(self) -> dict[str, Any]:
-        """Return all of it, JSON-able."""
-        return {**asdict(self), "is_no_worse": self.is_no_worse}
-
-    @classmethod
-    def of(cls, told: Mapping[str, Any]) -> Self:
-        """Return what was told."""
-        return cls(**{name: value for name, value in told.items() if name != "is_no_worse"})
 
 
 def validate(timeline: Timeline, parts: Parts | None, against: Against) -> Validation:

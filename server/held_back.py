@@ -5,12 +5,15 @@ comparison.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from monitoring.fallback_share import end_of, place_of, share_now
 from monitoring.metrics import Metrics
+
+log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 
@@ -43,5 +46,9 @@ class HeldBack:
     async def follow(self) -> None:
         """Look for ever."""
         while True:
-            await self.look()
+            try:
+                await self.look()
+            except Exception:  # nobody may stay held back for it
+                self.end = 0
+                log.exception("who is held back cannot be told")
             await asyncio.sleep(LOOK_S)

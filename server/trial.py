@@ -10,7 +10,7 @@ from models.canary_counts import CANARY, CONTROL, CanaryCounter
 from models.model import Model
 from models.request import Listed, RankRequest
 from models.rollout import Shadow
-from monitoring.labels import Outcome, Source, Variant
+from monitoring.labels import Outcome, Reason, Source, Variant
 from monitoring.metrics import Metrics
 from server.answer import Answer
 from server.shadow import ShadowRanker
@@ -60,6 +60,8 @@ class Trial:
             self._metrics.canary_answer(variant, Outcome.ERROR)
             return
         if (outcome.model_version == self.canary.version) != (arm == CANARY):
+            return
+        if outcome.reason is Reason.FALLBACK_SHARE:  # on purpose, and of neither model
             return
         self._counter.add_shopper(arm, shopper)
         add(arm, shopper, counted.REQUESTS)

@@ -123,8 +123,8 @@ def test_training_loads_spark_only_where_it_is_asked_for() -> None:
 
 def test_watching_loads_no_tables() -> None:
     """What judges lists reads them; a machine that only watches for drift need not have that."""
-    libraries = ("polars", "pyarrow", "deltalake", "sklearn")
-    assert loaded("monitoring.drift.run_command", libraries) == []
+    libraries = ("polars", "pyarrow", "deltalake", "sklearn", "onnx", "skl2onnx")
+    assert loaded("monitoring.run_command", libraries) == []
 
 
 def loaded(module: str, libraries: tuple[str, ...]) -> list[str]:

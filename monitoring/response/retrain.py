@@ -25,7 +25,7 @@ from features.child_process import end_child, start_child
 from features.errors import FeaturesError
 from models.alias_registry import AliasRegistry
 from models.rollout import rollout_in_force
-from models.validation import VALIDATED, Validation
+from models.validated import VALIDATED, Validation
 from monitoring.response.case import WHO, Case
 from monitoring.response.policy import Policy, Serve
 from monitoring.response.state import State, Training
@@ -183,13 +183,18 @@ class Retrain:
     ) -> tuple[str, bool]:
         """Let a model serve that may; return what became of it."""
         version, validation = result["version"], Validation.of(result[VALIDATED])
+        aliases = self._registry.aliases()
+        if aliases.production == version:  # placed, and ended before that was kept
+            return f"{version} serves: {validation}", True
+        if aliases.canary is not None and aliases.canary.version == version:
+            return f"{version} is on trial: {validation}", True
         if (why := self._not_to_serve(training, policy, validation)) is not None:
             return f"{version} is left as candidate: {why}", False
         told = f"{training.why}; {validation}"
         if policy.retraining.serve is Serve.CANARY:
             self._registry.start_canary(rollout_in_force().begin(version), told, WHO)
             return f"{version} is on trial: {validation}", True
-        self._registry.promote(version, told, WHO)
+        self._registry.promote(version, told, WHO, serves=validation.incumbent, canary=None)
         return f"{version} serves: {validation}", True
 
     def _not_to_serve(

@@ -62,6 +62,18 @@ def test_promotion_twice_is_promotion_once(registry: Registry) -> None:
     assert aliases(registry) == (second, first, None)
 
 
+def test_a_promotion_may_be_of_one_that_serves_alone(registry: Registry) -> None:
+    """What was measured against one model takes the place of no other."""
+    first, second, third = (written(registry, items) for items in (30, 31, 32))
+    registry.promote(first)
+    registry.promote(second)
+    with pytest.raises(ConflictError, match="nothing was changed"):
+        registry.promote(third, serves=first, canary=None)
+    assert aliases(registry) == (second, first, None)
+    registry.promote(third, serves=second, canary=None)
+    assert aliases(registry) == (third, second, None)
+
+
 def test_a_rollback_can_be_rolled_back(registry: Registry) -> None:
     """Rolling back swaps both, so nothing is lost by it."""
     first, second = written(registry, 30), written(registry, 31)

@@ -106,6 +106,8 @@ def test_what_is_promoted_in_one_home_serves_in_another(home: Home) -> None:
     assert (newest.action, newest.why) == ("follow", "promote by ann: clicks rose")
     with pytest.raises(ConflictError, match="nothing was changed"):
         other.rollback(serves=first)
+    with pytest.raises(ConflictError, match="nothing was changed"):
+        other.promote(first, serves=first)
     assert other.rollback("clicks fell", "ben", serves=second) == first
     one.follow()
     assert local(one) == local(other) == one.aliases() == Aliases(first, second)

@@ -17,7 +17,8 @@ from models.parts import Parts
 from models.registry import Registry
 from models.replay import ranked_lists
 from models.timeline import NOW, TEST, Timeline
-from models.validation import VALIDATED, Against, Validation, validate
+from models.validated import VALIDATED, Validation
+from models.validation import Against, validate
 from tests.support.bundles import small_parts
 from tests.support.failing import failing_parts
 from tests.support.histories import DAY_MS, tasteful, wines

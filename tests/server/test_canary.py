@@ -12,9 +12,11 @@ from features.ids import stable_hash
 from features.online.embedded import EmbeddedValkey
 from models.bundle import write_bundle
 from models.canary import Assignment, Canary
+from models.canary_counts import CANARY, CONTROL, read_counts
 from models.model import Model
 from models.parts import Parts
 from models.registry import Registry
+from monitoring.fallback_share import end_of
 from server import keys
 from tests.support.bundles import small_parts
 from tests.support.failing import empty_parts, failing_parts
@@ -91,6 +93,23 @@ async def shop(
             told = await asyncio.gather(*(ask(service, user) for user in users))
             answers += list(zip(users, told, strict=True))
     return answers
+
+
+async def test_who_is_held_back_says_nothing_of_either_model(
+    start: Start, home: Path, registry: Registry
+) -> None:
+    """They get popular items on purpose, in both arms."""
+    service = await start(**declared(home, QUICK), CUVEE_CACHE_TTL_S="0")
+    users = [f"u{number}" for number in range(8)]
+    await known(service, users)
+    await started(service, write_bundle(home / "models", small_parts(31)))
+    canary = registry.canary()
+    assert canary is not None
+    service.app[keys.LADDER].held_back.end = end_of(1.0)
+    for user in users:
+        assert (await ask(service, user))["reason"] == "fallback_share"
+    counts = read_counts(home, canary)
+    assert counts.shoppers(CONTROL) + counts.shoppers(CANARY) == 0
 
 
 async def test_a_good_model_goes_from_nobody_to_everybody(

@@ -1,9 +1,11 @@
 """Shoppers who get popular items on purpose: some, always the same ones, for a while."""
 
+import asyncio
 import time
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from features.online.embedded import EmbeddedValkey
 from monitoring.fallback_share import (
@@ -39,6 +41,29 @@ async def until_seen(service: Client, metric: str) -> None:
     """Wait for the service to have looked."""
     await service.app[keys.LADDER].held_back.look()
     assert metric in await (await service.get("/metrics")).text()
+
+
+async def test_nobody_stays_held_back_where_that_cannot_be_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that fails lets everybody go, and the next is taken all the same."""
+    looks = 0
+
+    async def fails(self: HeldBack) -> None:  # noqa: ARG001 - as the method is called
+        nonlocal looks
+        looks += 1
+        raise RuntimeError("no thread")
+
+    monkeypatch.setattr(HeldBack, "look", fails)
+    monkeypatch.setattr("server.held_back.LOOK_S", 0.001)
+    held = HeldBack(tmp_path, Metrics(CollectorRegistry()))
+    held.end = end_of(1.0)
+    following = asyncio.ensure_future(held.follow())
+    async with asyncio.timeout(10):
+        while looks < 3:
+            await asyncio.sleep(0.001)
+    following.cancel()
+    assert not held.has("u1")
 
 
 async def test_everybody_is_held_back_and_let_go(service: Client, home: Path) -> None:

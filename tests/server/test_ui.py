@@ -452,6 +452,17 @@ def test_many_figures_are_bounded(tmp_path: Path) -> None:
     assert (len(shown["figures"]), shown["left_out"]) == (200, 800)
 
 
+def test_what_is_worse_is_not_cut_off(tmp_path: Path) -> None:
+    """However many segments are told before it."""
+    told = [{"metric": f"m{at}", "value": at, "state": "fine"} for at in range(1_000)]
+    told.append({"metric": "sales", "value": 1, "state": "worse", "severity": "high"})
+    path = tmp_path / "findings.json"
+    path.write_bytes(orjson.dumps({"metrics": told}))
+    shown = performance_part(path)
+    assert shown is not None
+    assert [each["state"] for each in shown["figures"][:2]] == ["worse high", "fine"]
+
+
 async def test_items_have_names(seen: Client) -> None:
     """Those that have one: an id that nobody knows has none."""
     wanted = [HARM, "wine-0004", f"wine-{UNNAMED:04d}", "nothing"]

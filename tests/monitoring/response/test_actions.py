@@ -14,7 +14,7 @@ from models.errors import AwayError
 from models.registry import Registry
 from models.shared_registry import SharedRegistry
 from models.storage import Directory
-from models.validation import VALIDATED, Validation
+from models.validated import VALIDATED, Validation
 from monitoring.fallback_share import read_share, share_now
 from monitoring.finding import Kind
 from monitoring.response.case import WHO, Case
