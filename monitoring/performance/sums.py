@@ -13,6 +13,7 @@ import polars as pl
 
 from features.offline.store import OfflineStore
 from features.offline.translated import collected
+from monitoring.labels import Reason
 from monitoring.outcomes.attribution import ROWS_AT_ONCE, Tables
 from monitoring.outcomes.policy import HOUR_MS
 from monitoring.outcomes.policy import Policy as OutcomePolicy
@@ -118,9 +119,16 @@ class Summing:
         return self._told
 
     def _parts(self, lists: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-        """Yield the lists of both versions, all those of a shopper together."""
+        """Yield the lists of both versions, all those of a shopper together.
+
+        What was held back on purpose is not what a model does: counted against it, it would hold
+        back more.
+        """
         versions = [each for each in (self._versions.live, self._versions.base) if each is not None]
-        ours = lists.filter(pl.col("model_version").is_in(versions))
+        ours = lists.filter(
+            pl.col("model_version").is_in(versions),
+            pl.col("reason").ne_missing(Reason.FALLBACK_SHARE.value),
+        )
         count = int(collected(ours.select(pl.len())).item())
         parts = max(-(-count // ROWS_AT_ONCE), 1)
         for number in range(parts):

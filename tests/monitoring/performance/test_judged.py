@@ -188,6 +188,19 @@ def test_a_model_that_is_as_good_is_left_alone(tmp_path: Path, seed: int) -> Non
     assert list(what.findings()) == []
 
 
+def test_what_is_held_back_on_purpose_is_not_the_models(tmp_path: Path) -> None:
+    """Or popular items, which are clicked less, would have more shoppers held back."""
+    shop = JudgedShop(tmp_path, 8)
+    before, now = shop.promote(2)
+    shop.serve(before, range(6, 9), 80, 0.5)
+    shop.serve(now, range(2, 4), 80, 0.5, reason="unknown_user")
+    shop.serve(now, range(2, 4), 80, 0.0, reason="fallback_share")
+    ctr = of(told(shop, LARGE), "ctr")
+    assert ctr.live is not None
+    assert ctr.live.value == pytest.approx(0.5, abs=0.1)
+    assert ctr.severity is None
+
+
 def test_a_segment_alone_may_be_worse(tmp_path: Path) -> None:
     """The basket's lists, not those of the home page; fewer items show in coverage at once."""
     shop = JudgedShop(tmp_path, 5)
