@@ -174,7 +174,7 @@ class Summing:
                     (dimension, told["group"]),
                     {
                         name: Moments(
-                            told["shoppers"],
+                            told[f"{name} shoppers"],
                             told["lists"],
                             *(told[f"{name} {sum_}"] for sum_ in ("x", "y", "xx", "xy", "yy")),
                         )
@@ -184,7 +184,11 @@ class Summing:
 
 
 def _by_group(names: Sequence[str], rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the moments of each metric, a row a group."""
+    """Return the moments of each metric, a row a group.
+
+    Its shoppers are those with anything to tell of it: of accuracy who clicked, not whoever was
+    served.
+    """
     sums = [
         pl.col(column).sum().alias(f"{name} {side}")
         for name in names
@@ -195,12 +199,11 @@ def _by_group(names: Sequence[str], rows: pl.DataFrame) -> pl.DataFrame:
     for name in names:
         x, y = pl.col(f"{name} x"), pl.col(f"{name} y")
         squares += [
+            (y > 0).sum().alias(f"{name} shoppers"),
             x.sum(),
             y.sum(),
             (x * x).sum().alias(f"{name} xx"),
             (x * y).sum().alias(f"{name} xy"),
             (y * y).sum().alias(f"{name} yy"),
         ]
-    return a_shopper.group_by("group").agg(
-        pl.len().alias("shoppers"), pl.col("lists").sum(), *squares
-    )
+    return a_shopper.group_by("group").agg(pl.col("lists").sum(), *squares)

@@ -26,6 +26,7 @@ from monitoring.performance.sums import EVERYBODY, Summing, Versions
 from monitoring.performance.verdict import Verdict
 from monitoring.performance.watch import PerformanceWatch
 from tests.support.judged_shop import DAY_MS, NOW_MS, JudgedShop
+from tests.support.listed import done, happen, list_line, serve
 
 OUTCOMES = outcomes_in_force()
 POLICY = parse_policy(
@@ -199,6 +200,36 @@ def test_what_is_held_back_on_purpose_is_not_the_models(tmp_path: Path) -> None:
     assert ctr.live is not None
     assert ctr.live.value == pytest.approx(0.5, abs=0.1)
     assert ctr.severity is None
+
+
+def test_two_shoppers_who_clicked_are_no_verdict(tmp_path: Path) -> None:
+    """Though thirty of the segment were served: both are alike, which is no certainty."""
+    shop = JudgedShop(tmp_path)
+    for version, day, place in zip(shop.promote(2), (4, 2), (0, 1), strict=True):
+        for page in ("home", "basket"):
+            names = [f"{page}-{version}-{n}" for n in range(30)]
+            at_ms = NOW_MS - day * DAY_MS
+            lists = [
+                list_line(each, f"{page}-{n}", at_ms, ["i0", "i1"], page=page, model_version=version)
+                for n, each in enumerate(names)
+            ]
+            serve(shop.store, *lists)
+            clicks = [
+                done(f"c{each}", f"{page}-{n}", f"i{place}", at_ms + 60_000, list_id=each)
+                for n, each in enumerate(names[:2])
+            ]
+            happen(shop.store, *clicks)
+    policy = parse_policy(
+        "segments: [page]\n"
+        "metrics: {accuracy: {effect: 0.2, high: 0.5}, ndcg: {effect: 0.1, high: 0.3}}",
+        "x",
+    )
+    what = told(shop, policy)
+    for metric in ("accuracy", "ndcg"):
+        each = of(what, metric, "page=basket")
+        assert (each.state, each.severity) == (State.INSUFFICIENT, None)
+        assert each.live is not None
+        assert (each.live.shoppers, each.live.lists) == (2, 30)
 
 
 def test_a_segment_alone_may_be_worse(tmp_path: Path) -> None:
