@@ -59,11 +59,17 @@ class Sums:
     """Of the longest window, where scores are probabilities."""
 
     catalogue: int = 0
+    served: dict[tuple[str | None, int], set[int]] = field(default_factory=dict)
+    """Days of a window on which the version that serves did, by type of events and window."""
 
     def ratio(self, metric: str, days: int, segment: Segment, *, live: bool) -> Figure | None:
         """Return a figure of one side of a window."""
         found = self.ratios.get((metric, days, live, segment))
         return None if found is None else found.figure()
+
+    def served_days(self, kind: str | None, days: int) -> int:
+        """Return on how many days of a window the version that serves had lists."""
+        return len(self.served.get((kind, days), ()))
 
     def covered(self, days: int, *, live: bool) -> Figure | None:
         """Return coverage of one side of a window."""
@@ -153,6 +159,9 @@ class Summing:
             names = [name for name, each in RATIOS.items() if each.kind == kind]
             for days in self._policy.window_days:
                 for live, side in self._sides(kind, days, rows):
+                    if live:
+                        on = (side["served_ms"] // DAY_MS).unique()
+                        self._told.served.setdefault((kind, days), set()).update(on)
                     for segment, moments in self._moments(names, side):
                         for name, each in moments.items():
                             key = (name, days, live, segment)

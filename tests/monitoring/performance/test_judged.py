@@ -210,7 +210,9 @@ def test_two_shoppers_who_clicked_are_no_verdict(tmp_path: Path) -> None:
             names = [f"{page}-{version}-{n}" for n in range(30)]
             at_ms = NOW_MS - day * DAY_MS
             lists = [
-                list_line(each, f"{page}-{n}", at_ms, ["i0", "i1"], page=page, model_version=version)
+                list_line(
+                    each, f"{page}-{n}", at_ms, ["i0", "i1"], page=page, model_version=version
+                )
                 for n, each in enumerate(names)
             ]
             serve(shop.store, *lists)
@@ -230,6 +232,19 @@ def test_two_shoppers_who_clicked_are_no_verdict(tmp_path: Path) -> None:
         assert (each.state, each.severity) == (State.INSUFFICIENT, None)
         assert each.live is not None
         assert (each.live.shoppers, each.live.lists) == (2, 30)
+
+
+def test_traffic_is_of_the_days_that_were_served(tmp_path: Path) -> None:
+    """Of a model that is two days old a window of seven has two days' lists."""
+    shop = JudgedShop(tmp_path)
+    before, now = shop.promote(2)
+    shop.serve(before, range(10, 14), 60, 0.9, buys=1.0)
+    shop.serve(now, range(8, 10), 60, 0.0)
+    policy = parse_policy(
+        "window_days: [7]\nsegments: []\nmetrics: {conversion: {effect: 0.4, high: 0.6}}", "x"
+    )
+    found = {each.subject: each for each in told(shop, policy).findings()}
+    assert found["conversion"].lists_per_day == 60
 
 
 def test_a_segment_alone_may_be_worse(tmp_path: Path) -> None:
