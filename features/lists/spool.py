@@ -79,8 +79,10 @@ def reading(path: Path) -> Iterator[IO[bytes]]:
 def make_room(home: Path, most_bytes: int) -> int:
     """Remove the oldest whole segments while all have more than `most_bytes`; count their lines.
 
-    One that is being read stays.
+    What dead processes left is whole by now; one that is being read stays.
     """
+    with suppress(OSError):  # of a disk that refuses names, others can be removed all the same
+        close_abandoned(home)
     segments = whole_segments(home)
     size = sum(each.size for each in segments) + sum(map(_size, (home / FOLDER).glob(f"*{OPEN}")))
     dropped = 0

@@ -75,7 +75,7 @@ class Judged:
                 segment=each.segment,
                 live=_estimate(live) if earns else None,
                 incumbent=_estimate(each.base) if earns and each.base else None,
-                lists_per_day=live.lists / each.days if earns else None,
+                lists_per_day=live.lists / each.served_days if earns and each.served_days else None,
             )
 
     def write(self, home: Path) -> None:

@@ -45,7 +45,10 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Sums over shoppers: how many, of x, y, x², xy and y², and of the `lists` they were served."""
+    """Sums over shoppers: of x, y, x², xy and y², and of the `lists` they were served.
+
+    `shoppers` are those whose y is above 0: others tell nothing of the ratio.
+    """
 
     shoppers: int = 0
     lists: int = 0

@@ -13,6 +13,7 @@ import polars as pl
 
 from features.offline.store import OfflineStore
 from features.offline.translated import collected
+from monitoring.labels import Reason
 from monitoring.outcomes.attribution import ROWS_AT_ONCE, Tables
 from monitoring.outcomes.policy import HOUR_MS
 from monitoring.outcomes.policy import Policy as OutcomePolicy
@@ -58,11 +59,17 @@ class Sums:
     """Of the longest window, where scores are probabilities."""
 
     catalogue: int = 0
+    served: dict[tuple[str | None, int], set[int]] = field(default_factory=dict)
+    """Days of a window on which the version that serves did, by type of events and window."""
 
     def ratio(self, metric: str, days: int, segment: Segment, *, live: bool) -> Figure | None:
         """Return a figure of one side of a window."""
         found = self.ratios.get((metric, days, live, segment))
         return None if found is None else found.figure()
+
+    def served_days(self, kind: str | None, days: int) -> int:
+        """Return on how many days of a window the version that serves had lists."""
+        return len(self.served.get((kind, days), ()))
 
     def covered(self, days: int, *, live: bool) -> Figure | None:
         """Return coverage of one side of a window."""
@@ -118,9 +125,16 @@ class Summing:
         return self._told
 
     def _parts(self, lists: pl.LazyFrame) -> Iterator[pl.DataFrame]:
-        """Yield the lists of both versions, all those of a shopper together."""
+        """Yield the lists of both versions, all those of a shopper together.
+
+        What was held back on purpose is not what a model does: counted against it, it would hold
+        back more.
+        """
         versions = [each for each in (self._versions.live, self._versions.base) if each is not None]
-        ours = lists.filter(pl.col("model_version").is_in(versions))
+        ours = lists.filter(
+            pl.col("model_version").is_in(versions),
+            pl.col("reason").ne_missing(Reason.FALLBACK_SHARE.value),
+        )
         count = int(collected(ours.select(pl.len())).item())
         parts = max(-(-count // ROWS_AT_ONCE), 1)
         for number in range(parts):
@@ -145,6 +159,9 @@ class Summing:
             names = [name for name, each in RATIOS.items() if each.kind == kind]
             for days in self._policy.window_days:
                 for live, side in self._sides(kind, days, rows):
+                    if live:
+                        on = (side["served_ms"] // DAY_MS).unique()
+                        self._told.served.setdefault((kind, days), set()).update(on)
                     for segment, moments in self._moments(names, side):
                         for name, each in moments.items():
                             key = (name, days, live, segment)
@@ -166,7 +183,7 @@ class Summing:
                     (dimension, told["group"]),
                     {
                         name: Moments(
-                            told["shoppers"],
+                            told[f"{name} shoppers"],
                             told["lists"],
                             *(told[f"{name} {sum_}"] for sum_ in ("x", "y", "xx", "xy", "yy")),
                         )
@@ -176,7 +193,11 @@ class Summing:
 
 
 def _by_group(names: Sequence[str], rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the moments of each metric, a row a group."""
+    """Return the moments of each metric, a row a group.
+
+    Its shoppers are those with anything to tell of it: of accuracy who clicked, not whoever was
+    served.
+    """
     sums = [
         pl.col(column).sum().alias(f"{name} {side}")
         for name in names
@@ -187,12 +208,11 @@ def _by_group(names: Sequence[str], rows: pl.DataFrame) -> pl.DataFrame:
     for name in names:
         x, y = pl.col(f"{name} x"), pl.col(f"{name} y")
         squares += [
+            (y > 0).sum().alias(f"{name} shoppers"),
             x.sum(),
             y.sum(),
             (x * x).sum().alias(f"{name} xx"),
             (x * y).sum().alias(f"{name} xy"),
             (y * y).sum().alias(f"{name} yy"),
         ]
-    return a_shopper.group_by("group").agg(
-        pl.len().alias("shoppers"), pl.col("lists").sum(), *squares
-    )
+    return a_shopper.group_by("group").agg(pl.col("lists").sum(), *squares)

@@ -33,7 +33,8 @@ SURELY_BAD = 0.8
 class Verdict:
     """A figure beside its baseline; `least_lists` find the effect, these find `least_effect`.
 
-    `change` is relative, with its interval. `threshold` is what was passed, where it is worse.
+    `change` is relative, with its interval. `threshold` is what was passed, where it is worse. The
+    version had lists on `served_days` of `days`.
     """
 
     metric: str
@@ -49,6 +50,7 @@ class Verdict:
     q: float | None = None
     severity: Severity | None = None
     threshold: float | None = None
+    served_days: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +120,8 @@ class Bench:
             live = sums.ratio(metric, days, segment, live=True)
             base = sums.ratio(metric, days, segment, live=False)
         name = None if segment == EVERYBODY else "=".join(segment)
-        told = Verdict(
-            metric, name, State.INSUFFICIENT, days, self._summing.span(kind, days), live, base
-        )
+        span, served = self._summing.span(kind, days), sums.served_days(kind, days)
+        told = Verdict(metric, name, State.INSUFFICIENT, days, span, live, base, served_days=served)
         if metric == CALIBRATION:
             base = None if live is None else replace(live, value=RIGHT)
         if live is None or not live.is_known:

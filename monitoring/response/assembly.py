@@ -41,7 +41,7 @@ def responder_of(
         policy,
         sources=(
             DriftSource(home, drift.limits, clock),
-            PerformanceSource(home),
+            PerformanceSource(home, clock),
             StalenessSource(home, clock),
             BurnSource(clock),
         ),

@@ -23,6 +23,16 @@ class _Answer:
     def __init__(self) -> None:
         self.body = bytearray()
         self.is_whole = False
+        self.ends_with_connection = False
+        self._is_measured = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        named = name.lower()
+        is_chunked = named == b"transfer-encoding" and b"chunked" in value.lower()
+        self._is_measured |= named == b"content-length" or is_chunked
+
+    def on_headers_complete(self) -> None:
+        self.ends_with_connection = not self._is_measured
 
     def on_body(self, part: bytes) -> None:
         self.body += part
@@ -93,4 +103,6 @@ async def _answered(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     status = parser.get_status_code()
     if not status:
         raise ExchangeError("the connection was closed without an answer")
+    if not (answer.is_whole or answer.ends_with_connection):
+        raise ExchangeError("the answer was cut short")
     return status, bytes(answer.body)

@@ -15,7 +15,8 @@ from models.registry import Registry
 from monitoring.drift.detector import Finding as DriftFinding
 from monitoring.drift.detector import Limits, State
 from monitoring.drift.report import Report
-from monitoring.finding import Finding, Kind, Severity, left
+from monitoring.finding import FOLDER, Finding, Kind, Severity, left
+from monitoring.performance.watch import AGAIN_S
 from monitoring.response.policy import Policy
 
 PERFORMANCE = "performance"
@@ -23,6 +24,9 @@ PERFORMANCE = "performance"
 
 HIGH_FROM = 4.0
 """Floors from which drift is high: at the usual floor 0.2 standard deviations."""
+
+LONGEST_S = 2 * AGAIN_S
+"""So long what performance left holds: whoever leaves it looks again in half of that."""
 
 DAY_S, HOUR_S = 86_400.0, 3_600.0
 
@@ -104,13 +108,31 @@ class PerformanceSource:
 
     kind = Kind.PERFORMANCE
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, clock: Callable[[], float]) -> None:
         """Read what was left in a home."""
         self._home = home
+        self._registry = Registry(home)
+        self._clock = clock
 
     async def findings(self, policy: Policy) -> Sequence[Finding] | None:  # noqa: ARG002 - a seam
-        """Return it as it is."""
-        return await asyncio.to_thread(left, self._home, PERFORMANCE)
+        """Return what is worse of the model that serves.
+
+        What was left long ago says nothing, nor does what is of another model alone.
+        """
+        return await asyncio.to_thread(self._found)
+
+    def _found(self) -> list[Finding] | None:
+        path = self._home / FOLDER / f"{PERFORMANCE}.json"
+        try:
+            age_s = self._clock() - path.stat().st_mtime
+        except FileNotFoundError:
+            return None
+        told = left(self._home, PERFORMANCE)
+        if told is None or age_s > LONGEST_S:
+            return None
+        version = self._registry.production()
+        mine = [each for each in told if each.version == version]
+        return mine if mine or not told else None
 
 
 class StalenessSource:

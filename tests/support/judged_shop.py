@@ -57,16 +57,17 @@ class JudgedShop:
         items: int = CATALOGUE,
         buys: float = 0.3,
         score: float = 0.5,
+        reason: str | None = None,
     ) -> None:
         """Serve lists of four items so many days ago; a click for so many, a purchase of few.
 
-        `ctr` may depend on the page.
+        `ctr` may depend on the page; `reason` is why they are from below the model.
         """
         lines: list[bytes] = []
         events: list[Entry] = []
         for day in days:
             for _ in range(lists_a_day):
-                self._one(version, day, ctr, shoppers, items, buys, score, lines, events)
+                self._one(version, day, ctr, shoppers, items, buys, score, reason, lines, events)
         serve(self.store, *lines)
         happen(self.store, *events)
 
@@ -79,6 +80,7 @@ class JudgedShop:
         items: int,
         buys: float,
         score: float,
+        reason: str | None,
         lines: list[bytes],
         events: list[Entry],
     ) -> None:
@@ -91,7 +93,7 @@ class JudgedShop:
         lines.append(
             list_line(
                 f"r{number}", user, at_ms, shown, page=page, model_version=version,
-                segment=None, scores=[score] * 4,
+                segment=None, scores=[score] * 4, reason=reason,
             )
         )  # fmt: skip
         if random.random() >= (ctr(page) if callable(ctr) else ctr):

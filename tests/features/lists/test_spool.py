@@ -2,6 +2,8 @@
 
 import fcntl
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,6 +125,25 @@ def test_the_oldest_go_where_too_many_wait(tmp_path: Path) -> None:
     writer = SegmentWriter(tmp_path, 1, lambda: 0.0)
     writer.write([b"x" * spool.SEGMENT_BYTES])
     assert writer.tend() == 4 + 5 + 1
+
+
+def test_what_the_killed_left_makes_room_too(tmp_path: Path) -> None:
+    """Where nobody carries, or it would stay for ever, and the living have no room."""
+    program = (
+        "import os, pathlib, sys\n"
+        "from features.lists.spool import SegmentWriter\n"
+        "writer = SegmentWriter(pathlib.Path(sys.argv[1]), 2**30)\n"
+        "writer.write([b'{}\\n'] * 3)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
+    assert killed.returncode == -9
+    living = SegmentWriter(tmp_path, MOST_BYTES)
+    living.write([b"{}\n"])
+    assert len(list((tmp_path / spool.FOLDER).iterdir())) == 2
+    assert spool.make_room(tmp_path, 3) == 3
+    assert [each.suffix for each in (tmp_path / spool.FOLDER).iterdir()] == [spool.OPEN]
+    living.close()
 
 
 def test_where_nobody_carries_segments_become_large(

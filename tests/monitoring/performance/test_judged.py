@@ -26,6 +26,7 @@ from monitoring.performance.sums import EVERYBODY, Summing, Versions
 from monitoring.performance.verdict import Verdict
 from monitoring.performance.watch import PerformanceWatch
 from tests.support.judged_shop import DAY_MS, NOW_MS, JudgedShop
+from tests.support.listed import done, happen, list_line, serve
 
 OUTCOMES = outcomes_in_force()
 POLICY = parse_policy(
@@ -186,6 +187,64 @@ def test_a_model_that_is_as_good_is_left_alone(tmp_path: Path, seed: int) -> Non
     assert [each for each in what.verdicts if each.state is State.WORSE] == []
     assert of(what, "ctr").state is State.FINE
     assert list(what.findings()) == []
+
+
+def test_what_is_held_back_on_purpose_is_not_the_models(tmp_path: Path) -> None:
+    """Or popular items, which are clicked less, would have more shoppers held back."""
+    shop = JudgedShop(tmp_path, 8)
+    before, now = shop.promote(2)
+    shop.serve(before, range(6, 9), 80, 0.5)
+    shop.serve(now, range(2, 4), 80, 0.5, reason="unknown_user")
+    shop.serve(now, range(2, 4), 80, 0.0, reason="fallback_share")
+    ctr = of(told(shop, LARGE), "ctr")
+    assert ctr.live is not None
+    assert ctr.live.value == pytest.approx(0.5, abs=0.1)
+    assert ctr.severity is None
+
+
+def test_two_shoppers_who_clicked_are_no_verdict(tmp_path: Path) -> None:
+    """Though thirty of the segment were served: both are alike, which is no certainty."""
+    shop = JudgedShop(tmp_path)
+    for version, day, place in zip(shop.promote(2), (4, 2), (0, 1), strict=True):
+        for page in ("home", "basket"):
+            names = [f"{page}-{version}-{n}" for n in range(30)]
+            at_ms = NOW_MS - day * DAY_MS
+            lists = [
+                list_line(
+                    each, f"{page}-{n}", at_ms, ["i0", "i1"], page=page, model_version=version
+                )
+                for n, each in enumerate(names)
+            ]
+            serve(shop.store, *lists)
+            clicks = [
+                done(f"c{each}", f"{page}-{n}", f"i{place}", at_ms + 60_000, list_id=each)
+                for n, each in enumerate(names[:2])
+            ]
+            happen(shop.store, *clicks)
+    policy = parse_policy(
+        "segments: [page]\n"
+        "metrics: {accuracy: {effect: 0.2, high: 0.5}, ndcg: {effect: 0.1, high: 0.3}}",
+        "x",
+    )
+    what = told(shop, policy)
+    for metric in ("accuracy", "ndcg"):
+        each = of(what, metric, "page=basket")
+        assert (each.state, each.severity) == (State.INSUFFICIENT, None)
+        assert each.live is not None
+        assert (each.live.shoppers, each.live.lists) == (2, 30)
+
+
+def test_traffic_is_of_the_days_that_were_served(tmp_path: Path) -> None:
+    """Of a model that is two days old a window of seven has two days' lists."""
+    shop = JudgedShop(tmp_path)
+    before, now = shop.promote(2)
+    shop.serve(before, range(10, 14), 60, 0.9, buys=1.0)
+    shop.serve(now, range(8, 10), 60, 0.0)
+    policy = parse_policy(
+        "window_days: [7]\nsegments: []\nmetrics: {conversion: {effect: 0.4, high: 0.6}}", "x"
+    )
+    found = {each.subject: each for each in told(shop, policy).findings()}
+    assert found["conversion"].lists_per_day == 60
 
 
 def test_a_segment_alone_may_be_worse(tmp_path: Path) -> None:

@@ -55,6 +55,37 @@ async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @pytest.mark.parametrize(
+    "answer",
+    [
+        b"Content-Length: 9\r\n\r\n12345",
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n",
+        b"Content-Type: text/plain\r\n",
+    ],
+)
+async def test_an_answer_that_is_cut_short(answer: bytes) -> None:
+    """Is none: half of the metrics are not the metrics."""
+
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n" + answer)
+
+    async with listening(cut) as port:
+        with pytest.raises(ExchangeError, match="cut short"):
+            await exchange(f"http://127.0.0.1:{port}", within_s=30)
+
+
+async def test_an_answer_that_ends_with_its_connection() -> None:
+    """Is whole, where nothing says how long it is."""
+
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n12345")
+
+    async with listening(plain) as port:
+        assert await exchange(f"http://127.0.0.1:{port}", within_s=30) == (200, b"12345")
+
+
+@pytest.mark.parametrize(
     ("behaviour", "told"),
     [
         (hang, "no answer within 0.2 s"),

@@ -1,5 +1,6 @@
 """Findings of what is there: drift's report, what performance left, the age of the model."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,15 @@ from monitoring.drift.detector import Finding as DriftFinding
 from monitoring.drift.detector import Limits, State
 from monitoring.drift.report import Report, Told
 from monitoring.finding import leave
+from monitoring.outcomes.policy import policy_in_force
+from monitoring.performance.judged import judged
+from monitoring.performance.policy import parse_policy as performance_policy
+from monitoring.response import streaks
 from monitoring.response.parse import parse_policy
 from monitoring.response.sources import (
     DAY_S,
+    HOUR_S,
+    LONGEST_S,
     PERFORMANCE,
     DriftSource,
     PerformanceSource,
@@ -20,6 +27,7 @@ from monitoring.response.sources import (
     created_s,
 )
 from tests.support.found import START_S, found
+from tests.support.judged_shop import NOW_MS, JudgedShop
 
 POLICY = parse_policy("staleness: {after: 30d}", "x")
 HOUR = round(START_S / 3_600)
@@ -79,12 +87,40 @@ async def test_a_window_without_rows_says_nothing(tmp_path: Path, version: str) 
     assert await DriftSource(tmp_path, Limits(), lambda: START_S).findings(POLICY) is None
 
 
-async def test_what_performance_left(tmp_path: Path) -> None:
-    """As it is."""
-    source = PerformanceSource(tmp_path)
+async def test_what_performance_left(tmp_path: Path, version: str) -> None:
+    """Of the model that serves, until it should have been left anew."""
+    now_s = time.time()
+    source = PerformanceSource(tmp_path, lambda: now_s)
     assert await source.findings(POLICY) is None
+    leave(tmp_path, PERFORMANCE, [])
+    assert await source.findings(POLICY) == []
+    leave(tmp_path, PERFORMANCE, [found(), found(version=version)])
+    assert await source.findings(POLICY) == [found(version=version)]
     leave(tmp_path, PERFORMANCE, [found()])
-    assert await source.findings(POLICY) == [found()]
+    assert await source.findings(POLICY) is None
+    leave(tmp_path, PERFORMANCE, [found(version=version)])
+    now_s += LONGEST_S - HOUR_S
+    assert await source.findings(POLICY) == [found(version=version)]
+    now_s += 2 * HOUR_S
+    assert await source.findings(POLICY) is None
+
+
+async def test_what_is_judged_comes_to_a_rule(tmp_path: Path) -> None:
+    """From lists and clicks to what a rule acts on."""
+    shop = JudgedShop(tmp_path)
+    before, now = shop.promote(2)
+    shop.serve(before, range(3, 5), 80, 0.8)
+    shop.serve(now, range(2, 3), 80, 0.1)
+    judging = performance_policy("metrics: {ctr: {effect: 0.3, high: 0.4}}", "x")
+    judged(shop.store, judging, policy_in_force(), NOW_MS).write(tmp_path)
+    policy = parse_policy(
+        "rules: [{name: fell, on: performance, if: {severity: high, subject: ctr}, do: retrain}]",
+        "x",
+    )
+    source = PerformanceSource(tmp_path, time.time)
+    seen = {source.kind: await source.findings(policy)}
+    told = streaks.follow({}, policy.rules[0], seen, None)
+    assert {(each.subject, each.version) for each in told} == {("ctr", now)}
 
 
 @pytest.mark.parametrize(
