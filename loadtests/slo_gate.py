@@ -70,10 +70,10 @@ def _judge(result: Mapping[str, Any], slo: Mapping[str, Any]) -> Iterator[Verdic
             yield _at_most(f"{route} {name}", measured, limit)
     answers = sum(result["sources"].values())
     degraded = sum(result["reasons"].values())
-    unknown = result["reasons"].get("unknown_user", 0)
+    meant = sum(result["reasons"].get(reason, 0) for reason in ("unknown_user", "fallback_share"))
     shares = {
         "degraded_share": _share(degraded, answers),
-        "breakdown_share": _share(degraded - unknown, answers),
+        "breakdown_share": _share(degraded - meant, answers),
         "generator_cpu_share": result["generator_cpu_share"],
     }
     for name, share in shares.items():

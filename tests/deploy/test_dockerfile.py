@@ -14,6 +14,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from monitoring.drift import policy as drift
+from monitoring.outcomes import policy as outcomes
+from monitoring.performance import policy as performance
+from monitoring.response import parse as response
+
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "Dockerfile"
 HADOLINT = Path(sys.executable).with_name("hadolint")
@@ -111,6 +116,17 @@ def test_the_health_check_tells_well_from_unwell(
 
     assert (done.returncode == 0) is healthy
     ast.parse(arguments[-1])
+
+
+def test_policies_and_secrets_reach_the_monitor() -> None:
+    """By the variables that name its files, and by a file that need not be there."""
+    services = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]
+    monitor = services["drift"]
+
+    for name in (drift.VARIABLE, outcomes.VARIABLE, performance.VARIABLE, response.VARIABLE):
+        assert monitor["environment"][name] == f"${{{name}:-}}"
+    assert monitor["env_file"] == [{"path": "monitor.env", "required": False}]
+    assert "deploy/monitor.env" in (ROOT / ".gitignore").read_text().splitlines()
 
 
 def test_compose_mounts_what_exists() -> None:

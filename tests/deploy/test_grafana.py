@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.support.boards import BOARDS, GRAFANA, panels, queries, read
-from tests.support.exposed import exposed
+from tests.support.exposed import declared, exposed
 from tests.support.promql import all_metrics_of, metrics_of
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +64,7 @@ def test_what_is_shown() -> None:
         "cuvee_request_duration_seconds_bucket",
         "cuvee_stage_duration_seconds_bucket",
         "cuvee_fallback_total",
+        "cuvee_fallback_share_ratio",
         "cuvee_cache_total",
         "cuvee_errors_total",
         "cuvee_batch_size_bucket",
@@ -75,6 +76,12 @@ def test_what_is_shown() -> None:
         "cuvee_canary_answers_total",
         "cuvee_canary_moves_total",
         "cuvee_canary_share_ratio",
+        "cuvee_monitor_failures_total",
+        *(
+            name
+            for name in declared()
+            if name.startswith(("cuvee_performance_", "cuvee_response_"))
+        ),
     }
     assert shown["data"] >= {
         "cuvee_events_behind",

@@ -47,6 +47,7 @@ def test_each_objective_can_be_missed() -> None:
     assert _missed(failed) == ["failures"]
     assert _missed(_result(reasons={"unknown_user": 251})) == ["degraded_share"]
     assert _missed(_result(reasons={"overload": 6})) == ["breakdown_share"]
+    assert _missed(_result(reasons={"fallback_share": 6})) == []
     assert _missed(_result(generator_cpu_share=0.95)) == ["generator_cpu_share"]
 
 

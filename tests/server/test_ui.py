@@ -454,8 +454,13 @@ def test_many_figures_are_bounded(tmp_path: Path) -> None:
 
 def test_what_is_worse_is_not_cut_off(tmp_path: Path) -> None:
     """However many segments are told before it."""
-    told = [{"metric": f"m{at}", "value": at, "state": "fine"} for at in range(1_000)]
-    told.append({"metric": "sales", "value": 1, "state": "worse", "severity": "high"})
+    told = [
+        {"metric": f"m{at}", "value": at, "low": 0, "high": at, "state": "fine"}
+        for at in range(1_000)
+    ]
+    told.append(
+        {"metric": "sales", "value": 1, "low": 0, "high": 2, "state": "worse", "severity": "high"}
+    )
     path = tmp_path / "findings.json"
     path.write_bytes(orjson.dumps({"metrics": told}))
     shown = performance_part(path)

@@ -11,12 +11,18 @@ from monitoring.exposition import render
 from monitoring.labels import CanaryMove, Outcome, Page, Route, Source, Variant
 from monitoring.metrics import Metrics
 from monitoring.parts import failures_of
+from monitoring.performance.judged import Judged
 from monitoring.performance.metrics import PerformanceMetrics
+from monitoring.performance.moments import Figure
+from monitoring.performance.states import State as Performance
+from monitoring.performance.sums import Span
+from monitoring.performance.verdict import Verdict
+from monitoring.response.cost import Cost
 from monitoring.response.metrics import ResponseMetrics
 
 
 def exposition() -> str:
-    """Return what a service shows that has served for a while, and a drift monitor beside it."""
+    """Return what a service shows that has served for a while, and a monitor beside it."""
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     metrics.model("v1")
@@ -29,9 +35,13 @@ def exposition() -> str:
     metrics.data_held({"ingest": 0})
     told = Told(Finding("age", State.QUIET), ())
     DriftMetrics(registry).show(Report("v1", 0, 1_000, 0, {"age": told}))
-    PerformanceMetrics(registry)
-    ResponseMetrics(registry)
-    failures_of(registry)
+    figure = Figure(0.1, 0.0001, 100, 100)
+    verdict = Verdict("ctr", None, Performance.FINE, 1, Span(0, 1_000), figure, figure)
+    PerformanceMetrics(registry).show(Judged("v2", "v1", 1_000, (verdict,), ()))
+    response = ResponseMetrics(registry)
+    response.delivered("ops", is_told=True)
+    response.cost("a rule", Cost(2.0, 1.0, 3.0, "EUR"))
+    failures_of(registry).labels("drift")
     return render(registry)[0].decode()
 
 
