@@ -33,6 +33,7 @@ _FEW_SHARE = 0.1
 """So few are not, where a busy machine lets the ladder answer."""
 
 _MOST_LOOPS = 4
+_MOST_TURNS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ def rank_all(port: int, bodies: Path, contender: Contender, load: Load) -> None:
     """Ask until every shopper can be taken to have been ranked: each twice, all but a few times."""
     first, end = contender.shoppers
     odd = ""
-    for turn in range(_MOST_LOOPS):
+    for turn in range(_MOST_TURNS):
         told = closed_loop(port, bodies, RANKED, load.connections, 2**turn)
         if told.requests >= 2 * (end - first) and told.failed <= _FEW_SHARE * told.requests:
             return
