@@ -33,14 +33,15 @@ class SparedRows:
 
     def events(self, batches: Iterator[pa.RecordBatch]) -> Spared:
         """Return what stays of events, under whom they are by the merges there are."""
-        merged = self._tables.scan(MERGES)
-        return Spared(batches, self._forgotten.read(), cache(lambda: merges_of(merged)))
+        return self._stamped(batches, "arrived_at")
 
     def lists(self, batches: Iterator[pa.RecordBatch]) -> Spared:
         """Return what stays of lists that were served, as of events."""
+        return self._stamped(batches, "served_at")
+
+    def _stamped(self, batches: Iterator[pa.RecordBatch], stamp: str) -> Spared:
         merged = self._tables.scan(MERGES)
-        merges = cache(lambda: merges_of(merged))
-        return Spared(batches, self._forgotten.read(), merges, "served_at")
+        return Spared(batches, self._forgotten.read(), cache(lambda: merges_of(merged)), stamp)
 
     def _users(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         forgotten, events = self._forgotten.read(), self._tables.scan("events")
