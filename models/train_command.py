@@ -97,14 +97,8 @@ def train_command(
     home = home_directory()
     store, registry, key = OfflineStore(home), home_registry(), signing_key()
     shared = shared_registry(registry)
-    if if_missing and (serving := _loadable(registry, registry.production())) is not None:
-        changed = "" if serving.dataset_version == store.version() else NEWER
-        nothing = f"model {serving.version} serves already{changed}"
-        click.echo(json.dumps({"version": None}) if as_json else nothing)
-        return
-    if if_stale and _is_known(registry, store):
-        nothing = "a model of what is stored is there already: nothing to do"
-        click.echo(json.dumps({"version": None}) if as_json else nothing)
+    if (why_not := _there(registry, store, if_missing=if_missing, if_stale=if_stale)) is not None:
+        click.echo(json.dumps({"version": None}) if as_json else why_not)
         return
     rival = None
     if against is not None:
@@ -133,6 +127,18 @@ def train_command(
         click.echo(json.dumps({"version": version, "role": role, VALIDATED: validation}))
     else:
         click.echo(_summary(version, role, time.monotonic() - started, parts))
+
+
+def _there(
+    registry: Registry, store: OfflineStore, *, if_missing: bool, if_stale: bool
+) -> str | None:
+    """Return that there is a model already where none is to be trained then, else None."""
+    if if_missing and (serving := _loadable(registry, registry.production())) is not None:
+        changed = "" if serving.dataset_version == store.version() else NEWER
+        return f"model {serving.version} serves already{changed}"
+    if if_stale and _is_known(registry, store):
+        return "a model of what is stored is there already: nothing to do"
+    return None
 
 
 def _told(store: OfflineStore, seed: int) -> tuple[object, ...]:
