@@ -110,9 +110,14 @@ class Finding:
         return cls(**{**told, **kinds, **estimates})
 
 
+def path_of(home: Path, name: str) -> Path:
+    """Return where monitor `name` leaves what it finds."""
+    return home / FOLDER / f"{name}.json"
+
+
 def leave(home: Path, name: str, findings: Sequence[Finding]) -> None:
     """Leave all that monitor `name` finds now, nothing included; raise `OSError`."""
-    path = home / FOLDER / f"{name}.json"
+    path = path_of(home, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, orjson.dumps([each.told() for each in findings], option=orjson.OPT_INDENT_2))
 
@@ -120,7 +125,7 @@ def leave(home: Path, name: str, findings: Sequence[Finding]) -> None:
 def left(home: Path, name: str) -> list[Finding] | None:
     """Return what monitor `name` found, None where it never looked or left nothing readable."""
     try:
-        told = orjson.loads((home / FOLDER / f"{name}.json").read_bytes())
+        told = orjson.loads(path_of(home, name).read_bytes())
         return [Finding.of(each) for each in told]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -26,7 +26,6 @@ from monitoring.performance.verdict import Bench, Verdict
 FILE = Path("performance") / "findings.json"
 """Below CUVEE_HOME."""
 
-NAME = "performance"
 _EARNING = ("conversion", "revenue")
 """Metrics that are money, or lead to it."""
 
@@ -83,7 +82,7 @@ class Judged:
         path = home / FILE
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, orjson.dumps(self.figures(), option=orjson.OPT_INDENT_2))
-        leave(home, NAME, list(self.findings()))
+        leave(home, Kind.PERFORMANCE, list(self.findings()))
 
 
 def occasion(home: Path, outcomes: OutcomePolicy, now_ms: int) -> tuple[object, ...]:

@@ -15,12 +15,9 @@ from models.registry import Registry
 from monitoring.drift.detector import Finding as DriftFinding
 from monitoring.drift.detector import Limits, State
 from monitoring.drift.report import Report
-from monitoring.finding import FOLDER, Finding, Kind, Severity, left
+from monitoring.finding import Finding, Kind, Severity, left, path_of
 from monitoring.performance.watch import AGAIN_S
 from monitoring.response.policy import Policy
-
-PERFORMANCE = "performance"
-"""The name under which performance leaves its findings."""
 
 HIGH_FROM = 4.0
 """Floors from which drift is high: at the usual floor 0.2 standard deviations."""
@@ -122,12 +119,12 @@ class PerformanceSource:
         return await asyncio.to_thread(self._found)
 
     def _found(self) -> list[Finding] | None:
-        path = self._home / FOLDER / f"{PERFORMANCE}.json"
+        path = path_of(self._home, self.kind)
         try:
             age_s = self._clock() - path.stat().st_mtime
         except FileNotFoundError:
             return None
-        told = left(self._home, PERFORMANCE)
+        told = left(self._home, self.kind)
         if told is None or age_s > LONGEST_S:
             return None
         version = self._registry.production()

@@ -10,7 +10,7 @@ from models.registry import Registry
 from monitoring.drift.detector import Finding as DriftFinding
 from monitoring.drift.detector import Limits, State
 from monitoring.drift.report import Report, Told
-from monitoring.finding import leave
+from monitoring.finding import Kind, leave
 from monitoring.outcomes.policy import policy_in_force
 from monitoring.performance.judged import judged
 from monitoring.performance.policy import parse_policy as performance_policy
@@ -20,7 +20,6 @@ from monitoring.response.sources import (
     DAY_S,
     HOUR_S,
     LONGEST_S,
-    PERFORMANCE,
     DriftSource,
     PerformanceSource,
     StalenessSource,
@@ -92,13 +91,13 @@ async def test_what_performance_left(tmp_path: Path, version: str) -> None:
     now_s = time.time()
     source = PerformanceSource(tmp_path, lambda: now_s)
     assert await source.findings(POLICY) is None
-    leave(tmp_path, PERFORMANCE, [])
+    leave(tmp_path, Kind.PERFORMANCE, [])
     assert await source.findings(POLICY) == []
-    leave(tmp_path, PERFORMANCE, [found(), found(version=version)])
+    leave(tmp_path, Kind.PERFORMANCE, [found(), found(version=version)])
     assert await source.findings(POLICY) == [found(version=version)]
-    leave(tmp_path, PERFORMANCE, [found()])
+    leave(tmp_path, Kind.PERFORMANCE, [found()])
     assert await source.findings(POLICY) is None
-    leave(tmp_path, PERFORMANCE, [found(version=version)])
+    leave(tmp_path, Kind.PERFORMANCE, [found(version=version)])
     now_s += LONGEST_S - HOUR_S
     assert await source.findings(POLICY) == [found(version=version)]
     now_s += 2 * HOUR_S
