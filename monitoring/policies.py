@@ -4,14 +4,30 @@ What a file does not say stays as it is by default; what it says and nobody know
 """
 
 import os
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import click
 
 from features.errors import FieldError
 from features.yaml_fields import as_mapping, parse_yaml, read_text, refuse_unknown
 
 DEFAULT = "default.yaml"
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def policy_option(variable: str, about: str = "") -> Callable[[Command], Command]:
+    """Return the option `--policy` of a command: a file in place of the one in `variable`."""
+    file = f"{about}: a YAML file" if about else "A YAML file"
+    return click.option(
+        "--policy",
+        "policy_file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help=f"{file}, instead of {variable}.",
+    )
 
 
 def text_in_force(path: Path | None, variable: str) -> tuple[str, str]:

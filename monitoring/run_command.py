@@ -23,18 +23,14 @@ from monitoring.drift.watch import Watch
 from monitoring.parts import Part, run_parts
 from monitoring.performance.metrics import PerformanceMetrics
 from monitoring.performance.watch import PerformanceWatch
+from monitoring.policies import policy_option
 from monitoring.response.assembly import responder_of
 from monitoring.response.parse import VARIABLE
 from monitoring.response.policy_file import PolicyFile
 
 
 @click.command("run")
-@click.option(
-    "--policy",
-    "policy_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="What is watched for drift: a YAML file, instead of CUVEE_DRIFT.",
-)
+@policy_option("CUVEE_DRIFT", "What is watched for drift")
 @click.option(
     "--response",
     "response_file",

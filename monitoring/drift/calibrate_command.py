@@ -17,6 +17,7 @@ from monitoring.drift.budget import Budget
 from monitoring.drift.columns import NumericColumn
 from monitoring.drift.policy import Policy, policy_in_force
 from monitoring.drift.replay import Looks, Replay, most_rows
+from monitoring.policies import policy_option
 
 LIMITS = (0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001, 0.00001)
 SHIFTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
@@ -39,12 +40,7 @@ _LEAST_SHOPPERS = 20
 @click.option("--windows", default=168, show_default=True, type=click.IntRange(8), help="A round.")
 @click.option("--within", default=4, show_default=True, type=click.IntRange(1, 8), help="Windows.")
 @click.option("--seed", default=0, show_default=True)
-@click.option(
-    "--policy",
-    "policy_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A YAML file, instead of CUVEE_DRIFT.",
-)
+@policy_option("CUVEE_DRIFT")
 @click.option(
     "--write",
     "written",

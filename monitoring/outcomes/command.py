@@ -15,6 +15,7 @@ from monitoring.outcomes.attribution import DIMENSIONS
 from monitoring.outcomes.cohorts import LENGTHS_MS, Cohort, Outcome, Outcomes, outcomes
 from monitoring.outcomes.nowcast import Nowcast
 from monitoring.outcomes.policy import policy_in_force
+from monitoring.policies import policy_option
 
 _GROUPS = {name.removesuffix("_version"): name for name in DIMENSIONS}
 _FORMATS = {"hour": "%Y-%m-%d %H:%M", "day": "%Y-%m-%d", "week": "%Y-%m-%d"}
@@ -37,12 +38,7 @@ _WIDTH = 26
     help="What a cohort is.",
 )
 @click.option("--by", type=click.Choice([*_GROUPS]), help="Cohorts of each of these.")
-@click.option(
-    "--policy",
-    "policy_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A YAML file, instead of CUVEE_OUTCOMES.",
-)
+@policy_option("CUVEE_OUTCOMES")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "--export",

@@ -18,17 +18,13 @@ from monitoring.performance.moments import Figure
 from monitoring.performance.policy import policy_in_force
 from monitoring.performance.states import State
 from monitoring.performance.verdict import Verdict
+from monitoring.policies import policy_option
 
 _ORDER = (State.WORSE, State.FINE, State.INSUFFICIENT, State.NO_BASELINE)
 
 
 @click.command("performance")
-@click.option(
-    "--policy",
-    "policy_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A YAML file, instead of CUVEE_PERFORMANCE.",
-)
+@policy_option("CUVEE_PERFORMANCE")
 @click.option("--all", "show_all", is_flag=True, help="Show every segment, not only what is worse.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 def performance_command(policy_file: Path | None, show_all: bool, as_json: bool) -> None:
