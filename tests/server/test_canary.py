@@ -224,6 +224,7 @@ async def test_a_model_that_fails_beside_answers_nobody(
     assert {answer["model_version"] for _, answer in answers} == {first}
     reasons = {answer["reason"] for _, answer in answers}  # a busy machine may be late
     assert reasons <= {None, "deadline", "feature_timeout", "overload"}
+    assert {answer["source"] for _, answer in answers if answer["reason"] is None} == {"model"}
     assert next(registry.history()).why.startswith("errors: ")
 
 
