@@ -12,6 +12,7 @@ from functools import partial
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from features.futures import end
 from features.identity.forgotten import ForgottenList
 from features.online.store import NullStore, OnlineStore
 from features.online.valkey_store import ValkeyStore
@@ -247,5 +248,4 @@ async def _running(forever: Coroutine[None, None, None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait((task,))
+        await end(task)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from features.futures import end
 from monitoring.labels import ErrorKind
 from monitoring.metrics import Metrics
 
@@ -31,9 +32,7 @@ class Background:
         if not self._tasks:
             return
         _, late = await asyncio.wait(self._tasks, timeout=timeout_s)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await end(*late)
 
     def _ended(self, task: asyncio.Task[None], kind: ErrorKind) -> None:
         self._tasks.discard(task)

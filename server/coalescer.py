@@ -23,6 +23,8 @@ from itertools import chain
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
+from features.futures import end
+
 log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
@@ -141,9 +143,7 @@ class Coalescer(Generic[Item, Result]):
         """Wait for the calls under way, end late ones; new submissions are the caller's to stop."""
         while self._running:
             await asyncio.wait(self._running)
-        for task in self._late:
-            task.cancel()
-        await asyncio.gather(*self._late, return_exceptions=True)
+        await end(*self._late)
         if self._timer is not None:
             self._timer.cancel()
 

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
 
+from features.futures import end
 from monitoring.response.errors import ExchangeError, RefusedError
 from monitoring.response.http import exchange
 from monitoring.response.message import Message, for_alertmanager, for_mail, for_webhook, signed
@@ -66,10 +67,7 @@ class Couriers:
         """Give up what is under way."""
         tasks = list(self._under_way.values())
         self._under_way.clear()
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await end(*tasks)
 
     async def _carry(self, name: str, channel: Channel, message: Message) -> Delivered:
         pause_s = FIRST_PAUSE_S
