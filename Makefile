@@ -55,9 +55,12 @@ train: .venv/.train ## Train a model, if there is none of the present data, and 
 serve: .venv/.train ## Serve what is there
 	$(PY) -m server
 
-# A store of your own can be filled by one process only.
+# A store of your own can be filled by one process only. tests/conftest.py says in which order files
+# come. All cores have a test already: numpy's pools of threads would only spin beside them.
+test: export OMP_NUM_THREADS ?= 1
+test: export OPENBLAS_NUM_THREADS ?= 1
 test: .venv/.dev ## Run every test, three at a time (ARGS="-k name" for some)
-	$(PY) -m pytest $(if $(CUVEE_REDIS_URL),,--numprocesses 3 --dist loadfile) $(ARGS)
+	$(PY) -m pytest $(if $(CUVEE_REDIS_URL),,--numprocesses 3 --dist loadfile --no-loadscope-reorder) $(ARGS)
 
 lint: .venv/.dev ## Check style, types and the Dockerfile
 	$(PY) -m ruff check .

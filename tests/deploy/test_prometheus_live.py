@@ -122,6 +122,7 @@ def until(holds: Callable[[], bool], meanwhile: Callable[[], object] = lambda: N
     pytest.fail("Prometheus did not come to see it")
 
 
+@pytest.mark.slow
 def test_a_dead_store_is_told(service: Service, store: EmbeddedValkey, prometheus: str) -> None:
     """While it lives nothing is; then the first fallback, and the objective that burns."""
 

@@ -65,6 +65,7 @@ def test_prometheus_loads_every_rule_file() -> None:
     assert sorted(config["rule_files"]) == [path.name for path in RULE_FILES]
 
 
+@pytest.mark.slow
 @needs_promtool
 def test_rules_fire_and_keep_quiet_as_written() -> None:
     """The rules' own unit tests pass: fired and not-fired cases."""

@@ -7,6 +7,8 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+import pytest
+
 from features.ids import stable_hash
 from features.online.embedded import EmbeddedValkey
 from models import canary_counts as counted
@@ -35,6 +37,7 @@ def shoppers(has: Callable[[int], bool], count: int) -> list[str]:
     return [next(found) for _ in range(count)]
 
 
+@pytest.mark.slow
 def test_the_same_shoppers_whichever_worker_dies(home: Path, valkey: EmbeddedValkey) -> None:
     """Nobody is moved between models by a new worker; no request fails; all served at the end."""
     path = home / "rollout.yaml"

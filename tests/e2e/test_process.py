@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import aiohttp
 import orjson
+import pytest
 
 from features.offline.store import OfflineStore
 from tests.support.process import PATIENCE_S, ROOT, Service, alive
@@ -256,6 +257,7 @@ def test_a_worker_that_ends_leaves_the_store_alone(home: Path) -> None:
         assert all(alive(pid) for pid in beside)
 
 
+@pytest.mark.slow
 def test_what_shoppers_did_reaches_the_offline_store(home: Path) -> None:
     """Events that are posted stand in the tables a little later, once each."""
     with Service(home) as service:

@@ -153,6 +153,7 @@ def replayed(home: Path, seed: int) -> tuple[list[dict[str, Any]], int]:
     return seen, storefront.accepted
 
 
+@pytest.mark.slow
 def test_a_month_is_known_online_as_the_tables_tell_it(home: Path) -> None:
     """Every feature at every moment, to the bit, and what was missing."""
     seen, accepted = replayed(home, seed=5)

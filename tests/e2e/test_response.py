@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 
+import pytest
+
 from features.demo_shop.simulate import World, simulate
 from features.offline.store import OfflineStore
 from features.online.embedded import EmbeddedValkey
@@ -88,6 +90,7 @@ def test_a_bad_model_is_rolled_back(home: Path, valkey: EmbeddedValkey) -> None:
     print(f"a bad model was gone {took_s:.1f} s after it was promoted")  # noqa: T201 - the figure
 
 
+@pytest.mark.slow
 def test_a_world_that_changes_is_learnt(tmp_path: Path, valkey: EmbeddedValkey) -> None:
     """Drift is noticed, a training runs beside, and its model serves since it is better."""
     world = World(8_000, 1, datetime(2026, 9, 1, tzinfo=UTC))

@@ -30,6 +30,7 @@ def until_serves(service: Service, version: str) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_a_service_follows_the_bucket_and_goes_on_without_it(
     home: Path, tmp_path_factory: pytest.TempPathFactory, s3: S3, valkey: EmbeddedValkey
 ) -> None:

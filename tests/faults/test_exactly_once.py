@@ -102,6 +102,7 @@ async def drained(url: str) -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_hundreds_of_kills_lose_and_double_nothing(tmp_path: Path) -> None:
     """In the tables each id once; in the rings what the tables say the latest are."""

@@ -66,6 +66,7 @@ def test_ingest_of_long_files(features: Features, shop: Path, tmp_path: Path, li
     assert OfflineStore(home).count("events") == OfflineStore(shop).count("events")
 
 
+@pytest.mark.slow
 def test_ingest_on_a_full_disk(features: Features, shop: Path, tmp_path: Path, disk: Path) -> None:
     """While it grows each table is there whole or not at all; in the end all are, and alike."""
     data = export(rows(shop), tmp_path / "data")

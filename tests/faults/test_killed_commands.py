@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
+import pytest
 from redis import Redis
 
 from features.datasets.dataset import Reference, checksum_of
@@ -29,6 +30,7 @@ def taken(features: Features, home: Path, *words: object) -> float:
     return time.monotonic() - begun
 
 
+@pytest.mark.slow
 def test_ingest(features: Features, shop: Path, tmp_path: Path) -> None:
     """Each table is as before or as after; then all are as after, and nothing else is left."""
     told = rows(shop)

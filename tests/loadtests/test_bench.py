@@ -204,6 +204,7 @@ def _values(url: str, body: bytes) -> list[bytes | None]:
     return values
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(330)
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_every_contender_answers_as_named(tmp_path: Path) -> None:

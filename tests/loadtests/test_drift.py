@@ -14,6 +14,7 @@ from models.reference.rows import SLOTS
 SMALL = Size(quiet=3, changed=3, rows=600, reference_rows=SLOTS * 100)
 
 
+@pytest.mark.slow
 def test_the_rules_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a standard deviation is found by both, and only by ours without a false alarm."""
     monkeypatch.setattr(trial, "CHANGES", {"0.5 sd": Change(shift=0.5)})

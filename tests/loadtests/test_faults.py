@@ -133,6 +133,7 @@ def test_processes_that_are_gone_wait_for_no_core() -> None:
     assert wait.longest_s >= 0
 
 
+@pytest.mark.slow
 def test_a_killed_store_and_a_killed_worker(tmp_path: Path) -> None:
     """Two rows of a second each: every request gets a list, no event is lost or doubled."""
     out = tmp_path / "out"

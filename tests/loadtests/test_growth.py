@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_a_small_catalogue_is_measured(tmp_path: Path) -> None:
     """Lists are served by one worker and by two, and through promotions."""

@@ -200,6 +200,7 @@ def soak(out: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_soak_is_gone_on_with(tmp_path: Path) -> None:
     """A step is made, and by the next call, with a new process, the one that is missing."""
     out = tmp_path / "soak"

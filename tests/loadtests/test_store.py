@@ -66,6 +66,7 @@ def _check(figures: tuple[Figure, ...], measured: dict[str, float]) -> None:
     assert all(measured.get(key, 0) == 0 for key in ("wrong", "lost", "doubled"))
 
 
+@pytest.mark.slow
 def test_every_figure_is_there(told: tuple[dict[str, Any], str]) -> None:
     """Of everybody, positive, with no wrong value and no lost event; each has a row."""
     parts, printed = told

@@ -225,6 +225,7 @@ for _ in range(4):
 """
 
 
+@pytest.mark.slow
 def test_promoters_in_two_processes(home: Home, url: str, tmp_path: Path) -> None:
     """However their writes meet, every record follows from the one before."""
     versions = {name: written(home(name), items) for name, items in (("a", 30), ("b", 31))}

@@ -101,6 +101,7 @@ def test_both_engines_count_the_same(block: int, monkeypatch: pytest.MonkeyPatch
     np.testing.assert_allclose(told, rows.toarray().T @ rows.toarray(), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_model_of_spark_is_the_same_to_the_byte(
     spark: SparkSession, home: Path, tmp_path: Path
 ) -> None:

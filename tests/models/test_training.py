@@ -238,6 +238,7 @@ def test_little_or_uniform_data_make_a_model_that_answers(case: str, tmp_path: P
     assert "model" not in parts.metrics
 
 
+@pytest.mark.slow
 def test_a_training_that_was_killed_goes_on_to_the_same_bytes(
     shop: Path, parts: Parts, tmp_path: Path
 ) -> None:

@@ -26,6 +26,7 @@ DATA = ROOT.parent / "shared" / "data" / "xwines"
 pytestmark = [
     pytest.mark.skipif(not DATA.is_dir(), reason=f"X-Wines is not there ({DATA})"),
     pytest.mark.timeout(600),
+    pytest.mark.slow,
 ]
 
 

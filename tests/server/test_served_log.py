@@ -157,6 +157,7 @@ async def test_a_report_that_is_none_changes_nothing(
     following.cancel()
 
 
+@pytest.mark.slow
 async def test_what_a_service_serves_is_what_its_tables_say(start: Start, home: Path) -> None:
     """From answers to the report and to Prometheus, through the real store and tables."""
     service: Client = await start(CUVEE_FEATURE_LOG_SHARE="1", CUVEE_CACHE_TTL_S="0")

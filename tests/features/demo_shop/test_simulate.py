@@ -248,6 +248,7 @@ def peak_mib(home: Path, events: int) -> float:
     return int(told.stdout.splitlines()[-1]) / 1024
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_shop(tmp_path: Path) -> None:
     """Ten times the events take hardly more memory, where their rows alone would take far more."""
     small = peak_mib(tmp_path / "small", 100_000)

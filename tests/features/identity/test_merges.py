@@ -91,6 +91,7 @@ def features_of(records: Records | None, as_of_ms: int) -> list[float]:
     return values
 
 
+@pytest.mark.slow
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS)
 def test_every_moment_sees_what_was_whose(

@@ -220,6 +220,7 @@ except InputError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["begun", "read"])
 def test_a_file_that_is_not_read_out_ends_the_process_in_peace(tmp_path: Path, how: str) -> None:
     """Arrow reads ahead in a thread, which no longer runs when the process ends: ten of ten."""

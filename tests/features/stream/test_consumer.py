@@ -727,6 +727,7 @@ async def test_killed_between_write_and_acknowledgement(
     assert "took over 300 entries" in successor.told()
 
 
+@pytest.mark.slow
 async def test_killed_at_any_moment(
     store: ValkeyStore, valkey: EmbeddedValkey, tmp_path: Path, valkey_raw: Any
 ) -> None:

@@ -225,6 +225,7 @@ def test_a_worker_of_other_features_is_told(
     assert list(out.parent.iterdir()) == [out]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_replaced(home: Path, tmp_path: Path) -> None:
     """With features of one's own: the same bytes, and nothing is said of it."""
     own, out, marker = (tmp_path / name for name in ("own.py", "out.parquet", "died"))

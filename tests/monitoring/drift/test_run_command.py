@@ -81,6 +81,7 @@ def _counted(url: str) -> int:
         )
 
 
+@pytest.mark.slow
 def test_killed_and_started_again(tmp_path: Path, valkey: object) -> None:
     """Each line is counted once, whenever it dies; SIGTERM ends it in peace."""
     url = valkey.url  # type: ignore[attr-defined] # an embedded server
