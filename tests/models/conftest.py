@@ -1,5 +1,7 @@
 """Models for the tests of this room."""
 
+import shutil
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,11 +11,19 @@ from models.registry import Registry
 from tests.support.bundles import indexed_parts
 
 
+@cache
+def _whole(folder: Path) -> Path:
+    """Return the directory of a whole bundle that is made once a run below `folder`."""
+    return folder / write_bundle(folder, indexed_parts())
+
+
 @pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    """Return the directory of a whole bundle."""
-    models = tmp_path / "models"
-    return models / write_bundle(models, indexed_parts())
+def bundle(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory of a whole bundle: a copy, since to make it waits for the disk."""
+    made = _whole(tmp_path_factory.getbasetemp() / "whole")
+    copy = tmp_path / "models" / made.name
+    shutil.copytree(made, copy)
+    return copy
 
 
 @pytest.fixture

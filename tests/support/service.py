@@ -1,7 +1,9 @@
 """A whole service in this process: a real bundle, a real store, HTTP over a socket."""
 
+import shutil
 import socket
 from collections.abc import Awaitable, Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -44,11 +46,18 @@ class ServiceServer(TestServer):
         await super().close()
 
 
+@cache
+def _promoted(folder: Path) -> Path:
+    """Return a home with one bundle, promoted, that is made once a run below `folder`."""
+    made = folder / "promoted"
+    Registry(made).promote(write_bundle(made / "models", small_parts()))
+    return made
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """Return a home with one bundle, promoted."""
-    registry = Registry(tmp_path)
-    registry.promote(write_bundle(tmp_path / "models", small_parts()))
+def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a home with one bundle, promoted: a copy, since to make it waits for the disk."""
+    shutil.copytree(_promoted(tmp_path_factory.getbasetemp()), tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
