@@ -22,6 +22,9 @@ from features.online.valkey_store import ValkeyStore
 settings.register_profile("no-clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no-clock")
 
+# Spark's Java lives for seconds here: to compile for hours of work would take longer than the work.
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files with a `slow` test first, then those with many: what ends last begins early."""
