@@ -20,9 +20,6 @@ from loadtests.faults.rig import NOTHING_KEPT, Rig
 from loadtests.run import LoadTestError
 from loadtests.soak.memory import memory
 
-WARM_S = 5.0
-"""Of asking before anything is measured."""
-
 PACE_S = 1.0
 """From one promotion to the next, where loading takes no time."""
 
@@ -84,11 +81,15 @@ class Promoted:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """So many promotions, at a `rate` of requests a second, of bundles that load in `load_s`."""
+    """So many promotions, at a `rate` of requests a second, of bundles that load in `load_s`.
+
+    For `warm_s` is asked before anything is measured.
+    """
 
     promotions: int
     rate: float
     load_s: float
+    warm_s: float
 
     @property
     def pace_s(self) -> float:
@@ -109,9 +110,9 @@ async def promoted(home: Path, bodies: Path, versions: tuple[str, str], plan: Pl
     rig = Rig(home, {"CUVEE_CACHE_TTL_S": "0", **NOTHING_KEPT})
     window_s, told = plan.window_s, list[Answer]()
     async with rig.running():
-        asker = Asker(bodies, plan.rate, WARM_S + 4 * window_s, ends_with_it=True)
+        asker = Asker(bodies, plan.rate, plan.warm_s + 4 * window_s, ends_with_it=True)
         async with asker.asking(rig.port, told):
-            await asyncio.sleep(WARM_S + window_s)
+            await asyncio.sleep(plan.warm_s + window_s)
             began, before_mb = time.time(), _rss_mb(rig)
             took, most_mb = await _promotions(rig, versions, plan)
             ended = time.time()

@@ -61,7 +61,7 @@ def measure_size(
         }
     bodies = folder / "bodies.txt"
     write_bodies(bodies, 0, SHOPPERS)
-    plan = Plan(promotions, how.rate, load_s)
+    plan = Plan(promotions, how.rate, load_s, warm_s=how.seconds)
     swapped = asyncio.run(promoted(home, bodies, (other, serving), plan))
     told = Size(
         items,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,9 @@ from loadtests.bench.shop import fill, promote, shop_parts
 from loadtests.run import LoadTestError, started
 
 ROOT = Path(__file__).parents[2]
+PATIENT = {"CUVEE_DEADLINE_MS": "5000", "CUVEE_FEATURE_TIMEOUT_MS": "2000"}
+"""The environment of services that rank on a busy machine, too: what is late is not asked here."""
+
 REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 
 
@@ -213,7 +217,8 @@ def test_every_contender_answers_as_named(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "loadtests.bench", "--seconds", "0.5", "--repeat", "1",
          "--rate", "20", "--connections", "2", "--out", str(out)],
-        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
+        cwd=ROOT, env=os.environ | PATIENT, capture_output=True, text=True, timeout=300,
+        check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (round_,) = json.loads((out / "bench.json").read_text())
@@ -225,7 +230,7 @@ def test_every_contender_answers_as_named(tmp_path: Path) -> None:
     for name, told in round_["figures"].items():
         assert f"| {name}" in done.stdout
         assert told["rps"] > 0
-        # A busy machine may make the ladder answer where the model was asked.
+        # What is cached was computed once, and what is busy beyond measure is answered otherwise.
         assert told["failed"] < 0.1 * told["rps"], (name, told)
         assert told["cpu_ms"] > 0
 
