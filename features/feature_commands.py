@@ -11,6 +11,7 @@ from features.declared import FEATURE_SET
 from features.errors import InputError
 from features.feature import Feature, FeatureView, Profile, Recency, Window
 from features.feature_set import FeatureSet, load
+from features.wording import counted
 
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
@@ -31,7 +32,7 @@ def list_command(markdown: bool) -> None:
     for row in rows:
         cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
         click.echo("  ".join(cells).rstrip())
-    click.echo(f"\nschema {FEATURE_SET.schema_hash}, {len(FEATURE_SET.features)} features")
+    click.echo(f"\nschema {FEATURE_SET.schema_hash}, {counted(len(FEATURE_SET.features), 'feature')}")
 
 
 @click.command("describe")
@@ -66,7 +67,8 @@ def validate_command(path: Path | None) -> None:
     """Check the features declared in the Python file PATH, else those of this process."""
     told = load(path) if path else FEATURE_SET
     click.echo(
-        f"{len(told.features)} features in {len(told.views)} views, schema {told.schema_hash}"
+        f"{counted(len(told.features), 'feature')} in {counted(len(told.views), 'view')}, "
+        f"schema {told.schema_hash}"
     )
 
 

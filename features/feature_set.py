@@ -25,6 +25,7 @@ import numpy as np
 from features.errors import InputError
 from features.feature import (
     COUNTS,
+    LARGEST,
     LONGEST_S,
     Aggregation,
     Dtype,
@@ -167,6 +168,9 @@ def _mistakes_of_view(view: FeatureView) -> Iterator[str]:
     where = f"view {view.name}"
     if not _NAME.fullmatch(str(view.name)):
         yield f"{where}: expected a name of lower case letters, digits and _, at most 63"
+    for what in ("owner", "description"):
+        if not getattr(view, what):
+            yield f"{where}: {what}: expected a text"
     if not isinstance(view.entity, Entity):
         yield f"{where}: entity: expected an Entity, got {view.entity!r:.80}"
     elif view.entity.join_key != "user_id":
@@ -210,6 +214,8 @@ def _mistakes_of_type(feature: Feature) -> Iterator[str]:
         yield f"dtype: expected float, as a {feature.aggregation} has fractions; got {dtype}"
     elif is_whole and not float(default).is_integer():
         yield f"default: expected a whole number, as the dtype is {dtype}, got {default}"
+    elif abs(default) > LARGEST:
+        yield f"default: expected at most {LARGEST:g}, what a float32 holds; got {default}"
     if dtype == Dtype.BOOL and not 0 <= feature.low <= feature.high <= 1:
         told = f"{feature.low} to {feature.high}"
         yield f"low, high: expected 0 to 1, as the dtype is bool, got {told}"

@@ -12,7 +12,16 @@ import numpy.typing as npt
 
 from features.declared import FEATURES
 from features.events import TYPE_CODES, EventType
-from features.feature import Aggregation, Dtype, Feature, OnDemand, Profile, Recency, Window
+from features.feature import (
+    LARGEST,
+    Aggregation,
+    Dtype,
+    Feature,
+    OnDemand,
+    Profile,
+    Recency,
+    Window,
+)
 from features.history import HISTORY_TYPES
 
 Types = tuple[EventType, ...]
@@ -99,8 +108,8 @@ class Plan:
         self.others = [each for _, each in others]
         self.other_columns = _integers(column for column, _ in others)
         self.other_defaults = _numbers(each.default for each in self.others)
-        self.other_lows = _numbers(each.low for each in self.others)
-        self.other_highs = _numbers(each.high for each in self.others)
+        self.other_lows = _numbers(max(each.low, -LARGEST) for each in self.others)
+        self.other_highs = _numbers(min(each.high, LARGEST) for each in self.others)
         kinds = [each.dtype != Dtype.FLOAT for each in self.others]
         self.other_is_whole = np.array(kinds, bool)[:, None]
 

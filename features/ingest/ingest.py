@@ -21,6 +21,7 @@ from features.ingest.conflicts import drop_conflicts
 from features.ingest.conform import Conformer
 from features.ingest.mapping import AttributeKind, Column, TableMapping
 from features.ingest.parsing import no_number, not_finite, recognised
+from features.ingest.row_rules import FINITE
 from features.ingest.sources import read_batches
 from features.lock import locked
 from features.offline.staged import Committed, StagedBatch
@@ -32,7 +33,6 @@ from features.quality.refusals import Refusal, Refusals, RefusedError
 from features.scratch import scratch_folder
 
 _MISSED = {"items": "price", "events": "value", "users": "country"}
-_FINITE = "expected a number that is finite, as the others are: leave the cell empty"
 _NUMBER = "expected a number, as this attribute has been so far: declare kind: text to change that"
 FILE_ENDINGS = (".csv", ".csv.gz", ".parquet", ".zip")
 """What a table's file in a data directory may end with."""
@@ -193,7 +193,7 @@ def _whole(
     )
     rows = rows.filter(~again)
     columns, numbers = _as_so_far(rows, source, OfflineStore(home).scan(table))
-    rows = rows.filter(~_odd(rows, columns, not_finite, _FINITE, source.file, refusals))
+    rows = rows.filter(~_odd(rows, columns, not_finite, FINITE, source.file, refusals))
     before = {n: c for n, c in columns.items() if n in numbers and _is_text(rows[n], c)}
     rows = rows.filter(~_odd(rows, before, no_number, _NUMBER, source.file, refusals))
     good = rows.with_columns(recognised(rows[name], column) for name, column in columns.items())

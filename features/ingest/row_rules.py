@@ -27,6 +27,8 @@ RAW = "raw:"
 REQUIRED_ROWS = {**REQUIRED, "events": ("event_id", *REQUIRED["events"])}
 """What every row must hold: ids of events too, where their column is mapped at all."""
 
+FINITE = "expected a number that is finite, as the others are: leave the cell empty"
+
 _MAX_VALUE = (2**31 - 1) / VALUE_SCALE
 _NUMBER = {
     Decimal.POINT: "expected a number, with a decimal point if any (a comma? declare decimal: ',')",
@@ -72,10 +74,9 @@ def row_rules(
             rules.append(_unparsed(target, "expected a list, say ['Merlot', 'Malbec']"))
         elif column.kind is AttributeKind.NUMBER:
             why = _NUMBER[column.decimal]
-            rules += [_unparsed(target, why), _infinite(target, why)]
+            rules += [_unparsed(target, why), _infinite(target)]
         elif target.startswith(ATTRIBUTE) and types[target].is_float():
-            why = _NUMBER[column.decimal]
-            rules += [] if column.kind is AttributeKind.TEXT else [_infinite(target, why)]
+            rules += [] if column.kind is AttributeKind.TEXT else [_infinite(target)]
     return rules
 
 
@@ -104,8 +105,8 @@ def _unparsed(target: str, why: str) -> RowRule:
     return RowRule(target, pl.col(target).is_null() & pl.col(RAW + target).is_not_null(), why)
 
 
-def _infinite(target: str, why: str) -> RowRule:
-    return RowRule(target, ~pl.col(target).is_finite(), why)
+def _infinite(target: str) -> RowRule:
+    return RowRule(target, ~pl.col(target).is_finite(), FINITE)
 
 
 def _amount_rules(target: str, columns: Mapping[str, Column]) -> list[RowRule]:

@@ -139,9 +139,8 @@ def _csv_batches(
     names = _header(head.head, delimiter, encoding)
     try:
         yield from _parsed(head, names, delimiter, encoding)
-    except BaseException:
+    finally:  # also where it was read to its end: the process may end next
         head.stop()
-        raise
 
 
 def _parsed(

@@ -30,6 +30,9 @@ from features.offline.tables import SCHEMAS
 MASK = "__missing"
 """Behind a feature's name: whether it has its default because nothing was known."""
 
+COUNTRY, LATITUDE = "country", "lat"
+"""Columns that tell where a row's request came from."""
+
 _EVER_MS = np.iinfo(np.int64).max
 MOST_TOLD = 20
 _QUERY = re.compile(r"\s*(select|with)\s", re.IGNORECASE)
@@ -39,6 +42,7 @@ _CUT = re.compile(r"^\s*SLICE\[", re.MULTILINE)
 _MOMENT = "moment"
 _LONGEST = f"{MAX_ID_LENGTH} characters"
 _BARE = "names no time zone, as others do: write it, say 2026-10-05T10:00:00Z"
+_DEGREES = "expected degrees north, a number: leave it empty (null) where none is known"
 _INFINITE = "expected a number that is finite: leave it empty (null) where there is none"
 
 
@@ -69,7 +73,7 @@ def refuse_neither(source: str) -> None:
     if not source.strip():
         raise InputError("--labels: expected a file or a query, got nothing")
     file = source.partition("!")[0]
-    if is_query(source) or not file.split()[1:] or Path(file).exists():
+    if is_query(source) or not file.split()[1:] or _is_there(file):
         return
     first = source.split(maxsplit=1)[0]
     near = get_close_matches(first.lower(), ("select", "with"), 1)
@@ -78,6 +82,13 @@ def refuse_neither(source: str) -> None:
         f"--labels: {' '.join(source.split())!r:.80}: as a query it must begin with select or "
         f"with, not {first!r:.20}{hint}; as a file it is not there"
     )
+
+
+def _is_there(file: str) -> bool:
+    try:
+        return Path(file).exists()
+    except OSError:  # too long for a name, say
+        return False
 
 
 def read_labels(
@@ -100,13 +111,13 @@ def read_labels(
     dtype = rows.schema[as_of]
     try:
         told = rows.with_columns(
-            parsing.trimmed(USER_ID),
+            parsing.identifier(USER_ID, rows.schema[USER_ID]),
             parsing.moment(as_of, dtype, Column()).alias(f"{_MOMENT} of {as_of}"),
         )
     except pl.exceptions.PolarsError:
         types = f"{USER_ID} of {rows.schema[USER_ID]} and {as_of} of {dtype}"
         raise InputError(f"--labels: {name}: expected ids and moments, got {types}") from None
-    mistakes = list(_mistakes(told, rows[as_of], numbers, clock() + AHEAD_S))
+    mistakes = list(_mistakes(told, rows, as_of, numbers, clock() + AHEAD_S))
     if mistakes:
         more = "" if len(mistakes) <= MOST_TOLD else f"\nand {len(mistakes) - MOST_TOLD} more"
         lines = (f"--labels: {name}: {line}" for line in mistakes[:MOST_TOLD])
@@ -193,9 +204,14 @@ def _check_column(name: str, column: str, known: list[str]) -> None:
 
 
 def _mistakes(
-    rows: pl.DataFrame, moments: pl.Series, numbers: npt.NDArray[np.int64], until_s: float
+    rows: pl.DataFrame,
+    raw: pl.DataFrame,
+    as_of: str,
+    numbers: npt.NDArray[np.int64],
+    until_s: float,
 ) -> Iterator[str]:
-    as_of, bare = moments.name, pl.Series([False])
+    """Yield what is wrong with `rows`, the first of each, with the value that it had in `raw`."""
+    moments, bare = raw[as_of], pl.Series([False])
     if moments.dtype == pl.String:
         bare = Zones().bare(moments, pl.Series(numbers))
     since = parsing.seconds(as_of, moments.dtype, Column())
@@ -216,14 +232,19 @@ def _mistakes(
         (as_of, ~moment.dt.epoch("us").is_between(0, LATEST_S * 1e6), OUTSIDE),
         (as_of, moment.dt.epoch("us") > until_s * 1e6, AHEAD),
         *((name, ~pl.col(name).is_finite(), _INFINITE) for name in _numbers(rows, but=as_of)),
+        *((name, _no_number(name), _DEGREES) for name in rows.columns if name == LATITUDE),
     )
     told: dict[int, str] = {}
     for column, broken, why in rules:
         where = rows.select(broken.fill_null(value=False).arg_true()).to_series().to_list()
         for row in where:
-            got = f"{column}: {why}, got {rows[column][row]!r:.60}"
+            got = f"{column}: {why}, got {raw[column][row]!r:.60}"
             told.setdefault(row, f"row {numbers[row]}: {got}")
     yield from (told[row] for row in sorted(told))
+
+
+def _no_number(name: str) -> pl.Expr:
+    return pl.col(name).cast(pl.Float64, strict=False).is_null() & pl.col(name).is_not_null()
 
 
 def _numbers(rows: pl.DataFrame, but: str) -> list[str]:

@@ -22,12 +22,12 @@ from features.identity.merges import KEY, Merges
 from features.moments import Moments
 from features.offline.kept_events import USER_ID, events_of, numbered
 from features.offline.profiles import Profiles
-from features.training.labels import Labels
+from features.training.labels import COUNTRY, LATITUDE, Labels
 
 AT_ONCE = ONE_KEY
 """Pairs whose features are computed together."""
 
-_PLACE = {"country": pl.String, "lat": pl.Float64}
+_PLACE = {COUNTRY: pl.String, LATITUDE: pl.Float64}
 
 
 class Block(NamedTuple):

@@ -78,6 +78,8 @@ def changed(feature: Any, **values: Any) -> Any:
             "view v: ttl_s: expected 1 to 34473600 (399 days), got 0",
         ),
         ((view(CLICKS, ttl_s=400 * 86_400),), "view v: ttl_s: expected 1 to 34473600"),
+        ((view(CLICKS, owner=""),), "view v: owner: expected a text"),
+        ((view(CLICKS, description=""),), "view v: description: expected a text"),
         ((view(CLICKS, entity="shopper"),), "view v: entity: expected an Entity, got 'shopper'"),
         (
             (view(CLICKS, entity=Entity("item", "item_id", "What is sold.")),),
@@ -150,6 +152,8 @@ def of(aggregation: Aggregation, **values: Any) -> Window:
             "low, high: expected 0 to 1, as the dtype is bool",
         ),
         (Profile("p", "Much.", default=7, high=5), "default: expected 0.0 to 5, got 7"),
+        (Profile("p", "No end.", default=math.inf), "default: expected at most 3.40282e+38"),
+        (Profile("p", "None.", low=-math.inf, default=-1e39), "default: expected at most 3.4"),
     ],
 )
 def test_what_training_and_serving_would_tell_apart_is_told(feature: Any, expected: str) -> None:

@@ -1,6 +1,7 @@
 """The feature vector: one pair or many, the same bits, and what plain Python says."""
 
 import gc
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from features.computation.vector import FeatureVectors, feature_vectors, first_n
 from features.declared import FEATURE_NAMES, FEATURES
 from features.eventlog import NO_RECORDS
 from features.events import EventType, Records
-from features.feature import Aggregation, Feature, OnDemand, Recency, Window
+from features.feature import Aggregation, Feature, OnDemand, Profile, Recency, Window
 from features.moments import Moment, Moments
 from features.on_demand import hour
 from tests.support.behaviour import (
@@ -160,6 +161,15 @@ def test_what_cannot_be_is_not_believed(age: object, opt_in: object) -> None:
     for name in ("age", "marketing_opt_in", "latitude"):
         column = FEATURE_NAMES.index(name)
         assert (told.values[0, column], told.missing[0, column]) == (0, True)
+
+
+@pytest.mark.parametrize("told", [1e39, float("inf"), -1e300, float("-inf")])
+def test_a_number_that_a_vector_cannot_hold_is_not_believed(told: float) -> None:
+    """It would be infinite there, which most trainers refuse."""
+    feature = Profile("spent", "Money.", default=7, low=-math.inf)
+    moment = Moment(NOW_MS, profile={"spent": told})
+    (found,) = pairs_of(vectors(NO_RECORDS, first(0), [moment], [feature]), 0)
+    assert found == (7, True)
 
 
 @pytest.mark.parametrize("pairs", [1, 100])

@@ -43,6 +43,24 @@ def test_every_form_of_a_csv_reads_alike(tmp_path: Path) -> None:
         assert read(f"{tmp_path}/{name}") == expected
 
 
+def test_a_file_is_let_go_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it was read out: a thread that reads on while the process ends aborts it."""
+    stopped: list[bool] = []
+    stop = sources._Replayed.stop
+
+    def noted(stream: "sources._Replayed") -> None:
+        stop(stream)
+        stopped.append(stream._ended.is_set())
+
+    monkeypatch.setattr(sources._Replayed, "stop", noted)
+    (tmp_path / "t.csv").write_text(LINES)
+    read(tmp_path / "t.csv")
+    (tmp_path / "none.csv").write_text("id,n\n")
+    with pytest.raises(InputError, match="holds no rows"):
+        read(tmp_path / "none.csv")
+    assert stopped == [True, True]
+
+
 def test_a_zip_of_one_file_needs_no_member(tmp_path: Path) -> None:
     """The only member is meant; with several, the message lists them."""
     assert read(packed(tmp_path / "one.zip", {"a.csv": LINES.encode()}))[1] == [2, 3]

@@ -242,6 +242,12 @@ FINITE = "expected a number that is finite: leave it empty (null) where there is
             "at",
             "row 3: at: names no time zone, as others do: write it, say 2026-10-05T10:00:00Z, got ",
         ),
+        (
+            "user_id,at,lat\nu1,1,48.8\nu1,1,\nu1,1,north\n",
+            "at",
+            "row 4: lat: expected degrees north, a number: leave it empty (null) where none is "
+            "known, got 'north'",
+        ),
         ("user_id,at,hour\nu1,1,1\n", "at", "column 'hour': a feature has that name; rename it"),
         *(
             (
@@ -278,6 +284,10 @@ def test_labels_that_cannot_be_are_told(
         (
             ["--labels", "select 1 from event", "--as-of", "x", "--out", "o"],
             "are events, items, us",
+        ),
+        (
+            ["--labels", f"selct {'x' * 5_000}", "--as-of", "x", "--out", "o"],
+            "as a query it must begin with select or with, not 'selct' (did you mean select?)",
         ),
         (["--labels", "my labels.csv", "--as-of", "x", "--out", "o"], "not 'my'; as a file it is"),
         (["--labels", "select 1 from nowhere", "--as-of", "x", "--out", "o"], "cannot be run: "),
@@ -321,6 +331,16 @@ def test_a_number_of_a_table_that_is_none_is_told(
     query = "select user_id, arrived_at as at, value / 0.0 as paid from events"
     with pytest.raises(InputError, match=r"the query: row 1: paid: expected a number that is fin"):
         read_labels(store, query, "at")
+
+
+def test_ids_that_are_numbers_are_whole(store: OfflineStore, tmp_path: Path) -> None:
+    """As in the files that were ingested: 7.0 is shopper 7, and 1.5 is nobody."""
+    path = tmp_path / "labels.parquet"
+    pl.DataFrame({"user_id": [7.0], "at": [1.0]}).write_parquet(path)
+    assert read_labels(store, str(path), "at").rows["user_id"].to_list() == ["7"]
+    pl.DataFrame({"user_id": [7.0, 1.5], "at": [1.0, 1.0]}).write_parquet(path)
+    with pytest.raises(InputError, match=r"row 2: user_id: expected a shopper's id, got 1\.5"):
+        read_labels(store, str(path), "at")
 
 
 def test_many_mistakes_are_told_up_to_a_number(store: OfflineStore, tmp_path: Path) -> None:
