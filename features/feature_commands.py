@@ -32,7 +32,9 @@ def list_command(markdown: bool) -> None:
     for row in rows:
         cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
         click.echo("  ".join(cells).rstrip())
-    click.echo(f"\nschema {FEATURE_SET.schema_hash}, {counted(len(FEATURE_SET.features), 'feature')}")
+    click.echo(
+        f"\nschema {FEATURE_SET.schema_hash}, {counted(len(FEATURE_SET.features), 'feature')}"
+    )
 
 
 @click.command("describe")

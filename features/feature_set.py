@@ -153,6 +153,8 @@ def _mistakes(views: object) -> Iterator[str]:
         yield f"view {view.name}: features: {expected}, got {view.features!r:.80}"
     if uneven:
         return
+    if not any(view.features for view in views):
+        yield "VIEWS: expected at least one feature, got none"
     for view in views:
         yield from _mistakes_of_view(view)
     features = [each for view in views for each in view.features if isinstance(each, Feature)]

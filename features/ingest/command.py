@@ -88,9 +88,9 @@ def _report(result: Ingested, home: Path) -> None:
     if told.forgotten:
         click.echo(f"passed over: {counted(told.forgotten, 'row')} of forgotten shoppers", err=True)
     counts = {
-        "events": f"{told.events.accepted} new, {told.events.duplicates} known already",
-        "items": f"{told.items} new or changed",
-        "users": f"{told.users} new or changed",
+        "events": f"{told.events.accepted:,} new, {told.events.duplicates:,} known already",
+        "items": f"{told.items:,} new or changed",
+        "users": f"{told.users:,} new or changed",
     }
     used = {each.table: each for each in result.columns}
     for table, count in counts.items():

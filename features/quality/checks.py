@@ -8,6 +8,7 @@ Rows are streamed, whatever their number; only uniqueness keeps something of eac
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -19,7 +20,7 @@ from features.errors import InputError
 from features.quality.profile import TableProfile, profile_of
 from features.quality.report import Finding
 from features.quality.rules import FREE_FORM, WHOLE, Kind, Rule
-from features.quality.steps import AS_NUMBER, HASH, Step, columns_of, days, steps_of
+from features.quality.steps import AS_NUMBER, HASH, Step, age_told, columns_of, steps_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,19 +132,17 @@ def _finding(
     told: Any,  # noqa: ANN401 (theirs)
     absent: set[str],
 ) -> Finding:
+    of = partial(Finding, name, rule.kind, step.column, step.expected, about=step.about)
     if rule.kind is not Kind.COMPLETENESS and step.column.removesuffix(AS_NUMBER) in absent:
-        return Finding(name, rule.kind, step.column, step.expected, None, "no row has one")
+        return of(None, "no row has one")
     if step.why_not:
-        return Finding(name, rule.kind, step.column, step.expected, None, step.why_not)
+        return of(None, step.why_not)
     if told.n == 0:
-        passed = None if rule.where else True
-        return Finding(name, rule.kind, step.column, step.expected, passed, "no rows")
+        return of(None if rule.where else True, "no rows")
     if told.eval_error:
-        told_so = "could not be checked"
-        return Finding(name, rule.kind, step.column, step.expected, False, told_so, failed=1)
+        return of(False, "could not be checked", failed=1)
     failed = int(told.n_failed or 0)
-    passed, found = failed <= step.allowed, _got(step, told)
-    return Finding(name, rule.kind, step.column, step.expected, passed, found, failed)
+    return of(failed <= step.allowed, _got(step, told), failed)
 
 
 def _got(step: Step, told: Any) -> str:  # noqa: ANN401
@@ -153,8 +152,8 @@ def _got(step: Step, told: Any) -> str:  # noqa: ANN401
     if "actual" in about:
         return f"{about['actual']:.6g}"
     if "age" in about:
-        return f"{days(about['age'])} old"
+        return f"{age_told(about['age'])} old"
     if step.is_of_the_whole:
         return "so it is" if told.all_passed else "it is not"
     share = f" ({told.n_failed / told.n:.2%})" if told.n_failed else ""
-    return f"{told.n_failed or 'none'} of {told.n} rows otherwise{share}"
+    return f"{f'{told.n_failed:,}' if share else 'none'} of {told.n:,} rows otherwise{share}"

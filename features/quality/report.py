@@ -29,11 +29,13 @@ class Finding:
     found: str
     failed: int = 0
     vouched: bool = False
+    about: str = ""
+    """Which of the rule's expectations it is, where it may have several of a column."""
 
     @property
     def key(self) -> str:
-        """Return what it is about."""
-        return f"{self.rows} {self.rule} {self.column}"
+        """Return what tells it from the others of a report, and stays when a baseline moves."""
+        return f"{self.rows} {self.rule} {self.column} {self.about}".rstrip()
 
     def __str__(self) -> str:
         """Return it as a sentence."""

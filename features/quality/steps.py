@@ -25,6 +25,11 @@ _OF_THE_WHOLE = frozenset(("col_schema_match", "row_count_match", "specially"))
 _OF_NUMBERS = frozenset(("mean_shift", "std_ratio"))
 _NO_BASELINE = "no baseline yet"
 _UNBOUNDED = 2**53
+_UNITS = {
+    "days": timedelta(days=1),
+    "hours": timedelta(hours=1),
+    "minutes": timedelta(minutes=1),
+}
 _TYPES = {
     Type.TEXT: ["String"],
     Type.NUMBER: ["Float64", "Float32", "Int64", "Int32"],
@@ -48,6 +53,8 @@ class Step:
     allowed: int = 0
     why_not: str = ""
     found: str = ""
+    about: str = ""
+    """Which of the rule's expectations it is, where it may have several of a column."""
 
     @property
     def is_of_the_whole(self) -> bool:
@@ -68,9 +75,10 @@ def columns_of(rule: Rule) -> Iterator[str]:
         yield f"{name}{AS_NUMBER}" if numeric and is_free else name
 
 
-def days(age: timedelta) -> str:
-    """Return an age as days."""
-    return f"{age / timedelta(days=1):.3g} days"
+def age_told(age: timedelta) -> str:
+    """Return an age in words, of the largest unit of which it has two."""
+    unit = next((each for each in _UNITS if age >= 2 * _UNITS[each]), "minutes")
+    return f"{age / _UNITS[unit]:.3g} {unit}"
 
 
 def distance(one: Mapping[str, float], other: Mapping[str, float]) -> float:
@@ -153,22 +161,23 @@ def _freshness(rule: Rule, _: TableProfile, __: TableProfile) -> Iterator[Step]:
     age = rule.options["max_age"]
     for name in rule.columns:
         arguments = {"column": name, "max_age": age}
-        yield Step(name, f"the newest at most {days(age)} old", "data_freshness", arguments)
+        yield Step(name, f"the newest at most {age_told(age)} old", "data_freshness", arguments)
 
 
 def _row_count(rule: Rule, profile: TableProfile, baseline: TableProfile) -> Iterator[Step]:
     least, drop, growth = (rule.options[name] for name in ("min", "max_drop", "max_growth"))
     if least is not None:
-        yield _row_count_step(f"at least {least:,.0f} rows", math.ceil(least), profile, 0, None)
+        told = f"at least {least:,.0f} rows"
+        yield _row_count_step("min", told, math.ceil(least), profile, 0, None)
     before, why_not = baseline.rows, "" if baseline.rows else _NO_BASELINE
     if drop is not None:
         expected = f"at most {_share(drop)} fewer rows than the baseline{_of(before)}"
         fewer = math.floor(before * drop)
-        yield _row_count_step(expected, before, profile, fewer, None, why_not)
+        yield _row_count_step("max_drop", expected, before, profile, fewer, None, why_not)
     if growth is not None:
         expected = f"at most {growth:g} times as many rows as the baseline{_of(before)}"
         more = math.floor(before * (growth - 1))
-        yield _row_count_step(expected, before, profile, None, more, why_not)
+        yield _row_count_step("max_growth", expected, before, profile, None, more, why_not)
 
 
 def _of(rows: int) -> str:
@@ -176,6 +185,7 @@ def _of(rows: int) -> str:
 
 
 def _row_count_step(
+    about: str,
     expected: str,
     count: int,
     profile: TableProfile,
@@ -187,7 +197,9 @@ def _row_count_step(
     bounds = tuple(_UNBOUNDED if each is None else each for each in (fewer, more))
     arguments = {"count": count, "tol": bounds}
     found = f"{profile.rows:,} rows"
-    return Step("", expected, "row_count_match", arguments, why_not=why_not, found=found)
+    return Step(
+        "", expected, "row_count_match", arguments, why_not=why_not, found=found, about=about
+    )
 
 
 def _statistics(rule: Rule, profile: TableProfile, baseline: TableProfile) -> Iterator[Step]:
@@ -199,9 +211,10 @@ def _statistics(rule: Rule, profile: TableProfile, baseline: TableProfile) -> It
             why_not = _why_not(option, profile, before)
             told = f"{_WORDS[option]} like the baseline's"
             if before is None or why_not:
-                yield Step(name, told, "col_exists", {"columns": name}, why_not=why_not)
+                arguments = {"columns": name}
+                yield Step(name, told, "col_exists", arguments, why_not=why_not, about=option)
             elif option in _OF_NUMBERS and profile.columns[name].std is None:
-                yield _known(name, told, is_good=False, found="no values")
+                yield _known(name, option, told, is_good=False, found="no values")
             else:
                 yield from _COMPARED[option](name, limit, before, profile)
 
@@ -225,7 +238,8 @@ def _mean_shift(name: str, limit: float, before: ColumnProfile, _: TableProfile)
         ("col_avg_le", mean + limit * std + noise, "most"),
     ):
         expected = f"a mean of at {word} {bound:.6g} ({told})"
-        yield Step(name, expected, method, {"columns": name, "value": bound})
+        arguments = {"columns": name, "value": bound}
+        yield Step(name, expected, method, arguments, about=f"mean_shift {word}")
 
 
 def _std_ratio(name: str, limit: float, before: ColumnProfile, _: TableProfile) -> Iterator[Step]:
@@ -235,7 +249,8 @@ def _std_ratio(name: str, limit: float, before: ColumnProfile, _: TableProfile) 
         ("col_sd_le", std * limit, "most"),
     ):
         expected = f"a standard deviation of at {word} {bound:.6g} (the baseline's is {std:.6g})"
-        yield Step(name, expected, method, {"columns": name, "value": bound})
+        arguments = {"columns": name, "value": bound}
+        yield Step(name, expected, method, arguments, about=f"std_ratio {word}")
 
 
 def _null_shift(
@@ -243,7 +258,8 @@ def _null_shift(
 ) -> Iterator[Step]:
     expected = f"at most {_share(limit)} more missing than the baseline's {_share(before.nulls)}"
     allowed = _allowed(before.nulls + limit, profile)
-    yield Step(name, expected, "col_vals_not_null", {"columns": name}, allowed)
+    arguments = {"columns": name}
+    yield Step(name, expected, "col_vals_not_null", arguments, allowed, about="null_shift")
 
 
 def _share_shift(
@@ -253,13 +269,13 @@ def _share_shift(
 
     expected = f"shares of values like the baseline's, but for {_share(limit)}"
     is_good = far <= limit + 1e-9
-    yield _known(name, expected, is_good=is_good, found=f"{_share(far)} otherwise")
+    yield _known(name, "share_shift", expected, is_good=is_good, found=f"{_share(far)} otherwise")
 
 
-def _known(name: str, expected: str, *, is_good: bool, found: str) -> Step:
+def _known(name: str, about: str, expected: str, *, is_good: bool, found: str) -> Step:
     """Return a step whose outcome the profile told already: no row is read for it."""
     arguments = {"expr": lambda: is_good, "pre": lambda rows: rows.head(1)}
-    return Step(name, expected, "specially", arguments, found=found)
+    return Step(name, expected, "specially", arguments, found=found, about=about)
 
 
 _STEPS: dict[Kind, Callable[[Rule, TableProfile, TableProfile], Iterator[Step]]] = {

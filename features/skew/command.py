@@ -11,6 +11,7 @@ from features.number_range import NumberRange
 from features.offline.store import OfflineStore
 from features.skew import served
 from features.skew.skew import Difference, Skew, skew, write_report
+from features.wording import counted
 
 
 @click.command("skew")
@@ -52,9 +53,10 @@ def skew_command(hours: float, settle: float, most: float) -> None:
 
 def lines(told: Skew) -> list[str]:
     """Return the report: what differs first."""
-    others = f", {told.other_schema} of other declarations" if told.other_schema else ""
-    head = f"{told.rows} served vectors compared{others}"
-    if not told.rows:
+    head = f"{counted(told.rows, 'served vector')} compared"
+    if told.other_schema:
+        head += f", {told.other_schema:,} of other declarations (CUVEE_FEATURES, another program)"
+    elif not told.rows:
         head += ": features are logged where a model with a ranker serves (CUVEE_FEATURE_LOG_SHARE)"
     ratios = sorted(told.ratios.items(), key=lambda each: -each[1])
     width = max(map(len, told.ratios), default=0)

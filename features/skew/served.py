@@ -100,12 +100,18 @@ def _replace(path: Path, content: bytes) -> None:
 def read(home: Path, since_ms: int, until_ms: int) -> Iterator[Served]:
     """Yield what was served from `since_ms` to before `until_ms`; lines that are none are left."""
     for path in sorted((home / FOLDER).glob("*.jsonl")):
-        if path.stat().st_mtime * 1_000 < since_ms:
-            continue
-        for line in path.read_bytes().splitlines():
+        for line in _written_since(path, since_ms).splitlines():
             served = parse(line)
             if served is not None and since_ms <= served.at_ms < until_ms:
                 yield served
+
+
+def _written_since(path: Path, since_ms: int) -> bytes:
+    """Return what a file holds, nothing if it is older, or was too old and is just removed."""
+    try:
+        return path.read_bytes() if path.stat().st_mtime * 1_000 >= since_ms else b""
+    except FileNotFoundError:
+        return b""
 
 
 def parse(line: bytes) -> Served | None:

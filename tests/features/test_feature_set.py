@@ -65,6 +65,8 @@ def changed(feature: Any, **values: Any) -> Any:
     [
         (3, "VIEWS: expected a tuple of FeatureView, got 3"),
         ((CLICKS,), "VIEWS: expected a tuple of FeatureView, got (Window("),
+        ((), "VIEWS: expected at least one feature, got none"),
+        ((view(),), "VIEWS: expected at least one feature, got none"),
         ((view(3),), "view v: expected features, got 3"),
         (
             (replace(view(), features=changed(CLICKS)),),

@@ -26,9 +26,9 @@ def test_x_wines_is_taken_in_whole(tmp_path: Path) -> None:
     first = runner.invoke(cli, arguments)
     again = runner.invoke(cli, arguments)
 
-    for told in ("events    150000 new, 0 known already\n", "items     1007 new"):
+    for told in ("events    150,000 new, 0 known already\n", "items     1,007 new"):
         assert told in first.stdout
-    for told in ("events    0 new, 150000 known already\n", "items     0 new"):
+    for told in ("events    0 new, 150,000 known already\n", "items     0 new"):
         assert told in again.stdout
     store = OfflineStore(tmp_path)
     assert store.version() == "events@0,items@0,users@-"

@@ -12,7 +12,7 @@ from features.quality.checks import check
 from features.quality.profile import TableProfile, profile_of
 from features.quality.report import Finding
 from features.quality.rules import parse_rules
-from features.quality.steps import distance
+from features.quality.steps import age_told, distance
 
 NOW = datetime.now(UTC)
 
@@ -146,7 +146,7 @@ def test_freshness_is_of_the_newest() -> None:
     (finding,) = judged("events", rule, events(timestamp=[NOW - timedelta(days=3)] * 200))
     assert finding.passed is False
     assert str(finding) == (
-        "events.timestamp: freshness: expected the newest at most 0.0833 days old: 3 days old"
+        "events.timestamp: freshness: expected the newest at most 2 hours old: 3 days old"
     )
 
 
@@ -317,3 +317,18 @@ def test_a_value_that_no_row_has_is_not_judged() -> None:
     """It may be misspelt; that it is missing is for completeness to say."""
     assert verdicts("items", "rule: range, columns: [attributes.abw], min: 5", items()) == [None]
     assert verdicts("items", "rule: completeness, columns: [attributes.abw]", items()) == [False]
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        (timedelta(days=7), "7 days"),
+        (timedelta(days=1), "24 hours"),
+        (timedelta(hours=36), "36 hours"),
+        (timedelta(hours=1), "60 minutes"),
+        (timedelta(seconds=30), "0.5 minutes"),
+    ],
+)
+def test_ages_are_told_as_people_tell_them(age: timedelta, expected: str) -> None:
+    """An hour is no small part of a day."""
+    assert age_told(age) == expected

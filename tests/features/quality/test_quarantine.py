@@ -347,7 +347,7 @@ def test_the_tables_are_checked_from_the_command_line(run: Run, home: Path, tmp_
     assert good.stdout.splitlines()[-1].startswith("0 of ")
     assert bad.exit_code == 1
     assert bad.stdout.splitlines()[-1] == "1 of 1 violated"
-    assert "<td>how new it is</td><td>the newest at most 0.0417 days old</td>" in page.read_text()
+    assert "<td>how new it is</td><td>the newest at most 60 minutes old</td>" in page.read_text()
     assert not (home / "quality").exists()
 
 

@@ -99,6 +99,16 @@ def test_other_declarations_are_not_compared(store: OfflineStore) -> None:
     assert skew(store, []).ratios == {}
 
 
+def test_declarations_that_differ_are_named_as_the_cause(
+    store: OfflineStore, tmp_path: Path
+) -> None:
+    """Where all that was served is of other features, no ranker is missing."""
+    served.append(tmp_path, "1", [replace(as_served(store, "ann"), schema="0")])
+    told = run(tmp_path).stdout.strip()
+    declarations = "1 of other declarations (CUVEE_FEATURES, another program)"
+    assert told == f"0 served vectors compared, {declarations}"
+
+
 def test_the_command_tells_and_leaves_a_report(store: OfflineStore, tmp_path: Path) -> None:
     """It ends with 1 where more differs than may."""
     served.append(tmp_path, "1", [as_served(store, "ann"), as_served(store, "bob", recent_spend=9)])
@@ -159,6 +169,13 @@ def test_files_are_kept_for_a_week(store: OfflineStore, tmp_path: Path) -> None:
     os.utime(path, (old, old))
     served.append(tmp_path, "2", [as_served(store, "ann")])
     assert [each.name.endswith("-2.jsonl") for each in (tmp_path / "served").iterdir()] == [True]
+
+
+def test_a_file_that_is_just_removed_is_none(store: OfflineStore, tmp_path: Path) -> None:
+    """The service removes what is too old, whoever reads meanwhile."""
+    served.append(tmp_path, "1", [as_served(store, "ann")])
+    (tmp_path / "served" / "20200101T00-1.jsonl").symlink_to(tmp_path / "gone")
+    assert [each.user_id for each in served.read(tmp_path, 0, 2**60)] == ["ann"]
 
 
 def test_nothing_is_compared_where_nothing_was_served(tmp_path: Path) -> None:
