@@ -8,6 +8,7 @@ from functools import partial
 import click
 
 from features.declared import FEATURE_SET
+from features.errors import InputError
 from features.home import home_directory
 from features.number_range import NumberRange
 from features.offline.store import OfflineStore
@@ -20,6 +21,8 @@ from models.engine import Engine, engine_named
 from models.errors import ConflictError, ModelsError
 from models.evaluate import MODEL, SEGMENT
 from models.home_registry import home_registry, shared_registry, signing_key
+from models.journal import CANDIDATE, PRODUCTION
+from models.made_already import made_already, readable_manifest, serves_already, told_of
 from models.manifest import Manifest
 from models.parts import Parts
 from models.placement import waits_here_if_away
@@ -33,7 +36,6 @@ from models.validated import MARGIN, VALIDATED, Validation
 from models.validation import Against
 
 WHY = "trained"
-NEWER = "; data came since, python -m models train learns from them"
 
 
 @click.command("train")
@@ -97,12 +99,15 @@ def train_command(
     home = home_directory()
     store, registry, key = OfflineStore(home), home_registry(), signing_key()
     shared = shared_registry(registry)
-    if (why_not := _there(registry, store, if_missing=if_missing, if_stale=if_stale)) is not None:
-        click.echo(json.dumps({"version": None}) if as_json else why_not)
-        return
     rival = None
     if against is not None:
         rival = Against(registry.load(against), margin, mature_s * 1_000)
+    there = serves_already(registry, store) if if_missing else None
+    if there is None and if_stale:
+        there = made_already(registry, store, rival)
+    if there is not None:
+        click.echo(json.dumps(there.told) if as_json else there.why)
+        return
     _tell_why_not(registry)
     started = time.monotonic()
     with kept_stages(home, *_told(store, seed)) as stages:
@@ -121,24 +126,19 @@ def train_command(
     role = _place(
         registry, version, parts, promote=not no_promote, shared=shared, why=told, who=who
     )
-    write_report(registry.manifest(version), registry.report_path(version))
+    _write_report(registry, version)
     if as_json:
-        validation = parts.metrics.get(VALIDATED)
-        click.echo(json.dumps({"version": version, "role": role, VALIDATED: validation}))
+        click.echo(json.dumps(told_of(version, role, parts.metrics)))
     else:
         click.echo(_summary(version, role, time.monotonic() - started, parts))
 
 
-def _there(
-    registry: Registry, store: OfflineStore, *, if_missing: bool, if_stale: bool
-) -> str | None:
-    """Return that there is a model already where none is to be trained then, else None."""
-    if if_missing and (serving := _loadable(registry, registry.production())) is not None:
-        changed = "" if serving.dataset_version == store.version() else NEWER
-        return f"model {serving.version} serves already{changed}"
-    if if_stale and _is_known(registry, store):
-        return "a model of what is stored is there already: nothing to do"
-    return None
+def _write_report(registry: Registry, version: str) -> None:
+    """Write the page about a run; the model is there and is told of, whether that can be or not."""
+    try:
+        write_report(registry.manifest(version), registry.report_path(version))
+    except InputError as error:
+        click.echo(f"warning: {error}; python -m models report {version} makes it", err=True)
 
 
 def _told(store: OfflineStore, seed: int) -> tuple[object, ...]:
@@ -149,20 +149,6 @@ def _told(store: OfflineStore, seed: int) -> tuple[object, ...]:
     return *data, seed, schema, sources()
 
 
-def _is_known(registry: Registry, store: OfflineStore) -> bool:
-    """Tell whether a model serves, and it or the candidate was made from the present data."""
-    dataset, production = store.version(), registry.production()
-    return _knows(registry, production, dataset) or (
-        production is not None and _knows(registry, registry.candidate(), dataset)
-    )
-
-
-def _knows(registry: Registry, version: str | None, dataset: str) -> bool:
-    """Tell whether a model can be loaded by this program and was made from `dataset`."""
-    manifest = _loadable(registry, version)
-    return manifest is not None and manifest.dataset_version == dataset
-
-
 def _tell_why_not(registry: Registry) -> None:
     """Say why the model that should serve is left aside: perhaps it is not what was meant."""
     version = registry.production()
@@ -171,24 +157,6 @@ def _tell_why_not(registry: Registry) -> None:
             registry.load(version)
     except ModelsError as error:
         click.echo(f"the production model cannot be used: {error}", err=True)
-
-
-def _loadable(registry: Registry, version: str | None) -> Manifest | None:
-    """Return the manifest of a model that this program can load, else None."""
-    try:
-        if version is not None:
-            registry.load(version)
-    except ModelsError:
-        return None
-    return _manifest(registry, version)
-
-
-def _manifest(registry: Registry, version: str | None) -> Manifest | None:
-    """Return a manifest, None where there is none that can be believed."""
-    try:
-        return None if version is None else registry.manifest(version)
-    except ModelsError:
-        return None
 
 
 def _place(
@@ -204,12 +172,12 @@ def _place(
     """Give the model its alias, in the shared registry if there is one, and return it."""
     moves = shared or registry
     with waits_here_if_away(registry, version, why, who):
-        if promote and _deserves(parts, _manifest(registry, registry.production())):
+        if promote and _deserves(parts, readable_manifest(registry, registry.production())):
             with suppress(ConflictError):  # what somebody else chose meanwhile serves on
                 _promote(moves, version, parts, why, who)
-                return "production"
+                return PRODUCTION
         moves.set_candidate(version, why, who)
-    return "candidate"
+    return CANDIDATE
 
 
 def _promote(moves: AliasRegistry, version: str, parts: Parts, why: str, who: str | None) -> None:

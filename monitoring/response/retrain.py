@@ -15,7 +15,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Any
 from features.child_process import end_child, start_child
 from features.errors import FeaturesError
 from models.alias_registry import AliasRegistry
+from models.journal import CANDIDATE, Record
 from models.rollout import rollout_in_force
 from models.validated import VALIDATED, Validation
 from monitoring.response.case import WHO, Case
@@ -188,7 +189,7 @@ class Retrain:
             return f"{version} serves: {validation}", True
         if aliases.canary is not None and aliases.canary.version == version:
             return f"{version} is on trial: {validation}", True
-        if (why := self._not_to_serve(training, policy, validation)) is not None:
+        if (why := self._not_to_serve(version, training, policy, validation)) is not None:
             return f"{version} is left as candidate: {why}", False
         told = f"{training.why}; {validation}"
         if policy.retraining.serve is Serve.CANARY:
@@ -198,10 +199,12 @@ class Retrain:
         return f"{version} serves: {validation}", True
 
     def _not_to_serve(
-        self, training: Training, policy: Policy, validation: Validation
+        self, version: str, training: Training, policy: Policy, validation: Validation
     ) -> str | None:
         if not validation.is_no_worse:
             return str(validation)
+        if was_tried(self._registry.history(), version):
+            return f"it was tried before; {validation}"
         aliases = self._registry.aliases()
         if aliases.production != training.incumbent:
             return f"{aliases.production} came to serve meanwhile; {validation}"
@@ -230,3 +233,17 @@ class Retrain:
 
     def _told(self, training: Training) -> Path:
         return self._home / FOLDER / f"{training.id}.json"
+
+
+def was_tried(history: Iterator[Record], version: str) -> bool:
+    """Tell whether a model was on trial, or served, since it waits; newest records first.
+
+    It is told of again as long as nothing came since it was made, and must not go in circles.
+    """
+    for record in history:
+        aliases, canary = record.aliases, record.aliases.canary
+        if record.action == CANDIDATE and aliases.candidate == version:
+            return False
+        if aliases.production == version or (canary is not None and canary.version == version):
+            return True
+    return False

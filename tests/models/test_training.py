@@ -26,7 +26,7 @@ from features.ids import NO_HASHES, stable_hash
 from features.moments import Moment
 from features.offline.store import OfflineStore
 from features.offline.tables import SCHEMAS
-from models import training
+from models import train_command, training
 from models.__main__ import cli
 from models.arrays import Array
 from models.baskets import companions
@@ -42,6 +42,7 @@ from models.stages import Stages
 from models.timeline import Timeline
 from models.train_command import _place
 from models.training import STEPS, Kept, Order, choose_order, train
+from models.validated import VALIDATED
 from tests.support.process import ROOT
 
 UNTIL = datetime(2026, 11, 1, tzinfo=UTC)
@@ -305,6 +306,48 @@ def test_train_if_stale_trains_on_new_data(tmp_path: Path) -> None:
     assert _run(tmp_path, "train", "--if-stale")[0] == 0
     assert Registry(tmp_path).production() != before
     assert Registry(tmp_path).previous() == before
+
+
+def test_a_model_that_was_made_and_not_told_of_is_told(tmp_path: Path) -> None:
+    """Who trains may die before the result is printed: asked again, it is found and not made anew.
+
+    What was measured against another model, or by another margin, is made anew.
+    """
+    _store(tmp_path, 5, [("ann", 3)])
+    assert _run(tmp_path, "train")[0] == 0
+    registry = Registry(tmp_path)
+    serving = registry.production()
+    _store(tmp_path, 5, [("ann", 3), ("ben", 2)])
+    words = ("train", "--if-stale", "--no-promote", "--json", "--against")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_command, "write_report", _killed)
+        assert _run(tmp_path, *words, "production")[0] != 0
+    made = registry.candidate()
+    assert made is not None
+    told = json.loads(_run(tmp_path, *words, "production")[1])
+    assert (told["version"], told["role"]) == (made, "candidate")
+    assert told[VALIDATED] == registry.manifest(made).metrics[VALIDATED]
+    assert told[VALIDATED]["incumbent"] == serving
+    text = _run(tmp_path, "train", "--if-stale", "--against", "production")[1]
+    assert text.startswith(f"{made} of what is stored waits as candidate: cannot be compared")
+    assert "nothing to do" in _run(tmp_path, "train", "--if-stale")[1]
+    assert len(registry.manifests()) == 2
+    assert _run(tmp_path, *words, "production", "--margin", "0.5")[0] == 0
+    assert registry.candidate() != made
+
+
+def test_a_page_that_cannot_be_written_takes_no_model_with_it(tmp_path: Path) -> None:
+    """The model serves and is told of; what came of the page is a warning."""
+    _store(tmp_path, 5, [("ann", 3)])
+    (tmp_path / "reports").touch()
+    done = CliRunner().invoke(cli, ["train", "--json"], env={"CUVEE_HOME": str(tmp_path)})
+    version = Registry(tmp_path).production()
+    assert (done.exit_code, json.loads(done.stdout)["version"]) == (0, version)
+    assert f"not written: File exists; python -m models report {version} makes it" in done.stderr
+
+
+def _killed(*_: object) -> None:
+    raise SystemExit(-9)
 
 
 def test_no_promote_leaves_a_candidate(tmp_path: Path) -> None:

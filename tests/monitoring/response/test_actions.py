@@ -242,6 +242,25 @@ async def test_how_it_comes_to_serve_is_declared(trainer: Trainer) -> None:
     assert trainer.registry.production() == trainer.serving
 
 
+async def test_what_was_taken_back_is_not_tried_again(trainer: Trainer) -> None:
+    """A model that waits is told of again while nothing is new; a trial that ended has ended."""
+    trainer.registry.set_candidate(trainer.new)
+    trainer.tells(**judged(trainer, 0.01))
+    trainer.served_by("canary")
+    await trainer.begin()
+    assert f"{trainer.new} is on trial" in (await trainer.ended()).led_to
+    canary = trainer.registry.canary()
+    assert canary is not None
+    trainer.registry.move_canary(canary, None, "it does harm")
+    await trainer.begin()
+    told = await trainer.ended()
+    assert told.led_to.startswith(f"{trainer.new} is left as candidate: it was tried before; no")
+    assert trainer.registry.canary() is None
+    trainer.registry.set_candidate(trainer.new)  # somebody knows better
+    await trainer.begin()
+    assert f"{trainer.new} is on trial" in (await trainer.ended()).led_to
+
+
 async def test_another_model_came_to_serve_meanwhile(trainer: Trainer) -> None:
     """It was not the one that was compared with: the new one waits."""
     trainer.tells(**judged(trainer, 0.01))
