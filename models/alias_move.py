@@ -32,15 +32,27 @@ class AliasMove:
 
     @classmethod
     def promote(
-        cls, version: str, serves: str | None, canary: Canary | EllipsisType | None = ...
+        cls,
+        version: str,
+        present: Aliases,
+        serves: str | EllipsisType | None = ...,
+        canary: Canary | EllipsisType | None = ...,
     ) -> Self:
-        """Make a model the production model; a trial that was on ends."""
-        return cls("promote", methodcaller("promoted", version), serves, canary)
+        """Make a model the production model; a trial that was on ends.
+
+        In the place of `serves`, or else of what `present` names.
+        """
+        return cls("promote", methodcaller("promoted", version), _replaced(present, serves), canary)
 
     @classmethod
-    def roll_back(cls, version: str, serves: str | None) -> Self:
-        """Make the previous model, `version`, the production model again; a trial ends."""
-        return cls("rollback", methodcaller("rolled_back", version), serves)
+    def roll_back(
+        cls, version: str, present: Aliases, serves: str | EllipsisType | None = ...
+    ) -> Self:
+        """Make the previous model, `version`, the production model again; a trial ends.
+
+        In the place of `serves`, or else of what `present` names.
+        """
+        return cls("rollback", methodcaller("rolled_back", version), _replaced(present, serves))
 
     @classmethod
     def start_canary(cls, canary: Canary, present: Aliases) -> Self:
@@ -61,6 +73,11 @@ class AliasMove:
     def set_candidate(cls, version: str) -> Self:
         """Name the model that waits for promotion."""
         return cls("candidate", partial(replace, candidate=version))
+
+
+def _replaced(present: Aliases, serves: str | EllipsisType | None) -> str | None:
+    """Return the model that must serve for another to take its place."""
+    return present.production if serves is ... else serves
 
 
 def _require_free(present: Aliases, canary: Canary) -> None:

@@ -69,8 +69,11 @@ class AliasRegistry(Protocol):
         """
         ...
 
-    def start_canary(self, canary: Canary, why: str = "", who: str | None = None) -> None:
-        """Begin the trial of a model that loads and ranks, beside the one that serves."""
+    def start_canary(self, canary: Canary, why: str = "", who: str | None = None) -> Canary:
+        """Begin the trial of a model that loads and ranks, beside the one that serves.
+
+        Returns it with the version that it names, if by an alias.
+        """
         ...
 
     def move_canary(

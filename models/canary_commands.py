@@ -10,6 +10,7 @@ from models.canary import Canary
 from models.canary_counts import CANARY, CONTROL, read_counts
 from models.errors import RegistryError
 from models.home_registry import home_registry
+from models.journal import CANDIDATE
 from models.registry_commands import (
     here_option,
     json_option,
@@ -33,20 +34,15 @@ def canary_commands() -> None:
 
 
 @canary_commands.command("start")
-@click.argument("model", default="candidate")
+@click.argument("model", default=CANDIDATE)
 @click.option("--by-hand", is_flag=True, help="Go on only when told; harm ends it all the same.")
 @why_option
 @who_option
 @here_option
 def start_command(model: str, by_hand: bool, why: str, who: str | None, here: bool) -> None:
-    """Begin the trial of MODEL, a version or `candidate`."""
-    registry = moved_registry(here)
-    version = registry.aliases().candidate if model == "candidate" else model
-    if version is None:
-        raise RegistryError("there is no candidate model")
-    canary = rollout_in_force().begin(version, by_hand=by_hand)
-    registry.start_canary(canary, why, who)
-    click.echo(_state(canary))
+    """Begin the trial of MODEL, a version or an alias."""
+    canary = rollout_in_force().begin(model, by_hand=by_hand)
+    click.echo(_state(moved_registry(here).start_canary(canary, why, who)))
 
 
 @canary_commands.command("status")

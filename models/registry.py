@@ -159,25 +159,26 @@ class Registry:
         step than `canary` is on. Twice is as good as once. Returns the version that `name`, a
         version or an alias, stands for. A trial that was on ends.
         """
-        version, present = self.resolve(name), self.production()
-        if serves is not ... and present != serves:
-            raise ConflictError(self._journal.last())
+        version, present = self.resolve(name), self.aliases()
         model = self._warm(version)
-        if present != version:
-            self._move(AliasMove.promote(version, present, canary), why, who)
+        if present.production != version:
+            self._move(AliasMove.promote(version, present, serves, canary), why, who)
         del model  # it is held until here: `clear` leaves it alone
         return version
 
-    def start_canary(self, canary: Canary, why: str = "", who: str | None = None) -> None:
+    def start_canary(self, canary: Canary, why: str = "", who: str | None = None) -> Canary:
         """Begin the trial of a model that loads and ranks, beside the one that serves.
 
-        Raises `RegistryError` where none serves, it serves already, or another is on trial;
-        `BundleError`, and `ConflictError` where somebody was quicker.
+        Returns it with the version that it names, if by an alias. Raises `RegistryError` where none
+        serves, it serves already, or another is on trial; `BundleError`, and `ConflictError` where
+        somebody was quicker.
         """
+        canary = replace(canary, version=self.resolve(canary.version))
         move = AliasMove.start_canary(canary, self.aliases())
-        model = self._warm(self.resolve(canary.version))
+        model = self._warm(canary.version)
         self._move(move, why, who)
         del model
+        return canary
 
     def move_canary(
         self, canary: Canary, wanted: Canary | None, why: str = "", who: str | None = None
@@ -202,16 +203,15 @@ class Registry:
         ends. Raises `RegistryError` where there is none, `BundleError` where it cannot be loaded,
         `ConflictError` where another model came to serve meanwhile, or another than `serves` does.
         """
-        present, previous = self.production(), self.previous()
-        if serves is not ... and present != serves:
-            raise ConflictError(self._journal.last())
-        if previous is None:
+        present = self.aliases()
+        if present.previous is None:
             raise RegistryError("there is no previous model to roll back to")
-        is_loaded = loaded is not None and loaded.version == previous and loaded.is_whole
-        model = loaded if is_loaded else self._warm(previous)
-        self._move(AliasMove.roll_back(previous, present), why, who)
+        version = present.previous
+        is_loaded = loaded is not None and loaded.version == version and loaded.is_whole
+        model = loaded if is_loaded else self._warm(version)
+        self._move(AliasMove.roll_back(version, present, serves), why, who)
         del model
-        return previous
+        return version
 
     def set_candidate(self, name: str, why: str = "", who: str | None = None) -> None:
         """Name the model that waits for promotion; raise `RegistryError` if there is none such."""

@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import EllipsisType
@@ -143,21 +143,21 @@ class SharedRegistry:
 
         Raises as `Registry.promote`, and changes nothing.
         """
-        present = self.aliases().production
-        if serves is not ... and present != serves:
-            raise ConflictError(self._newest())
+        present = self.aliases()
         version = self._sent(name)
-        if present != version:
-            self._move(AliasMove.promote(version, present, canary), why, who)
+        if present.production != version:
+            self._move(AliasMove.promote(version, present, serves, canary), why, who)
         self.follow()
         return version
 
-    def start_canary(self, canary: Canary, why: str = "", who: str | None = None) -> None:
-        """Begin the trial of a model, here and in the home; raise as `Registry.start_canary`."""
+    def start_canary(self, canary: Canary, why: str = "", who: str | None = None) -> Canary:
+        """Begin the trial of a model, here and in the home, as `Registry.start_canary` does."""
+        canary = replace(canary, version=self._resolve(canary.version))
         move = AliasMove.start_canary(canary, self.aliases())
         self._sent(canary.version)
         self._move(move, why, who)
         self.follow()
+        return canary
 
     def move_canary(
         self, canary: Canary, wanted: Canary | None, why: str = "", who: str | None = None
@@ -174,12 +174,10 @@ class SharedRegistry:
         Raises as `Registry.rollback`, and changes nothing.
         """
         present = self.aliases()
-        if serves is not ... and present.production != serves:
-            raise ConflictError(self._newest())
         if present.previous is None:
             raise RegistryError(f"there is no previous model to roll back to in {self}")
         version = self._sent(present.previous)
-        self._move(AliasMove.roll_back(version, present.production), why, who)
+        self._move(AliasMove.roll_back(version, present, serves), why, who)
         self.follow()
         return version
 
@@ -289,10 +287,6 @@ class SharedRegistry:
                     wanted = move.change(present)
                     self._journal.append(record_after(last, move.action, wanted, why, who))
                     return
-
-    def _newest(self) -> Record | None:
-        with self._reaching():
-            return self._journal.last()
 
     def _known_files(self) -> dict[FileSum, Path]:
         """Return where the home has files of bundles, by what is in them."""

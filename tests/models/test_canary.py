@@ -119,6 +119,24 @@ def test_two_at_once_are_refused(registry: Registry, versions: tuple[str, str, s
     assert (newest.action, newest.why, newest.aliases.canary) == ("stop", "enough", None)
 
 
+def test_a_trial_is_of_a_version_whatever_it_was_called(
+    registry: Registry, versions: tuple[str, str, str], tmp_path: Path
+) -> None:
+    """An alias may name another model tomorrow, and `production` is none to try."""
+    first, second, third = versions
+    registry.promote(second)
+    shared = SharedRegistry(Directory(tmp_path / "shared"), registry)
+    shared.promote(second)
+    for each, version in ((registry, first), (shared, third)):
+        each.set_candidate(version)
+        with pytest.raises(RegistryError, match=f"{second} serves already"):
+            each.start_canary(ROLLOUT.begin("production"))
+        begun = each.start_canary(ROLLOUT.begin("candidate"))
+        assert begun == each.canary()
+        assert begun.version == version
+        each.move_canary(begun, None)
+
+
 def test_without_a_production_model_there_is_no_control(registry: Registry) -> None:
     """The first model serves at once."""
     version = write_bundle(registry.directory, small_parts())
