@@ -7,8 +7,8 @@ import click
 from markdown_it import MarkdownIt
 
 from models.card import model_card
-from models.directory import replace_file
 from models.home_registry import home_registry
+from models.page_file import write_page
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
@@ -36,5 +36,4 @@ def card_command(model: str, html: bool, output: Path | None) -> None:
     if output is None:
         click.echo(card, nl=False)
         return
-    replace_file(output, card.encode())
-    click.echo(str(output))
+    click.echo(write_page(output, card))

@@ -13,8 +13,8 @@ from features.offline.store import OfflineStore
 from features.progress import progress
 from models.baselines import EXTRA, Chosen, are_there, baseline_lists, choose_baselines
 from models.comparison import Others, nobody_else
-from models.directory import replace_file
 from models.evaluate import MODEL
+from models.page_file import write_page
 from models.report import evaluation_page
 from models.timeline import VALIDATION, Timeline
 from models.titles import (
@@ -77,11 +77,11 @@ def evaluate_command(split: str, as_json: bool, report: Path | None, seed: int) 
         timeline = read(store.at(version), seed)
         told = measure(timeline, split, lambda _: bar.advance())
     told["dataset_version"] = version
-    if report is not None:
-        _write(report, evaluation_page(told))
     if told["baselines"] is None:
         click.echo(_WITHOUT, err=True)
     click.echo(json.dumps(told) if as_json else "\n".join(_tables(told)))
+    if report is not None:  # last: figures that took minutes are told, whatever becomes of a page
+        write_page(report, evaluation_page(told))
 
 
 def measure(timeline: Timeline, split: str, step: Step = lambda _: None) -> dict[str, Any]:
@@ -114,14 +114,6 @@ def _settings(chosen: Mapping[str, Chosen]) -> dict[str, Any]:
         }
         for name, each in chosen.items()
     }
-
-
-def _write(path: Path, page: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, page.encode())
-    except OSError as error:
-        raise InputError(f"--report: {path}: not written: {error.strerror or error}") from None
 
 
 def _tables(told: Mapping[str, Any]) -> Iterator[str]:

@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 
 from features.demo_shop.simulate import DEFAULT_UNTIL, World, simulate
-from features.errors import InputError
 from features.offline.store import OfflineStore
 from models.__main__ import cli
 from models.baselines import ALS, EASE, KNN
@@ -25,7 +24,6 @@ from models.evaluate import (
     UNSEGMENTED,
     evaluate,
 )
-from models.evaluate_command import _write
 from models.fit import fit
 from models.metrics import best_new, quality
 from models.parts import Parts
@@ -214,10 +212,3 @@ def test_too_little_to_judge_is_the_users_to_know(tmp_path: Path) -> None:
     simulate(OfflineStore(tmp_path), World(1_000, 0, DEFAULT_UNTIL))
     run = CliRunner().invoke(cli, ["evaluate"], env={"CUVEE_HOME": str(tmp_path)})
     assert (run.exit_code, "too few shoppers" in run.output) == (2, True)
-
-
-def test_a_page_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    """The error names the option and the path."""
-    (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"--report: .*file/page.html: not written"):
-        _write(tmp_path / "file" / "page.html", "")
