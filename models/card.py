@@ -5,13 +5,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from models.bundle_contents import INDEX, RANKER, TOWER
+from models.evaluate import MODEL
 from models.manifest import IMPORTED, Manifest
 from models.manifest_diff import flat
+from models.titles import (
+    FIGURES,
+    LISTS,
+    audiences_of,
+    beside_popularity,
+    is_better,
+    is_judged,
+    segments_of,
+)
+from models.validated import VALIDATED, Validation
 
 _NDCG = "ndcg@10"
-_COLUMNS = (
-    "users", "recall@10", "mrr@10", "hitrate@10", "coverage@10", "novelty@10", "gini@10",
-)  # fmt: skip
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
 
@@ -23,7 +31,7 @@ def model_card(manifest: Manifest) -> str:
         "## Data",
         _facts(_data(manifest)),
         "## Figures",
-        *(_figures(manifest.metrics) or ["The manifest holds no figures: it was not judged."]),
+        *_figures(manifest.metrics),
         "## Limits",
         "\n".join(f"- {_text(each)}" for each in _limits(manifest)),
         "## Parameters",
@@ -71,10 +79,13 @@ def _limits(manifest: Manifest) -> Iterator[str]:
         yield "No ranker: candidates are shown in the order in which they were found."
     if IMPORTED in manifest.parameters:
         yield "Its ranker was made elsewhere: who knows from what, and how well it orders."
-    if not list(_tables(metrics)):
+    if not is_judged(metrics):
         yield "Not measured: nothing is known of its quality."
     elif metrics.get("beats_segments") is False:
         yield "Not better than segment popularity by more than two standard errors."
+    for title, told in _audiences(metrics):
+        if not is_better(told):
+            yield f"{title}: {beside_popularity(told)}."
     if INDEX in files:
         yield "Candidates are looked up in an index, which may miss some."
     export = metrics.get("export")
@@ -83,43 +94,48 @@ def _limits(manifest: Manifest) -> Iterator[str]:
     yield "All figures are of the past of the data above; they promise nothing of other data."
 
 
-def _figures(metrics: Mapping[str, Any]) -> list[str]:
-    """Return a table for each group of figures: the model and its rivals, segments and so on."""
-    blocks = []
-    for title, rows in _tables(metrics):
-        if title:
-            blocks.append(f"### {_text(title)}")
-        columns = [each for each in _COLUMNS if any(each in told for _, told in rows)]
-        blocks.append(
-            _table(
-                ("", "NDCG@10", "95 %", *columns),
-                (
-                    (_plain(name), told[_NDCG], _interval(told), *(told.get(c) for c in columns))
-                    for name, told in rows
-                ),
-            )
+def _audiences(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield each audience's title as a sentence begins, and its figures; none if not judged."""
+    if is_judged(metrics):
+        for title, told in audiences_of(metrics):
+            yield f"{title[0].upper()}{title[1:]}", told
+
+
+def _figures(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a table for each audience, one of segments, and what came of a comparison."""
+    if not is_judged(metrics):
+        yield "The manifest holds no figures: it was not judged."
+    for title, told in _audiences(metrics):
+        yield f"### {_text(title)}: {told[MODEL]['users']:,} judged"
+        yield _table(
+            ("", *FIGURES.values(), "NDCG@10, 95 %", "the model gains"),
+            (_line(name, told) for name in LISTS if name in told),
         )
-    if isinstance(gains := metrics.get("gain"), Mapping):
-        gained = [(_plain(name), each.get(_NDCG), each.get("se")) for name, each in gains.items()]
-        blocks.append(_table(("the model gains over", "NDCG@10", "standard error"), gained))
-    return blocks
+    if segments := segments_of(metrics):
+        names = [name for name in LISTS if name in next(iter(segments.values()))]
+        yield "### NDCG@10 by segment, the largest first"
+        yield _table(
+            ("segment", "shoppers", *(LISTS[name] for name in names)),
+            (
+                (segment, told["users"], *(_number(told[name][_NDCG]) for name in names))
+                for segment, told in segments.items()
+            ),
+        )
+    if VALIDATED in metrics:
+        yield "### Beside the model that served"
+        yield _text(Validation.of(metrics[VALIDATED]))
 
 
-def _tables(
-    metrics: Mapping[str, Any], above: str = ""
-) -> Iterator[tuple[str, list[tuple[str, Mapping[str, Any]]]]]:
-    """Yield each group of figures that stand side by side, with the names they stand under."""
-    nested = {name: each for name, each in metrics.items() if isinstance(each, Mapping)}
-    nested = {name: each for name, each in nested.items() if name not in {"gain", "export"}}
-    if rows := [(name, each) for name, each in nested.items() if _NDCG in each]:
-        yield above, rows
-    for name, each in nested.items():
-        yield from _tables(each, f"{above}{': ' if above else ''}{_plain(name)}")
+def _line(name: str, told: Mapping[str, Any]) -> Iterator[str]:
+    figures, gain = told[name], told["gain"].get(name)
+    yield LISTS[name]
+    yield from (_number(figures[column]) for column in FIGURES)
+    yield f"{_number(figures[f'{_NDCG}_low'])} to {_number(figures[f'{_NDCG}_high'])}"
+    yield f"{gain[_NDCG]:+.4f} ±{gain['se']:.4f}" if gain else ""
 
 
-def _interval(told: Mapping[str, Any]) -> str:
-    low, high = told.get(f"{_NDCG}_low"), told.get(f"{_NDCG}_high")
-    return "" if low is None or high is None else f"{low} to {high}"
+def _number(figure: float) -> str:
+    return f"{figure:.4f}"
 
 
 def _facts(facts: Iterable[tuple[str, object]]) -> str:
@@ -130,10 +146,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines = [head, ["---"] * len(head)]
     lines += [["" if cell is None else _text(cell) for cell in row] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def _text(value: object) -> str:

@@ -18,13 +18,12 @@ from models.page_file import write_page
 from models.report import evaluation_page
 from models.timeline import VALIDATION, Timeline
 from models.titles import (
-    AUDIENCES,
     FIGURES,
-    HISTORY,
     LEFT_OUT,
     LISTS,
     SPLITS,
     TEMPORAL,
+    audiences_of,
     beside_popularity,
     newcomers_are_shown,
 )
@@ -121,11 +120,9 @@ def _tables(told: Mapping[str, Any]) -> Iterator[str]:
     for split, title in SPLITS.items():
         if split not in told:
             continue
-        figures = told[split]
         yield f"{title}\n"
-        yield _table(HISTORY, figures)
-        for name, each in figures["audiences"].items():
-            yield _table(AUDIENCES[name], each)
+        for each in audiences_of(told[split]):
+            yield _table(*each)
     choices = told["choices"]
     taste = choices["taste"] or "none"
     yield f"segments by {taste.replace(',', ' and ')}"

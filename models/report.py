@@ -4,7 +4,7 @@ It is made of the manifest or of what was measured alone: the same in, the same 
 loads nothing from anywhere.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -14,14 +14,15 @@ from models.evaluate import MODEL
 from models.manifest import Manifest
 from models.plot import Mark, intervals_plot
 from models.titles import (
-    AUDIENCES,
     FIGURES,
-    HISTORY,
     LISTS,
     SPLITS,
     TEMPORAL,
+    audiences_of,
     beside_popularity,
+    is_judged,
     newcomers_are_shown,
+    segments_of,
 )
 
 _NOTE = (
@@ -51,8 +52,9 @@ def training_page(manifest: Manifest) -> str:
         "items": f"{manifest.items:,}",
         **{name: parameters[name] for name in ("shoppers", "pairs", "seed") if name in parameters},
     }
-    is_judged = "users" in manifest.metrics.get(MODEL, {})
-    figures = _splits({TEMPORAL: manifest.metrics}) if is_judged else [f"<p>{_UNJUDGED}</p>"]
+    figures: Iterable[str] = [f"<p>{_UNJUDGED}</p>"]
+    if is_judged(manifest.metrics):
+        figures = _splits({TEMPORAL: manifest.metrics})
     body = [_facts(facts), *figures]
     return _page(f"Model {manifest.version}", [*body, *_choices(parameters)])
 
@@ -83,10 +85,11 @@ def _splits(told: Mapping[str, Any]) -> Iterator[str]:
         if split in told:
             figures = told[split]
             yield f"<h2>{escape(title)}</h2>"
-            yield from _audience(HISTORY, figures)
-            yield from _segments(figures.get("by_segment", {}))
-            for name, each in figures.get("audiences", {}).items():
-                yield from _audience(AUDIENCES[name], each)
+            first, *others = audiences_of(figures)
+            yield from _audience(*first)
+            yield from _segments(segments_of(figures))
+            for each in others:
+                yield from _audience(*each)
 
 
 def _audience(title: str, told: Mapping[str, Any]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Words for what is measured: lists, audiences and figures as tables call them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from models.audiences import ANONYMOUS, COLD, NEW_ITEMS, NEWCOMERS, ONLY_NEW, ROLLING
@@ -52,15 +52,47 @@ AUDIENCES = {
 }
 
 
+def is_judged(figures: Mapping[str, Any]) -> bool:
+    """Tell whether there were shoppers enough to judge a model by."""
+    return "users" in figures.get(MODEL, {})
+
+
+def audiences_of(figures: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the title of each audience that was judged, and its figures, in the order of tables.
+
+    A manifest has names in the order of the alphabet.
+    """
+    yield HISTORY, figures
+    told = figures.get("audiences", {})
+    yield from ((title, told[name]) for name, title in AUDIENCES.items() if name in told)
+
+
+def segments_of(figures: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the figures of the segments that were judged, the largest first."""
+    told = figures.get("by_segment", {})
+    return dict(sorted(told.items(), key=lambda each: (-each[1]["users"], each[0])))
+
+
 def beside_popularity(told: Mapping[str, Any]) -> str:
     """Return in words whether an audience is better served than by what everybody buys."""
-    gain, error = told["gain"][POPULARITY]["ndcg@10"], told["gain"][POPULARITY]["se"]
-    low, high = gain - Z_95 * error, gain + Z_95 * error
+    gain, low, high = _gain(told)
     level = "better than" if low > 0 else "worse than" if high < 0 else "not told apart from"
     words = f"the model is {level} popularity: {gain:+.4f}, 95 % from {low:+.4f} to {high:+.4f}"
     if unknown := told.get(UNSEGMENTED):
         words += f"; {unknown:,} of {told[MODEL]['users']:,} are in no segment"
     return words
+
+
+def is_better(told: Mapping[str, Any]) -> bool:
+    """Tell whether an audience is better served than by what everybody buys, not by chance."""
+    _, low, _ = _gain(told)
+    return low > 0
+
+
+def _gain(told: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Return the gain in NDCG@10 over popularity, and both ends of its 95 % interval."""
+    gain, error = told["gain"][POPULARITY]["ndcg@10"], told["gain"][POPULARITY]["se"]
+    return gain, gain - Z_95 * error, gain + Z_95 * error
 
 
 def newcomers_are_shown(choices: Mapping[str, Any]) -> str:
