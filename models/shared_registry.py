@@ -202,10 +202,18 @@ class SharedRegistry:
             self.pull(aliases.production)
         canary = None if aliases.canary is None else aliases.canary.version
         for version in filter(None, (aliases.previous, aliases.candidate, canary)):
-            with suppress(BundleError):
-                self.pull(version)
+            self._pull_if_whole(version)
         self._registry.adopt(record, str(self))
         return record
+
+    def _pull_if_whole(self, version: str) -> None:
+        """Pull a bundle unless it is gone or damaged; raise `AwayError`."""
+        try:
+            self.pull(version)
+        except AwayError:
+            raise
+        except (BundleError, RegistryError):
+            return
 
     def exchange_counts(self) -> None:
         """Tell other homes what this one counted of the model on trial, and note what they told.

@@ -276,6 +276,23 @@ def test_a_damaged_blob_is_not_pulled(home: Home, url: str, tmp_path: Path, dama
     assert local(other) == Aliases(version)
 
 
+@pytest.mark.parametrize("part", ["manifest", "blob"])
+@in_a_directory
+def test_what_need_not_serve_may_be_gone(home: Home, url: str, part: str) -> None:
+    """A bucket may let old objects expire: homes follow all the same, and name what is there."""
+    one, other = home("a"), home("b")
+    first, second = written(one, 30), written(one, 31)
+    one.promote(first)
+    one.promote(second)
+    gone = f"manifests/{first}.json"
+    if part == "blob":
+        gone = f"blobs/sha256/{one._registry.manifest(first).files['price.npy'].sha256}"
+    storage(url).remove(gone)
+    other.follow()
+    assert local(other) == Aliases(second)
+    assert one.aliases() == Aliases(second, first)
+
+
 def test_a_push_that_was_cut_is_no_bundle(
     home: Home, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
