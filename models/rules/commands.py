@@ -1,8 +1,6 @@
 """`python -m models rules validate` and `show`: a storefront's rules, checked and as they hold."""
 
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from textwrap import indent
 
@@ -12,8 +10,9 @@ import yaml
 from models.errors import ModelsError
 from models.home_registry import home_registry
 from models.journal import PRODUCTION
-from models.rules.declared import Page, PageRules, Rules, Span
+from models.rules.declared import Page, PageRules, Rules
 from models.rules.parse import read_rules
+from models.rules.written import written
 
 _FILE = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 
@@ -65,32 +64,10 @@ def show_command(file: Path, page: str | None) -> None:
 
 
 def _told(page: PageRules) -> str:
-    plain = PageRules()
-    told = {
-        each.name: _plain(value)
-        for each in fields(page)
-        if (value := getattr(page, each.name)) != getattr(plain, each.name)
-    }
+    told = written(page)
     if not told:
         return "  as it was ranked"
     return indent(yaml.safe_dump(told, sort_keys=False, allow_unicode=True).rstrip(), "  ")
-
-
-def _plain(value: object) -> object:
-    """Return a rule as YAML writes it: without what it does not say, moments readable."""
-    if isinstance(value, Span):
-        told = {"from": value.since, "until": value.until}
-        return {name: _moment(ms) for name, ms in told.items() if ms is not None}
-    if is_dataclass(value):
-        plain = {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
-        return {name: each for name, each in plain.items() if each not in (None, {}, [])}
-    if isinstance(value, tuple):
-        return [_plain(each) for each in value]
-    return dict(value) if isinstance(value, Mapping) else value
-
-
-def _moment(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1_000, UTC).isoformat(" ", "minutes")
 
 
 def _shoppers(rules: Rules) -> str:

@@ -15,7 +15,7 @@ Value = TypeVar("Value")
 Parse = Callable[[object, str], Value]
 
 _SPAN = re.compile(r"(\d{1,6})\s*([smhd])")
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+SECONDS_OF = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _NEVER = "never"
 _EARLIEST, _LATEST = 1970, 2100
 
@@ -150,9 +150,9 @@ def texts(raw: object, where: str) -> tuple[str, ...]:
 def seconds(raw: object, where: str, least: float = 1) -> float:
     """Return the seconds that a time like 30m, 12h or 7d is."""
     told = _SPAN.fullmatch(raw) if isinstance(raw, str) else None
-    if told is None or int(told[1]) * _SECONDS[told[2]] < least:
+    if told is None or int(told[1]) * SECONDS_OF[told[2]] < least:
         raise FieldError(where, f"expected a time like 30m, 12h or 7d, got {raw!r:.40}")
-    return float(int(told[1]) * _SECONDS[told[2]])
+    return float(int(told[1]) * SECONDS_OF[told[2]])
 
 
 def window_ms(raw: object, where: str) -> int | None:
