@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from features.errors import InputError
+from models.directory import write_file
 from models.errors import BundleError
 from models.manifest import MANIFEST, Manifest, Signature
 
@@ -108,6 +109,7 @@ def make_keys(directory: Path) -> tuple[Path, Path, str]:
     """Write a new pair of keys and return the private one's file, the public one's, and the id.
 
     Raises `InputError` where a file is there already: what was signed with it would be lost.
+    Where the disk raises, neither is left.
     """
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
@@ -120,19 +122,22 @@ def make_keys(directory: Path) -> tuple[Path, Path, str]:
             raise InputError(f"{path}: is there already, and is not replaced")
     directory.mkdir(parents=True, exist_ok=True)
     key = Ed25519PrivateKey.generate()
+    secret = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    told = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
     private.touch(mode=0o600, exist_ok=False)
-    private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    public.write_bytes(
-        key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-    )
+    try:
+        write_file(private, secret)
+        write_file(public, told)
+    except OSError:
+        for path in (private, public):
+            path.unlink(missing_ok=True)
+        raise
     return private, public, _key_id(key.public_key())
 
 

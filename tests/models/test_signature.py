@@ -17,6 +17,7 @@ from models.manifest import MANIFEST, Signature, read_manifest
 from models.registry import Registry
 from models.signature import SigningKey, TrustedKeys, make_keys
 from tests.support.bundles import small_parts
+from tests.support.limits import no_room
 
 ROOT = Path(__file__).parents[2]
 
@@ -130,6 +131,15 @@ def other_kind(path: Path) -> None:
             serialization.NoEncryption(),
         )
     )
+
+
+def test_a_full_disk_leaves_no_half_of_a_pair(tmp_path: Path) -> None:
+    """An empty file would be taken for a key that is there already."""
+    with no_room(), pytest.raises(OSError, match="large"):
+        make_keys(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    private, _, key = make_keys(tmp_path)
+    assert SigningKey.of_file(private).id == key
 
 
 def test_files_that_hold_no_key(tmp_path: Path) -> None:
