@@ -21,7 +21,7 @@ from models.items import Items, Mask
 from models.parts import Floats, Rows
 from models.ranker_features import OF_THE_SHOPPER
 from models.reasons import KIND_OF_CODE
-from models.request import Filters, RankRequest
+from models.request import ANY_IN_STOCK, Filters, RankRequest
 from models.rules.compiled import Arrangement, CompiledRules
 from models.rules.declared import Page
 from models.segment_table import SegmentTable
@@ -48,8 +48,10 @@ class Batch:
         items: Items,
         segments: SegmentTable,
         rules: CompiledRules | None = None,
+        version: str = "",
     ) -> None:
-        """Join the requests."""
+        """Join the requests; `version` is the model's that is asked."""
+        self.version = version
         self.requests = requests
         self._items = items
         self.records, self.by = merge_rings([(each.recent, each.history) for each in requests])
@@ -76,6 +78,7 @@ class Batch:
         self.used: Used | None = None
         """The features of the shoppers and their moments, once `vectors` were asked for."""
 
+        self._scored: list[tuple[Rows | slice, Floats]] = []
         liked = segments.of_histories(by, rows, grades, len(requests))
         self.segments = _segments(requests, segments, liked)
 
@@ -126,6 +129,25 @@ class Batch:
                 closed = self._items.closed(told, page)
             if closed is not None:
                 scores[place, closed] = -np.inf
+
+    def scored(self, places: Rows | slice, scores: Floats) -> None:
+        """Keep the scores float32[g, c] of what was ranked for some shoppers, as it is."""
+        self._scored.append((places, scores))
+
+    def scores_of(self, place: int) -> Floats | None:
+        """Return float32[c]: by what was ranked for a shopper, -inf for what is not there.
+
+        None where nothing was, or less than usual is allowed: those have other scores for good.
+        """
+        request = self.requests[place]
+        if len(request.excluded) or request.filters != ANY_IN_STOCK:
+            return None
+        for places, scores in self._scored:
+            numbers = np.arange(len(self))[places] if isinstance(places, slice) else places
+            if len(at := np.flatnonzero(numbers == place)):
+                told: Floats = scores[at[0]]
+                return told
+        return None
 
     def places_by_filters(self) -> dict[tuple[Filters, Page], Rows]:
         """Return the numbers of the requests that have each filter, on each page."""

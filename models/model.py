@@ -185,7 +185,7 @@ class Model:
 
     def batch(self, requests: Sequence[RankRequest]) -> Batch:
         """Return the requests of one run, with what their histories say."""
-        return Batch(requests, self._items, self._segments, self._rules)
+        return Batch(requests, self._items, self._segments, self._rules, self.version)
 
     def shoppers(self, batch: Batch) -> list[Ranking]:
         """Return what is known of each shopper, without items."""

@@ -18,6 +18,7 @@ from models.ranker_features import (
     ranker_matrix,
 )
 from models.reasons import POPULAR
+from models.reference.scores import FIRST
 from models.request import Listed
 from models.retrieval import Retrieval
 from models.segment_table import SegmentTable
@@ -88,7 +89,9 @@ class PersonalRanker:
         most = max(each.k for each in batch.requests)
         users = self.users(batch)
         if self._ranker is None:
-            chosen = self.candidates(users, batch, most)
+            wide = self.candidates(users, batch, max(FIRST, most))
+            batch.scored(ALL, wide.scores)
+            chosen = Chosen(wide.rows[:, :most], wide.scores[:, :most])
         else:
             wide = self.candidates(users, batch, max(CANDIDATES, most))
             columns, scores = best(self.scores(batch, wide), most)
@@ -144,8 +147,13 @@ class PersonalRanker:
     def scores(self, batch: Batch, chosen: Chosen, places: Places = ALL) -> Floats:
         """Return float32[g, c]: by what candidates are ordered, -inf for what is not there.
 
-        They are those of the shoppers in `places`.
+        They are those of the shoppers in `places`; those of the first `CANDIDATES` are kept.
         """
+        scores = self._scores(batch, chosen, places)
+        batch.scored(places, scores[:, :CANDIDATES])
+        return scores
+
+    def _scores(self, batch: Batch, chosen: Chosen, places: Places) -> Floats:
         if self._ranker is None:
             return chosen.scores
         there = chosen.scores > -np.inf

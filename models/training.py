@@ -20,6 +20,7 @@ from models.export import ranker_graph, require_agreement
 from models.item_index import INDEXED_FROM, RECALL_AT, ItemIndex
 from models.manifest import MADE_WITH
 from models.metrics import mean_and_error
+from models.model import Model
 from models.parts import FORGOTTEN_MS, Floats, Parts, Personal
 from models.personal import open_ranker
 from models.ranker import TREES, fit_ranker, ordering, predict
@@ -138,7 +139,7 @@ def train(
     return replace(
         parts,
         companions=companions(timeline.log, timeline.catalogue),
-        reference=sample_rows(timeline.log, timeline.moment(NOW)),
+        reference=sample_rows(timeline.log, timeline.moment(NOW), Model(parts)),
         metrics={**metrics, "export": agreement},
         parameters={**_parameters(timeline, trial), FORGOTTEN_MS: forgotten_ms},
         dataset_version=version,

@@ -1,4 +1,4 @@
-"""The features that models really used: a sample of them, written beside the answers.
+"""The features that models really used, and how they scored: a sample, beside the answers.
 
 batch ─ some of its shoppers ─ bounded queue ─ a thread ─ CUVEE_HOME/served
 
@@ -16,7 +16,8 @@ from threading import Thread
 
 from features.declared import FEATURE_SET
 from features.skew.served import Served, append
-from models.batch import Batch, Used
+from models.batch import Batch
+from models.reference.scores import summary
 from server.ration import Ration
 
 log = logging.getLogger(__name__)
@@ -60,20 +61,32 @@ class ServedLog:
             self._thread.join(timeout_s)
 
     def note(self, batch: Batch) -> None:
-        """Note some of the shoppers of a batch, if its model used their features."""
-        used = batch.used
-        if used is None or not self._share:
+        """Note some of the shoppers of a batch: those whose features its model used, or scored."""
+        if not self._share:
             return
         for row in range(len(batch)):
-            if random() < self._share and self._ration.allow():  # noqa: S311 - no secret
-                try:
-                    self._queue.put_nowait(self._served(batch, used, row))
-                except Full:
-                    self._on_drop(1)
+            if random() < self._share:  # noqa: S311 - no secret
+                self._note(batch, row)
 
-    def _served(self, batch: Batch, used: Used, row: int) -> Served:
-        moment, features = used.moments[row], used.features
-        told = zip(features.values[row].tolist(), features.missing[row].tolist(), strict=True)
+    def _note(self, batch: Batch, row: int) -> None:
+        scores = batch.scores_of(row)
+        if (batch.used is None and scores is None) or not self._ration.allow():
+            return
+        told = None if scores is None else summary(scores)
+        if batch.used is None and told is None:
+            return
+        try:
+            self._queue.put_nowait(self._served(batch, row, told))
+        except Full:
+            self._on_drop(1)
+
+    def _served(self, batch: Batch, row: int, scores: tuple[float, float] | None) -> Served:
+        used, values = batch.used, list[float | None]()
+        moment = batch.requests[row].moment
+        if used is not None:
+            moment, features = used.moments[row], used.features
+            told = zip(features.values[row].tolist(), features.missing[row].tolist(), strict=True)
+            values = [None if unknown else value for value, unknown in told]
         return Served(
             batch.requests[row].user_id,
             int(self._clock() * 1_000),
@@ -81,9 +94,11 @@ class ServedLog:
             moment.country,
             moment.latitude,
             FEATURE_SET.schema_hash,
-            [None if unknown else value for value, unknown in told],
+            values,
             None if moment.home is None else str(moment.home),
             batch.requests[row].recommendation_id or None,
+            batch.version,
+            scores,
         )
 
     def _write(self) -> None:

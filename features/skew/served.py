@@ -26,10 +26,11 @@ KEPT_S = 7 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """The features of one answer.
+    """The features and scores of one answer.
 
     `at_ms` is when they were computed, by the server's clock, and `as_of_ms` for which moment;
-    `values` has None for what was missing; `schema` is the hash of the declarations.
+    `values` has None for what was missing, and nothing where the model used no features; `schema`
+    is the hash of the declarations.
     """
 
     user_id: str
@@ -44,6 +45,13 @@ class Served:
 
     recommendation_id: str | None = None
     """The answer that came of it, if it came in time."""
+
+    version: str = ""
+    """Of the model that ranked."""
+
+    scores: Sequence[float] | None = None
+    """What the scores come down to (`models.reference.scores`); None where nothing was ranked, or
+    not as usual."""
 
     def line(self) -> bytes:
         """Return it as a line."""

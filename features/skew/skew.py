@@ -55,7 +55,7 @@ def skew(store: OfflineStore, served: Sequence[Served]) -> Skew:
 
     What was served to shoppers before they were forgotten is left: the tables say nothing of it.
     """
-    served = _spared(served, store.forgotten())
+    served = _spared([each for each in served if each.values], store.forgotten())
     rows = [each for each in served if each.schema == FEATURE_SET.schema_hash]
     others = len(served) - len(rows)
     if not rows:

@@ -9,6 +9,7 @@ import click
 from rich.progress import track
 
 from loadtests.command import run
+from loadtests.drift.plot import plot
 from loadtests.drift.table import table
 from loadtests.drift.trial import CHANGES, Size, try_out
 from models.reference.rows import SLOTS
@@ -23,6 +24,12 @@ from models.reference.rows import SLOTS
 @click.option("--reference-rows", default=SLOTS * 1_000, show_default=True)
 @click.option("--processes", default=2, show_default=True, type=click.IntRange(1))
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write it here, too.")
+@click.option(
+    "--picture",
+    "drawn",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw it, too: an SVG. Takes half as long again.",
+)
 def main(
     worlds: int,
     naive_worlds: int,
@@ -32,13 +39,16 @@ def main(
     reference_rows: int,
     processes: int,
     out: Path | None,
+    drawn: Path | None,
 ) -> None:
     """Detect drift in made-up worlds whose shoppers come back and whose days have a rhythm."""
     size = Size(quiet=quiet, changed=changed, reference_rows=reference_rows)
     seeds = range(first_seed, first_seed + worlds)
     with ProcessPoolExecutor(processes) as pool:
         tried = [
-            pool.submit(partial(try_out, seed, size, naive=at < naive_worlds))
+            pool.submit(
+                partial(try_out, seed, size, naive=at < naive_worlds, curve=drawn is not None)
+            )
             for at, seed in enumerate(seeds)
         ]
         outcomes = [
@@ -48,6 +58,8 @@ def main(
     click.echo(told)
     if out is not None:
         out.write_text(told + "\n", encoding="utf-8")
+    if drawn is not None:
+        plot(outcomes, drawn)
 
 
 if __name__ == "__main__":

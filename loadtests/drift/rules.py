@@ -8,7 +8,7 @@ from scipy.stats import chi2_contingency, ks_2samp
 
 from models.reference.rows import Rows
 from monitoring.drift.counts import Counts
-from monitoring.drift.detector import SCALES, Finding, State, judge
+from monitoring.drift.detector import SCALES, Finding, State, Watched, judge
 from monitoring.drift.policy import policy_in_force
 from monitoring.drift.reference import Reference
 
@@ -37,7 +37,8 @@ class Ours:
     def look(self, window: Rows) -> set[str]:
         """Return the columns that have drifted, as of this window."""
         self._windows.append(Counts.of(self._reference.columns, window))
-        self._before = judge(self._reference, self._limits, list(self._windows), self._before)
+        watched = Watched(self._reference, list(self._windows))
+        self._before = judge([watched], self._limits, self._before)
         return {name for name, each in self._before.items() if each.state is State.DRIFTED}
 
 

@@ -21,6 +21,9 @@ CHANGES: Mapping[str, Change] = {
     "new level 2 %": Change(new=0.02),
 }
 
+CURVE: Mapping[str, Change] = {f"{each:g} sd": Change(shift=each) for each in (0.05, 0.15, 0.25)}
+"""More shifts, for the picture: what is found is drawn over their size."""
+
 BEFORE = max(SCALES)
 """Quiet windows before each change."""
 
@@ -37,13 +40,18 @@ class Size:
 
 @dataclass(slots=True)
 class Score:
-    """What became of flags: on columns that drifted, and others, and the first window with one."""
+    """What became of flags: on columns that drifted, and others, and the first window with one.
+
+    `reached` has for each look the share of drifted columns that were flagged by then.
+    """
 
     looks: int = 0
     possible: int = 0
     right: int = 0
     wrong: int = 0
     first: int | None = None
+    reached: list[float] = field(default_factory=list)
+    found: set[str] = field(default_factory=set)
 
     def add(self, flags: set[str], drifted: set[str]) -> None:
         """Count one look."""
@@ -51,6 +59,8 @@ class Score:
         self.possible += len(drifted)
         self.right += len(flags & drifted)
         self.wrong += len(flags - drifted)
+        self.found |= flags & drifted
+        self.reached.append(len(self.found) / len(drifted))
         if self.first is None and flags & drifted:
             self.first = self.looks
 
@@ -66,16 +76,16 @@ class Outcome:
     looks: int = 0
 
 
-def try_out(seed: int, size: Size, *, naive: bool) -> dict[str, Outcome]:
-    """Return what the rules say in a world."""
+def try_out(seed: int, size: Size, *, naive: bool, curve: bool = False) -> dict[str, Outcome]:
+    """Return what the rules say in a world; with `curve` our own of more shifts, too."""
     world = World(seed)
     rows = joined([world.hour(slot, size.reference_rows // SLOTS) for slot in range(SLOTS)])
     words = [f"word {each}" for each in range(WORDS)]
     known = Reference.of(rows, words)
     outcomes = {"ours": Outcome()} | ({"naive": Outcome()} if naive else {})
 
-    def rules() -> dict[str, Rule]:
-        return {"ours": Ours(known)} | ({"naive": Naive(rows)} if naive else {})
+    def rules(beside: bool = naive) -> dict[str, Rule]:
+        return {"ours": Ours(known)} | ({"naive": Naive(rows)} if beside else {})
 
     watching = rules()
     for number in range(BEFORE + size.quiet):
@@ -83,10 +93,10 @@ def try_out(seed: int, size: Size, *, naive: bool) -> dict[str, Outcome]:
             if number >= BEFORE:
                 outcomes[name].quiet += 1
                 outcomes[name].alarms += bool(flags)
-    for label, change in CHANGES.items():
-        watching, drifted = rules(), _drifted(change)
-        for outcome in outcomes.values():
-            outcome.scores[label] = Score()
+    for label, change in {**CHANGES, **(CURVE if curve else {})}.items():
+        watching, drifted = rules(naive and label in CHANGES), _drifted(change)
+        for rule in watching:
+            outcomes[rule].scores[label] = Score()
         for number in range(BEFORE + size.changed):
             now = change if number >= BEFORE else Change()
             for name, flags in _looked(watching, world.hour(number, size.rows, now), outcomes):

@@ -1,6 +1,7 @@
 """`python -m monitoring calibrate`: limits for the false alarms that can be borne."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -14,15 +15,20 @@ from models.reference.sample import COUNTRY
 from models.reference.stored import read_reference
 from models.registry import Registry
 from monitoring.drift.budget import Budget
-from monitoring.drift.columns import NumericColumn
+from monitoring.drift.columns import Column, NumericColumn
 from monitoring.drift.policy import Policy, policy_in_force
 from monitoring.drift.replay import Looks, Replay, most_rows
 from monitoring.policies import policy_option
 
 LIMITS = (0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001, 0.00001)
 SHIFTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
+"""Of numbers, in standard deviations."""
+
+SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""Of words: what moves from the commonest level to the second."""
+
 POWER = 0.8
-TRIALS = 10
+TRIALS = 20
 _LEAST_SHOPPERS = 20
 
 
@@ -60,8 +66,9 @@ def calibrate_command(
     """Find the limit that keeps to a budget of false alarms, and tell what it would see.
 
     Splits the shoppers of the serving model's reference in two, draws windows of --rows from one
-    half, hour by hour, and compares them with the other: every alarm is false. Then moves each
-    number until four of five shifts are found --within so many windows.
+    half, hour by hour, and compares them with the other: every alarm is false. Then changes each
+    column until four of five changes are told --within so many windows, as the monitor tells them:
+    corrected for all columns, and above the floor.
     """
     bearable, policy = Budget.parse(budget), policy_in_force(policy_file)
     rows = _reference(policy)
@@ -79,8 +86,11 @@ def calibrate_command(
     click.echo(f"{rate:.2g} a {bearable.period}; less than {most:.2g}, as far as so many can tell")
     if rate > bearable.alarms:
         click.echo("the budget is not kept even so: windows of more rows, or floors, would help")
-    click.echo(f"\nsmallest shift found within {within} windows in {POWER:.0%} of {TRIALS} trials:")
-    for line in _shifts(replays[0], looks[0], q, within):
+    click.echo(
+        f"\nsmallest change that is told within {within} windows in {POWER:.0%} of {TRIALS} trials,"
+        f" beside {len(looks[0].names) - 1} other columns:"
+    )
+    for line in _changes(replays, looks, q, within):
         click.echo(line)
     if written is not None:
         replace_file(written, _with_limit(policy, q).encode())
@@ -105,23 +115,45 @@ def _limit(looks: Sequence[Looks], policy: Policy, budget: Budget, windows: int)
     return LIMITS[-1]
 
 
-def _shifts(replay: Replay, looks: Looks, q: float, within: int) -> list[str]:
-    numbers = [each for each in replay.reference.columns if isinstance(each, NumericColumn)]
-    width = max((len(each.name) for each in numbers), default=0)
-    lines = []
-    for column in numbers:
-        found = next(
-            (
-                shift
-                for shift in SHIFTS
-                if column.spread
-                and replay.power(looks, column.name, shift, q, within, TRIALS) >= POWER
-            ),
-            None,
-        )
-        told = "none" if found is None else f"{found:g} sd ({found * column.spread:.3g})"
-        lines.append(f"{column.name:<{width}}  {told}")
-    return lines
+def _changes(
+    replays: Sequence[Replay], looks: Sequence[Looks], q: float, within: int
+) -> Iterator[str]:
+    """Yield a line for each column, with the smallest change that is told often enough."""
+    columns = replays[0].columns
+    width = max((len(each.name) for each in columns), default=0)
+    for column in columns:
+        sizes = SHIFTS if isinstance(column, NumericColumn) else SHARES
+        is_told = partial(_is_told, replays, looks, column, q=q, within=within)
+        told = _words(column, next(filter(is_told, sizes), None))
+        yield f"{column.name:<{width}}  {told}"
+
+
+def _is_told(
+    replays: Sequence[Replay],
+    looks: Sequence[Looks],
+    column: Column,
+    size: float,
+    *,
+    q: float,
+    within: int,
+) -> bool:
+    """Tell whether a change of such a size is told often enough, over all replays together."""
+    if isinstance(column, NumericColumn) and not column.spread:
+        return False
+    each = -(-TRIALS // len(replays))
+    found = sum(
+        replay.found(look, column.name, size, q, within, each)
+        for replay, look in zip(replays, looks, strict=True)
+    )
+    return found >= POWER * each * len(replays)
+
+
+def _words(column: Column, size: float | None) -> str:
+    if size is None:
+        return "none"
+    if isinstance(column, NumericColumn):
+        return f"{size:g} sd ({size * column.spread:.3g})"
+    return f"{size:.0%} from the commonest level to the second"
 
 
 def _with_limit(policy: Policy, q: float) -> str:

@@ -16,6 +16,7 @@ from scipy.special import ndtri
 Values: TypeAlias = npt.NDArray[Any]
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
+Bools: TypeAlias = npt.NDArray[np.bool_]
 
 MISSING = 0
 QUANTILES = 256

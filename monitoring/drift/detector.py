@@ -1,7 +1,7 @@
 """Which columns have drifted, as of the latest window.
 
     counts of 2, 3, 4, 16 windows ─ each column beside its hours ─ one p of all scales
-    ─ Benjamini and Hochberg over all columns ─ an effect that matters
+    ─ Benjamini and Hochberg over all columns, of features and of scores ─ an effect that matters
 
 A small shift that stays is found in many windows together, a large one at once in the last.
 """
@@ -66,31 +66,44 @@ class Finding:
     windows: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A reference, and windows of its columns, the oldest first."""
+
+    reference: Reference
+    windows: Sequence[Counts]
+
+    def tested(self, least_rows: int) -> dict[str, tuple[Compared, int]]:
+        """Return what all scales together say of each column, and the scale that says it clearest.
+
+        Nothing is said where the latest window has no rows, or all have fewer than `least_rows`.
+        """
+        windows = self.windows
+        scales = [
+            each for each in SCALES if each <= len(windows) and _rows(windows[-each:]) >= least_rows
+        ]
+        if not scales or not windows[-1].rows:
+            return {}
+        return at_scales(self.reference, windows, scales)
+
+
 def judge(
-    reference: Reference,
-    limits: Limits,
-    windows: Sequence[Counts],
-    before: Mapping[str, Finding],
+    watched: Sequence[Watched], limits: Limits, before: Mapping[str, Finding]
 ) -> dict[str, Finding]:
-    """Return what is said of every column after the latest of `windows`, the oldest first.
+    """Return what is said of every column that is `watched` after the latest window.
 
     `before` is what was said at the look before. A window without rows, or too few rows in all
     windows, change nothing: what had drifted still has.
     """
-    scales = [
-        each
-        for each in SCALES
-        if each <= len(windows) and _rows(windows[-each:]) >= limits.least_rows
-    ]
-    if not scales or not windows[-1].rows:
-        return {
-            each.name: _unchanged(each.name, before.get(each.name)) for each in reference.columns
-        }
-    tested = at_scales(reference, windows, scales)
-    corrected = adjusted([told.p for told, _ in tested.values()])
+    tested = {
+        name: told for each in watched for name, told in each.tested(limits.least_rows).items()
+    }
+    q = dict(zip(tested, adjusted([told.p for told, _ in tested.values()]), strict=True))
     return {
-        name: _finding(limits, name, told, scale, q)
-        for (name, (told, scale)), q in zip(tested.items(), corrected, strict=True)
+        name: _finding(limits, name, *tested[name], q[name])
+        if name in tested
+        else _unchanged(name, before.get(name))
+        for name in (column.name for each in watched for column in each.reference.columns)
     }
 
 

@@ -40,6 +40,11 @@ class DriftMetrics:
             "1 where the model that serves has a reference and the store answers, else 0.",
             registry=registry,
         )
+        self._watching_scores = Gauge(
+            "cuvee_drift_watching_scores",
+            "1 where the model that serves has a reference of scores, too, else 0.",
+            registry=registry,
+        )
         self._windows = Counter("cuvee_drift_windows", "Windows judged.", registry=registry)
         lines = Counter(
             "cuvee_drift_lines", "Lines of the served log.", ["result"], registry=registry
@@ -65,6 +70,10 @@ class DriftMetrics:
     def lines(self, result: str, count: int) -> None:
         """Count lines by what became of them, one of `LINES`."""
         self._lines[result].inc(count)
+
+    def watching_scores(self, are_watched: bool) -> None:
+        """Show whether scores are watched as well."""
+        self._watching_scores.set(are_watched)
 
     def watching(self, is_watching: bool) -> None:
         """Show whether it watches."""

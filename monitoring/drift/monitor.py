@@ -1,4 +1,4 @@
-"""One model's features as they are served, window after window.
+"""One model's features and scores as they are served, window after window.
 
     served log ─ lines not read yet ─ counts, added to their windows in Valkey with the position
     ─ windows that have ended ─ judged beside the reference ─ findings.json, metrics, a line each
@@ -7,15 +7,16 @@ Killed at any moment it goes on where it was: lines are counted once, and a wind
 judged and not written is judged again, from the same counts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from monitoring.drift.counters import Counters
+from monitoring.drift.columns import Bools
+from monitoring.drift.counters import Counters, Window
 from monitoring.drift.counts import Counts
-from monitoring.drift.detector import SCALES, Finding, judge
+from monitoring.drift.detector import SCALES, Finding, Watched, judge
 from monitoring.drift.identity import identity_of
 from monitoring.drift.journal import Journal
 from monitoring.drift.metrics import DriftMetrics
@@ -40,17 +41,20 @@ class Monitor:
         self,
         home: Path,
         version: str,
-        reference: Reference,
+        references: Sequence[Reference],
         policy: Policy,
         counters: Counters,
         metrics: DriftMetrics,
         journal: Journal,
         clock: Callable[[], float],
     ) -> None:
-        """Go on after the latest findings of the home, if they are of this model."""
+        """Go on after the latest findings of the home, if they are of this model.
+
+        The `references` are those of features, and of scores where the model has one.
+        """
         self._home = home
         self._version = version
-        self._reference = reference
+        self._references = references
         self._policy = policy
         self._counters = counters
         self._metrics = metrics
@@ -77,7 +81,7 @@ class Monitor:
         return at_ms // self._policy.window_ms
 
     def _go_on(self, report: Report | None) -> None:
-        names = [each.name for each in self._reference.columns]
+        names = [column.name for each in self._references for column in each.columns]
         same = report is not None and (report.version, report.window_ms, list(report.columns)) == (
             self._version,
             self._policy.window_ms,
@@ -110,10 +114,10 @@ class Monitor:
         return True
 
     async def _add(self, part: Part, first: int, last: int) -> bool:
-        told = rows_of(part.lines)
+        told = rows_of(part.lines, self._version)
         numbers = told.at_ms // self._policy.window_ms
         counts = {
-            number: Counts.of(self._reference.columns, told.rows.take(numbers == number))
+            number: self._counted(told, numbers == number)
             for number in np.unique(numbers).tolist()
             if first <= number <= last
         }
@@ -121,6 +125,15 @@ class Monitor:
         if added:
             self._tell_lines(told, int((numbers < first).sum()), int((numbers > last).sum()))
         return added
+
+    def _counted(self, told: ServedRows, chosen: Bools) -> Window:
+        """Count some of the rows: features where a model used them, scores where they are ours."""
+        return tuple(
+            Counts.of(reference.columns, told.rows.take(chosen & there))
+            for reference, there in zip(
+                self._references, (told.with_features, told.scored), strict=False
+            )
+        )
 
     def _tell_lines(self, told: ServedRows, late: int, ahead: int) -> None:
         self._metrics.lines("counted", len(told.rows) - late - ahead)
@@ -135,11 +148,13 @@ class Monitor:
             numbers = range(number - HORIZON + 1, number + 1)
             self._conclude(number, [await self._counters.window(each) for each in numbers])
 
-    def _conclude(self, number: int, windows: list[Counts]) -> None:
-        findings = judge(self._reference, self._policy.limits, windows, self._before)
-        report = Report.of(
-            self._version, number, self._policy.window_ms, self._reference, windows, findings
-        )
+    def _conclude(self, number: int, windows: list[Window]) -> None:
+        watched = [
+            Watched(reference, group)
+            for reference, group in zip(self._references, zip(*windows, strict=True), strict=True)
+        ]
+        findings = judge(watched, self._policy.limits, self._before)
+        report = Report.of(self._version, number, self._policy.window_ms, watched, findings)
         report.write(self._home)
         self._metrics.show(report)
         self._metrics.judged()

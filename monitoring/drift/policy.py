@@ -6,10 +6,12 @@ from pathlib import Path
 from features.errors import FieldError
 from features.yaml_fields import as_list, as_mapping, unknown
 from models.reference.rows import Rows
+from models.reference.scores import SCORES
 from monitoring.drift.detector import Limits
-from monitoring.policies import declared, number, text_in_force, whole
+from monitoring.policies import declared, default_of, number, text_in_force, whole
 
 VARIABLE = "CUVEE_DRIFT"
+PACKAGE = "monitoring.drift"
 
 _LONGEST_MINUTES = 7 * 24 * 60
 _MOST_FLOOR = 1_000
@@ -34,7 +36,7 @@ class Policy:
         Raises `FieldError` for floors of a column that there is none of, and if none is left.
         """
         for each in self.limits.floors:
-            if each not in rows.values:
+            if each not in rows.values and each not in SCORES:  # old models have none
                 raise FieldError("floors", unknown(each, rows.values))
         values = {name: each for name, each in rows.values.items() if name not in self.ignore}
         if not values:
@@ -52,8 +54,8 @@ def policy_in_force(path: Path | None = None) -> Policy:
 
 def parse_policy(text: str, name: str) -> Policy:
     """Return the policy that a YAML text declares; `name` stands before fields in errors."""
-    fields = declared(text, name, "monitoring.drift")
-    floors = as_mapping(fields["floors"] or {}, f"{name}: floors")
+    fields = declared(text, name, PACKAGE)
+    floors = default_of(PACKAGE)["floors"] | as_mapping(fields["floors"] or {}, f"{name}: floors")
     limits = Limits(
         q=number(fields["q"], f"{name}: q", 0, 1),
         suspect=number(fields["suspect"], f"{name}: suspect", 0, 1),

@@ -1,12 +1,13 @@
 """The reference: what was normal, hour by hour of the week, and how alike a shopper's rows are."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import coo_array
 
 from models.reference.rows import SLOTS, Rows
+from models.reference.scores import SCORES
 from monitoring.drift.columns import (
     CategoricalColumn,
     Column,
@@ -123,6 +124,26 @@ class Reference:
             weights[slot if self.rows[slot] >= LEAST_IN_SLOT else source] += slots[slot]
         weights /= slots.sum()
         return weights
+
+
+def references_of(rows: Rows, categorical: Sequence[str] = ()) -> tuple[Reference, ...]:
+    """Return the reference of features, and that of scores where `rows` have any.
+
+    Scores are of some lists only, whose rows they are.
+    """
+    values = {name: each for name, each in rows.values.items() if name not in SCORES}
+    features = Reference.of(replace(rows, values=values), categorical)
+    scored = scored_of(rows)
+    return (features, Reference.of(scored)) if len(scored) else (features,)
+
+
+def scored_of(rows: Rows) -> Rows:
+    """Return the rows that have scores, and nothing but these."""
+    values = {name: rows.values[name] for name in SCORES if name in rows.values}
+    there = np.zeros(len(rows), np.bool_)
+    for each in values.values():
+        there |= ~np.isnan(each)
+    return replace(rows, values=values).take(there)
 
 
 def _by_source(slots: Ints, bins: Ints, size: int) -> Ints:

@@ -7,18 +7,18 @@ A visit is all that a shopper did in an hour of the week. None comes twice befor
 that windows that are looked at together vary as new ones would, as long as they are small.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from models.reference.rows import SLOTS, Rows
-from monitoring.drift.columns import NumericColumn
+from monitoring.drift.columns import CategoricalColumn, Column, Values
 from monitoring.drift.counts import Counts
-from monitoring.drift.detector import SCALES, at_scales
+from monitoring.drift.detector import SCALES, Watched
 from monitoring.drift.policy import Policy
-from monitoring.drift.reference import LEAST_IN_HOUR, Reference
+from monitoring.drift.reference import LEAST_IN_HOUR, Reference, references_of, scored_of
 from monitoring.false_discovery import adjusted
 
 _DAY = 24
@@ -26,6 +26,9 @@ _ALL = -1
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 """Makes of numbers what falls into any bucket (Fibonacci hashing)."""
 _BEFORE = max(SCALES)
+
+_GROUPS: tuple[Callable[[Rows], Rows], ...] = (lambda rows: rows, scored_of)
+"""The rows that features are counted of, and those of scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,80 +73,121 @@ class Replay:
         _, shopper = np.unique(rows.shoppers, return_inverse=True)
         half = (random.permutation(shopper.max() + 1) % 2).astype(bool)[shopper]
         self.policy = policy
-        self.reference = Reference.of(rows.take(~half), words)
+        self.references = references_of(rows.take(~half), words)
         hours = [
             number * policy.window_minutes // 60 % SLOTS for number in range(_BEFORE + windows)
         ]
         hashed = rows.shoppers * _SPREAD
         visits = _Visits(replace(rows, shoppers=hashed).take(half), random)
         self._rows = [visits.drawn(hour, window_rows) for hour in hours]
-        self._counts = [Counts.of(self.reference.columns, each) for each in self._rows]
+        self._counts = [
+            [Counts.of(reference.columns, group(each)) for each in self._rows]
+            for reference, group in zip(self.references, _GROUPS, strict=False)
+        ]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Return all columns, those of features first."""
+        return tuple(column for each in self.references for column in each.columns)
 
     def looks(self) -> Looks:
         """Return what was found in each window."""
-        names = tuple(each.name for each in self.reference.columns)
-        told = [self._tested(self.reference, at) for at in self._places()]
+        names = tuple(each.name for each in self.columns)
+        told = [self._look(at) for at in range(_BEFORE, len(self._rows))]
         p = np.array([[each[name][0] for name in names] for each in told])
         effects = np.array([[each[name][1] for name in names] for each in told])
         return Looks(names, p, np.array([adjusted(row) for row in p]), effects)
 
-    def power(
-        self, looks: Looks, name: str, shift: float, q: float, within: int, trials: int
-    ) -> float:
-        """Return how often a shift by so many standard deviations is found `within` windows."""
-        column = self.reference.column(name)
-        if not isinstance(column, NumericColumn):
-            raise TypeError(name)
-        alone = replace(self.reference, columns=(column,))
-        floor = self.policy.limits.floor_of(name)
+    def found(
+        self, looks: Looks, name: str, size: float, q: float, within: int, trials: int
+    ) -> int:
+        """Return in how many of `trials` a change of a column is told `within` so many windows.
+
+        The change is of so many standard deviations, or of such a share of all words. It is told
+        where the monitor would: by its q-value beside all other columns, quiet as they are, and by
+        its effect.
+        """
+        group = next(
+            at for at, each in enumerate(self.references) if name in (c.name for c in each.columns)
+        )
+        alone = replace(
+            self.references[group], columns=(column := self.references[group].column(name),)
+        )
         starts = np.linspace(0, len(looks.q) - within, trials).astype(int).tolist()
         found = 0
         for start in starts:
-            moved = self._moved(column, start, within, shift * column.spread)
+            windows = self._changed(group, column, start, within, size)
             found += any(
-                self._is_found(looks, alone, column.name, start + at, moved, q, floor)
-                for at in range(within)
+                self._is_told(looks, alone, name, start + at, windows, q) for at in range(within)
             )
-        return found / len(starts)
+        return found
 
-    def _is_found(
+    def _is_told(
         self,
         looks: Looks,
         alone: Reference,
         name: str,
         look: int,
-        counts: list[Counts],
+        windows: Sequence[Counts],
         q: float,
-        floor: float,
     ) -> bool:
-        p, effect = self._tested(alone, look + _BEFORE, counts)[name]
+        p, effect = self._tested(alone, look + _BEFORE, windows)[name]
         place = looks.names.index(name)
         together = looks.p[look].copy()
         together[place] = p
-        return effect >= floor and adjusted(together.tolist())[place] <= q
+        told = adjusted(together.tolist())[place]
+        return effect >= self.policy.limits.floor_of(name) and told <= q
 
-    def _moved(self, column: NumericColumn, start: int, within: int, by: float) -> list[Counts]:
-        """Return all windows, those from `start` on with a column that is moved."""
-        counts = list(self._counts)
+    def _changed(
+        self, group: int, column: Column, start: int, within: int, size: float
+    ) -> list[Counts]:
+        """Return all windows of a group, those from `start` on with a column that has changed."""
+        windows = [
+            replace(each, bins={column.name: each.bins[column.name]})  # others need no adding up
+            for each in self._counts[group]
+        ]
         for at in range(start + _BEFORE, start + _BEFORE + within):
-            rows = self._rows[at]
-            values = {column.name: shifted(rows.values[column.name], by, at)}
-            counts[at] = Counts.of([column], replace(rows, values=values))
-        return counts
+            rows = _GROUPS[group](self._rows[at])
+            values = {column.name: changed(column, rows.values[column.name], size, at)}
+            windows[at] = Counts.of([column], replace(rows, values=values))
+        return windows
+
+    def _look(self, at: int) -> dict[str, tuple[float, float]]:
+        """Return p and effect of every column in window number `at`."""
+        groups = zip(self.references, self._counts, strict=True)
+        return {
+            name: told
+            for reference, windows in groups
+            for name, told in self._tested(reference, at, windows).items()
+        }
 
     def _tested(
-        self, reference: Reference, at: int, counts: list[Counts] | None = None
+        self, reference: Reference, at: int, windows: Sequence[Counts]
     ) -> dict[str, tuple[float, float]]:
-        windows = (counts or self._counts)[at - _BEFORE + 1 : at + 1]
-        least = self.policy.limits.least_rows
-        scales = [each for each in SCALES if sum(w.rows for w in windows[-each:]) >= least]
-        if not scales:
-            return {each.name: (1.0, 0.0) for each in reference.columns}
-        told = at_scales(reference, windows, scales)
-        return {name: (each.p, each.effect) for name, (each, _) in told.items()}
+        watched = Watched(reference, windows[at - _BEFORE + 1 : at + 1])
+        told = watched.tested(self.policy.limits.least_rows)
+        nothing = {each.name: (1.0, 0.0) for each in reference.columns}
+        return nothing | {name: (each.p, each.effect) for name, (each, _) in told.items()}
 
-    def _places(self) -> Iterator[int]:
-        yield from range(_BEFORE, len(self._counts))
+
+def changed(column: Column, values: Values, size: float, seed: int) -> Values:
+    """Return values of a column that has changed by `size`, see `Replay.found`."""
+    if isinstance(column, CategoricalColumn):
+        return moved(column, values, size, seed)
+    return shifted(values, size * column.spread, seed)
+
+
+def moved(column: CategoricalColumn, values: Values, share: float, seed: int) -> Values:
+    """Return words of which such a `share` of all moves from the commonest level to the second.
+
+    It is a new one where there is but one level; of less than `share` everything moves.
+    """
+    commonest, second = (*column.levels, "another")[:2]
+    places = np.flatnonzero(values == commonest)
+    random = np.random.default_rng(seed)
+    told: Values = values.copy()
+    told[random.permutation(places)[: round(share * len(values))]] = second
+    return told
 
 
 def shifted(values: npt.NDArray[np.float64], by: float, seed: int) -> npt.NDArray[np.float64]:

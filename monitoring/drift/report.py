@@ -12,10 +12,9 @@ import numpy as np
 import orjson
 
 from models.directory import replace_file
+from models.reference.scores import SCORES
 from monitoring.drift.columns import CategoricalColumn, Column, Floats
-from monitoring.drift.counts import Counts
-from monitoring.drift.detector import Finding, State, together
-from monitoring.drift.reference import Reference
+from monitoring.drift.detector import Finding, State, Watched, together
 
 FILE = Path("drift") / "findings.json"
 """Below CUVEE_HOME."""
@@ -48,13 +47,17 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found of a model `version` after window number `window`, of `window_ms` each."""
+    """What was found of a model `version` after window number `window`, of `window_ms` each.
+
+    `scores` tells whether its scores are watched as well.
+    """
 
     version: str
     window: int
     window_ms: int
     rows: int
     columns: Mapping[str, Told]
+    scores: bool = False
 
     @classmethod
     def of(
@@ -62,16 +65,17 @@ class Report:
         version: str,
         window: int,
         window_ms: int,
-        reference: Reference,
-        windows: Sequence[Counts],
+        watched: Sequence[Watched],
         findings: Mapping[str, Finding],
     ) -> Self:
-        """Return the report on the latest of `windows`, the oldest first."""
+        """Return the report on the latest window of what is `watched`."""
         columns = {
-            each.name: Told(findings[each.name], _bins(reference, each, windows, findings))
-            for each in reference.columns
+            column.name: Told(findings[column.name], _bins(each, column, findings[column.name]))
+            for each in watched
+            for column in each.reference.columns
         }
-        return cls(version, window, window_ms, windows[-1].rows, columns)
+        rows = max(each.windows[-1].rows for each in watched)
+        return cls(version, window, window_ms, rows, columns, not columns.keys().isdisjoint(SCORES))
 
     @property
     def findings(self) -> dict[str, Finding]:
@@ -106,13 +110,8 @@ def _told(raw: dict[str, Any]) -> Told:
     return Told(Finding(**finding), tuple(Bin(**each) for each in raw["bins"]))
 
 
-def _bins(
-    reference: Reference,
-    column: Column,
-    windows: Sequence[Counts],
-    findings: Mapping[str, Finding],
-) -> tuple[Bin, ...]:
-    window = together(windows, max(findings[column.name].windows, 1))
+def _bins(watched: Watched, column: Column, finding: Finding) -> tuple[Bin, ...]:
+    reference, window = watched.reference, together(watched.windows, max(finding.windows, 1))
     if not window.rows:
         return ()
     usual = reference.matched(window.slots)[column.name].shares

@@ -1,6 +1,6 @@
 """The served log, read on from where it was read to: whole lines, a bounded part at a time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from features.ids import stable_hashes
 from features.skew.served import FOLDER, Served, parse
 from models.reference.rows import Rows, slots_of
 from models.reference.sample import COUNTRY
+from models.reference.scores import columns
+from monitoring.drift.columns import Bools, Floats
 
 PART_BYTES = 4 * 2**20
 """Read at once; some ten thousand lines."""
@@ -30,11 +32,15 @@ class Part:
 class ServedRows:
     """What lines say: `at_ms` int64[n] of each row, and the number of lines that are none.
 
-    `strange` are of other declarations of features, `unreadable` of none at all.
+    Of rows bool[n] `with_features` a model used features, and those in `scored` have scores of the
+    version that was asked for. `strange` are of other declarations of features, `unreadable` of
+    none at all.
     """
 
     rows: Rows
     at_ms: np.ndarray[tuple[int], np.dtype[np.int64]]
+    with_features: Bools
+    scored: Bools
     strange: int
     unreadable: int
 
@@ -60,27 +66,42 @@ def unread(home: Path, since_ms: int, positions: Mapping[str, int]) -> Iterator[
             at = part.end
 
 
-def rows_of(lines: tuple[bytes, ...]) -> ServedRows:
-    """Return the rows that lines tell of."""
+def rows_of(lines: tuple[bytes, ...], version: str = "") -> ServedRows:
+    """Return the rows that lines tell of, with the scores of model `version`."""
     parsed = [parse(line) for line in lines]
     told = [each for each in parsed if each is not None]
     rows = [each for each in told if _is_ours(each)]
     at_ms = np.array([each.at_ms for each in rows], np.int64)
-    names = FEATURE_SET.names
-    table = np.array([each.values for each in rows], np.float64).reshape(-1, len(names))
-    values = dict(zip(names, table.T, strict=True))
+    scores = [_scores(each, version) for each in rows]
     homes = np.array([each.home for each in rows], object)
     shoppers = stable_hashes(each.user_id for each in rows)
     return ServedRows(
-        Rows(shoppers, slots_of(at_ms), {**values, COUNTRY: homes}),
+        Rows(shoppers, slots_of(at_ms), {**_features(rows), **columns(scores), COUNTRY: homes}),
         at_ms,
+        np.array([bool(each.values) for each in rows], np.bool_),
+        np.array([each is not None for each in scores], np.bool_),
         len(told) - len(rows),
         len(parsed) - len(told),
     )
 
 
 def _is_ours(served: Served) -> bool:
-    return served.schema == FEATURE_SET.schema_hash and len(served.values) == len(FEATURE_SET.names)
+    many = len(served.values)
+    return served.schema == FEATURE_SET.schema_hash and many in (0, len(FEATURE_SET.names))
+
+
+def _features(rows: Sequence[Served]) -> dict[str, Floats]:
+    names = FEATURE_SET.names
+    none = [None] * len(names)
+    table = np.array([each.values or none for each in rows], np.float64).reshape(-1, len(names))
+    return dict(zip(names, table.T, strict=True))
+
+
+def _scores(served: Served, version: str) -> tuple[float, float] | None:
+    if not version or served.version != version or served.scores is None:
+        return None
+    level, spread = served.scores
+    return float(level), float(spread)
 
 
 def _part(path: Path, at: int) -> Part | None:

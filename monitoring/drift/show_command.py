@@ -55,6 +55,8 @@ def _lines(report: Report, show_all: bool) -> Iterator[str]:
             f"{name:<{width}}  {finding.state:<12}  {finding.q:>8.2g}  {finding.effect:>7.3f}  "
             f"{finding.windows:>7}  {moved}"
         ).rstrip()
+    if not report.scores:
+        yield "scores are not watched: the model holds no reference of them"
 
 
 def _rank(column: tuple[str, Told]) -> tuple[int, float, float]:

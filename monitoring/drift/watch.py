@@ -7,6 +7,7 @@ from features.errors import StoreError
 from features.online.valkey_client import Client
 from models.errors import ModelsError
 from models.reference.sample import COUNTRY
+from models.reference.scores import SCORES
 from models.reference.stored import read_reference
 from models.registry import Registry
 from monitoring.drift.counters import Counters
@@ -14,9 +15,14 @@ from monitoring.drift.journal import Journal
 from monitoring.drift.metrics import DriftMetrics
 from monitoring.drift.monitor import HORIZON, Monitor
 from monitoring.drift.policy import Policy
-from monitoring.drift.reference import Reference
+from monitoring.drift.reference import references_of
 
 KEPT_WINDOWS = HORIZON + 8
+
+WITHOUT_SCORES = (
+    "the model holds no reference of scores: it ranks for nobody, or was made by an earlier "
+    "version; train anew"
+)
 
 
 class Watch:
@@ -57,16 +63,20 @@ class Watch:
         await self._client.aclose()
 
     def _open(self, version: str) -> Monitor:
-        rows = self._policy.watched(read_reference(self._registry.directory / version))
-        reference = Reference.of(rows, [COUNTRY])
+        told = read_reference(self._registry.directory / version)
+        if told.values.keys().isdisjoint(SCORES):
+            self._journal.tell("scores are not watched", reason=WITHOUT_SCORES, version=version)
+        rows = self._policy.watched(told)
+        references = references_of(rows, [COUNTRY])
+        self._metrics.watching_scores(len(references) > 1)
         what = f"{version} {self._policy.window_minutes}"
         keep_s = KEPT_WINDOWS * self._policy.window_minutes * 60
         return Monitor(
             self._home,
             version,
-            reference,
+            references,
             self._policy,
-            Counters(self._client, reference.columns, what, keep_s),
+            Counters(self._client, [each.columns for each in references], what, keep_s),
             self._metrics,
             self._journal,
             time.time,

@@ -3,12 +3,14 @@
     shortest window with lists enough for the effect ─ live beside base ─ p ─ q over all of them
     ─ sure, and at least half of the effect that was asked for: worse
 
+That a window has lists enough holds after the correction: of m tests the first passes Benjamini and
+Hochberg's at q/m, whatever the others say, so that is the level at which the power is reckoned.
 Where lists are too few for the effect a larger one may be sure all the same; but that all is fine
 nobody can say.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from monitoring.false_discovery import adjusted
@@ -73,7 +75,9 @@ class Bench:
 
     def verdicts(self, sums: Sums) -> list[Verdict]:
         """Return what is said of every metric, everybody's first, then by segment."""
-        told = [each for segment in self._segments(sums) for each in self._of(sums, segment)]
+        segments = list(self._segments(sums))
+        alpha = self._alpha(segments)
+        told = [each for segment in segments for each in self._of(sums, segment, alpha)]
         tests = [test for at, each in enumerate(told) for test in self._tests(at, each)]
         for test, q in zip(tests, adjusted([each.p for each in tests]), strict=True):
             told[test.at] = self._concluded(told[test.at], test, q)
@@ -92,26 +96,40 @@ class Bench:
                 ordered = sorted(lists, key=lambda each: (-lists[each], each))
                 yield from ordered[: self._policy.most_values]
 
-    def _of(self, sums: Sums, segment: Segment) -> Iterator[Verdict]:
-        for metric, limits in self._policy.metrics.items():
+    def _alpha(self, segments: Sequence[Segment]) -> float:
+        """Return the level that a single drop must pass beside so many tests in which none is.
+
+        Fewer are made where figures are not known yet: then a drop is found more often.
+        """
+        metrics = [metric for segment in segments for metric in self._metrics(segment)]
+        limits = [self._policy.metrics[metric] for metric in self._metrics(EVERYBODY)]
+        least = sum(each.least is not None for each in limits)
+        return self._policy.q / (len(metrics) + least)
+
+    def _metrics(self, segment: Segment) -> Iterator[str]:
+        for metric in self._policy.metrics:
             if metric == COVERAGE and segment != EVERYBODY:
                 continue
             if metric == CALIBRATION and not self._policy.scores_are_probabilities:
                 continue
-            yield self._chosen(sums, metric, limits, segment)
+            yield metric
 
-    def _chosen(self, sums: Sums, metric: str, limits: Limits, segment: Segment) -> Verdict:
+    def _of(self, sums: Sums, segment: Segment, alpha: float) -> Iterator[Verdict]:
+        for metric in self._metrics(segment):
+            yield self._chosen(sums, metric, segment, alpha)
+
+    def _chosen(self, sums: Sums, metric: str, segment: Segment, alpha: float) -> Verdict:
         """Return a figure of the shortest window that has lists enough, else of the longest."""
         told: Verdict | None = None
         for days in self._policy.window_days:
-            told = self._window(sums, metric, limits, segment, days)
+            told = self._window(sums, metric, segment, days, alpha)
             if told.state is State.FINE:
                 return told
         assert told is not None  # noqa: S101 - a policy has a window at least
         return told
 
     def _window(
-        self, sums: Sums, metric: str, limits: Limits, segment: Segment, days: int
+        self, sums: Sums, metric: str, segment: Segment, days: int, alpha: float
     ) -> Verdict:
         if metric == COVERAGE:
             kind, live, base = None, sums.covered(days, live=True), sums.covered(days, live=False)
@@ -128,10 +146,10 @@ class Bench:
             return told
         if base is None or not base.is_known or base.value <= 0:
             return replace(told, state=State.NO_BASELINE)
-        return self._compared(told, limits, live, base)
+        return self._compared(told, live, base, alpha)
 
-    def _compared(self, told: Verdict, limits: Limits, live: Figure, base: Figure) -> Verdict:
-        alpha, wanted = self._policy.q, self._policy.power
+    def _compared(self, told: Verdict, live: Figure, base: Figure, alpha: float) -> Verdict:
+        limits, wanted = self._policy.metrics[told.metric], self._policy.power
         if told.metric == CALIBRATION:
             base = replace(base, variance=0.0, lists=10**12)
             spread = live.spread

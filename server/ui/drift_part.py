@@ -32,6 +32,7 @@ def drift_part(path: Path) -> dict[str, Any] | None:
         "ended_ms": (told["window"] + 1) * told["window_ms"],
         "window_ms": told["window_ms"],
         "rows": told["rows"],
+        "scores": bool(told.get("scores")),
         "features": [_feature(*each) for each in columns[:MOST_FEATURES]],
         "left_out": max(len(columns) - MOST_FEATURES, 0),
     }

@@ -1,13 +1,15 @@
 """The benchmark of drift in small: our rule is quiet and finds what is there, the naive is not."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from loadtests.drift import trial
+from loadtests.drift.plot import false_shares, plot, reached
 from loadtests.drift.table import table
-from loadtests.drift.trial import Outcome, Score, Size, try_out
+from loadtests.drift.trial import CHANGES, CURVE, Outcome, Score, Size, try_out
 from loadtests.drift.world import Change, World
 from models.reference.rows import SLOTS
 
@@ -28,6 +30,32 @@ def test_the_rules_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = table([told], ["0.5 sd"]).splitlines()
     assert lines[2].startswith("| naive | 3 | 100.0% |")
     assert lines[3].startswith("| ours | 3 | 0.0% |")
+
+
+def test_what_is_found_is_drawn(tmp_path: Path) -> None:
+    """Equal figures make an equal picture; shares are of all worlds that a rule was tried in."""
+    world = {rule: _outcome(rule) for rule in ("ours", "naive")}
+    worlds = [world, {"ours": _outcome("ours")}]
+    plot(worlds, tmp_path / "a.svg")
+    plot(worlds, tmp_path / "b.svg")
+    told = (tmp_path / "a.svg").read_text()
+    assert told == (tmp_path / "b.svg").read_text()
+    assert "<svg" in told
+    assert reached(worlds, "0.2 sd") == [0.2, 0.4, 0.4]
+    assert false_shares(worlds, "naive") == (0.5, 0.5)
+    assert false_shares(worlds, "ours") == (0, 0)
+
+
+def _outcome(rule: str) -> Outcome:
+    """Return what was found of five columns: one, then another, and where naive as many others."""
+    scores = {}
+    drifted = {f"number {each}" for each in range(5)}
+    for change in {**CHANGES, **(CURVE if rule == "ours" else {})}:
+        scores[change] = Score()
+        for found in ("number 0", "number 1", "number 0"):
+            false = {"number 30"} if rule == "naive" else set()
+            scores[change].add({found} | false, drifted)
+    return Outcome(quiet=4, alarms=2 if rule == "naive" else 0, scores=scores)
 
 
 def test_equal_seeds_draw_equal_worlds() -> None:

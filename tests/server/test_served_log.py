@@ -22,13 +22,21 @@ from features.stream.archive import Archive
 from features.stream.event_stream import EventStream, Group
 from models.batch import Batch
 from models.model import Model
-from models.request import RankRequest
+from models.reference.scores import summary
+from models.request import Filters, RankRequest
+from models.rules.parse import parse_rules
 from monitoring.metrics import Metrics
 from server import keys
 from server.served_log import MOST_A_SECOND, QUEUE_LENGTH, ServedLog
 from server.skew_report import follow_skew
 from tests.support.bundles import small_parts
 from tests.support.service import ADMIN, Client, Start, ask, event, ids, send
+
+RULES = """
+boosts: [{categories: [Sparkling], factor: 20}]
+pins: [{item: wine-0020, position: 1}]
+diversity: 0.5
+"""
 
 
 def clicks(count: int) -> Records:
@@ -81,12 +89,50 @@ def test_what_was_used_is_written(tmp_path: Path, batch: Batch) -> None:
 
 
 def test_a_share_of_nothing_is_nothing(tmp_path: Path, batch: Batch) -> None:
-    """And a model without a ranker used no features."""
+    """However many were ranked for."""
     assert logged(tmp_path, 0.0, lambda log: log.note(batch)) == ([], 0)
-    plain = Model(small_parts(ranked=False))
-    other = plain.batch(batch.requests)
-    plain.rank(other)
-    assert logged(tmp_path, 1.0, lambda log: log.note(other)) == ([], 0)
+
+
+@pytest.mark.parametrize("ranked", [True, False])
+def test_scores_are_those_of_the_ten_best(tmp_path: Path, batch: Batch, ranked: bool) -> None:
+    """However many were asked for, and by whichever model; one without a ranker uses no features.
+
+    Who is allowed less than usual has none, nor who cannot be ranked for.
+    """
+    model = Model(small_parts(ranked=ranked), "v7")
+    first = batch.requests[0]
+    ten = model.batch([first._replace(k=10)])
+    (best,) = model.rank(ten)
+    assert best.listed is not None
+    few = first._replace(filters=Filters(("Red",)))
+    later = first._replace(excluded=stable_hashes(["wine-0009"]))
+    nobody = first._replace(user_id="new", recent=NO_RECORDS)
+    other = model.batch([first, few, later, nobody])
+    model.rank(other)
+    told, _ = logged(tmp_path, 1.0, lambda log: log.note(other))
+    scores = best.listed.scores
+    assert told[0].scores == pytest.approx([np.mean(scores), scores[0] - scores[9]])
+    assert [each.scores for each in told[1:]] == ([None] * 3 if ranked else [])
+    assert {each.version for each in told} == {"v7"}
+    assert all(bool(each.values) == ranked for each in told)
+
+
+def test_rules_change_no_scores() -> None:
+    """They arrange what was ranked: boosts, pins and new items are not the model's doing."""
+    requests = [RankRequest("u", clicks(3), NO_RECORDS, Moment(10**12), k) for k in (10, 4)]
+    told = []
+    for text in ("{}", RULES):
+        model = Model(small_parts(40))
+        model.follow(parse_rules(text, "test"))
+        batch = model.batch(requests)
+        lists = [each.listed for each in model.rank(batch)]
+        told.append((lists, [batch.scores_of(place) for place in (0, 1)]))
+    (plain, usual), (arranged, ruled) = told
+    assert [each.rows for each in plain if each] != [each.rows for each in arranged if each]
+    for one, other in zip(usual, ruled, strict=True):
+        assert one is not None
+        assert other is not None
+        assert summary(one) == pytest.approx(summary(other))
 
 
 def test_so_many_a_second(tmp_path: Path, batch: Batch) -> None:

@@ -20,6 +20,7 @@ from features.online.valkey_store import ValkeyStore
 from features.stream.event_stream import EventStream, Group
 from models.bundle import write_bundle
 from models.canary import Canary
+from models.reference.scores import SCORES
 from models.registry import Registry
 from monitoring.drift import report
 from monitoring.realtime import RealTimeMonitor
@@ -350,6 +351,8 @@ async def test_drift_is_what_the_monitor_left(
     assert len(told["features"]) == len(left.columns)
     first = told["features"][0]
     assert (first["name"], first["state"]) == (DRIFTED, "drifted")
+    assert told["scores"]
+    assert set(SCORES) <= {each["name"] for each in told["features"] if each["state"] == "quiet"}
     assert first["bins"] == [(b.label, b.reference, b.now) for b in left.columns[DRIFTED].bins]
     assert (await state(client, **ADMIN))["drift"]["features"][0]["name"] == DRIFTED
 

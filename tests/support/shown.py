@@ -13,9 +13,9 @@ from models.reference.sample import COUNTRY
 from models.reference.stored import read_reference
 from models.registry import Registry
 from monitoring.drift.counts import Counts
-from monitoring.drift.detector import judge
+from monitoring.drift.detector import Watched, judge
 from monitoring.drift.policy import parse_policy
-from monitoring.drift.reference import Reference
+from monitoring.drift.reference import references_of
 from monitoring.drift.report import Report
 from monitoring.drift.served_lines import rows_of
 from tests.support.named import named_parts
@@ -65,15 +65,22 @@ def find_drift(home: Path, hours: int = 4) -> Report:
     registry, shop, policy = Registry(home), WatchedShop(home), parse_policy("", "test")
     version = registry.resolve("production")
     rows = policy.watched(read_reference(registry.directory / version))
-    reference = Reference.of(rows, [COUNTRY])
+    references = references_of(rows, [COUNTRY])
     last = int(time.time() * 1_000) // HOUR_MS - 1
     windows = []
     for number in range(last - hours + 1, last + 1):
-        lines = shop.serve("shown", number * HOUR_MS + 60_000, shifts={DRIFTED: 0.8})
-        windows.append(Counts.of(reference.columns, rows_of(tuple(lines)).rows))
+        lines = shop.serve(
+            "shown", number * HOUR_MS + 60_000, shifts={DRIFTED: 0.8}, version=version
+        )
+        rows = rows_of(tuple(lines), version).rows
+        windows.append([Counts.of(each.columns, rows) for each in references])
     (home / FOLDER / "shown.jsonl").unlink()
-    findings = judge(reference, policy.limits, windows, {})
-    report = Report.of(version, last, HOUR_MS, reference, windows, findings)
+    watched = [
+        Watched(each, group)
+        for each, group in zip(references, zip(*windows, strict=True), strict=True)
+    ]
+    findings = judge(watched, policy.limits, {})
+    report = Report.of(version, last, HOUR_MS, watched, findings)
     report.write(home)
     return report
 

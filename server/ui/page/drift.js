@@ -28,7 +28,8 @@ function draw(told) {
   );
   const features = told.features.map((each) => feature(each, wereOpen.has(each.name)));
   const rest = told.left_out ? [note(`${count(told.left_out)} more features, all of them quieter, are left out.`)] : [];
-  return [head, el("div", { class: "features" }, features), ...rest];
+  const blind = told.scores ? [] : [note("Scores are not watched: the model holds no reference of them.")];
+  return [head, ...blind, el("div", { class: "features" }, features), ...rest];
 }
 
 function feature({ name, state, q, effect, windows, bins }, isOpen) {

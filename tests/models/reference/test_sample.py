@@ -6,13 +6,18 @@ import numpy as np
 import pytest
 
 from features.declared import FEATURE_NAMES, FEATURES
-from features.eventlog import EventLog
+from features.eventlog import NO_RECORDS, EventLog
 from features.events import Records
+from features.ids import stable_hashes
 from features.moments import Moment
+from models.model import Model
 from models.reference import sample
 from models.reference.rows import HOUR_MS, slots_of
 from models.reference.sample import WEEKS_MS, sample_rows
+from models.reference.scores import FIRST, SCORES
+from models.request import RankRequest
 from tests.support.behaviour import NOW_MS, as_records, before, reference
+from tests.support.bundles import small_parts
 
 MONDAY_MS = 1_759_708_800_000
 """2025-10-06 00:00 UTC."""
@@ -83,3 +88,45 @@ def test_rows_are_taken_by_mask() -> None:
     some = told.take(told.slots == told.slots[1])
     assert (len(some), len(some.values["country"])) == (1, 1)
     assert len(replace(told, values={})) == 4
+
+
+def _tastes(count: int, first: int = 0) -> Records:
+    records = _clicks(count)
+    records["item"] = stable_hashes(f"wine-{first + at:04d}" for at in range(count))
+    return records
+
+
+@pytest.mark.parametrize("ranked", [True, False])
+def test_scores_are_those_of_the_list_that_would_have_been_shown(ranked: bool) -> None:
+    """By what was known before each event; NaN where that was nothing."""
+    log, model = _log(_tastes(5), _tastes(3, first=8)), Model(small_parts(ranked=ranked))
+    told = sample_rows(log, NOW_MS, model)
+    assert told is not None
+    for row, shopper, at in [(0, 0, 0), (3, 0, 3), (4, 0, 4), (7, 1, 2)]:
+        records = log.records[log.offsets[shopper] : log.offsets[shopper] + at]
+        moment = Moment(int(log.records["ts"][log.offsets[shopper] + at]))
+        batch = model.batch([RankRequest("u", records, NO_RECORDS, moment, FIRST)])
+        (ranking,) = model.rank(batch)
+        level, spread = (told.values[name][row] for name in SCORES)
+        if not at:
+            assert ranking.listed is None
+            assert np.isnan([level, spread]).all()
+        else:
+            assert ranking.listed is not None
+            scores = ranking.listed.scores
+            assert level == pytest.approx(np.mean(scores), rel=1e-5)
+            assert spread == pytest.approx(scores[0] - scores[-1], rel=1e-5)
+
+
+def test_lists_are_scored_of_some_shoppers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all of their rows, where there are too many; of a model that ranks for nobody none."""
+    monkeypatch.setattr(sample, "MOST_SCORED", 10)
+    log = _log(*(_tastes(6) for _ in range(5)))
+    told = sample_rows(log, NOW_MS, Model(small_parts()))
+    assert told is not None
+    scored = ~np.isnan(told.values[SCORES[0]]).reshape(5, 6)
+    assert scored[:, 1:].all(axis=1).tolist() == [True, False, False, True, False]
+    assert not scored[:, 0].any()
+    plain = sample_rows(log, NOW_MS, Model(small_parts(personal=False)))
+    assert plain is not None
+    assert plain.values.keys().isdisjoint(SCORES)

@@ -1,6 +1,7 @@
 """Calibration: the limit keeps to the budget, and what would be seen is said."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,17 @@ from click.testing import CliRunner, Result
 from features.errors import InputError
 from models.reference.rows import SLOTS, Rows
 from monitoring.__main__ import cli
+from monitoring.drift import calibrate_command
 from monitoring.drift.budget import Budget
+from monitoring.drift.columns import CategoricalColumn, NumericColumn
+from monitoring.drift.counts import Counts
+from monitoring.drift.detector import Limits, State, Watched, judge
 from monitoring.drift.policy import parse_policy, policy_in_force
-from monitoring.drift.replay import Looks, Replay, shifted
+from monitoring.drift.replay import Looks, Replay, moved, shifted
 from tests.support.watched import WatchedShop
 
 POLICY = parse_policy("ignore: []", "test")
+RANDOM = np.random.default_rng(8)
 
 
 def _rows(shoppers: int = 4_000, each: int = 5) -> Rows:
@@ -52,10 +58,57 @@ def test_windows_are_of_their_hour_and_of_the_other_half() -> None:
     looks = replay.looks()
     assert looks.q.shape == (30, 3)
     assert looks.alarms(POLICY, 0.002) <= 2
-    assert replay.power(looks, "two", 3.0, 0.002, 4, 5) == 1
-    assert replay.power(looks, "two", 0.0, 1e-9, 4, 5) == 0
+    assert replay.found(looks, "two", 3.0, 0.002, 4, 5) == 5
+    assert replay.found(looks, "two", 0.0, 1e-9, 4, 5) == 0
     again = Replay(_rows(), [], POLICY, 200, 30, seed=1).looks()
     assert np.array_equal(again.q, looks.q)
+
+
+SIZES = (0.1, 0.2, 0.3)
+
+
+def test_what_is_promised_is_what_the_monitor_would_tell() -> None:
+    """Trial by trial: beside all columns corrected, and above the floor."""
+    many = {f"n{each}": RANDOM.normal(size=20_000) for each in range(12)}
+    rows = _rows()
+    rows = replace(rows, values={**rows.values, **many})
+    replay, q, within = Replay(rows, [], POLICY, 200, 20, seed=1), 0.02, 3
+    looks = replay.looks()
+    promised = [replay.found(looks, "two", size, q, within, 6) for size in SIZES]
+    limits = replace(POLICY.limits, q=q, suspect=q)
+    told = [_told(replay, size, limits, within, 6) for size in SIZES]
+    assert promised == told
+    assert promised == sorted(promised)
+    alone = Replay(_rows(), [], POLICY, 200, 20, seed=1)
+    assert 0 < promised[1] < alone.found(alone.looks(), "two", SIZES[1], q, within, 6)
+
+
+def _told(replay: Replay, size: float, limits: Limits, within: int, trials: int) -> int:
+    """Return how often the monitor's own decision is that column two has drifted."""
+    (reference,) = replay.references
+    column = reference.column("two")
+    assert isinstance(column, NumericColumn)
+    found = 0
+    for start in np.linspace(0, 20 - within, trials).astype(int).tolist():
+        windows = [Counts.of(reference.columns, each) for each in replay._rows]
+        for at in range(16 + start, 16 + start + within):
+            rows = replay._rows[at]
+            values = {**rows.values, "two": rows.values["two"] + size * column.spread}
+            windows[at] = Counts.of(reference.columns, replace(rows, values=values))
+        looked = [
+            judge([Watched(reference, windows[at - 15 : at + 1])], limits, {})["two"].state
+            for at in range(16 + start, 16 + start + within)
+        ]
+        found += State.DRIFTED in looked
+    return found
+
+
+def test_words_move_from_the_commonest_level() -> None:
+    """So many of all, and no more than there are; from one level alone to a new one."""
+    words = np.array(["a"] * 60 + ["b"] * 30 + [None] * 10, object)
+    told = moved(CategoricalColumn.of("w", words.tolist()), words, 0.2, 0)
+    assert [(told == each).sum() for each in ("a", "b")] == [40, 50]
+    assert (moved(CategoricalColumn.of("w", ["a"]), words, 0.9, 0) == "another").sum() == 60
 
 
 def test_whole_numbers_stay_whole() -> None:
@@ -72,8 +125,10 @@ def _run(home: Path, *words: str) -> Result:
     return CliRunner().invoke(cli, ["calibrate", *small, *words], env={"CUVEE_HOME": str(home)})
 
 
-def test_the_limit_is_told_and_written(tmp_path: Path) -> None:
-    """With what it would see of each number; the file is a policy."""
+def test_the_limit_is_told_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what it would see of each column; the file is a policy."""
+    monkeypatch.setattr(calibrate_command, "TRIALS", 5)
+    monkeypatch.setattr(calibrate_command, "SHIFTS", (0.1, 1.0))
     WatchedShop(tmp_path).promote()
     path = tmp_path / "drift.yaml"
     done = _run(tmp_path, "--budget", "1/day", "--write", str(path))
@@ -84,6 +139,8 @@ def test_the_limit_is_told_and_written(tmp_path: Path) -> None:
     assert policy_in_force(path).ignore == policy_in_force().ignore
     assert re.search(r"^recent_spend +[\d.]+ sd \([\d.]+\)$", done.output, re.MULTILINE)
     assert re.search(r"^age +none$", done.output, re.MULTILINE)  # it never varies
+    assert re.search(r"^scores.level +[\d.]+ sd \([\d.]+\)$", done.output, re.MULTILINE)
+    assert re.search(r"^country +\d+% from the commonest", done.output, re.MULTILINE)
 
 
 def test_what_cannot_be_calibrated_is_one_line(tmp_path: Path) -> None:

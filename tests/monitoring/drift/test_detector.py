@@ -8,7 +8,7 @@ import pytest
 from models.reference.rows import Rows
 from monitoring.drift.columns import Column
 from monitoring.drift.counts import Counts
-from monitoring.drift.detector import Finding, Limits, State, judge
+from monitoring.drift.detector import Finding, Limits, State, Watched, judge
 from monitoring.drift.reference import Reference
 from monitoring.false_discovery import adjusted
 
@@ -36,7 +36,7 @@ class Shop:
         """Look at one more window, and return the states."""
         columns: tuple[Column, ...] = self.reference.columns
         self.windows.append(Counts.of(columns, self.rows(size, **shifts)))
-        self.told = judge(self.reference, limits, self.windows[-16:], self.told)
+        self.told = judge([Watched(self.reference, self.windows[-16:])], limits, self.told)
         return {name: each.state.value for name, each in self.told.items()}
 
 
@@ -103,7 +103,7 @@ def test_too_few_rows_say_nothing_and_change_nothing() -> None:
 
 def test_no_window_at_all() -> None:
     """Before anything was seen."""
-    told = judge(Shop().reference, LIMITS, [], {})
+    told = judge([Watched(Shop().reference, [])], LIMITS, {})
     assert {each.state for each in told.values()} == {State.INSUFFICIENT}
 
 

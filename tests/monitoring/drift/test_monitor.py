@@ -16,6 +16,7 @@ from features.online.valkey_client import connect
 from features.skew.served import FOLDER
 from loadtests.faults.proxy import ChaosProxy
 from models.reference.rows import HOUR_MS
+from models.reference.scores import SCORES
 from models.reference.stored import read_reference
 from monitoring.drift import served_lines
 from monitoring.drift.counters import Counters
@@ -24,8 +25,9 @@ from monitoring.drift.journal import Journal
 from monitoring.drift.metrics import DriftMetrics
 from monitoring.drift.monitor import HORIZON, Monitor
 from monitoring.drift.policy import parse_policy
-from monitoring.drift.reference import Reference
+from monitoring.drift.reference import references_of
 from monitoring.drift.report import Report
+from monitoring.drift.watch import WITHOUT_SCORES, Watch
 from tests.support.watched import START_MS, WatchedShop, hour
 
 POLICY = parse_policy("least_rows: 100", "test")
@@ -44,19 +46,18 @@ class Desk:
         self.journal = io.StringIO()
         self.registry = CollectorRegistry()
         rows = POLICY.watched(read_reference(home / "models" / self.version))
-        self.reference = Reference.of(rows, ["country"])
+        self.references = references_of(rows, ["country"])
         self.start()
 
     def start(self, client: Any = None) -> None:
         """Forget the monitor and start another, as if it had been killed."""
         self.registry = CollectorRegistry()
-        self.counters = Counters(
-            client or self.client, self.reference.columns, self.version, 100_000
-        )
+        groups = [each.columns for each in self.references]
+        self.counters = Counters(client or self.client, groups, self.version, 100_000)
         self.monitor = Monitor(
             self.home,
             self.version,
-            self.reference,
+            self.references,
             POLICY,
             self.counters,
             DriftMetrics(self.registry),
@@ -84,8 +85,8 @@ class Desk:
         return self.registry.get_sample_value("cuvee_drift_lines_total", {"result": result}) or 0
 
     async def counted(self, number: int) -> Counts:
-        """Return what was counted in an hour since the start."""
-        return await self.counters.window(START_MS // HOUR_MS + number)
+        """Return what was counted of features in an hour since the start."""
+        return (await self.counters.window(START_MS // HOUR_MS + number))[0]
 
 
 @pytest.fixture
@@ -115,6 +116,84 @@ async def test_quiet_hours_and_one_that_is_not(desk: Desk) -> None:
     assert len(report.columns["recent_spend"].bins) <= 13
     state = desk.registry.get_sample_value("cuvee_drift_state", {"feature": "recent_spend"})
     assert state == 2
+
+
+@pytest.mark.parametrize(
+    ("scores", "drifted"),
+    [
+        ((1.6, 0.0), {"scores.level", "scores.spread"}),  # inflated
+        ((0.0, 3.0), {"scores.level", "scores.spread"}),  # all alike: where, and how wide
+        ((1.0, 0.02), set()),
+    ],
+)
+async def test_scores_that_move_are_named(
+    desk: Desk, scores: tuple[float, float], drifted: set[str]
+) -> None:
+    """And no feature is; a little more than usual is nothing."""
+    desk.shop.serve("a", hour(0))
+    assert set((await desk.step(1)).values()) == {"quiet"}
+    for number in (1, 2):
+        desk.shop.serve("a", hour(number), scores=scores)
+        await desk.step(number + 1)
+    states = desk.states()
+    assert {name for name, state in states.items() if state == "drifted"} == drifted
+    told = [each["feature"] for each in desk.events() if each["event"] == "drifted"]
+    assert sorted(told) == sorted(drifted)
+    for name in drifted:
+        assert desk.registry.get_sample_value("cuvee_drift_state", {"feature": name}) == 2
+
+
+async def test_scores_of_another_version_are_judged_by_its_own_reference(desk: Desk) -> None:
+    """What the model before scored says nothing of this one, whatever it was."""
+    for number in range(3):
+        desk.shop.serve("a", hour(number), version="the one before", scores=(9.0, 50.0))
+        await desk.step(number + 1)
+    states = desk.states()
+    assert {name for name, state in states.items() if state == "insufficient"} == set(SCORES)
+    assert {states[name] for name in states.keys() - set(SCORES)} == {"quiet"}
+    desk.shop.serve("a", hour(3), 150)
+    desk.shop.serve("a", hour(3), 150, version="the one before", scores=(9.0, 50.0))
+    assert set((await desk.step(4)).values()) == {"quiet"}
+    features, scores = await desk.counters.window(START_MS // HOUR_MS + 3)
+    assert (features.rows, scores.rows) == (300, 150)
+
+
+async def test_scores_of_a_model_without_features(desk: Desk) -> None:
+    """One whose candidates nothing orders uses none: its scores are watched all the same."""
+    for number in range(2):
+        desk.shop.serve("a", hour(number), plain=False, scores=(1.0, 1.0))
+        await desk.step(number + 1)
+    states = desk.states()
+    assert states.pop("scores.level") == states.pop("scores.spread") == "drifted"
+    assert set(states.values()) == {"insufficient"}
+    report = Report.read(desk.home)
+    assert report is not None
+    assert report.rows == 300
+
+
+async def test_a_model_without_a_reference_of_scores(tmp_path: Path, redis_url: str) -> None:
+    """One of an earlier version: that its scores are not watched is said, its features are."""
+    shop, journal, registry = WatchedShop(tmp_path), io.StringIO(), CollectorRegistry()
+    version = shop.promote(with_scores=False)
+    client = connect(redis_url, connections=2)
+    watch = Watch(tmp_path, POLICY, client, DriftMetrics(registry), Journal(journal))
+    await watch.step()
+    told = [json.loads(line) for line in journal.getvalue().splitlines()]
+    assert [each["event"] for each in told] == ["scores are not watched", "watching"]
+    assert (told[0]["reason"], told[0]["version"]) == (WITHOUT_SCORES, version)
+    report = Report.read(tmp_path)
+    assert report is not None
+    assert not report.scores
+    assert "recent_spend" in report.columns
+    assert registry.get_sample_value("cuvee_drift_watching_scores") == 0
+    assert registry.get_sample_value("cuvee_drift_watching") == 1
+    shop.promote()
+    await watch.step()
+    assert registry.get_sample_value("cuvee_drift_watching_scores") == 1
+    report = Report.read(tmp_path)
+    assert report is not None
+    assert report.scores
+    await watch.close()
 
 
 @pytest.mark.parametrize(
@@ -194,8 +273,8 @@ async def test_an_answer_that_is_lost_is_no_second_count(desk: Desk) -> None:
     """The store did it and the monitor does not know: what is added again is not."""
     desk.shop.serve("a", hour(0), 80)
     told = list(served_lines.unread(desk.home, 0, {}))
-    rows = served_lines.rows_of(told[0].lines).rows
-    counts = {START_MS // HOUR_MS: Counts.of(desk.reference.columns, rows)}
+    rows = served_lines.rows_of(told[0].lines, desk.version).rows
+    counts = {START_MS // HOUR_MS: tuple(Counts.of(each.columns, rows) for each in desk.references)}
     assert await desk.counters.add("log", 0, told[0].end, counts)
     assert not await desk.counters.add("log", 0, told[0].end, counts)
     assert (await desk.counted(0)).rows == 80
@@ -291,9 +370,9 @@ async def test_logs_are_read_in_parts_and_forgotten_when_gone(
 async def test_a_million_rows_in_a_window(desk: Desk) -> None:
     """Are counted and judged as a thousand are."""
     rows = desk.shop.serve("a", hour(0), 1_000)
-    told = served_lines.rows_of(tuple(rows)).rows
+    told = served_lines.rows_of(tuple(rows), desk.version).rows
     many = told.take(np.tile(np.arange(1_000), 1_000))
-    counts = Counts.of(desk.reference.columns, many)
+    counts = tuple(Counts.of(each.columns, many) for each in desk.references)
     await desk.counters.add("other", 0, 1, {START_MS // HOUR_MS: counts})
     await desk.step(1)
     assert (await desk.counted(0)).rows == 1_001_000

@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -152,9 +153,12 @@ def test_what_was_found_is_shown(tmp_path: Path, state: State, code: int) -> Non
     assert lines[0].startswith("model v1, window of 60 minutes to 2024-10-04 01:00 UTC")
     assert lines[2].startswith(f"spend  {state}")
     assert ("up to 9 50.0% -> 80.0%" in lines[2]) == bool(code)
+    assert lines[-1] == "scores are not watched: the model holds no reference of them"
     told = json.loads(_run(tmp_path, "drift", "--json").output)
     assert told["columns"]["age"]["bins"][1] == {"label": "up to 9", "reference": 0.5, "now": 0.8}
     assert _run(tmp_path, "drift", "--all").output.count("->") == 4
+    replace(_report(state), scores=True).write(tmp_path)
+    assert "scores are not watched" not in _run(tmp_path, "drift").output
 
 
 def test_nothing_was_found_yet(tmp_path: Path) -> None:
