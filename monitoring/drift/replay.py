@@ -107,12 +107,9 @@ class Replay:
         where the monitor would: by its q-value beside all other columns, quiet as they are, and by
         its effect.
         """
-        group = next(
-            at for at, each in enumerate(self.references) if name in (c.name for c in each.columns)
-        )
-        alone = replace(
-            self.references[group], columns=(column := self.references[group].column(name),)
-        )
+        group = next(at for at, each in enumerate(self.references) if name in each.bins)
+        column = self.references[group].column(name)
+        alone = replace(self.references[group], columns=(column,))
         starts = np.linspace(0, len(looks.q) - within, trials).astype(int).tolist()
         found = 0
         for start in starts:
