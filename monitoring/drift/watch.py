@@ -1,6 +1,7 @@
 """Watches whichever model serves, from one to the next."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from features.errors import StoreError
@@ -31,7 +32,13 @@ class Watch:
     name = "drift"
 
     def __init__(
-        self, home: Path, policy: Policy, client: Client, metrics: DriftMetrics, journal: Journal
+        self,
+        home: Path,
+        policy: Policy,
+        client: Client,
+        metrics: DriftMetrics,
+        journal: Journal,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Watch nothing yet."""
         self._home = home
@@ -39,6 +46,7 @@ class Watch:
         self._client = client
         self._metrics = metrics
         self._journal = journal
+        self._clock = clock
         self._registry = Registry(home)
         self._version: str | None = None
         self._monitor: Monitor | None = None
@@ -79,5 +87,5 @@ class Watch:
             Counters(self._client, [each.columns for each in references], what, keep_s),
             self._metrics,
             self._journal,
-            time.time,
+            self._clock,
         )
