@@ -100,8 +100,11 @@ def _features(rows: Sequence[Served]) -> dict[str, Floats]:
 def _scores(served: Served, version: str) -> tuple[float, float] | None:
     if not version or served.version != version or served.scores is None:
         return None
-    level, spread = served.scores
-    return float(level), float(spread)
+    try:
+        level, spread = map(float, served.scores)
+    except (TypeError, ValueError):  # no log of ours
+        return None
+    return level, spread
 
 
 def _part(path: Path, at: int) -> Part | None:

@@ -351,6 +351,20 @@ async def test_lines_that_are_none_or_of_another_time(desk: Desk) -> None:
     assert desk.lines("counted") == 4
 
 
+async def test_scores_that_are_none_are_left_out(desk: Desk) -> None:
+    """What is no pair of numbers, or was written by an earlier version; features count."""
+    (line,) = desk.shop.serve("a", hour(0), 1)
+    told = json.loads(line)
+    for other in ([], [1, 2, 3], ["x", 1], [None, 1], 7):
+        desk.shop.append("a", json.dumps({**told, "scores": other}).encode() + b"\n")
+    del told["scores"], told["version"]
+    desk.shop.append("a", json.dumps(told).encode() + b"\n")
+    desk.now_ms = hour(0)
+    await desk.monitor.step()
+    features, scores = await desk.counters.window(START_MS // HOUR_MS)
+    assert (features.rows, scores.rows) == (7, 1)
+
+
 async def test_logs_are_read_in_parts_and_forgotten_when_gone(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
