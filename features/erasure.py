@@ -7,13 +7,17 @@ The list comes first: whoever writes rows of theirs from then on leaves them out
 follows finds all there will ever be. What is being released from quarantine comes into the
 tables, so that these come after it; datasets are made of these.
 
+What serving stamped later than it is now, lists and features, goes as well: its clock was ahead,
+and nobody knows that it was served since.
+
 Who was merged into a shopper is forgotten with them, up to the merge: what was theirs by then. The
 merges that tell so go last: whoever is killed before that finds them again.
 """
 
 import os
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from features.datasets import erasure
@@ -29,9 +33,10 @@ from features.skew import served
 class Erasure:
     """Forgets in the home of `offline`; raises `StoreError` where that cannot be done now."""
 
-    def __init__(self, offline: OfflineStore) -> None:
+    def __init__(self, offline: OfflineStore, clock: Callable[[], float] = time.time) -> None:
         """Forget nobody yet."""
         self._offline = offline
+        self._clock = clock
         self._forgotten = ForgottenList(offline.home)
         self._quarantine = Quarantine(offline.home)
 
@@ -48,10 +53,11 @@ class Erasure:
         whose = {each: max(told[-1], until_ms.get(each, 0)) for each, told in merged.items()}
         whose = dict(until_ms) | whose
         self._quarantine.forget(whose)
-        self._offline.forget(until_ms)
+        now_ms = int(self._clock() * 1_000)
+        self._offline.forget(until_ms, now_ms)
         erasure.forget(self._offline.home / DATASETS, noted_ms)
-        served.forget(self._offline.home, whose)
-        spool.forget(self._offline.home, whose)
+        served.forget(self._offline.home, whose, now_ms)
+        spool.forget(self._offline.home, whose, now_ms)
         self._forget_unfinished()
         self._offline.forget_merges(until_ms)
         return set(whose)

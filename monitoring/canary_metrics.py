@@ -32,13 +32,15 @@ class CanaryMetrics:
             registry=registry,
         )
 
+    def canary_begins(self) -> None:
+        """Tell of every outcome from the start: a first error is an increase, no new series."""
+        for variant in Variant:
+            for outcome in Outcome:
+                self._count(variant, outcome)
+
     def canary_answer(self, variant: Variant, outcome: Outcome) -> None:
         """Count one request while a model is on trial."""
-        count = self._variants.get((variant, outcome))
-        if count is None:
-            count = Count(self._canary_answers.labels(variant, outcome))
-            self._variants[variant, outcome] = count
-        count.total += 1
+        self._count(variant, outcome).total += 1
 
     def canary_move(self, move: CanaryMove) -> None:
         """Count what was done with a model on trial."""
@@ -52,3 +54,10 @@ class CanaryMetrics:
         """Tell Prometheus what was noted since the last time."""
         for count in self._variants.values():
             count.enter()
+
+    def _count(self, variant: Variant, outcome: Outcome) -> Count:
+        count = self._variants.get((variant, outcome))
+        if count is None:
+            count = Count(self._canary_answers.labels(variant, outcome))
+            self._variants[variant, outcome] = count
+        return count

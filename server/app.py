@@ -37,6 +37,7 @@ from server.forgetting import Forgetting
 from server.handlers.inference import Tensors
 from server.handlers.recommendations import Recommend
 from server.held_back import HeldBack
+from server.histories import Histories
 from server.inference import Inference
 from server.judge import Judge
 from server.ladder import Ladder
@@ -172,7 +173,7 @@ async def _ladder(app: web.Application) -> AsyncIterator[None]:
     )
     background = Background(metrics)
     gate = ConcurrencyLimiter(settings.max_inflight, settings.deadline_s * TARGET)
-    held_back = HeldBack(settings.home, metrics)
+    held_back, histories = HeldBack(settings.home, metrics), Histories()
     app[keys.LADDER] = Ladder(
         models=app[keys.MODELS],
         gate=gate,
@@ -181,6 +182,7 @@ async def _ladder(app: web.Application) -> AsyncIterator[None]:
         canary_inference=canary_inference,
         last_known=app[keys.LAST_KNOWN],
         held_back=held_back,
+        histories=histories,
         metrics=metrics,
         pages=Pages(settings.cursor_key),
         writer=CacheWriter(store, background, settings.cache_ttl_s),
@@ -198,6 +200,7 @@ async def _ladder(app: web.Application) -> AsyncIterator[None]:
     await reader.close()
     await inference.close()
     await canary_inference.close()
+    await histories.close()
     await background.close()
     await asyncio.to_thread(served.stop)
     await asyncio.to_thread(lists.stop)

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 Told = TypeVar("Told")
 
+_UNTOLD = "nothing can be told of a shopper's history"
+
 
 class Climb:
     """A request that was let in; `then` hears of its answer, or of what went wrong inside, once."""
@@ -108,10 +110,21 @@ class Climb:
             ladder.last_known.forget(self._query.user_id)
             return self._popular(Reason.UNKNOWN_USER)
         if held:
-            return self._popular(Reason.FALLBACK_SHARE, self._seen())
+            ladder.histories.look(model, self._to_rank(), self._deadline, self._on_looked)
+            return None
         self._request = self._to_rank()
         ladder.inference_of(model).rank(model, self._request, self._deadline, self._on_ranked)
         return None
+
+    def _on_looked(self, outcome: Ranking | Exception) -> None:
+        self._step(self._held_back, outcome)
+
+    def _held_back(self, outcome: Ranking | Exception) -> Answer:
+        if isinstance(outcome, Exception):
+            log.error(_UNTOLD, exc_info=outcome)
+            return self._popular(Reason.FALLBACK_SHARE)
+        seen = self._ladder.remember(self._query, self._model, outcome)
+        return self._popular(Reason.FALLBACK_SHARE, seen)
 
     def _on_ranked(self, outcome: Ranking | Exception) -> None:
         self._step(self._ranked, outcome)
@@ -152,7 +165,7 @@ class Climb:
             (shopper,) = self._model.shoppers(self._model.batch([self._to_rank()]))
             return self._ladder.remember(self._query, self._model, shopper)
         except Exception:  # there is an answer all the same
-            log.exception("nothing can be told of a shopper's history")
+            log.exception(_UNTOLD)
             return None
 
     def _why(self, error: Exception) -> Reason:

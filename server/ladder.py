@@ -21,6 +21,7 @@ from server.cache_writer import CacheWriter
 from server.cached_answer import CachedAnswer, decode_cached, encode_cached
 from server.current_model import CurrentModel
 from server.held_back import HeldBack
+from server.histories import Histories
 from server.inference import Inference
 from server.last_known import LastKnown, Seen
 from server.new_id import new_id
@@ -42,6 +43,7 @@ class Ladder:
     canary_inference: Inference
     last_known: LastKnown
     held_back: HeldBack
+    histories: Histories
     metrics: Metrics
     pages: Pages
     writer: CacheWriter

@@ -17,7 +17,6 @@ from typing import TypeAlias
 from features.lists import line
 from features.lists.line import Noted
 from features.lists.spool import SegmentWriter
-from monitoring.labels import Variant
 from server.answer import Answer
 from server.pages import shown_before
 from server.trial import Trial
@@ -31,7 +30,7 @@ EVERY_S = 0.2
 TOGETHER = 128
 """Lists that are written at once: making more lines would keep the event loop waiting."""
 
-_Waiting: TypeAlias = tuple[bytes, Answer, str | None, Trial | None, float]
+_Waiting: TypeAlias = tuple[bytes, Answer, str, str | None, Trial | None, float]
 
 
 class ListLog:
@@ -62,11 +61,18 @@ class ListLog:
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
-    def note(self, body: bytes, answer: Answer, cursor: str | None, trial: Trial | None) -> None:
-        """Keep an answer as it is sent; `cursor` is the request's."""
+    def note(
+        self,
+        body: bytes,
+        answer: Answer,
+        user_id: str,
+        cursor: str | None,
+        trial: Trial | None,
+    ) -> None:
+        """Keep an answer as it is sent; `user_id` and `cursor` are the request's."""
         if len(self._waiting) < MOST_WAITING:
             if self._is_on:
-                self._waiting.append((body, answer, cursor, trial, time()))
+                self._waiting.append((body, answer, user_id, cursor, trial, time()))
         else:
             self._lost += 1
 
@@ -112,18 +118,14 @@ class ListLog:
 
 
 def _line(
-    body: bytes, answer: Answer, cursor: str | None, trial: Trial | None, at_s: float
+    body: bytes,
+    answer: Answer,
+    user_id: str,
+    cursor: str | None,
+    trial: Trial | None,
+    at_s: float,
 ) -> bytes:
     after = 0 if cursor is None else shown_before(cursor)
-    noted = Noted(
-        int(at_s * 1_000), answer.page, _variant(answer, trial), after, answer.propensities
-    )
+    variant = None if trial is None else trial.variant(user_id, answer)
+    noted = Noted(int(at_s * 1_000), answer.page, variant, after, answer.propensities)
     return line.encode(body, noted)
-
-
-def _variant(answer: Answer, trial: Trial | None) -> str | None:
-    """Return which of two models answered, None where none was on trial with shoppers."""
-    if trial is None or not trial.canary.share:
-        return None
-    is_canary = answer.model_version == trial.canary.version
-    return Variant.CANARY if is_canary else Variant.CONTROL

@@ -18,6 +18,7 @@ from server.shadow import ShadowRanker
 LONGEST_S = 1.0
 """What an answer that took longer counts as: one that hung says no more than that."""
 
+_VARIANTS = {CANARY: Variant.CANARY, CONTROL: Variant.CONTROL}
 _OUTCOMES = {Source.MODEL: Outcome.RANKED, Source.CACHE: Outcome.CACHED}
 
 
@@ -37,6 +38,7 @@ class Trial:
         self.model = model
         self._counter = counter
         self._metrics = metrics
+        metrics.canary_begins()
         self._assignment = Assignment(canary)
         self._shadow = ShadowRanker(model, counter, shadow) if canary.step == 0 else None
 
@@ -51,7 +53,7 @@ class Trial:
         """
         shopper = stable_hash(user_id)
         arm = self._arm(shopper)
-        variant = Variant.CANARY if arm == CANARY else Variant.CONTROL
+        variant = _VARIANTS[arm]
         add = self._counter.add
         if isinstance(outcome, Exception):
             self._counter.add_shopper(arm, shopper)
@@ -59,7 +61,7 @@ class Trial:
             add(arm, shopper, counted.ERRORS)
             self._metrics.canary_answer(variant, Outcome.ERROR)
             return
-        if (outcome.model_version == self.canary.version) != (arm == CANARY):
+        if not self._is_of(arm, outcome):
             return
         if outcome.reason is Reason.FALLBACK_SHARE:  # on purpose, and of neither model
             return
@@ -92,6 +94,17 @@ class Trial:
         """End."""
         if self._shadow is not None:
             self._shadow.stop()
+
+    def variant(self, user_id: str, answer: Answer) -> Variant | None:
+        """Return the arm of the shopper who got an answer, from whichever rung; on any thread.
+
+        None where no shopper gets the model on trial, and for what counts in neither arm.
+        """
+        arm = self._arm(stable_hash(user_id))
+        return _VARIANTS[arm] if self.canary.share and self._is_of(arm, answer) else None
+
+    def _is_of(self, arm: int, answer: Answer) -> bool:
+        return (answer.model_version == self.canary.version) == (arm == CANARY)
 
     def _arm(self, shopper: int) -> int:
         return CANARY if self._assignment.has(shopper) else CONTROL

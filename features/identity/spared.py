@@ -1,6 +1,7 @@
 """Rows without those of shoppers who were forgotten after them."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import polars as pl
@@ -9,6 +10,7 @@ import pyarrow as pa
 from features.identity.forgotten import Forgotten
 from features.identity.merges import NOBODY, Merges
 
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 USER_ID, ARRIVED_AT = "user_id", "arrived_at"
 
 Rows = TypeVar("Rows", pl.DataFrame, pl.LazyFrame)
@@ -65,15 +67,18 @@ class Spared:
         forgotten: Forgotten,
         merges: Callable[[], Merges] = lambda: NOBODY,
         stamp: str = ARRIVED_AT,
+        now_ms: int | None = None,
     ) -> None:
         """Draw from `batches`; `merges` are asked for where a batch has somebody who is listed.
 
-        `stamp` is the column of the moments.
+        `stamp` is the column of the moments. What is later than `now_ms` is by a clock that was
+        ahead: of who is listed it goes.
         """
         self._batches = batches
         self._forgotten = forgotten
         self._merges = merges
         self._stamp = stamp
+        self._now_ms = now_ms
         self.passed_over = 0
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
@@ -88,6 +93,11 @@ class Spared:
         numbered = rows.rename({self._stamp: ARRIVED_AT}).with_row_index("place")
         if not _until(numbered, self._forgotten):
             return batch
+        if self._now_ms is not None:
+            is_ahead = _ms(ARRIVED_AT) > self._now_ms
+            numbered = numbered.with_columns(
+                pl.when(~is_ahead).then(ARRIVED_AT).otherwise(pl.lit(_LONG_AGO)).alias(ARRIVED_AT)
+            )
         kept = events_spared(numbered, self._forgotten, self._merges())
         return batch if len(kept) == len(numbered) else batch.take(kept["place"].to_arrow())
 

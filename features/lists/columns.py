@@ -40,7 +40,7 @@ def rows_of(content: bytes) -> tuple[pa.RecordBatch, int]:
     batch = read_together(content)
     if batch is not None:
         return batch, 0
-    lines = content.splitlines()
+    lines = [each for each in content.splitlines() if each.strip()]
     parsed = [parse(line) for line in lines]
     batch = _batch([each for each in parsed if each is not None])
     return batch, len(lines) - batch.num_rows

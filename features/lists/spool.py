@@ -4,7 +4,8 @@
     STAMP-PID-TOKEN.N.jsonl   whole: N lines at most, nobody adds to it any more
 
 An open segment whose lock nobody holds is a dead process's: what it has of lines is made whole, and
-the half of one at its end is no line. Where whole ones wait for too long the oldest go.
+the half of one at its end is no line, nor are blanks. Where whole ones wait for too long the oldest
+go.
 """
 
 import fcntl
@@ -97,44 +98,75 @@ def make_room(home: Path, most_bytes: int) -> int:
     return dropped
 
 
-def forget(home: Path, until_ms: Mapping[str, int]) -> None:
-    """Drop the lines of shoppers up to a stamp each from whole segments; raise `StoreError`.
+def forget(home: Path, until_ms: Mapping[str, int], now_ms: int) -> None:
+    """Drop the lines of shoppers up to a stamp each; raise `StoreError`.
 
-    Those of open ones are left out by whoever carries them, who knows the list of the forgotten.
+    Those of later than `now_ms`, too: by a clock that was ahead. In open segments blanks take their
+    place, since somebody goes on writing behind them.
     """
-    names = [orjson.dumps(user_id) for user_id in until_ms]
+    is_gone = _Gone(until_ms, now_ms)
     if not (home / FOLDER).is_dir():
         return
     try:
         with locked(home / FOLDER):
             close_abandoned(home)
+            for path in (home / FOLDER).glob(f"*{OPEN}"):  # first: it may be whole a moment later
+                _blank_in(path, is_gone)
             for each in whole_segments(home):
-                _forget_in(each.path, names, until_ms)
+                _drop_from(each.path, is_gone)
     except OSError as error:
         raise StoreError(f"served lists: {error}") from error
 
 
-def _forget_in(path: Path, names: Sequence[bytes], until_ms: Mapping[str, int]) -> None:
+class _Gone:
+    """Tells which lines are of shoppers up to a stamp each, or of later than now."""
+
+    def __init__(self, until_ms: Mapping[str, int], now_ms: int) -> None:
+        self._until_ms = until_ms
+        self._now_ms = now_ms
+        self._names = [orjson.dumps(user_id) for user_id in until_ms]
+
+    def may_be_in(self, content: bytes) -> bool:
+        return any(name in content for name in self._names)
+
+    def __call__(self, told: bytes) -> bool:
+        """Tell whether a line is one of them; the half of one may be."""
+        if not self.may_be_in(told):
+            return False
+        known = line.whose(told)
+        if known is None:
+            return True
+        user_id, at_ms = known
+        until_ms = self._until_ms.get(user_id)
+        return until_ms is not None and not until_ms < at_ms <= self._now_ms
+
+
+def _drop_from(path: Path, is_gone: _Gone) -> None:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return
-    if not any(name in content for name in names):
+    if not is_gone.may_be_in(content):
         return
     lines = content.splitlines(keepends=True)
-    kept = [each for each in lines if not _is_gone(each, names, until_ms)]
+    kept = [each for each in lines if not is_gone(each)]
     if len(kept) < len(lines):
         scratch = path.with_suffix(SCRATCH)
         scratch.write_bytes(b"".join(kept))
         scratch.replace(path)
 
 
-def _is_gone(told: bytes, names: Sequence[bytes], until_ms: Mapping[str, int]) -> bool:
-    """Tell whether a line is one of them; the half of one may be."""
-    if not any(name in told for name in names):
-        return False
-    known = line.whose(told)
-    return known is None or known[1] <= until_ms.get(known[0], -1)
+def _blank_in(path: Path, is_gone: _Gone) -> None:
+    """Overwrite whole lines; the last may be one that is being written."""
+    with suppress(FileNotFoundError), path.open("r+b") as file:
+        content = file.read()
+        if not is_gone.may_be_in(content):
+            return
+        place = 0
+        for each in content.splitlines(keepends=True):
+            if each.endswith(b"\n") and is_gone(each):
+                os.pwrite(file.fileno(), b" " * (len(each) - 1), place)
+            place += len(each)
 
 
 class SegmentWriter:

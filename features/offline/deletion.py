@@ -12,6 +12,9 @@ from features.offline.translated import collected
 
 _SINCE = {"user_id": pl.String, "until": pl.Int64}
 _STAMPS = {"events": "arrived_at", SERVED: "served_at"}
+_LATEST_MS = 253_402_300_799_000
+"""In the last second of the year 9999: dates end there."""
+
 _ARRIVED = {"user_id": pl.String, "since": pl.Int64, "until": pl.Int64}
 
 
@@ -23,15 +26,16 @@ class Deletion:
         self._tables = tables
         self._merges = merges
 
-    def of_shoppers(self, until_ms: Mapping[str, int]) -> int:
+    def of_shoppers(self, until_ms: Mapping[str, int], now_ms: int) -> int:
         """Delete what arrived of shoppers up to a stamp each, and their records; count these rows.
 
-        Lists that they were served, too. What others who were merged into the shopper did goes as
-        well, and records of those who did nothing after it; what was merged into another is the
-        other's. The merges stay.
+        Lists that they were served, too, and those that say they will be, after `now_ms`. What
+        others who were merged into the shopper did goes as well, and records of those who did
+        nothing after it; what was merged into another is the other's. The merges stay.
         """
         arrived = self._merges.arrived(until_ms)
-        deleted = sum(self._of_stamps(table, arrived) for table in _STAMPS)
+        ahead = [Arrived(user_id, now_ms, _LATEST_MS) for user_id, *_ in arrived]
+        deleted = self._of_stamps("events", arrived) + self._of_stamps(SERVED, arrived + ahead)
         whose = {*until_ms, *self._without_later(self._merges.sources(until_ms))}
         which = [of_one("user_id", whose)] if whose else []
         records = (self._tables.delete(table, which) for table in ("users", CHANGES))

@@ -1,5 +1,6 @@
 """Rows on their way into the tables, without those of shoppers who were forgotten after them."""
 
+import time
 from collections.abc import Iterator
 from functools import cache
 
@@ -36,12 +37,17 @@ class SparedRows:
         return self._stamped(batches, "arrived_at")
 
     def lists(self, batches: Iterator[pa.RecordBatch]) -> Spared:
-        """Return what stays of lists that were served, as of events."""
-        return self._stamped(batches, "served_at")
+        """Return what stays of lists that were served, as of events.
 
-    def _stamped(self, batches: Iterator[pa.RecordBatch], stamp: str) -> Spared:
-        merged = self._tables.scan(MERGES)
-        return Spared(batches, self._forgotten.read(), cache(lambda: merges_of(merged)), stamp)
+        None of who was forgotten that is of later than now: its clock was ahead.
+        """
+        return self._stamped(batches, "served_at", int(time.time() * 1_000))
+
+    def _stamped(
+        self, batches: Iterator[pa.RecordBatch], stamp: str, now_ms: int | None = None
+    ) -> Spared:
+        forgotten, merged = self._forgotten.read(), self._tables.scan(MERGES)
+        return Spared(batches, forgotten, cache(lambda: merges_of(merged)), stamp, now_ms)
 
     def _users(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         forgotten, events = self._forgotten.read(), self._tables.scan("events")

@@ -8,6 +8,7 @@ them new; readers never wait.
 
 import fcntl
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
@@ -208,16 +209,18 @@ class OfflineStore:
             new = incoming.join(present, on=present.columns, how="anti")
             self._tables.append(MERGES, new.to_arrow())
 
-    def forget(self, until_ms: Mapping[str, int]) -> int:
+    def forget(self, until_ms: Mapping[str, int], now_ms: int | None = None) -> int:
         """Delete what arrived of shoppers up to a stamp each, and their records; count these rows.
 
+        Lists that are stamped later than `now_ms`, or than now, too: by a clock that was ahead.
         Earlier versions of the tables still hold all of it until `tidy` runs, at least
         `RETENTION` after this. The merges stay: see `forget_merges`. What the killed had staged
         goes; whoever is at it now heeds the list of the forgotten.
         """
         with self._writing():
             sweep(self._root, STAGED)
-            return Deletion(self._tables, self.merges()).of_shoppers(until_ms)
+            deletion = Deletion(self._tables, self.merges())
+            return deletion.of_shoppers(until_ms, now_ms or int(time.time() * 1_000))
 
     def forget_merges(self, until_ms: Mapping[str, int]) -> int:
         """Delete the merges by which others' events were the shoppers'; return how many.

@@ -69,8 +69,10 @@ def append(home: Path, name: str, served: Sequence[Served]) -> None:
         file.write(b"".join(each.line() for each in served))
 
 
-def forget(home: Path, until_ms: Mapping[str, int]) -> None:
+def forget(home: Path, until_ms: Mapping[str, int], now_ms: int) -> None:
     """Drop the lines of shoppers that were served up to a stamp each; raise `StoreError`.
+
+    Those of later than `now_ms`, too: by a clock that was ahead.
 
     A process that adds to a file meanwhile may lose what it adds: it is a sample.
     """
@@ -84,7 +86,8 @@ def forget(home: Path, until_ms: Mapping[str, int]) -> None:
             kept = [
                 line
                 for line in lines
-                if not any(name in line for name in names) or _is_kept(parse(line), until_ms)
+                if not any(name in line for name in names)
+                or _is_kept(parse(line), until_ms, now_ms)
             ]
             if len(kept) < len(lines):
                 _replace(path, b"".join(kept))
@@ -92,8 +95,10 @@ def forget(home: Path, until_ms: Mapping[str, int]) -> None:
         raise StoreError(f"served features: {error}") from error
 
 
-def _is_kept(served: Served | None, until_ms: Mapping[str, int]) -> bool:
-    return served is not None and served.at_ms > until_ms.get(served.user_id, -1)
+def _is_kept(served: Served | None, until_ms: Mapping[str, int], now_ms: int) -> bool:
+    if served is None or served.user_id not in until_ms:
+        return served is not None
+    return until_ms[served.user_id] < served.at_ms <= now_ms
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -41,6 +41,9 @@ class PerformanceMetrics:
         self._watching = Gauge(
             "cuvee_performance_watching", "1 where a model serves and is judged.", registry=registry
         )
+        self._lists = Gauge(
+            "cuvee_performance_lists", "1 where there are lists to judge by.", registry=registry
+        )
 
     def show(self, told: "Judged") -> None:
         """Show what is said of everybody's figures, and how many of all are worse."""
@@ -56,6 +59,10 @@ class PerformanceMetrics:
     def watching(self, is_watching: bool) -> None:
         """Show whether it judges."""
         self._watching.set(is_watching)
+
+    def lists(self, has_any: bool) -> None:
+        """Show whether the home has served lists, in their table or on the way to it."""
+        self._lists.set(has_any)
 
     def _show(self, each: "Verdict") -> None:
         told = {"state": float(_LEVELS[each.state])}

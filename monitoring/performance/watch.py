@@ -4,14 +4,25 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from features.errors import FeaturesError
+from features.errors import FeaturesError, StoreError
+from features.lists import spool
 from monitoring.drift.journal import Journal
 from monitoring.performance.metrics import PerformanceMetrics
+
+if TYPE_CHECKING:  # what it reads with
+    from monitoring.performance.judged import Judged
 
 EVERY_S = 60.0
 AGAIN_S = 6 * 3_600.0
 """Figures change when another day is mature or another model serves; lists may have come late."""
+
+WAITED_S = 6 * 3_600.0
+"""So long no list waits for its table where somebody carries them."""
+
+_TABLE = "offline/served/day=*"
+"""What the table of lists has of any day; to open it takes the extra `train`."""
 
 
 class PerformanceWatch:
@@ -45,6 +56,7 @@ class PerformanceWatch:
         if self._clock() < self._next:
             return
         self._next = self._clock() + self._every_s
+        self._metrics.lists(await asyncio.to_thread(_has_lists, self._home))
         try:
             await asyncio.to_thread(self._judge)
         except (FeaturesError, OSError, ModuleNotFoundError) as error:
@@ -64,11 +76,14 @@ class PerformanceWatch:
 
         now_ms, credit = int(time.time() * 1_000), outcomes()
         now = occasion(self._home, credit, now_ms)
-        if now == self._judged and self._clock() < self._again:
-            return
-        told = judged(OfflineStore(self._home), policy_in_force(), credit, now_ms)
+        if now != self._judged or self._clock() >= self._again:
+            self._show(judged(OfflineStore(self._home), policy_in_force(), credit, now_ms))
+            self._judged, self._again = now, self._clock() + AGAIN_S
+        _check_carried(self._home, now_ms)
+
+    def _show(self, told: "Judged") -> None:
+        """Leave what is said, and tell what is said otherwise than before."""
         told.write(self._home)
-        self._judged, self._again = now, self._clock() + AGAIN_S
         self._metrics.show(told)
         states = {
             " ".join(filter(None, (each.metric, each.segment))): str(each.state)
@@ -79,3 +94,26 @@ class PerformanceWatch:
             if before is not None and before != state:
                 self._journal.tell(state, metric=name, before=before, version=told.version)
         self._before = states
+
+
+def _has_lists(home: Path) -> bool:
+    """Tell whether there are lists of any day; where that cannot be told there may be."""
+    try:
+        waiting = ((home / spool.FOLDER).glob(f"*{end}") for end in (spool.OPEN, spool.WHOLE))
+        return any(map(any, waiting)) or any(home.glob(_TABLE))
+    except OSError:
+        return True
+
+
+def _check_carried(home: Path, now_ms: int) -> None:
+    """Raise `StoreError` where lists wait for so long that nobody carries them."""
+    waiting = spool.whole_segments(home)
+    try:
+        waited_s = now_ms / 1_000 - waiting[0].path.stat().st_mtime
+    except (IndexError, FileNotFoundError):  # carried, perhaps just now
+        return
+    if waited_s > WAITED_S:
+        raise StoreError(
+            f"{len(waiting)} segments of served lists wait for their table: "
+            "does python -m features consume --group offline run?"
+        )

@@ -10,6 +10,7 @@ from monitoring.response.policy import Action
 from monitoring.response.trail import Decided
 
 BOUNDS = ("low", "value", "high")
+RESULTS = ("given_up", "told")
 
 
 class ResponseMetrics:
@@ -78,9 +79,15 @@ class ResponseMetrics:
         """Count an action that failed."""
         self._failures[action].inc()
 
+    def channels(self, names: Collection[str]) -> None:
+        """Tell of channels from the start: a first alert given up is an increase, no new series."""
+        for name in names:
+            for result in RESULTS:
+                self._deliveries.labels(name, result)
+
     def delivered(self, channel: str, *, is_told: bool) -> None:
         """Count an alert that came to its end."""
-        self._deliveries.labels(channel, "told" if is_told else "given_up").inc()
+        self._deliveries.labels(channel, RESULTS[is_told]).inc()
 
     def seeing(self, kind: Kind, is_seen: bool) -> None:
         """Show whether findings of a kind are known."""

@@ -73,6 +73,7 @@ class Responder:
         await self._begin()
         policy = await asyncio.to_thread(self._policy.follow)
         self._metrics.valid(self._policy.is_valid)
+        self._metrics.channels(policy.channels)
         self._forget_rules(policy)
         await self._look_at_training(policy)
         found = {each.kind: await self._found(each, policy) for each in self._sources}

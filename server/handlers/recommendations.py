@@ -92,7 +92,7 @@ class Recommend:
         answered = monotonic()
         told = encode_answer(answer, query.user_id, answered - started)
         self._metrics.stage(Stage.ENCODE, monotonic() - answered)
-        self._note(told, answer, query.cursor, trial)
+        self._note(told, answer, query.user_id, query.cursor, trial)
         return Response(told, answer=answer)
 
 

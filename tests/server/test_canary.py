@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from features.ids import stable_hash
+from features.lists import spool
+from features.lists.line import parse
 from features.online.embedded import EmbeddedValkey
 from models.bundle import write_bundle
 from models.canary import Assignment, Canary
@@ -50,6 +52,12 @@ def declared(home: Path, text: str = QUICK) -> dict[str, str]:
     path = home / "rollout.yaml"
     path.write_text(text)
     return {"CUVEE_ROLLOUT": str(path)}
+
+
+def logged(home: Path) -> list[dict[str, Any]]:
+    """Return the lists that were served, as whole segments have them."""
+    contents = (each.path.read_bytes() for each in spool.whole_segments(home))
+    return [row for content in contents for row in map(parse, content.splitlines()) if row]
 
 
 def shoppers_of(version: str, share: float, count: int, *, inside: bool) -> list[str]:
@@ -180,6 +188,15 @@ async def test_a_bad_model_is_ended_with_a_reason(
     async with asyncio.timeout(20):
         while 'cuvee_canary_moves_total{move="stop"} 1.0' not in metrics:
             metrics = await (await service.get("/metrics")).text()
+    assert 'cuvee_canary_answers_total{outcome="error",variant="canary"} 0.0' in metrics
+    await service.close()
+    divided = [row for row in logged(home) if row["variant"] is not None]
+    for row in divided:  # from below the model, too
+        assert (row["variant"] == "canary") is (row["user_id"] in inside)
+        assert row["model_version"] == (second if row["user_id"] in inside else first)
+    if parts is failing_parts:
+        fallen = {row["variant"] for row in divided if row["reason"] == "model_error"}
+        assert fallen == {"canary"}
 
 
 async def test_a_slow_model_is_ended_and_keeps_nobody_else_waiting(

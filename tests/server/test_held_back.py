@@ -8,6 +8,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from features.online.embedded import EmbeddedValkey
+from models.batch import Batch
+from models.model import Model
+from models.request import Ranking
 from monitoring.fallback_share import (
     FILE,
     LONGEST_S,
@@ -84,6 +87,37 @@ async def test_everybody_is_held_back_and_let_go(service: Client, home: Path) ->
     write_share(home, share_of(0.0, time.time()))
     await until_seen(service, "cuvee_fallback_share_ratio 0.0")
     assert (await ask(service, "u1", k=100))["source"] in {"model", "cache"}
+
+
+async def test_histories_of_those_held_back_are_looked_at_together(
+    service: Client, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In fewer runs than there are shoppers; one that fails spoils no other."""
+    clicked, bought, *_ = ids(await (await service.get("/v1/popular")).json())
+    users = [f"u{number}" for number in range(16)]
+    await send(service, *(event(each, clicked) for each in users))
+    await send(service, *(event(each, bought, "purchase", value=1.0) for each in users))
+    sizes: list[int] = []
+    shoppers = Model.shoppers
+
+    def counted(model: Model, batch: Batch) -> list[Ranking]:
+        if "u7" in {each.user_id for each in batch.requests}:
+            raise RuntimeError("a fault of ours")
+        sizes.append(len(batch))
+        return shoppers(model, batch)
+
+    write_share(home, share_of(1.0, time.time()))
+    await until_seen(service, "cuvee_fallback_share_ratio 1.0")
+    await asyncio.gather(*(ask(service, each, k=100) for each in users))
+    monkeypatch.setattr(Model, "shoppers", counted)
+    await asyncio.gather(*(ask(service, each, k=100) for each in users if each != "u7"))
+    assert sum(sizes) == 15
+    assert max(sizes) > 1
+    sizes.clear()
+    told = await asyncio.gather(*(ask(service, each, k=100) for each in users))
+    assert {each["reason"] for each in told} == {"fallback_share"}
+    assert sum(sizes) == 15
+    assert not any(bought in ids(each) for each in told)  # u7: as was seen last
 
 
 async def test_a_running_service_follows(service: Client, home: Path) -> None:

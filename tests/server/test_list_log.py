@@ -4,25 +4,31 @@ import asyncio
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from features.ids import stable_hash
 from features.lists import spool
 from features.lists.carrier import Carried, Carrier
 from features.lists.line import parse
 from features.offline.store import OfflineStore
 from features.online.embedded import EmbeddedValkey
 from features.skew import served
-from models.canary import Canary
+from models.canary import Assignment, Canary
+from models.canary_counts import CanaryCounter
+from models.model import Model
+from models.rollout import Shadow
 from monitoring.labels import Page, Source
+from monitoring.metrics import Metrics
 from server.answer import Answer
 from server.list_log import MOST_WAITING, ListLog
 from server.trial import Trial
 from tests.support.listed import MOST_BYTES
 from tests.support.service import Client, Start, ask, event, send
 
+CANARY_OF_A_QUARTER = Canary.begun("v2", 1, 0.25, automatic=True)
 ANSWER = Answer(b"[]", Source.MODEL, "v2", page=Page.HOME)
 BODY = (
     b'{"recommendation_id":"r","user_id":"u","items":[],"next_cursor":null,"source":"model",'
@@ -58,10 +64,11 @@ def logged(
     return rows(home), sum(dropped)
 
 
-def trial(share: float) -> Trial:
-    """Return a trial of v2, of which only the canary is looked at."""
+def trial(home: Path, share: float) -> Trial:
+    """Return a trial of v2, past its step beside."""
     canary = Canary.begun("v2", 1, share, automatic=True)
-    return cast("Trial", SimpleNamespace(canary=canary))
+    counter, metrics = CanaryCounter(home, canary), Metrics(CollectorRegistry())
+    return Trial(canary, cast("Model", None), counter, metrics, Shadow(1, 1.0, 1.0, 0.0))
 
 
 async def asked_until_cached(service: Client, user_id: str, **fields: Any) -> list[dict[str, Any]]:
@@ -121,20 +128,33 @@ async def test_chances_are_told(start: Start, home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("on_trial", "version", "variant"),
+    ("share", "is_inside", "version", "source", "variant"),
     [
-        (None, "v2", None),
-        (trial(0.0), "v1", None),
-        (trial(0.25), "v2", "canary"),
-        (trial(0.25), "v1", "control"),
+        (None, True, "v2", Source.MODEL, None),
+        (0.0, False, "v1", Source.MODEL, None),
+        (0.25, True, "v2", Source.MODEL, "canary"),
+        (0.25, True, "v2", Source.GLOBAL, "canary"),
+        (0.25, False, "v1", Source.SEGMENT, "control"),
+        (0.25, True, "v1", Source.MODEL, None),
+        (0.25, False, "v2", Source.MODEL, None),
     ],
 )
-def test_which_of_two_models_answered(
-    tmp_path: Path, on_trial: Trial | None, version: str, variant: str | None
+def test_the_arm_of_the_shopper(
+    tmp_path: Path,
+    share: float | None,
+    is_inside: bool,
+    version: str,
+    source: Source,
+    variant: str | None,
 ) -> None:
-    """None where no shopper gets another model than all do."""
-    answer = ANSWER._replace(model_version=version)
-    (row,), dropped = logged(tmp_path, lambda lists: lists.note(BODY, answer, None, on_trial))
+    """From whichever rung, and neither's where the answer is not of the model that is theirs."""
+    on_trial = None if share is None else trial(tmp_path, share)
+    has = Assignment(CANARY_OF_A_QUARTER).has
+    user_id = next(user for user in map(str, range(99)) if has(stable_hash(user)) is is_inside)
+    answer = ANSWER._replace(model_version=version, source=source)
+    (row,), dropped = logged(
+        tmp_path, lambda lists: lists.note(BODY, answer, user_id, None, on_trial)
+    )
     assert (row["variant"], dropped) == (variant, 0)
 
 
@@ -151,10 +171,10 @@ def test_no_room_drops_and_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(spool.SegmentWriter, "write", hang)
 
     def note(lists: ListLog) -> None:
-        lists.note(BODY, ANSWER, None, None)
+        lists.note(BODY, ANSWER, "u", None, None)
         assert entered.wait(10)
         for _ in range(MOST_WAITING + 7):
-            lists.note(BODY, ANSWER, None, None)
+            lists.note(BODY, ANSWER, "u", None, None)
         release.set()
 
     told, dropped = logged(tmp_path, note)
@@ -164,11 +184,11 @@ def test_no_room_drops_and_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_disk_that_refuses_costs_the_log_only(tmp_path: Path) -> None:
     """What it did not take is counted, and a line that cannot be made as well."""
     (tmp_path / spool.FOLDER).write_text("in the way")
-    assert logged(tmp_path, lambda lists: lists.note(BODY, ANSWER, None, None)) == ([], 1)
+    assert logged(tmp_path, lambda lists: lists.note(BODY, ANSWER, "u", None, None)) == ([], 1)
     (tmp_path / spool.FOLDER).unlink()
     bad = ANSWER._replace(propensities=("high", object()))  # type: ignore[arg-type]
-    assert logged(tmp_path, lambda lists: lists.note(BODY, bad, None, None)) == ([], 1)
-    assert len(logged(tmp_path, lambda lists: lists.note(BODY, ANSWER, None, None))[0]) == 1
+    assert logged(tmp_path, lambda lists: lists.note(BODY, bad, "u", None, None)) == ([], 1)
+    assert len(logged(tmp_path, lambda lists: lists.note(BODY, ANSWER, "u", None, None))[0]) == 1
 
 
 def test_segments_that_nobody_carries_are_counted(
@@ -179,7 +199,7 @@ def test_segments_that_nobody_carries_are_counted(
 
     def note(lists: ListLog) -> None:
         for _ in range(3):
-            lists.note(BODY, ANSWER, None, None)
+            lists.note(BODY, ANSWER, "u", None, None)
 
     assert logged(tmp_path, note, most_bytes=1) == ([], 3)
 
@@ -190,6 +210,6 @@ def test_off_is_off(tmp_path: Path) -> None:
     lists = ListLog(tmp_path, 0, dropped.append)
     lists.start()
     for _ in range(MOST_WAITING + 1):
-        lists.note(BODY, ANSWER, None, None)
+        lists.note(BODY, ANSWER, "u", None, None)
     lists.stop()
     assert (list(tmp_path.iterdir()), dropped, len(lists._waiting)) == ([], [], 0)

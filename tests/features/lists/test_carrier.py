@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -119,12 +120,12 @@ def test_two_carriers_carry_each_list_once(store: OfflineStore) -> None:
 
 
 def test_lines_that_are_none_are_counted(store: OfflineStore) -> None:
-    """And keep no other from coming in, of whatever kind they are."""
+    """And keep no other from coming in, of whatever kind they are; blanks are no lines."""
     strange = list_line("r3", "u", AT_MS, variant=7)
     wild = list_line("r4", "u", AT_MS, after=1 << 40)
     other = encode(b'{"recommendation_id":"r5"}', Noted(AT_MS, "home"))
     write_segment(store.home, [list_line("r1", "u", AT_MS), b"{\n", strange, wild, other])
-    write_segment(store.home, [b"\n"])
+    write_segment(store.home, [b"x\n", b"   \n"])
     write_segment(store.home, [list_line("r2", "u", AT_MS)])
     assert Carrier(store).carry() == Carried(2, 5)
     assert ids(store) == ["r1", "r2"]
@@ -164,6 +165,38 @@ def test_forgetting_reaches_table_and_segments(store: OfflineStore) -> None:
     assert segment.path.read_bytes() == list_line("r7", "ben", AT_MS)
     Erasure(store).forget({"ben": AT_MS})
     assert ids(store) == ["r2", "r4"]
+
+
+def test_lists_of_a_clock_that_was_ahead_are_forgotten(store: OfflineStore) -> None:
+    """Wherever they are: in the table, whole segments and those that are written to.
+
+    Whoever comes back is served again, and of others nothing goes.
+    """
+    now_ms = int(time.time() * 1_000)
+    ahead_ms, until_ms = now_ms + HOUR_MS, now_ms - 10 * HOUR_MS
+    store.merge([("session:1", "ann", until_ms - 10)])
+
+    def lists(place: str) -> list[bytes]:
+        return [
+            list_line(f"{place} ahead", "ann", ahead_ms),
+            list_line(f"{place} merged", "session:1", ahead_ms),
+            list_line(f"{place} before", "ann", until_ms),
+            list_line(f"{place} back", "ann", until_ms + 1),
+            list_line(f"{place} other", "ben", ahead_ms),
+        ]
+
+    serve(store, *lists("table"))
+    write_segment(store.home, lists("whole"))
+    writer = SegmentWriter(store.home, MOST_BYTES)
+    writer.write(lists("open"))
+    Erasure(store).forget({"ann": until_ms})
+    writer.write([*lists("late")[:1], list_line("next", "ben", now_ms)])
+    writer.close()
+
+    assert Carrier(store).carry() == Carried(5, 0, 1)
+    places = ("open", "table", "whole")
+    kept = [f"{place} {which}" for place in places for which in ("back", "other")]
+    assert ids(store) == sorted(["next", *kept])
 
 
 def test_tables_that_fail_are_told_and_tried_again(store: OfflineStore) -> None:

@@ -186,21 +186,21 @@ def test_the_forgotten_go_from_whole_segments(tmp_path: Path) -> None:
     write_segment(tmp_path, [list_line("r9", "u2", 9)])
     untouched = spool.whole_segments(tmp_path)[1].path.stat().st_mtime_ns
 
-    spool.forget(tmp_path, {'u"1': 1, "nobody": 9})
+    spool.forget(tmp_path, {'u"1': 1, "nobody": 9}, 9)
     assert lines_of(tmp_path) == [*told[1:], list_line("r9", "u2", 9)]
     assert spool.whole_segments(tmp_path)[1].path.stat().st_mtime_ns == untouched
-    spool.forget(tmp_path, {'u"1': 2, "u2": 9})
+    spool.forget(tmp_path, {'u"1': 2, "u2": 9}, 9)
     assert lines_of(tmp_path) == [told[3]]
 
 
 def test_forgetting_where_there_is_no_log(tmp_path: Path) -> None:
     """Nothing is made; what cannot be read is told in words."""
-    spool.forget(tmp_path, {"u": 1})
+    spool.forget(tmp_path, {"u": 1}, 9)
     assert list(tmp_path.iterdir()) == []
     write_segment(tmp_path, [list_line("r", "u", 1)])
     (tmp_path / spool.FOLDER / "2.7.jsonl").mkdir()
     with pytest.raises(StoreError, match="served lists: "):
-        spool.forget(tmp_path, {"u": 1})
+        spool.forget(tmp_path, {"u": 1}, 9)
 
 
 def test_a_segment_has_its_lock_before_its_name(

@@ -186,19 +186,19 @@ def test_nothing_is_compared_where_nothing_was_served(tmp_path: Path) -> None:
 
 
 def test_what_was_served_to_the_forgotten_goes(store: OfflineStore, tmp_path: Path) -> None:
-    """From the files, up to the forgetting, and these are as old as they were."""
+    """Up to the forgetting and by a clock that was ahead; files are as old as they were."""
     ann, bob = as_served(store, "ann"), as_served(store, "bob")
     late = replace(ann, at_ms=NOW_MS + 2)
-    about = replace(bob, country="ann")
-    append(tmp_path, "1", [ann, bob, late, about])
+    ahead, about = replace(ann, at_ms=NOW_MS + 10), replace(bob, country="ann")
+    append(tmp_path, "1", [ann, bob, late, ahead, about])
     (path,) = (tmp_path / "served").iterdir()
     with path.open("ab") as file:
         file.write(b'{"user_id":"ann","at')
     os.utime(path, (1, 1))
 
-    Erasure(store).forget({"ann": NOW_MS + 1})
+    Erasure(store, lambda: NOW_MS / 1_000 + 0.009).forget({"ann": NOW_MS + 1})
 
-    assert list(read(tmp_path, 0, NOW_MS + 9)) == [bob, late, about]
+    assert list(read(tmp_path, 0, NOW_MS + 99)) == [bob, late, about]
     assert b'"ann","at' not in path.read_bytes().splitlines()[-1]
     assert path.stat().st_mtime == 1
     assert list((tmp_path / "served").iterdir()) == [path]

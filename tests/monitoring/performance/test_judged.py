@@ -1,6 +1,8 @@
 """The model that serves beside the one before: what is worse is found, what is not is left."""
 
 import json
+import os
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -10,6 +12,8 @@ from click.testing import CliRunner, Result
 from prometheus_client import CollectorRegistry
 
 from features.errors import InputError
+from features.lists import spool
+from features.lists.carrier import Carrier
 from monitoring import finding
 from monitoring.__main__ import cli
 from monitoring.drift.journal import Journal
@@ -24,9 +28,9 @@ from monitoring.performance.policy import Policy, parse_policy, policy_in_force
 from monitoring.performance.states import State
 from monitoring.performance.sums import EVERYBODY, Summing, Versions
 from monitoring.performance.verdict import Verdict
-from monitoring.performance.watch import PerformanceWatch
+from monitoring.performance.watch import WAITED_S, PerformanceWatch
 from tests.support.judged_shop import DAY_MS, NOW_MS, JudgedShop
-from tests.support.listed import done, happen, list_line, serve
+from tests.support.listed import done, happen, list_line, serve, write_segment
 
 OUTCOMES = outcomes_in_force()
 POLICY = parse_policy(
@@ -353,6 +357,36 @@ async def test_beside_the_service(worse: JudgedShop, capsys: pytest.CaptureFixtu
     await watch.step()
     assert capsys.readouterr().err == ""
     await watch.close()
+
+
+async def test_blind_only_where_there_is_something_to_see(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No list at all is nothing to see; lists that nobody carries into the table are."""
+    shop = JudgedShop(tmp_path)
+    shop.promote()
+    registry, now = CollectorRegistry(), 0.0
+    metrics = PerformanceMetrics(registry)
+    watch = PerformanceWatch(tmp_path, metrics, Journal(), 10, lambda: now)
+
+    async def step() -> tuple[float | None, ...]:
+        nonlocal now
+        now += 60
+        await watch.step()
+        names = ("cuvee_performance_lists", "cuvee_performance_watching")
+        return tuple(map(registry.get_sample_value, names))
+
+    assert await step() == (0, 1)
+    write_segment(tmp_path, [list_line("r1", "ann", NOW_MS)])
+    assert await step() == (1, 1)
+    (segment,) = spool.whole_segments(tmp_path)
+    hours_ago = time.time() - WAITED_S - 60
+    os.utime(segment.path, (hours_ago, hours_ago))
+    capsys.readouterr()
+    assert await step() == (1, 0)
+    assert "does python -m features consume --group offline run?" in capsys.readouterr().err
+    Carrier(shop.store).carry()
+    assert await step() == (1, 1)
 
 
 def test_the_default_policy_is_complete() -> None:

@@ -204,6 +204,11 @@ async def test_a_bad_model_is_rolled_back_and_told(desk: Desk, receiver: Receive
     assert message["actions"][0].startswith(f"rollback: {desk.first} serves again")
     assert next(desk.registry.history()).why.endswith(f"[{rollback['id']}]")
     assert desk.value("cuvee_response_decisions_total", action="rollback", decision="taken") == 1
+    told_or_not = [
+        desk.value("cuvee_response_deliveries_total", channel="hook", result=result)
+        for result in ("told", "given_up")
+    ]
+    assert told_or_not == [1, 0]
 
 
 async def test_a_dry_run_does_nothing_and_says_what_it_would(
