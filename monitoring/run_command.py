@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, disable_created_metrics, start_http_server
 
 from features.errors import InputError
 from features.home import home_directory
@@ -66,6 +66,7 @@ def run_command(
     told to stop; may be killed at any moment.
     """
     home, policy = home_directory(), policy_in_force(policy_file)
+    disable_created_metrics()  # type: ignore[no-untyped-call] # as in `monitoring.metrics`
     registry, journal = CollectorRegistry(), Journal()
     named = response_file or os.environ.get(VARIABLE)
     response = PolicyFile(Path(named), journal) if named else None

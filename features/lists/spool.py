@@ -55,6 +55,11 @@ def whole_segments(home: Path) -> list[Segment]:
     return found
 
 
+def is_waiting(home: Path) -> bool:
+    """Tell whether any segment waits for the table, whole or not."""
+    return any(any((home / FOLDER).glob(f"*{end}")) for end in (OPEN, WHOLE))
+
+
 def close_abandoned(home: Path) -> None:
     """Make segments whole whose process is gone; raise `OSError` where that cannot be done."""
     folder = home / FOLDER

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import click
 
+from features.errors import InputError
 from features.home import home_directory
+from features.lists import spool
 from features.offline.store import OfflineStore
 from monitoring.outcomes.attribution import DIMENSIONS
 from monitoring.outcomes.cohorts import LENGTHS_MS, Cohort, Outcome, Outcomes, outcomes
@@ -64,13 +66,15 @@ def outcomes_command(
     home, policy = home_directory(), policy_in_force(policy_file)
     store, now_ms = OfflineStore(home), int(time.time() * 1_000)
     told = outcomes(store, policy, now_ms, days, every, None if by is None else _GROUPS[by])
+    if not told.cohorts:
+        why = f"no list was served in {days} days, as far as {home} knows"
+        if spool.is_waiting(home):
+            why += "; some wait for their table, into which group offline carries them"
+        raise InputError(why)
     if export_file is not None:
         from monitoring.outcomes.export import export  # noqa: PLC0415 - it reads features, too
 
         export(store, policy, now_ms, days, export_file)
-    if not told.cohorts:
-        click.echo(f"error: no list was served in {days} days, as far as {home} knows", err=True)
-        raise SystemExit(2)
     click.echo(json.dumps(_figures(told)) if as_json else "\n".join(_lines(told, every)))
 
 

@@ -99,8 +99,7 @@ class PerformanceWatch:
 def _has_lists(home: Path) -> bool:
     """Tell whether there are lists of any day; where that cannot be told there may be."""
     try:
-        waiting = ((home / spool.FOLDER).glob(f"*{end}") for end in (spool.OPEN, spool.WHOLE))
-        return any(map(any, waiting)) or any(home.glob(_TABLE))
+        return spool.is_waiting(home) or any(home.glob(_TABLE))
     except OSError:
         return True
 

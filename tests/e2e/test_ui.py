@@ -21,7 +21,7 @@ from tests.support.browser import INSTALL, Browser, browsing, is_there
 from tests.support.bundles import SHOPPERS
 from tests.support.named import HARM, UNNAMED
 from tests.support.process import Service, alive
-from tests.support.shown import DRIFTED, WHY, make_home
+from tests.support.shown import DRIFTED, WHY, WORSE, make_home
 
 pytestmark = pytest.mark.skipif(not is_there(), reason=f"no Chromium to look with: {INSTALL}")
 
@@ -164,11 +164,13 @@ def test_what_admins_see(page: Browser) -> None:
     says = page.run(f"return document.querySelector('{first} svg[role=img]').ariaLabel")
     assert says.startswith(f"Distribution of {DRIFTED}: most moved is ")
     assert page.count(f"{first} tbody tr") * 2 == page.count(f"{first} svg[role=img] rect")
-    assert page.texts("#performance-body tbody th") == [
-        "segments / type=White",  # what is worse comes first
-        "window_days", "clicks", "conversion", "revenue", "segments / type=Red",
+    figures = page.texts("#performance-body tbody th")
+    assert figures[:4] == [WORSE, "ctr", "conversion", "revenue"]
+    assert page.texts("#performance-body .state") == [
+        "worse high", "fine", "too few lists", "nothing before",
     ]  # fmt: skip
-    assert page.count("#performance-body svg") == 5
+    assert page.count("#performance-body svg") == 3
+    assert "1 more are not shown" in page.text("#performance-body")
     assert SHOPPERS[0] in page.run(
         "return [...document.querySelectorAll('#shoppers option')].map((each) => each.value)"
     )

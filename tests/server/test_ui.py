@@ -31,14 +31,16 @@ from server.ui.drift_part import DRIFT_FINDINGS, MOST_BINS, MOST_FEATURES, drift
 from server.ui.files import DIRECTORY
 from server.ui.kept import Kept
 from server.ui.model_part import model_part
-from server.ui.performance_part import PERFORMANCE_FINDINGS, performance_part
+from server.ui.performance_part import MOST_FIGURES, PERFORMANCE_FINDINGS, performance_part
 from server.ui.shared_answer import SharedAnswer
 from tests.support.named import HARM, UNNAMED, named_parts
 from tests.support.service import ADMIN, Client, Start, ask, event, send
 from tests.support.shown import (
     DRIFTED,
-    PERFORMANCE,
+    NOTE,
+    SCORES,
     WHY,
+    WORSE,
     find_drift,
     leave_performance,
     move_models,
@@ -394,81 +396,74 @@ async def test_findings_that_cannot_be_read(seen: Client, named_home: Path) -> N
         assert told["models"]["versions"]
 
 
-def test_figures_of_performance_have_intervals(tmp_path: Path) -> None:
-    """Wherever in the findings they stand; the rest is words."""
-    leave_performance(tmp_path)
+def test_what_was_judged_of_lists(tmp_path: Path) -> None:
+    """What is worse first, then everybody's figures; segments that are fine are counted."""
+    judged = leave_performance(tmp_path)
     told = performance_part(tmp_path / PERFORMANCE_FINDINGS)
     assert told is not None
-    figures = {each["name"]: each for each in told["figures"]}
-    assert figures["clicks"] == {
-        "name": "clicks",
+    assert (told["version"], told["baseline"], told["at_ms"]) == ("v2", "v1", judged.at_ms)
+    names = [each["name"] for each in told["figures"]]
+    assert names == [WORSE, "ctr", "conversion", "revenue"]
+    assert told["left_out"] == 1
+    ctr, conversion = told["figures"][1:3]
+    assert ctr == {
+        "name": "ctr",
         "value": 0.081,
-        "low": 0.074,
-        "high": 0.088,
-        "state": "kept",
-        "besides": "n 5120",
+        "low": pytest.approx(0.0739, abs=1e-4),
+        "high": pytest.approx(0.0881, abs=1e-4),
+        "before": 0.083,
+        "change": -0.024,
+        "state": "fine",
+        "lists": 5_120,
+        "least_lists": 4_800,
+        "days": 7,
+        "end_ms": judged.at_ms,
     }
-    assert (figures["revenue"]["low"], figures["revenue"]["high"]) == (0.33, 0.52)
-    assert figures["segments / type=White"]["high"] == 0.077
-    assert (figures["window_days"]["value"], figures["window_days"]["low"]) == (7, None)
-    assert told["words"] == [
-        ("matured_until", PERFORMANCE["matured_until"]),
-        ("at_ms", "2025-10-06 00:00 UTC"),
-        ("scores / 1", "from 0.0, to 0.1, items 5000, clicks 380"),
-        ("segments / type=Sparkling", "state insufficient, days 7"),
-    ]
+    assert (conversion["value"], conversion["lists"], conversion["least_lists"]) == (None, 0, None)
+    assert (told["scores"], told["notes"]) == ([SCORES], [NOTE])
 
 
 @pytest.mark.parametrize(
-    "told",
+    "odd",
     [
-        {"a": {"value": 1, "ci": {"lower": 0, "upper": 2}}},
-        {"a": {"mean": 1, "interval": [0, 2], "more": {"n": 3}}},
-        {"a": {"value": True, "low": 0, "high": 2}},
-        {"a": {"value": 1, "low": None, "high": 2, "interval": [1]}},
-        [[[[[[[[[[[1]]]]]]]]]]],
-        {"a": [{"metric": "ctr", "segment": "FR", "value": 1, "low": 0, "high": 2}]},
-        None,
-        {"x": "y" * 10_000},
-        {"x" * 10_000: {"y": 1, "z": None}},
+        {"metrics": 7},
+        {"metrics": [{}]},
+        {"version": None, "metrics": [None]},
+        {"scores": [{"from": 0}]},
+        {"metrics": [{"value": "1"}]},
+        {"metrics": [{"value": None, "baseline": 7}]},
     ],
 )
-def test_any_findings_of_performance_can_be_shown(tmp_path: Path, told: object) -> None:
-    """Nothing is asked of them but that they are JSON; what is shown is bounded."""
-    path = tmp_path / "findings.json"
-    path.write_bytes(orjson.dumps(told))
-    shown = performance_part(path)
-    if told is None:
-        assert shown is None
-        return
-    assert shown is not None
-    assert shown["figures"] or shown["words"]
-    assert len(orjson.dumps(shown)) < 2_000
-
-
-def test_many_figures_are_bounded(tmp_path: Path) -> None:
-    """What is left out is counted."""
-    path = tmp_path / "findings.json"
-    path.write_bytes(orjson.dumps({f"f{at}": at for at in range(1_000)}))
-    shown = performance_part(path)
-    assert shown is not None
-    assert (len(shown["figures"]), shown["left_out"]) == (200, 800)
+async def test_findings_of_performance_that_are_none_are_told(
+    seen: Client, home: Path, odd: dict[str, Any]
+) -> None:
+    """In their place on the page, and the rest is shown."""
+    leave_performance(home)
+    path = home / PERFORMANCE_FINDINGS
+    good = orjson.loads(path.read_bytes())
+    metrics = odd.get("metrics")
+    if isinstance(metrics, list):
+        odd["metrics"] = [(each and {**good["metrics"][0], **each}) or each for each in metrics]
+    path.write_bytes(orjson.dumps({**good, **odd}))
+    told = await state(seen, **ADMIN)
+    assert "unreadable" in told["performance"]
+    assert told["models"]["versions"]
 
 
 def test_what_is_worse_is_not_cut_off(tmp_path: Path) -> None:
-    """However many segments are told before it."""
-    told = [
-        {"metric": f"m{at}", "value": at, "low": 0, "high": at, "state": "fine"}
-        for at in range(1_000)
-    ]
-    told.append(
-        {"metric": "sales", "value": 1, "low": 0, "high": 2, "state": "worse", "severity": "high"}
-    )
-    path = tmp_path / "findings.json"
-    path.write_bytes(orjson.dumps({"metrics": told}))
+    """However many figures are told before it; what is left out is counted."""
+    leave_performance(tmp_path)
+    path = tmp_path / PERFORMANCE_FINDINGS
+    told = orjson.loads(path.read_bytes())
+    fine, *_, worse, _ = told["metrics"]
+    told["metrics"] = [fine] * 1_000 + [worse]
+    told["notes"] = ["y" * 10_000] * 100
+    path.write_bytes(orjson.dumps(told))
     shown = performance_part(path)
     assert shown is not None
     assert [each["state"] for each in shown["figures"][:2]] == ["worse high", "fine"]
+    assert (len(shown["figures"]), shown["left_out"]) == (MOST_FIGURES, 1_001 - MOST_FIGURES)
+    assert len(orjson.dumps(shown)) < 40_000
 
 
 async def test_items_have_names(seen: Client) -> None:

@@ -1,10 +1,10 @@
 """A home with all that the page can show: models that were moved, drift, performance."""
 
+import math
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-
-import orjson
 
 from features.skew.served import FOLDER
 from models.bundle import write_bundle
@@ -18,26 +18,21 @@ from monitoring.drift.policy import parse_policy
 from monitoring.drift.reference import references_of
 from monitoring.drift.report import Report
 from monitoring.drift.served_lines import rows_of
+from monitoring.finding import Severity
+from monitoring.performance.judged import Judged
+from monitoring.performance.moments import Figure
+from monitoring.performance.states import State
+from monitoring.performance.sums import Span
+from monitoring.performance.verdict import Verdict
 from tests.support.named import named_parts
 from tests.support.watched import START_MS, WatchedShop
 
 DRIFTED = "recent_spend"
 WHY = ("first model", "better on October <b>by far</b>", "clicks fell by 4 % within an hour")
 
-PERFORMANCE = {
-    "window_days": 7,
-    "matured_until": "2025-10-05",
-    "at_ms": START_MS,
-    "clicks": {"value": 0.081, "low": 0.074, "high": 0.088, "n": 5_120, "state": "kept"},
-    "conversion": {"value": 0.0114, "low": 0.0089, "high": 0.0142, "n": 5_120, "state": "kept"},
-    "scores": [{"from": 0.0, "to": 0.1, "items": 5_000, "clicks": 380}],
-    "revenue": {"estimate": 0.41, "interval": [0.33, 0.52], "unit": "EUR a list"},
-    "segments": [
-        {"segment": "type=Red", "value": 0.093, "low": 0.081, "high": 0.106},
-        {"segment": "type=White", "value": 0.062, "low": 0.049, "high": 0.077, "state": "worse"},
-        {"segment": "type=Sparkling", "state": "insufficient", "severity": None, "days": 7},
-    ],
-}
+DAY_MS = 24 * HOUR_MS
+WORSE = "ctr page=basket"
+NOTE = "purchase: counts for no list, see CUVEE_OUTCOMES"
 
 
 def make_home(home: Path) -> Path:
@@ -85,8 +80,39 @@ def find_drift(home: Path, hours: int = 4) -> Report:
     return report
 
 
-def leave_performance(home: Path) -> None:
-    """Leave findings of performance."""
-    path = home / "performance" / "findings.json"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(orjson.dumps(PERFORMANCE))
+def leave_performance(home: Path) -> Judged:
+    """Leave what was judged of a model: fine, worse in a segment, too few lists, nothing before."""
+    told = Judged("v2", "v1", START_MS, tuple(verdicts()), (NOTE,), (SCORES,))
+    told.write(home)
+    return told
+
+
+SCORES = {"from": 0.0, "to": 0.1, "items": 5_000.0, "predicted": 400.0, "clicks": 380.0}
+
+
+def verdicts() -> Iterator[Verdict]:
+    """Yield a verdict of each kind."""
+    week = Span(START_MS - 7 * DAY_MS, START_MS)
+    ctr, before = Figure(0.081, 0.0036**2, 5_120, 900), Figure(0.083, 0.002**2, 20_000, 2_000)
+    yield Verdict("ctr", None, State.FINE, 7, week, ctr, before, 4_800.0, 0.1, (-0.024, -0.1, 0.06))
+    yield Verdict("conversion", None, State.INSUFFICIENT, 28, week, least_lists=math.inf)
+    earned = Figure(0.41, 0.05**2, 5_120, 900)
+    yield Verdict("revenue", None, State.NO_BASELINE, 28, week, earned)
+    for page, state, severity in (
+        ("basket", State.WORSE, Severity.HIGH),
+        ("home", State.FINE, None),
+    ):
+        yield Verdict(
+            "ctr",
+            f"page={page}",
+            state,
+            7,
+            week,
+            replace(ctr, value=0.05),
+            before,
+            4_800.0,
+            0.1,
+            (-0.4, -0.5, -0.3),
+            0.001,
+            severity,
+        )

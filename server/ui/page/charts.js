@@ -83,13 +83,14 @@ export function distribution(bins, says) {
   return drawing(says, HEIGHT, ...shapes);
 }
 
-/** Return a value with its interval, on an axis that ends at `least` and `most`. */
-export function interval(low, value, high, least, most) {
-  const x = (each) => (((each - least) / (most - least || 1)) * (WIDTH - 12) + 6).toFixed(1);
+/** Return a value with its interval, and one `before` if there is any, on an axis from 0 to `most`. */
+export function interval(low, value, high, before, most) {
+  const x = (each) => ((each / (most || 1)) * (WIDTH - 12) + 6).toFixed(1);
   const stroke = { class: "whisker", "vector-effect": "non-scaling-stroke" };
   return drawing(
     null,
     20,
+    before === null ? null : svg("rect", { class: "usual", x: Number(x(before)) - 2, y: 0, width: 4, height: 20 }),
     svg("path", { ...stroke, d: `M${x(low)} 4V16M${x(low)} 10H${x(high)}M${x(high)} 4V16` }),
     svg("rect", { class: "now", x: Number(x(value)) - 3, y: 2, width: 6, height: 16 }),
   );

@@ -25,6 +25,15 @@ export function figure(value) {
   return value.toPrecision(size < 0.001 ? 2 : 3);
 }
 
+/** Return a relative change, with its sign. */
+export function change(share) {
+  if (!told(share)) return DASH;
+  return `${share < 0 ? "\u2212" : "+"}${percent(Math.abs(share))}`;
+}
+
+/** Return the day of a moment by UTC, as lists are counted. */
+export const day = (when) => new Date(when).toISOString().slice(0, 10);
+
 /** Return a moment as `2026-11-26 14:03` in the time zone of who looks. */
 export function moment(when) {
   const at = new Date(when);

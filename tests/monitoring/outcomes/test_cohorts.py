@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 from pathlib import Path
 
 import polars as pl
@@ -10,13 +11,14 @@ from click.testing import CliRunner, Result
 
 from features.declared import FEATURE_SET
 from features.events import EventType
+from features.lists.carrier import Carrier
 from features.offline.store import OfflineStore
 from features.skew.served import Served, append
 from monitoring.__main__ import cli
 from monitoring.outcomes.cohorts import Cohort, Outcome, outcomes
 from monitoring.outcomes.nowcast import Nowcast
 from monitoring.outcomes.policy import HOUR_MS, parse_policy
-from tests.support.listed import done, happen, list_line, serve
+from tests.support.listed import done, happen, list_line, serve, write_segment
 
 DAY_MS = 24 * HOUR_MS
 NOW_MS = 1_760_011_200_000
@@ -165,6 +167,12 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
     """No lists, a policy that is none, a file that cannot be written."""
     done_ = _run(tmp_path)
     assert (done_.exit_code, done_.output[:26]) == (2, "error: no list was served ")
+    assert "wait for their table" not in done_.output
+    write_segment(tmp_path, [list_line("r1", "ann", int(time.time() * 1_000) - HOUR_MS)])
+    done_ = _run(tmp_path, "--export", str(tmp_path / "lists.parquet"))
+    assert (done_.exit_code, "some wait for their table" in done_.output) == (2, True)
+    assert not (tmp_path / "lists.parquet").exists()
+    Carrier(OfflineStore(tmp_path)).carry()
     (tmp_path / "p.yaml").write_text("hours: {click: -1}")
     done_ = _run(tmp_path, CUVEE_OUTCOMES=str(tmp_path / "p.yaml"))
     assert done_.exit_code == 2
