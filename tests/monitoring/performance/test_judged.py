@@ -314,6 +314,43 @@ metrics: {calibration: {effect: 0.3, high: 0.4}}
     assert "no probabilities" in told(shop, policy).notes[0]
 
 
+@pytest.mark.parametrize("days", [-60, 60])
+def test_a_clock_that_is_wrong_finds_nothing(worse: JudgedShop, days: int) -> None:
+    """Lists of the future are none, and those of long ago are in no window."""
+    what = judged(worse.store, POLICY, OUTCOMES, NOW_MS + days * DAY_MS)
+    assert {each.state for each in what.verdicts} == {State.INSUFFICIENT}
+    assert all(each.live is None for each in what.verdicts)
+    assert list(what.findings()) == []
+
+
+def test_lists_that_lack_something_say_what_they_can(tmp_path: Path) -> None:
+    """No score at all, items of a catalogue that has none of them, one page for all, no event."""
+    policy = parse_policy("scores_are_probabilities: true\nsegments: [page]", "x")
+    shop = JudgedShop(tmp_path)
+    (version,) = shop.promote()
+    lists = [
+        list_line(
+            f"r{number}",
+            f"u{number % 50}",
+            NOW_MS - (2 + number % 9) * DAY_MS,
+            ["new one", "another"],
+            model_version=version,
+            scores=[None, None],
+        )
+        for number in range(400)
+    ]
+    serve(shop.store, *lists)
+    what = told(shop, policy)
+    assert [each for each in what.verdicts if each.severity is not None] == []
+    calibration = of(what, "calibration").live
+    assert calibration is None or not calibration.is_known
+    diversity = of(what, "diversity").live
+    assert diversity is not None
+    assert diversity.value == 1.0  # an item without a category is like no other
+    assert what.scores == ()
+    json.loads(json.dumps(what.figures()))
+
+
 def test_no_model_and_no_list(tmp_path: Path) -> None:
     """One line each, and exit code 2."""
     done = _run(tmp_path)
