@@ -6,6 +6,7 @@ import { adminPart, note } from "./admin.js";
 import { distribution } from "./charts.js";
 
 const MISSING = "Nothing was judged yet: python -m monitoring run, beside the service, watches what is served.";
+const EMPTY = "Nothing was served in it that could be compared: features of lists are logged where CUVEE_FEATURE_LOG_SHARE says so.";
 
 export const drawDrift = onChange(adminPart("drift-body", draw, MISSING));
 
@@ -28,8 +29,10 @@ function draw(told) {
   );
   const features = told.features.map((each) => feature(each, wereOpen.has(each.name)));
   const rest = told.left_out ? [note(`${count(told.left_out)} more features, all of them quieter, are left out.`)] : [];
-  const blind = told.scores ? [] : [note("Scores are not watched: the model holds no reference of them.")];
-  return [head, ...blind, el("div", { class: "features" }, features), ...rest];
+  const notes = [];
+  if (!told.rows) notes.push(note(EMPTY));
+  if (!told.scores) notes.push(note("Scores are not watched: the model holds no reference of them."));
+  return [head, ...notes, el("div", { class: "features" }, features), ...rest];
 }
 
 function feature({ name, state, q, effect, windows, bins }, isOpen) {
