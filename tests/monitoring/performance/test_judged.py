@@ -206,6 +206,19 @@ def test_what_is_held_back_on_purpose_is_not_the_models(tmp_path: Path) -> None:
     assert ctr.severity is None
 
 
+def test_fallbacks_are_of_the_model_whose_shoppers_had_them(tmp_path: Path) -> None:
+    """Or one that fails for half of its shoppers would be judged by the other half."""
+    shop = JudgedShop(tmp_path, 9)
+    before, now = shop.promote(2)
+    shop.serve(before, range(2, 9), 80, 0.5)
+    shop.serve(now, range(2, 6), 40, 0.5)
+    shop.serve(now, range(2, 6), 40, 0.1, reason="model_error")
+    ctr = of(told(shop, LARGE), "ctr")
+    assert ctr.live is not None
+    assert ctr.live.value == pytest.approx(0.3, abs=0.08)
+    assert ctr.severity is not None
+
+
 def test_two_shoppers_who_clicked_are_no_verdict(tmp_path: Path) -> None:
     """Though thirty of the segment were served: both are alike, which is no certainty."""
     shop = JudgedShop(tmp_path)
