@@ -38,7 +38,7 @@ from tests.support.service import ADMIN, Client, Start, ask, event, send
 from tests.support.shown import (
     DRIFTED,
     NOTE,
-    SCORES,
+    ONE_BIN,
     WHY,
     WORSE,
     find_drift,
@@ -420,7 +420,7 @@ def test_what_was_judged_of_lists(tmp_path: Path) -> None:
         "end_ms": judged.at_ms,
     }
     assert (conversion["value"], conversion["lists"], conversion["least_lists"]) == (None, 0, None)
-    assert (told["scores"], told["notes"]) == ([SCORES], [NOTE])
+    assert (told["scores"], told["notes"]) == ([ONE_BIN], [NOTE])
 
 
 @pytest.mark.parametrize(

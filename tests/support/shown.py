@@ -82,12 +82,12 @@ def find_drift(home: Path, hours: int = 4) -> Report:
 
 def leave_performance(home: Path) -> Judged:
     """Leave what was judged of a model: fine, worse in a segment, too few lists, nothing before."""
-    told = Judged("v2", "v1", START_MS, tuple(verdicts()), (NOTE,), (SCORES,))
+    told = Judged("v2", "v1", START_MS, tuple(verdicts()), (NOTE,), (ONE_BIN,))
     told.write(home)
     return told
 
 
-SCORES = {"from": 0.0, "to": 0.1, "items": 5_000.0, "predicted": 400.0, "clicks": 380.0}
+ONE_BIN = {"from": 0.0, "to": 0.1, "items": 5_000.0, "predicted": 400.0, "clicks": 380.0}
 
 
 def verdicts() -> Iterator[Verdict]:
