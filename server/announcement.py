@@ -20,8 +20,11 @@ def announcement(settings: Settings, app: web.Application) -> str:
         return f"Cuvée is up on {url}, and has no model yet: python -m models train makes one"
     page = "" if settings.ui is Switch.OFF else f"look at {url}/ui, "
     told = orjson.dumps({"user_id": model.example_user or STRANGER, "k": 3}).decode()
+    serves = f"serves model {model.version} on {url}"
+    if not model.is_whole:
+        serves = f"is up on {url}, but can rank by no model: what is popular in {model.version} is served"
     return (
-        f"Cuvée serves model {model.version} on {url} ({page}try {url}/docs). "
+        f"Cuvée {serves} ({page}try {url}/docs). "
         "Ask it for a list:\n\n"
         f"curl -s {url}/v1/recommendations "
         f"-H 'Content-Type: application/json' -d {quote(told)}\n"
