@@ -1,6 +1,7 @@
 """Datasets: versions that never change, that are made again to the byte, and that say what of."""
 
 import json
+import re
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 
 from features.datasets.dataset import DATA, MANIFEST, Declaration, Reference
 from features.datasets.datasets import Datasets
+from features.datasets.lineage import picture
 from features.declared import FEATURE_NAMES, FEATURE_SET
 from features.errors import EngineError, InputError
 from features.offline.store import OfflineStore
@@ -111,7 +113,26 @@ def test_lineage_goes_all_the_way_back(datasets: Datasets, tmp_path: Path) -> No
     drawn = ET.parse(tmp_path / "lineage.svg").getroot()
     titles = [each.text for each in drawn.iter("{http://www.w3.org/2000/svg}title")]
     assert sorted(map(str, titles)) == ["dataset again@1", "dataset paid@1", "table events@0"]
-    assert len(list(drawn.iter("{http://www.w3.org/2000/svg}path"))) == 3
+    ways = [each.attrib["d"] for each in drawn.iter("{http://www.w3.org/2000/svg}path")]
+    assert len(ways) == 3
+    # The table is drawn beside the dataset of a dataset, too, and below the box between them.
+    (around,) = (way for way in ways if " L" in way)
+    boxes = [each.attrib for each in drawn.iter("{http://www.w3.org/2000/svg}rect")]
+    bottom = max(int(box["y"]) + int(box["height"]) for box in boxes)
+    lane = int(around.partition(" L")[2].split()[1])
+    assert bottom < lane < int(drawn.attrib["height"])
+
+
+def test_a_long_name_is_drawn_by_its_kind_and_its_end(datasets: Datasets, tmp_path: Path) -> None:
+    """Of a file the name, not the directory; the whole is told where one points at it."""
+    path = tmp_path / "labels-of-october.csv"
+    path.write_text("user_id,at\nu1,1760000000\n")
+    drawn = picture([datasets.create("paid", Declaration(str(path), "at"))])
+    (told,) = (each for each in re.findall("<text[^>]*>([^<]*)", drawn) if "file" in each)
+    assert told.startswith("file …")
+    assert told.endswith("labels-of-october.csv")
+    assert len(told) == 30
+    assert f"<title>file {path}</title>" in drawn
 
 
 def test_the_commands(datasets: Datasets, store: OfflineStore, tmp_path: Path) -> None:
