@@ -20,7 +20,6 @@ DAY_S = 86_400
 LONGEST_S = 399 * DAY_S
 """A shopper who did nothing for so long is forgotten online: no feature may look further."""
 
-
 LARGEST = 3.4028234663852886e38
 """The largest number of a vector, which holds float32: what is larger would be infinite."""
 

@@ -77,7 +77,7 @@ def columns_of(rule: Rule) -> Iterator[str]:
 
 def age_told(age: timedelta) -> str:
     """Return an age in words, of the largest unit of which it has two."""
-    unit = next((each for each in _UNITS if age >= 2 * _UNITS[each]), "minutes")
+    unit = next((each for each in _UNITS if abs(age) >= 2 * _UNITS[each]), "minutes")
     return f"{age / _UNITS[unit]:.3g} {unit}"
 
 

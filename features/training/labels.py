@@ -232,8 +232,9 @@ def _mistakes(
         (as_of, ~moment.dt.epoch("us").is_between(0, LATEST_S * 1e6), OUTSIDE),
         (as_of, moment.dt.epoch("us") > until_s * 1e6, AHEAD),
         *((name, ~pl.col(name).is_finite(), _INFINITE) for name in _numbers(rows, but=as_of)),
-        *((name, _no_number(name), _DEGREES) for name in rows.columns if name == LATITUDE),
     )
+    if rows.schema.get(LATITUDE) == pl.String:
+        rules = (*rules, (LATITUDE, _no_number(LATITUDE), _DEGREES))
     told: dict[int, str] = {}
     for column, broken, why in rules:
         where = rows.select(broken.fill_null(value=False).arg_true()).to_series().to_list()

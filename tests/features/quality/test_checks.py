@@ -327,6 +327,7 @@ def test_a_value_that_no_row_has_is_not_judged() -> None:
         (timedelta(hours=36), "36 hours"),
         (timedelta(hours=1), "60 minutes"),
         (timedelta(seconds=30), "0.5 minutes"),
+        (timedelta(days=-3), "-3 days"),
     ],
 )
 def test_ages_are_told_as_people_tell_them(age: timedelta, expected: str) -> None:

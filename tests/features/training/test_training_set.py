@@ -178,6 +178,10 @@ def test_labels_of_other_types_are_told(tmp_path: Path) -> None:
     told = run(tmp_path, "--labels", str(path), "--as-of", "at", "--out", str(tmp_path / "o"))
     assert told.exit_code == 2
     assert "expected ids and moments, got user_id of List(String)" in told.stderr
+    pl.DataFrame({"user_id": ["u1"], "at": [1.0], "lat": [[48.8]]}).write_parquet(path)
+    told = run(tmp_path, "--labels", str(path), "--as-of", "at", "--out", str(tmp_path / "o"))
+    assert told.exit_code == 2
+    assert "expected text in country, numbers in lat" in told.stderr
 
 
 def test_a_place_that_cannot_be_written_is_told(store: OfflineStore, tmp_path: Path) -> None:
