@@ -22,7 +22,9 @@ def announcement(settings: Settings, app: web.Application) -> str:
     told = orjson.dumps({"user_id": model.example_user or STRANGER, "k": 3}).decode()
     serves = f"serves model {model.version} on {url}"
     if not model.is_whole:
-        serves = f"is up on {url}, but can rank by no model: what is popular in {model.version} is served"
+        serves = (
+            f"is up on {url} with the popular items of model {model.version}, which cannot rank"
+        )
     return (
         f"Cuvée {serves} ({page}try {url}/docs). "
         "Ask it for a list:\n\n"

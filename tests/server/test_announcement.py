@@ -24,12 +24,12 @@ async def test_it_serves_a_model(service: Client, home: Path) -> None:
 
 
 async def test_a_model_that_cannot_rank_is_not_said_to_serve(start: Start, home: Path) -> None:
-    """A bundle with a damaged ranker: what is popular serves."""
+    """A bundle with a damaged ranker: what is popular is served."""
     version = Registry(home).production()
     assert version is not None
     (home / "models" / version / "ranker.onnx").write_bytes(b"damaged")
     told = _told(await start())
-    assert f"can rank by no model: popular items of {version} is served" in told
+    assert f"with the popular items of model {version}, which cannot rank" in told
     assert "serves model" not in told
 
 
