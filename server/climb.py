@@ -121,7 +121,8 @@ class Climb:
 
     def _held_back(self, outcome: Ranking | Exception) -> Answer:
         if isinstance(outcome, Exception):
-            log.error(_UNTOLD, exc_info=outcome)
+            if not isinstance(outcome, TimeoutError | SaturatedError):
+                log.error(_UNTOLD, exc_info=outcome)
             return self._popular(Reason.FALLBACK_SHARE)
         seen = self._ladder.remember(self._query, self._model, outcome)
         return self._popular(Reason.FALLBACK_SHARE, seen)
