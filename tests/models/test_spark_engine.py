@@ -54,7 +54,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the home of a demo shop, where one was merged into another, and one forgotten."""
     home = tmp_path_factory.mktemp("shop")
     store = OfflineStore(home)
-    simulate(store, World(30_000, 0, datetime(2026, 11, 1, tzinfo=UTC)))
+    simulate(store, World(20_000, 0, datetime(2026, 11, 1, tzinfo=UTC)))
     ids = store.event_log().user_ids
     store.merge([(ids[3], ids[40], LATER_MS)])
     ForgottenList(home).add({ids[7]: LATER_MS})  # and not yet deleted from the tables
@@ -72,7 +72,7 @@ def test_both_engines_read_the_same_log(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A part a task, home in order; and what one of them kept the other goes on from."""
-    monkeypatch.setattr(models.training_log, "PART_EVENTS", 10_000)
+    monkeypatch.setattr(models.training_log, "PART_EVENTS", 7_000)
     store = OfflineStore(home)
     here = training_log(store, Stages())
     stages = Stages(tmp_path)

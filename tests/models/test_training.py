@@ -52,7 +52,7 @@ UNTIL = datetime(2026, 11, 1, tzinfo=UTC)
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the home of a demo shop."""
     home = tmp_path_factory.mktemp("shop")
-    simulate(OfflineStore(home), World(30_000, 0, UNTIL))
+    simulate(OfflineStore(home), World(20_000, 0, UNTIL))
     return home
 
 
