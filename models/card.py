@@ -109,7 +109,7 @@ def _figures(metrics: Mapping[str, Any]) -> Iterator[str]:
         yield f"### {_text(title)}: {told[MODEL]['users']:,} judged"
         yield _table(
             ("", *FIGURES.values(), "NDCG@10, 95 %", "the model gains"),
-            (_line(name, told) for name in LISTS if name in told),
+            (tuple(_line(name, told)) for name in LISTS if name in told),
         )
     if segments := segments_of(metrics):
         names = [name for name in LISTS if name in next(iter(segments.values()))]
