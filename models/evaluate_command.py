@@ -27,7 +27,7 @@ from models.titles import (
     beside_popularity,
     newcomers_are_shown,
 )
-from models.training import Step, read, try_left_out, try_out
+from models.training import Step, one_thread, read, try_left_out, try_out
 
 BOTH = "both"
 _STEPS = {TEMPORAL: 4, LEFT_OUT: 4, BOTH: 7}
@@ -73,8 +73,9 @@ def evaluate_command(split: str, as_json: bool, report: Path | None, seed: int) 
     with progress("evaluating", _STEPS[split]) as bar:
         store = OfflineStore(home_directory())
         version = store.version()  # what comes while it is read, and later, is not judged
-        timeline = read(store.at(version), seed)
-        told = measure(timeline, split, lambda _: bar.advance())
+        with one_thread():
+            timeline = read(store.at(version), seed)
+            told = measure(timeline, split, lambda _: bar.advance())
     told["dataset_version"] = version
     if told["baselines"] is None:
         click.echo(_WITHOUT, err=True)

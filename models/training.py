@@ -1,12 +1,14 @@
 """From events to what serving needs: measured on a temporal split, then made from all of it."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from features.declared import FEATURES_FILE
 from features.errors import InputError
@@ -103,6 +105,16 @@ def read(
     return Timeline(training_log(store, stages, engine.read), catalogue, seed, stages, engine.gram)
 
 
+def one_thread() -> AbstractContextManager[object]:
+    """Let algebra keep to one thread: sums of floats are others where they are divided otherwise.
+
+    So numbers do not depend on how many cores there are, and no thread spins for another on those
+    that somebody else wants.
+    """
+    limits: AbstractContextManager[object] = threadpool_limits(1)
+    return limits
+
+
 def train(
     store: OfflineStore,
     *,
@@ -119,6 +131,18 @@ def train(
     stands in the metrics. Raises `InputError` for an empty catalogue, `ExportError` where a graph
     does not rank as what it was made from, `EngineError` where the engine fails.
     """
+    with one_thread():
+        return _trained(store, seed, step, stages or Stages(), engine, against)
+
+
+def _trained(
+    store: OfflineStore,
+    seed: int,
+    step: Step,
+    stages: Stages,
+    engine: Engine,
+    against: Against | None,
+) -> Parts:
     step("reading")
     forgotten_ms = store.forgotten().latest_ms  # first: what is noted later may be learnt from
     version = store.version()

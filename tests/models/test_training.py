@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from features.declared import FEATURE_NAMES
 from features.demo_shop.simulate import World, simulate
@@ -135,6 +136,24 @@ def test_equal_data_and_seed_give_equal_parts(parts: Parts, shop: Path, tmp_path
     one = write_bundle(tmp_path / "one", parts, UNTIL)
     assert write_bundle(tmp_path / "other", again, UNTIL) == one
     assert 0 < len(steps) <= STEPS
+
+
+def test_the_number_of_cores_decides_nothing(tmp_path: Path) -> None:
+    """Sums that threads divide come out otherwise: whatever there is, algebra keeps to one."""
+    _store(tmp_path, 5, [("ann", 3)])
+    seen: set[int] = set()
+
+    def look(_: str) -> None:
+        seen.update(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
+
+    with threadpool_limits(2):
+        train(OfflineStore(tmp_path), step=look)
+        look("")
+    assert seen == {1, 2}
+    seen.clear()
+    with threadpool_limits(2):
+        train(OfflineStore(tmp_path), step=look)
+    assert seen == {1}
 
 
 def test_what_was_normal_comes_along(parts: Parts) -> None:
