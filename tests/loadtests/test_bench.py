@@ -25,11 +25,9 @@ from loadtests.bench.process_tree import processor_s, resident_mb, tree
 from loadtests.bench.servers.work import Work, keys_of
 from loadtests.bench.shop import fill, promote, shop_parts
 from loadtests.run import LoadTestError, started
+from tests.support.service import PATIENT
 
 ROOT = Path(__file__).parents[2]
-PATIENT = {"CUVEE_DEADLINE_MS": "5000", "CUVEE_FEATURE_TIMEOUT_MS": "2000"}
-"""The environment of services that rank on a busy machine, too: what is late is not asked here."""
-
 REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 
 
@@ -230,7 +228,7 @@ def test_every_contender_answers_as_named(tmp_path: Path) -> None:
     for name, told in round_["figures"].items():
         assert f"| {name}" in done.stdout
         assert told["rps"] > 0
-        # What is cached was computed once, and what is busy beyond measure is answered otherwise.
+        # A busy machine may make the ladder answer where the model was asked.
         assert told["failed"] < 0.1 * told["rps"], (name, told)
         assert told["cpu_ms"] > 0
 

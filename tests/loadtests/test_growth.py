@@ -11,10 +11,9 @@ import pytest
 
 from loadtests.command import run
 from loadtests.growth.__main__ import main
+from tests.support.service import PATIENT
 
 ROOT = Path(__file__).parents[2]
-PATIENT = {"CUVEE_DEADLINE_MS": "5000", "CUVEE_FEATURE_TIMEOUT_MS": "2000"}
-"""The environment of services that rank on a busy machine, too: what is late is not asked here."""
 
 
 @pytest.mark.slow

@@ -22,6 +22,9 @@ from server.settings import Settings
 from tests.support.bundles import small_parts
 
 ADMIN = {"Authorization": "Bearer secret"}
+PATIENT = {"CUVEE_DEADLINE_MS": "5000", "CUVEE_FEATURE_TIMEOUT_MS": "2000"}
+"""A busy machine may be slow; what is late is the fault tests' affair."""
+
 Client = TestClient[web.Request, web.Application]
 Start = Callable[..., Awaitable[Client]]
 
@@ -70,9 +73,7 @@ def start(home: Path, redis_url: str, aiohttp_client: Any) -> Start:
             "CUVEE_HOME": str(home),
             "CUVEE_REDIS_URL": redis_url,
             "CUVEE_ADMIN_TOKEN": "secret",
-            # A busy machine may be slow; what is late is the fault tests' affair.
-            "CUVEE_DEADLINE_MS": "5000",
-            "CUVEE_FEATURE_TIMEOUT_MS": "2000",
+            **PATIENT,
             **variables,
         }
         app = build_app(Settings.from_environment(environment), store=store)
