@@ -45,8 +45,10 @@ def made_already(
     if _made_of(data, registry, production) is not None:
         return MadeAlready(KNOWN)
     waiting = None if production is None else _made_of(data, registry, registry.candidate())
-    if waiting is None or rival is None:
-        return None if waiting is None else MadeAlready(KNOWN)
+    if waiting is None:
+        return None
+    if rival is None:
+        return MadeAlready(KNOWN)
     if not _is_measured(waiting, rival):
         return None
     validation = Validation.of(waiting.metrics[VALIDATED])
