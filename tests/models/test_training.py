@@ -36,6 +36,7 @@ from models.code_revision import code_revision
 from models.manifest import read_manifest
 from models.model import Model
 from models.parts import Parts
+from models.reference.scores import SCORES
 from models.registry import Registry
 from models.request import Filters, RankRequest
 from models.signature import TrustedKeys, make_keys
@@ -159,7 +160,8 @@ def test_the_number_of_cores_decides_nothing(tmp_path: Path) -> None:
 def test_what_was_normal_comes_along(parts: Parts) -> None:
     """Every feature and the country of those who came in the last weeks; figures are JSON."""
     assert parts.reference is not None
-    assert list(parts.reference.values) == [*FEATURE_NAMES, "country"]
+    assert list(parts.reference.values) == [*FEATURE_NAMES, *SCORES, "country"]
+    assert (~np.isnan(parts.reference.values[SCORES[0]])).mean() > 0.5  # all with a history
     assert len(parts.reference) > 1_000
     assert json.dumps(dict(parts.metrics))
     assert json.dumps(dict(parts.parameters))
