@@ -6,6 +6,7 @@ redis_url  where a store is, empty: tests run once over each; one that holds dat
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -21,6 +22,10 @@ from features.online.valkey_store import ValkeyStore
 # A busy machine is slow to draw examples and to run them; neither says anything of the code.
 settings.register_profile("no-clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no-clock")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Run in the background of a script; what tests start and interrupt would ignore it as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Spark's Java lives for seconds here: to compile for hours of work would take longer than the work.
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
