@@ -6,6 +6,7 @@ import polars as pl
 
 from features.offline.delta import DeltaTables
 from features.offline.tables import CHANGES
+from features.offline.translated import collected
 
 
 class Entities:
@@ -31,6 +32,14 @@ class Entities:
         return len(changed)
 
     def _keep(self, replaced: pl.DataFrame) -> None:
-        """Note what records of shoppers were until now."""
-        until = pl.lit(datetime.now(UTC)).dt.cast_time_unit("us").alias("until")
-        self._tables.append(CHANGES, replaced.with_columns(until).to_arrow())
+        """Note what records of shoppers were until now.
+
+        One that was noted last and is still there was noted by who died before replacing it.
+        """
+        key = replaced.columns[0]
+        noted = self._tables.scan(CHANGES).join(replaced.lazy().select(key), on=key, how="semi")
+        last = noted.sort("until").unique(key, keep="last", maintain_order=True).drop("until")
+        fresh = replaced.join(collected(last), on=replaced.columns, how="anti", nulls_equal=True)
+        if len(fresh):
+            until = pl.lit(datetime.now(UTC)).dt.cast_time_unit("us").alias("until")
+            self._tables.append(CHANGES, fresh.with_columns(until).to_arrow())

@@ -7,6 +7,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from features.offline.delta import DeltaTables
 from features.offline.profiles import Profiles
 from features.offline.store import OfflineStore
 from features.offline.tables import CHANGES, USERS
@@ -81,6 +82,29 @@ def test_equal_records_are_no_change(store: OfflineStore) -> None:
 
     assert store.put_users(users(("u1", "FR", '{"age":42}'))).changed == 0
     assert changed_ms(store) == before
+
+
+def test_a_change_that_was_noted_and_not_made_is_noted_once(
+    store: OfflineStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who died between the two commits has told when; whoever comes again only replaces."""
+    later = users(("u1", "FR", '{"age":43}'), ("u2", "IT", '{"age":20}'))
+    with monkeypatch.context() as patched:
+        patched.setattr(DeltaTables, "overwrite", _dies)
+        with pytest.raises(KeyboardInterrupt):
+            store.put_users(later)
+    noted = changed_ms(store)
+
+    assert store.put_users(later).changed == 1
+    assert changed_ms(store) == noted
+    assert ages(store, [noted[-1] - 1, LATER_MS]) == [42, 43]
+    store.put_users(users(("u1", "FR", '{"age":42}')))
+    store.put_users(users(("u1", "FR", '{"age":43}')))
+    assert len(changed_ms(store)) == len(noted) + 2  # back and forth are changes, each
+
+
+def _dies(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_earlier_records_are_forgotten_and_replaced_with_the_others(store: OfflineStore) -> None:
