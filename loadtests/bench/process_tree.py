@@ -11,7 +11,7 @@ def tree(pid: int) -> Iterator[int]:
     """Yield `pid` and its descendants that live."""
     yield pid
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in path.read_text().split():
+        for child in _children(path):
             yield from tree(int(child))
 
 
@@ -23,6 +23,14 @@ def processor_s(pid: int) -> float:
 def resident_mb(pid: int) -> float:
     """Return the tree's proportional resident memory: shared pages are counted once."""
     return sum(_proportional_kb(each) for each in tree(pid)) / 1_024
+
+
+def _children(path: Path) -> list[str]:
+    """Return those of a thread, none where it has just ended."""
+    try:
+        return path.read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _ticks(pid: int) -> int:

@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from threading import Event, Thread
 from time import perf_counter
 from urllib.request import Request, urlopen
 
@@ -146,6 +147,23 @@ def test_the_processor_time_of_children_counts() -> None:
         for pid in reversed(list(tree(parent.pid))):
             subprocess.run(["kill", "-9", str(pid)], check=False)
         parent.wait()
+
+
+def test_a_thread_that_ends_meanwhile_has_no_children() -> None:
+    """They come and go in a server while its processes are looked for."""
+    is_over = Event()
+
+    def come_and_go() -> None:
+        while not is_over.is_set():
+            Thread(target=int).start()
+
+    coming = Thread(target=come_and_go)
+    coming.start()
+    try:
+        assert {pid for _ in range(300) for pid in tree(os.getpid())} >= {os.getpid()}
+    finally:
+        is_over.set()
+        coming.join()
 
 
 @pytest.mark.parametrize(
