@@ -59,8 +59,8 @@ serve: .venv/.train ## Serve what is there
 # come. All cores have a test already: numpy's pools of threads would only spin beside them.
 test: export OMP_NUM_THREADS ?= 1
 test: export OPENBLAS_NUM_THREADS ?= 1
-test: .venv/.dev ## Run every test, three at a time (ARGS="-k name" for some)
-	$(PY) -m pytest $(if $(CUVEE_REDIS_URL),,--numprocesses 3 --dist loadfile --no-loadscope-reorder) $(ARGS)
+test: .venv/.dev ## Run every test, four at a time (ARGS="-k name" for some)
+	$(PY) -m pytest $(if $(CUVEE_REDIS_URL),,--numprocesses 4 --dist loadfile --no-loadscope-reorder) $(ARGS)
 
 lint: .venv/.dev ## Check style, types and the Dockerfile
 	$(PY) -m ruff check .
