@@ -151,31 +151,41 @@ class Registry:
         *,
         serves: str | EllipsisType | None = ...,
         canary: Canary | EllipsisType | None = ...,
+        loaded: Model | None = None,
     ) -> str:
         """Make a model that loads and ranks the production model; the present one is `previous`.
 
+        It is loaded and tried first, unless it is the one that is `loaded`.
         Raises `RegistryError` or `BundleError` and changes nothing; `ConflictError` where another
         model came to serve while this one was looked at, another than `serves` does, or another
         step than `canary` is on. Twice is as good as once. Returns the version that `name`, a
         version or an alias, stands for. A trial that was on ends.
         """
         version, present = self.resolve(name), self.aliases()
-        model = self._warm(version)
+        model = self._tried(version, loaded)
         if present.production != version:
             self._move(AliasMove.promote(version, present, serves, canary), why, who)
         del model  # it is held until here: `clear` leaves it alone
         return version
 
-    def start_canary(self, canary: Canary, why: str = "", who: str | None = None) -> Canary:
+    def start_canary(
+        self,
+        canary: Canary,
+        why: str = "",
+        who: str | None = None,
+        *,
+        loaded: Model | None = None,
+    ) -> Canary:
         """Begin the trial of a model that loads and ranks, beside the one that serves.
 
-        Returns it with the version that it names, if by an alias. Raises `RegistryError` where none
-        serves, it serves already, or another is on trial; `BundleError`, and `ConflictError` where
-        somebody was quicker.
+        It is loaded and tried first, unless it is the one that is `loaded`. Returns it with the
+        version that it names, if by an alias. Raises `RegistryError` where none serves, it serves
+        already, or another is on trial; `BundleError`, and `ConflictError` where somebody was
+        quicker.
         """
         canary = replace(canary, version=self.resolve(canary.version))
         move = AliasMove.start_canary(canary, self.aliases())
-        model = self._warm(canary.version)
+        model = self._tried(canary.version, loaded)
         self._move(move, why, who)
         del model
         return canary
@@ -207,8 +217,7 @@ class Registry:
         if present.previous is None:
             raise RegistryError("there is no previous model to roll back to")
         version = present.previous
-        is_loaded = loaded is not None and loaded.version == version and loaded.is_whole
-        model = loaded if is_loaded else self._warm(version)
+        model = self._tried(version, loaded)
         self._move(AliasMove.roll_back(version, present, serves), why, who)
         del model
         return version
@@ -225,7 +234,7 @@ class Registry:
         """
         wanted, model = record.aliases.production, None
         if wanted is not None and wanted != self.production():
-            model = self._warm(wanted)
+            model = self._tried(wanted)
         here = self._here(record.aliases)
         why = f"{record.action} by {record.who}: {record.why or 'no reason told'}"
         self._move(AliasMove("follow", lambda _: here), why, source, follows=record.number)
@@ -269,7 +278,9 @@ class Registry:
             if VERSION.fullmatch(path.stem) and not self._is_there(path.stem):
                 path.unlink(missing_ok=True)
 
-    def _warm(self, version: str) -> Model:
+    def _tried(self, version: str, loaded: Model | None = None) -> Model:
+        if loaded is not None and loaded.version == version and loaded.is_whole:
+            return loaded
         model = self.load(version)
         model.warm()
         return model

@@ -12,7 +12,8 @@ nothing is loaded: the reference is all that changes.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from time import monotonic
 
 from features.errors import FeaturesError
@@ -51,6 +52,7 @@ class CurrentModel:
 
         self._rollout = rollout
         self._kept: tuple[Model, float] | None = None
+        self._held: Model | None = None
         self._refused_canary: tuple[Canary, str, float] | None = None
         self._registry = registry
         self._metrics = metrics
@@ -104,6 +106,18 @@ class CurrentModel:
         for model in (self._model, self.kept, on_trial):
             if model is not None:
                 model.forget(forgotten)
+
+    @asynccontextmanager
+    async def holding(self, version: str) -> AsyncIterator[Model]:
+        """Load a model that is about to serve; while it is held it need not be loaded again.
+
+        Raises as `Registry.load`.
+        """
+        self._held = await asyncio.to_thread(self._load, version)
+        try:
+            yield self._held
+        finally:
+            self._held = None
 
     async def start(self) -> None:
         """Take the production model, else the newest other that can be loaded, if only in part."""
@@ -165,9 +179,9 @@ class CurrentModel:
             await self._take(version, self._load_ladder)
 
     def _at_hand(self, version: str) -> Model | None:
-        """Return a model that need not be loaded: on trial, or kept to roll back to."""
+        """Return a model that need not be loaded: on trial, kept to roll back to, or held."""
         on_trial = None if self.trial is None else self.trial.model
-        for model in (on_trial, self.kept):
+        for model in (on_trial, self.kept, self._held):
             if model is not None and model.version == version:
                 return model
         return None

@@ -23,7 +23,10 @@ WITHIN_S = 120.0
 
 
 class ModelMoves:
-    """Promotes and rolls back, at once or step by step."""
+    """Promotes and rolls back, at once or step by step.
+
+    In this home alone a model that is `loaded` is not loaded again.
+    """
 
     def __init__(self, settings: Settings, registry: Registry, rollout: Rollout) -> None:
         """Move aliases of `registry`, or where `settings.registry` says, as `rollout` declares."""
@@ -37,31 +40,28 @@ class ModelMoves:
             ROLLOUT: str(settings.rollout or ""),
         }
 
-    async def promote(self, version: str, why: str, who: str) -> None:
+    async def promote(self, version: str, why: str, who: str, loaded: Model | None) -> None:
         """Promote; raise as `Registry.promote`, or `ConflictError` where another process did."""
         if self._is_shared:
             await asyncio.to_thread(self._run, "promote", "--why", why, "--who", who, "--", version)
         else:
-            await asyncio.to_thread(self._registry.promote, version, why, who)
+            await asyncio.to_thread(self._registry.promote, version, why, who, loaded=loaded)
 
     async def rollback(self, why: str, who: str, loaded: Model | None) -> None:
-        """Roll back; raise as `Registry.rollback`, or `ConflictError` where another process did.
-
-        In this home alone a model that is `loaded` is not loaded again.
-        """
+        """Roll back; raise as `Registry.rollback`, or `ConflictError` where another process did."""
         if self._is_shared:
             await asyncio.to_thread(self._run, "rollback", "--why", why, "--who", who)
         else:
             await asyncio.to_thread(self._registry.rollback, why, who, loaded=loaded)
 
-    async def start_canary(self, version: str, why: str, who: str) -> None:
+    async def start_canary(self, version: str, why: str, who: str, loaded: Model | None) -> None:
         """Begin a trial; raise as `Registry.start_canary`, or `ConflictError`."""
         if self._is_shared:
             words = ("canary", "start", "--why", why, "--who", who, "--", version)
             await asyncio.to_thread(self._run, *words)
         else:
             canary = self._rollout.begin(version)
-            await asyncio.to_thread(self._registry.start_canary, canary, why, who)
+            await asyncio.to_thread(self._registry.start_canary, canary, why, who, loaded=loaded)
 
     async def advance_canary(self, canary: Canary, why: str, who: str) -> None:
         """Take the step after `canary`; raise `ConflictError` where another is on."""

@@ -41,10 +41,11 @@ async def promote(request: web.Request) -> Response:
     moves = request.app[keys.MODEL_MOVES]
     move = moves.start_canary if await _is_canary(request) else moves.promote
     try:
-        await move(version, *_by(request))
+        async with request.app[keys.MODELS].holding(version) as model:
+            await move(version, *_by(request), model)
+            return await _served(request)
     except (BundleError, RegistryError) as error:
         raise ConflictError(str(error)) from None
-    return await _served(request)
 
 
 @admin

@@ -1,6 +1,54 @@
 """The model registry over HTTP."""
 
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from models.bundle import write_bundle
+from models.registry import Registry
+from tests.support.bundles import small_parts
 from tests.support.service import ADMIN, Client
+
+
+@pytest.fixture
+def loads() -> Iterator[list[str]]:
+    """Return the versions that were loaded."""
+    told: list[str] = []
+    load = Registry.load
+
+    def noted(registry: Registry, version: str) -> object:
+        told.append(version)
+        return load(registry, version)
+
+    with patch.object(Registry, "load", noted):
+        yield told
+
+
+@pytest.mark.parametrize("how", ["at_once", "canary"])
+async def test_what_is_promoted_is_loaded_once(
+    service: Client, home: Path, loads: list[str], how: str
+) -> None:
+    """What the registry has tried serves, or is on trial: a core is shared with who asks."""
+    second = write_bundle(home / "models", small_parts())
+    loads.clear()  # the one that serves
+    where = f"/v1/models/{second}/promote"
+    told = await (await service.post(where, headers=ADMIN, json={"how": how})).json()
+    assert second in (told["serving"], (told["canary"] or {}).get("version"))
+    assert loads == [second]
+
+
+async def test_a_damaged_model_is_refused_before_anything_moves(
+    service: Client, home: Path
+) -> None:
+    """The one that serves serves on."""
+    second = write_bundle(home / "models", small_parts())
+    (home / "models" / second / "ranker.onnx").write_bytes(b"damaged")
+    answer = await service.post(f"/v1/models/{second}/promote", headers=ADMIN)
+    assert answer.status == 409
+    told = await (await service.get("/v1/models", headers=ADMIN)).json()
+    assert told["serving"] == told["production"] != second
 
 
 async def test_models_are_listed_with_the_figures_that_compare_them(service: Client) -> None:
