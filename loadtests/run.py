@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -103,22 +104,42 @@ def _child(
     prepare: Callable[[], None] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `command` in a process group of its own, so that Ctrl-C reaches only this program."""
-    try:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            preexec_fn=prepare,
-        )
-    except OSError as error:
-        raise LoadTestError(f"cannot start {command[0]}: {error.strerror}") from None
-    try:
+    with contextlib.ExitStack() as stack:
+        with _signals_wait():
+            try:
+                process = subprocess.Popen(
+                    command,
+                    cwd=ROOT,
+                    env=environment,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                    preexec_fn=prepare,
+                )
+            except OSError as error:
+                raise LoadTestError(f"cannot start {command[0]}: {error.strerror}") from None
+            stack.callback(_stop, process)
         yield process
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait: who is interrupted while a process starts cannot stop it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    told: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: told.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
     finally:
-        _stop(process)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for each in told:
+            signal.raise_signal(each)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -8,9 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+
+from loadtests.run import started
 
 ROOT = Path(__file__).parents[2]
 FAKE = Path(__file__).with_name("fake_store.py")
@@ -127,6 +130,26 @@ def test_an_interrupted_test_stops_all_it_started(tmp_path: Path, number: signal
 
     assert process.returncode in {130, 128 + number}
     assert [pid for pid in children if not _gone(int(pid))] == []
+
+
+def test_who_is_interrupted_while_a_process_starts_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signal waits until there is a process to stop."""
+    begun: list[int] = []
+
+    class Interrupted(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            begun.append(self.pid)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt), started(("sleep", "60"), {}, tmp_path / "log"):
+        pytest.fail("it was interrupted before")
+
+    (pid,) = begun
+    assert _gone(pid)
 
 
 def test_a_running_service_is_left_running(tmp_path: Path, unused_tcp_port: int) -> None:
