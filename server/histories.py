@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from models.model import Model
 from models.request import Ranking, RankRequest
+from server.by_model import by_model
 from server.coalescer import Coalescer
 
 _MAX_BATCH = 32
@@ -42,10 +43,8 @@ class Histories:
 async def _run(asked: Sequence[tuple[Model, RankRequest]]) -> Sequence[_Outcome]:
     """Look in one run for each model: while one is on trial there are two."""
     outcomes: dict[int, _Outcome] = {}
-    for model in {id(model): model for model, _ in asked}.values():
-        places = [place for place, (each, _) in enumerate(asked) if each is model]
-        told = _looked(model, [asked[place][1] for place in places])
-        outcomes.update(zip(places, told, strict=True))
+    for model, places, requests in by_model(asked):
+        outcomes.update(zip(places, _looked(model, requests), strict=True))
     return [outcomes[place] for place in range(len(asked))]
 
 

@@ -23,6 +23,7 @@ from models.request import Ranking, RankRequest
 from monitoring.labels import ErrorKind, Stage
 from monitoring.metrics import Metrics
 from server.breaker import Breaker
+from server.by_model import by_model
 from server.coalescer import Coalescer
 
 log = logging.getLogger(__name__)
@@ -109,13 +110,11 @@ class Inference:
 
     async def _run(self, asked: Sequence[tuple[Model, RankRequest]]) -> Sequence[_Outcome]:
         """Rank in one run; in one for each model while models are being swapped."""
-        models = {id(model): model for model, _ in asked}
-        if len(models) == 1:
-            return await self._run_one(asked[0][0], [request for _, request in asked])
         outcomes: dict[int, _Outcome] = {}
-        for model in models.values():
-            places = [place for place, (each, _) in enumerate(asked) if each is model]
-            told = await self._run_one(model, [asked[place][1] for place in places])
+        for model, places, requests in by_model(asked):
+            told = await self._run_one(model, requests)
+            if len(places) == len(asked):
+                return told
             outcomes.update(zip(places, told, strict=True))
         return [outcomes[place] for place in range(len(asked))]
 
