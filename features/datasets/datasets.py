@@ -94,6 +94,7 @@ class Datasets:
         if Reference.parse(name).version is not None:
             raise InputError(f"dataset: expected NAME, without a version, got {name!r:.80}")
         refuse_neither(declaration.labels)  # before it is made the name of a file
+        self._refuse_unversioned(declaration.labels)
         forgotten = self._store.forgotten()  # first: who is in it may not be deleted yet
         store = self._store.at(self._store.version())  # what arrives meanwhile is the next one's
         declaration = declaration.absolute()
@@ -231,6 +232,12 @@ class Datasets:
         labels = read_labels(store, told, declaration.as_of)
         file = Path(told.partition("!")[0])
         return labels, (Upstream("file", told, None, checksum_of(file)),)
+
+    def _refuse_unversioned(self, labels: str) -> None:
+        """Raise where `labels` is the name of a dataset, without the version to be taken."""
+        if labels in self.names() and not Path(labels).exists():
+            told = ", ".join(f"{labels}@{version}" for version in self.versions(labels))
+            raise InputError(f"--labels: {labels} is a dataset: name a version of it, {told}")
 
     def _folder(self, reference: Reference) -> Path:
         return self._root / reference.name / str(reference.version)

@@ -14,7 +14,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -40,6 +40,11 @@ _LAST_READ_S, _LEAVING_S = 0.1, 0.02
 
 _OTHER_DELIMITERS = ";\t|,"
 _UTF_8 = "save it as UTF-8, or declare its encoding in the mapping"
+
+_MARK, _MARKED = "\udcff", "cuvee.marked"
+"""What stands for bytes that are no character, and the name of the way of decoding that puts it."""
+
+codecs.register_error(_MARKED, lambda error: (_MARK, error.end))  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ def read_batches(
     Raises `InputError`, naming the file, where it is absent, truncated, empty or not what its
     name says. A file with a header but no rows counts as empty.
     """
-    with ExitStack() as stack, _explained(name, encoding):
+    with ExitStack() as stack, _explained(name, delimiter, encoding):
         opened = stack.enter_context(_open(name))
         batches = (
             _parquet_batches(opened)
@@ -268,7 +273,7 @@ def _header(head: bytes, delimiter: str, encoding: str) -> list[str]:
 
 
 @contextmanager
-def _explained(name: str, encoding: str) -> Iterator[None]:
+def _explained(name: str, delimiter: str, encoding: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
@@ -280,19 +285,35 @@ def _explained(name: str, encoding: str) -> Iterator[None]:
     except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile) as error:
         raise InputError(f"{name}: damaged or cut short: {error}") from None
     except UnicodeError:
-        raise InputError(f"{name}: not {encoding}: {_UTF_8}") from None
+        raise InputError(_undecodable(name, delimiter, encoding)) from None
     except LookupError as error:
         raise InputError(f"{name}: not {encoding}: {error}") from None
     except pa.ArrowException as error:
-        raise InputError(f"{name}: {_in_plain_words(str(error), encoding)}") from None
+        if "invalid UTF8" in str(error):
+            raise InputError(_undecodable(name, delimiter, encoding)) from None
+        raise InputError(f"{name}: {_in_plain_words(str(error))}") from None
     except OSError as error:
         reason = error.strerror or f"damaged? {str(error).partition(chr(10))[0]}"
         raise InputError(f"{name}: cannot be read: {reason}") from None
 
 
-def _in_plain_words(message: str, encoding: str) -> str:
-    if "invalid UTF8" in message:
-        return f"not {encoding}: {_UTF_8}"
+def _undecodable(name: str, delimiter: str, encoding: str) -> str:
+    """Return which field of a CSV is the first that is not of its encoding; Arrow does not tell."""
+    place = ""
+    with suppress(OSError, ValueError, csv.Error), _open(name) as opened:
+        text = io.TextIOWrapper(opened.file, encoding, errors=_MARKED, newline="")
+        reader = csv.reader(text, delimiter=delimiter)
+        names = next(reader)
+        for number, row in enumerate(reader, 2):
+            bad = [column for column, field in enumerate(row) if _MARK in field]
+            if bad:
+                column = names[bad[0]] if bad[0] < len(names) else f"column {bad[0] + 1}"
+                place = f"row {number}: {column}: "
+                break
+    return f"{name}: {place}not {encoding}: {_UTF_8}"
+
+
+def _in_plain_words(message: str) -> str:
     if "Parquet" in message or "parquet" in message:
         return f"damaged, cut short, or no Parquet file: {message.splitlines()[0]}"
     return message.splitlines()[0]

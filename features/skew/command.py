@@ -45,7 +45,8 @@ def skew_command(hours: float, settle: float, most: float) -> None:
     home, now = home_directory(), time.time()
     since_ms, until_ms = int((now - hours * 3_600) * 1_000), int((now - settle) * 1_000)
     told = skew(OfflineStore(home), list(served.read(home, since_ms, until_ms)))
-    write_report(home, told)
+    if told.rows:  # else what the last one found still holds
+        write_report(home, told)
     for line in lines(told):
         click.echo(line)
     sys.exit(any(ratio > most for ratio in told.ratios.values()))

@@ -39,7 +39,6 @@ _QUERY = re.compile(r"\s*(select|with)\s", re.IGNORECASE)
 _CUT = re.compile(r"^\s*SLICE\[", re.MULTILINE)
 """A plan that takes some of the rows, wherever in it."""
 
-_MOMENT = "moment"
 _LONGEST = f"{MAX_ID_LENGTH} characters"
 _BARE = "names no time zone, as others do: write it, say 2026-10-05T10:00:00Z"
 _DEGREES = "expected degrees north, a number: leave it empty (null) where none is known"
@@ -110,20 +109,17 @@ def read_labels(
         _check_column(name, column, rows.columns)
     dtype = rows.schema[as_of]
     try:
-        told = rows.with_columns(
-            parsing.identifier(USER_ID, rows.schema[USER_ID]),
-            parsing.moment(as_of, dtype, Column()).alias(f"{_MOMENT} of {as_of}"),
-        )
+        told = rows.with_columns(parsing.identifier(USER_ID, rows.schema[USER_ID]))
+        moments = rows.select(parsing.moment(as_of, dtype, Column())).to_series()
     except pl.exceptions.PolarsError:
         types = f"{USER_ID} of {rows.schema[USER_ID]} and {as_of} of {dtype}"
         raise InputError(f"--labels: {name}: expected ids and moments, got {types}") from None
-    mistakes = list(_mistakes(told, rows, as_of, numbers, clock() + AHEAD_S))
+    mistakes = list(_mistakes(told, rows, moments.alias(as_of), numbers, clock() + AHEAD_S))
     if mistakes:
         more = "" if len(mistakes) <= MOST_TOLD else f"\nand {len(mistakes) - MOST_TOLD} more"
         lines = (f"--labels: {name}: {line}" for line in mistakes[:MOST_TOLD])
         raise InputError("\n".join(lines) + more)
-    moments = told[f"{_MOMENT} of {as_of}"].dt.epoch("ms").to_numpy()
-    return Labels(told.select(rows.columns), moments.astype(np.int64))
+    return Labels(told, moments.dt.epoch("ms").to_numpy().astype(np.int64))
 
 
 def labels_spared(labels: Labels, forgotten: Forgotten, events: pl.LazyFrame) -> Labels:
@@ -206,16 +202,19 @@ def _check_column(name: str, column: str, known: list[str]) -> None:
 def _mistakes(
     rows: pl.DataFrame,
     raw: pl.DataFrame,
-    as_of: str,
+    moments: pl.Series,
     numbers: npt.NDArray[np.int64],
     until_s: float,
 ) -> Iterator[str]:
-    """Yield what is wrong with `rows`, the first of each, with the value that it had in `raw`."""
-    moments, bare = raw[as_of], pl.Series([False])
-    if moments.dtype == pl.String:
-        bare = Zones().bare(moments, pl.Series(numbers))
-    since = parsing.seconds(as_of, moments.dtype, Column())
-    user, moment = pl.col(USER_ID), pl.col(f"{_MOMENT} of {as_of}")
+    """Yield what is wrong with `rows`, the first of each, with the value that it had in `raw`.
+
+    `moments` are what the column of their name came to.
+    """
+    as_of, bare = moments.name, pl.Series([False])
+    if raw[as_of].dtype == pl.String:
+        bare = Zones().bare(raw[as_of], pl.Series(numbers))
+    since = parsing.seconds(as_of, raw[as_of].dtype, Column())
+    user, moment = pl.col(USER_ID), pl.lit(moments)
     rules = (
         (USER_ID, user.is_null() | (user == ""), "expected a shopper's id"),
         (USER_ID, user.str.len_chars() > MAX_ID_LENGTH, f"expected at most {_LONGEST}"),

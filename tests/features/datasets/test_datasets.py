@@ -271,6 +271,7 @@ def test_sources_that_are_gone_are_told(
         (["create", "paid@3", "--labels", QUERY, "--as-of", "at"], "expected NAME, without"),
         (["create", "A b", "--labels", QUERY, "--as-of", "at"], "dataset: expected NAME"),
         (["create", "x", "--labels", "nope@1", "--as-of", "at"], "there is no 'nope'"),
+        (["create", "x", "--labels", "paid", "--as-of", "at"], "name a version of it, paid@1"),
         (["create", "x", "--labels", "select 1", "--as-of", "at"], "no column 'user_id'"),
         (
             ["create", "x", "--labels", "selct user_id from events -- a@b", "--as-of", "at"],

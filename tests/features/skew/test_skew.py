@@ -102,11 +102,14 @@ def test_other_declarations_are_not_compared(store: OfflineStore) -> None:
 def test_declarations_that_differ_are_named_as_the_cause(
     store: OfflineStore, tmp_path: Path
 ) -> None:
-    """Where all that was served is of other features, no ranker is missing."""
+    """Where all that was served is of other features; what was found before still holds."""
+    (tmp_path / SKEW_REPORT).parent.mkdir()
+    (tmp_path / SKEW_REPORT).write_text("of before")
     served.append(tmp_path, "1", [replace(as_served(store, "ann"), schema="0")])
     told = run(tmp_path).stdout.strip()
     declarations = "1 of other declarations (CUVEE_FEATURES, another program)"
     assert told == f"0 served vectors compared, {declarations}"
+    assert (tmp_path / SKEW_REPORT).read_text() == "of before"
 
 
 def test_the_command_tells_and_leaves_a_report(store: OfflineStore, tmp_path: Path) -> None:

@@ -157,8 +157,9 @@ def test_labels_of_a_file_are_kept_as_they_are(tmp_path: Path) -> None:
     """Whole numbers stay whole, true stays true, and text with numbers in it stays text."""
     path, out = tmp_path / "labels.csv", tmp_path / "set.parquet"
     path.write_text(
-        "user_id,at,order_id,liked,lat,note\n"
-        f" u1 ,{NOW_MS // 1_000},9007199254740993,true,48.5,7\nu2,{NOW_MS // 1_000},2,FALSE,,x\n"
+        "user_id,at,order_id,liked,lat,note,moment of at\n"
+        f" u1 ,{NOW_MS // 1_000},9007199254740993,true,48.5,7,dawn\n"
+        f"u2,{NOW_MS // 1_000},2,FALSE,,x,noon\n"
     )
     told = run(tmp_path, "--labels", str(path), "--as-of", "at", "--out", str(out))
     assert told.exit_code == 0, told.output
@@ -167,6 +168,7 @@ def test_labels_of_a_file_are_kept_as_they_are(tmp_path: Path) -> None:
     assert frame["order_id"].to_list() == [9_007_199_254_740_993, 2]
     assert frame["liked"].to_list() == [True, False]
     assert frame["note"].to_list() == ["7", "x"]
+    assert frame["moment of at"].to_list() == ["dawn", "noon"]
     assert frame["latitude"].to_list() == [48.5, 0.0]
 
 
