@@ -57,6 +57,8 @@ serve: .venv/.train ## Serve what is there
 
 # A store of your own can be filled by one process only. tests/conftest.py says in which order files
 # come. All cores have a test already: numpy's pools of threads would only spin beside them.
+# What tests start is compiled once, whatever the environment says.
+test: export PYTHONDONTWRITEBYTECODE =
 test: export OMP_NUM_THREADS ?= 1
 test: export OPENBLAS_NUM_THREADS ?= 1
 test: .venv/.dev ## Run every test, four at a time (ARGS="-k name" for some)

@@ -22,9 +22,7 @@ from models.training import Kept, learn, read
 from tests.support.changed_world import change_world, log_what_is_served
 from tests.support.failing import failing_parts
 from tests.support.monitor import alertmanager, decisions, monitoring
-from tests.support.process import Service, free_port
-
-PATIENCE_S = 90.0
+from tests.support.process import PATIENCE_S, Service, free_port
 
 FAILING = """
 rules:

@@ -9,10 +9,9 @@ import time
 import urllib.request
 from pathlib import Path
 
-from tests.support.process import ROOT, free_port
+from tests.support.process import PATIENCE_S, ROOT, free_port
 from tests.support.watched import WatchedShop
 
-PATIENCE_S = 60.0
 WANTED = {
     "cuvee_drift_watching": "0.0",
     "cuvee_performance_watching": "1.0",

@@ -14,7 +14,8 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
-PATIENCE_S = 30.0
+from tests.support.process import PATIENCE_S
+
 BROWSER, DRIVER = "chromium", "chromedriver"
 INSTALL = "apt-get install chromium chromium-driver"
 

@@ -17,7 +17,8 @@ from typing import Any, Self
 import orjson
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
+"""How long anything may take at most: a machine of others is at times ten times slower."""
 
 
 def free_port() -> int:

@@ -21,11 +21,10 @@ from monitoring.__main__ import cli
 from monitoring.drift.detector import Finding, State
 from monitoring.drift.report import Bin, Report, Told
 from monitoring.run_command import alone
-from tests.support.process import free_port
+from tests.support.process import PATIENCE_S, free_port
 from tests.support.watched import WatchedShop
 
 ROOT = Path(__file__).parents[3]
-PATIENCE_S = 60.0
 
 
 def _eventually(holds: Callable[[], bool]) -> None:
