@@ -22,6 +22,10 @@ CUVEE_HOME ?= var/own/$(notdir $(OWN))-$(word 1,$(shell printf %s "$(OWN)" | cks
 endif
 export CUVEE_HOME
 
+# Into the environment of the target. uv takes a third of the time that pip does.
+INSTALL = $(@D)/bin/uv pip install --quiet --compile-bytecode --python $(@D)/bin/python
+environment = $(PYTHON) -m venv $(1) && $(1)/bin/python -m pip install --quiet --disable-pip-version-check uv
+
 # Data that break a rule of data quality are held back (exit code 3): what was good last serves on.
 OR_HELD := || [ $$? -eq 3 ]
 
@@ -111,25 +115,25 @@ clean: ## Remove the virtual environment and caches, never data
 .venv/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "error: Python 3.11 or newer is needed; name one with make PYTHON=python3.12" >&2; exit 2; }
-	$(PYTHON) -m venv .venv
+	$(call environment,.venv)
 	@touch $@
 
 .venv/.train: .venv/.made pyproject.toml
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[train]'
+	$(INSTALL) --editable '.[train]'
 	@touch $@
 
 .venv/.dev: .venv/.train pyproject.toml
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(INSTALL) --editable '.[dev]'
 	@touch $@
 
 # The benchmark's other servers run our model, but depend on nothing of ours and we on none of them.
 .venv-peers/.made: pyproject.toml
-	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[peers]'
+	$(call environment,.venv-peers)
+	$(INSTALL) --editable '.[peers]'
 	@touch $@
 
 # Feast shares nothing with us: neither packages nor what they depend on.
 .venv-feast/.made: loadtests/store/requirements.txt
-	$(PYTHON) -m venv .venv-feast
-	.venv-feast/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	$(call environment,.venv-feast)
+	$(INSTALL) --requirement $<
 	@touch $@
