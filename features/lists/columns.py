@@ -12,22 +12,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import json
 
-from features.lists.line import parse
+from features.lists.line import LATEST_MS, parse
 from features.offline.tables import SERVED_LISTS
 
 _DAY_MS = 86_400_000
-_LATEST_MS = 253_402_300_799_999
-"""The last moment of the year 9999: dates end there."""
-
+_STAMP = SERVED_LISTS.field("served_at").type
 _ITEM = pa.struct([("item_id", pa.string()), ("score", pa.float32()), ("reason", pa.string())])
 _LINES = pa.schema(
     [
         ("at_ms", pa.int64()),
+        ("as_of_ms", pa.int64()),
         ("items", pa.list_(_ITEM)),
         *(
             (field.name, field.type)
             for field in SERVED_LISTS
-            if field.name not in {"served_at", "day", "items", "scores", "reasons"}
+            if field.name not in {"served_at", "day", "items", "scores", "reasons", "as_of"}
         ),
     ]
 )
@@ -60,7 +59,7 @@ def read_together(content: bytes) -> pa.RecordBatch | None:
 
 
 def _with_columns(told: dict[str, Any]) -> pa.RecordBatch | None:
-    at_ms, items = told.pop("at_ms"), told.pop("items")
+    at_ms, as_of_ms, items = told.pop("at_ms"), told.pop("as_of_ms"), told.pop("items")
     shown = items.flatten()
     needed = [at_ms, items, shown.field("item_id"), shown.field("reason")]
     needed += [column for name, column in told.items() if name not in _MAY_BE_NULL]
@@ -68,12 +67,17 @@ def _with_columns(told: dict[str, Any]) -> pa.RecordBatch | None:
         return None
     if not _are_as_many(items, told["propensities"]):
         return None
+    if not _are_whole(told["features"], told["features_schema"], as_of_ms):
+        return None
+    if not _is_usable_time(as_of_ms.fill_null(0)):
+        return None
     lists = {"items": "item_id", "scores": "score", "reasons": "reason"}
     told |= {
         name: pa.ListArray.from_arrays(items.offsets, shown.field(field))
         for name, field in lists.items()
     }
-    told["served_at"] = pc.multiply(at_ms, 1_000).cast(SERVED_LISTS.field("served_at").type)
+    told["served_at"] = pc.multiply(at_ms, 1_000).cast(_STAMP)
+    told["as_of"] = pc.multiply(as_of_ms, 1_000).cast(_STAMP)
     told["day"] = pc.divide(at_ms, _DAY_MS).cast(pa.int32()).cast(pa.date32())
     return pa.RecordBatch.from_pydict(told, SERVED_LISTS)
 
@@ -85,13 +89,19 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 
 def _is_usable_time(at_ms: pa.Array) -> bool:
     ends = pc.min_max(at_ms).as_py()
-    return ends["min"] is not None and ends["min"] >= 0 and ends["max"] <= _LATEST_MS
+    return ends["min"] is not None and ends["min"] >= 0 and ends["max"] <= LATEST_MS
 
 
 def _are_as_many(items: pa.Array, propensities: pa.Array) -> bool:
     """Tell whether each list has as many chances as items, where it has any."""
     differ = pc.not_equal(pc.list_value_length(items), pc.list_value_length(propensities))
     return not pc.any(differ).as_py()
+
+
+def _are_whole(*columns: pa.Array) -> bool:
+    """Tell whether each list has a value in all of these columns, or in none."""
+    first, *others = (each.is_valid() for each in columns)
+    return all(first.equals(each) for each in others)
 
 
 def _batch(rows: Sequence[dict[str, Any]]) -> pa.RecordBatch:

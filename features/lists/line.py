@@ -1,18 +1,32 @@
 """A list that was served, as a line of its log: the answer as it was sent, and what else is known.
 
     {"recommendation_id", "user_id", "items": [{"item_id", "score", "reason", …}, …], "source", …,
-     "at_ms", "page", "variant", "after", "propensities"}
+     "at_ms", "page", "variant", "after", "propensities", "features", "features_schema", "as_of_ms"}
 
 `after` counts the items that earlier pages of the list showed; `propensities` is null where nothing
-was left to chance, and `variant` where no model was on trial.
+was left to chance, and `variant` where no model was on trial. `features` are those that the ranker
+was told, in the order declared, null for what was missing; `features_schema` is the hash of the
+declarations, and `as_of_ms` the moment they were computed for. All three are null where none were
+used, and not there in lines of before they were kept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
+
+LATEST_MS = 253_402_300_799_999
+"""The last moment of the year 9999: dates end there."""
+
+
+class UsedFeatures(NamedTuple):
+    """What a ranker was told of the shopper, by the names that the line has for it."""
+
+    features: Sequence[float | None]
+    features_schema: str
+    as_of_ms: int
 
 
 class Noted(NamedTuple):
@@ -23,18 +37,27 @@ class Noted(NamedTuple):
     variant: str | None = None
     after: int = 0
     propensities: Sequence[float] = ()
+    used: UsedFeatures | None = None
 
 
 def encode(body: bytes, noted: Noted) -> bytes:
     """Return the line of an answer, a JSON object of one field at least, with its end."""
     chances = orjson.dumps(list(noted.propensities)) if noted.propensities else b"null"
-    return b'%b,"at_ms":%d,%b,"after":%d,"propensities":%b}\n' % (
+    return b'%b,"at_ms":%d,%b,"after":%d,"propensities":%b,%b}\n' % (
         body[:-1],
         noted.at_ms,
         _labels(noted.page, noted.variant),
         noted.after,
         chances,
+        _NONE_USED if noted.used is None else _told(noted.used),
     )
+
+
+def _told(used: Sequence[object]) -> bytes:
+    return orjson.dumps(dict(zip(UsedFeatures._fields, used, strict=True)))[1:-1]
+
+
+_NONE_USED = _told((None, None, None))
 
 
 @lru_cache(256)
@@ -69,9 +92,25 @@ def parse(line: bytes) -> dict[str, Any] | None:
             "scores": [_number(each["score"]) for each in items],
             "reasons": [_text(each["reason"]) for each in items],
             "propensities": propensities,
+            **_used(told),
         }
     except (ValueError, KeyError, TypeError, OverflowError, OSError):
         return None
+
+
+def _used(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of the features that were used; raise `ValueError` for half of them."""
+    used: list[Any] = [told.get(name) for name in UsedFeatures._fields]
+    features, schema, as_of_ms = used
+    if used == [None, None, None]:
+        return {"features": None, "features_schema": None, "as_of": None}
+    if not isinstance(features, list) or not 0 <= int(as_of_ms) <= LATEST_MS:
+        raise ValueError
+    return {
+        "features": [_number(each) for each in features],
+        "features_schema": _text(schema),
+        "as_of": int(as_of_ms) * 1_000,
+    }
 
 
 def whose(line: bytes) -> tuple[str, int] | None:

@@ -41,12 +41,13 @@ class DeltaTables:
         """Return the rows of a table, none where it is not there.
 
         Of one in partitions those of the days `since` to `until`, without the column of the day.
+        What a file was written before has null.
         """
         paths = self.paths(name, since, until)
+        empty = as_frame(STORED[name].empty_table()).drop(PARTITIONS.get(name, ()))
         if not paths:
-            empty = as_frame(STORED[name].empty_table())
-            return empty.drop(PARTITIONS.get(name, ())).lazy()
-        return pl.scan_parquet(paths, glob=False)
+            return empty.lazy()
+        return pl.scan_parquet(paths, glob=False, schema=empty.schema, missing_columns="insert")
 
     def paths(self, name: str, since: date = date.min, until: date = date.max) -> list[Path]:
         """Return the files of a table; delta-rs tells them as urls, polars wants paths.
@@ -88,7 +89,8 @@ class DeltaTables:
     def append(self, name: str, batches: Batches, number: int | None = None) -> None:
         """Add rows to a table in one commit; none are no commit.
 
-        The commit notes `number`, if that is given: see `number`.
+        A table of before gets the columns that came since. The commit notes `number`, if that is
+        given: see `number`.
         """
         source = CountedBatches(stream(batches))
         if not source.is_exhausted():
@@ -182,6 +184,7 @@ class DeltaTables:
                 self.root / name,
                 reader,
                 mode=mode,
+                schema_mode="merge" if mode == "append" else None,
                 partition_by=PARTITIONS.get(name),
                 commit_properties=CommitProperties(app_transactions=noted),
             )

@@ -77,9 +77,15 @@ SERVED_LISTS = pa.schema(
         pa.field("scores", pa.list_(pa.float32()), nullable=False),
         pa.field("reasons", pa.list_(pa.string()), nullable=False),
         pa.field("propensities", pa.list_(pa.float32())),
+        pa.field("features", pa.list_(pa.float32())),
+        pa.field("features_schema", pa.string()),
+        pa.field("as_of", UTC_MICROSECONDS),
     ]
 )
-"""One row a list that was served: see `features.lists.line`. `day` is that of `served_at`."""
+"""One row a list that was served: see `features.lists.line`. `day` is that of `served_at`.
+
+What was used of features came later: tables of before, and their files, are without these columns.
+"""
 
 STAGED = ".staged-"
 """How the names of folders beside them begin that hold rows on their way into the tables."""

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
+import pytest
 
 from features.events import Event, EventType
 from features.lists import line
@@ -12,10 +14,12 @@ from features.lists.carrier import Carrier
 from features.lists.line import Noted
 from features.lists.spool import SegmentWriter
 from features.offline.store import OfflineStore
+from features.offline.tables import SERVED, SERVED_LISTS, STORED
 from features.online.stream_entries import Entry
 from features.stream.archive import events_table
 
 MOST_BYTES = 2**30
+USED_COLUMNS = ("features", "features_schema", "as_of")
 
 
 def list_line(
@@ -36,7 +40,7 @@ def list_line(
         "experiment": None,
         "latency_ms": 1.5,
     }
-    noted: dict[str, Any] = {"page": "home", "variant": None, "propensities": ()}
+    noted: dict[str, Any] = {"page": "home", "variant": None, "propensities": (), "used": None}
     noted |= {name: fields.pop(name) for name in noted.keys() & fields.keys()}
     scores = fields.pop("scores", [1.0 / (place + 1) for place in range(len(items))])
     listed = [
@@ -47,6 +51,22 @@ def list_line(
     return line.encode(
         orjson.dumps({**body, **plain, **fields}), Noted(at_ms, after=after, **noted)
     )
+
+
+def line_of_before(*words: Any, **fields: Any) -> bytes:
+    """Return the line of a list as it was before features were kept with it."""
+    told = list_line(*words, **fields)
+    head, found, end = told.partition(b',"features":null,"features_schema":null,"as_of_ms":null')
+    assert found
+    return head + end
+
+
+def serve_before(store: OfflineStore, *lines: bytes) -> None:
+    """Bring lists into their table as it was before features were kept with them."""
+    columns = [each for each in SERVED_LISTS if each.name not in USED_COLUMNS]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(STORED, SERVED, pa.schema(columns))
+        serve(store, *lines)
 
 
 def write_segment(home: Path, lines: Sequence[bytes]) -> None:

@@ -10,23 +10,38 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import polars as pl
 import pytest
+from pyarrow import parquet
 
 from features.erasure import Erasure
 from features.errors import StoreError
 from features.identity.forgotten import ForgottenList
 from features.lists import spool
 from features.lists.carrier import Carried, Carrier, carry_until
-from features.lists.line import Noted, encode
+from features.lists.line import Noted, UsedFeatures, encode
 from features.lists.spool import SegmentWriter
 from features.offline.store import LISTS_KEPT, OfflineStore
 from features.offline.tables import EVENTS, SERVED, SERVED_LISTS
 from tests.support.carrying import POINTS
-from tests.support.listed import MOST_BYTES, done, happen, list_line, serve, write_segment
+from tests.support.listed import (
+    MOST_BYTES,
+    USED_COLUMNS,
+    done,
+    happen,
+    line_of_before,
+    list_line,
+    serve,
+    serve_before,
+    write_segment,
+)
 from tests.support.process import ROOT
 
 AT_MS = 1_760_000_000_000
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+USED = UsedFeatures([None, 0.5], "5ced", AT_MS)
+NOTHING = (None, None, None)
 
 
 @pytest.fixture
@@ -39,6 +54,13 @@ def ids(store: OfflineStore) -> list[str]:
     """Return the ids of all lists in the table."""
     told: list[str] = store.served().collect()["recommendation_id"].sort().to_list()
     return told
+
+
+def used_in(store: OfflineStore) -> dict[str, tuple[object, ...]]:
+    """Return what the table says of features that were used, by list."""
+    lists = store.served().sort("recommendation_id").collect()
+    assert lists.schema == OfflineStore(store.home / "none").served().collect_schema()
+    return {row[0]: row[1:] for row in lists.select("recommendation_id", *USED_COLUMNS).rows()}
 
 
 def many(prefix: str, count: int) -> list[bytes]:
@@ -66,6 +88,41 @@ def test_lists_come_into_the_table_once(store: OfflineStore) -> None:
     assert (one["model_version"], one["variant"], one["segment"]) == ("v1", None, "type=Red")
     assert (other["items"], other["propensities"], other["variant"]) == ([], None, "canary")
     assert other["segment"] is None
+
+
+def test_a_table_of_before_features_were_kept(store: OfflineStore) -> None:
+    """Whatever is read has all columns; it is tidied, and forgotten from, as it is."""
+    serve_before(
+        store,
+        line_of_before("r1", "ann", AT_MS),
+        line_of_before("r2", "ben", AT_MS),
+        line_of_before("r3", "ben", AT_MS - 91 * DAY_MS),
+    )
+    assert not {*USED_COLUMNS} & {*parquet.read_schema(store.paths(SERVED)[0]).names}
+    assert used_in(store) == {"r1": NOTHING, "r2": NOTHING, "r3": NOTHING}
+    store.tidy(timedelta(0))
+    Erasure(store).forget({"ann": AT_MS})
+    assert used_in(store) == {"r2": NOTHING}
+
+
+def test_a_table_of_before_is_added_to(store: OfflineStore) -> None:
+    """By the same numbers; lines of before are carried as well, and nothing of what was is lost."""
+    serve_before(store, line_of_before("r1", "ann", AT_MS), line_of_before("r2", "ben", AT_MS))
+    new = [list_line(f"r{n}", "ann", AT_MS + n, used=USED) for n in (3, 4)]
+    serve(store, *new, line_of_before("r5", "cid", AT_MS))
+    assert store.served_number() == 2
+    told = [*USED.features], USED.features_schema, datetime.fromtimestamp(AT_MS / 1_000, UTC)
+    kept = {"r1": NOTHING, "r2": NOTHING, "r3": told, "r4": told, "r5": NOTHING}
+    assert used_in(store) == kept
+    store.tidy(timedelta(0))
+    assert len(store.paths(SERVED)) == 1
+    assert used_in(store) == kept
+    Erasure(store).forget({"ann": AT_MS + 3})
+    assert used_in(store) == {"r2": NOTHING, "r4": told, "r5": NOTHING}
+    store.replace_all(EVENTS.empty_table(), {})
+    assert used_in(store) == {}
+    serve(store, *new[1:])
+    assert used_in(store) == {"r4": told}
 
 
 def test_a_home_without_lists_has_none(store: OfflineStore) -> None:
@@ -148,23 +205,28 @@ def test_the_forgotten_do_not_come_in(store: OfflineStore) -> None:
 
 
 def test_forgetting_reaches_table_and_segments(store: OfflineStore) -> None:
-    """What was served up to then, to the shopper and to the session that became theirs."""
+    """What was served up to then, to the shopper and to the session that became theirs.
+
+    With it goes what was used of their features.
+    """
     store.merge([("session:1", "it's", AT_MS + 10)])
-    serve(
-        store,
-        list_line("r1", "it's", AT_MS),
-        list_line("r2", "it's", AT_MS + 50),
-        list_line("r3", "session:1", AT_MS + 10),
-        list_line("r4", "session:1", AT_MS + 11),
-        list_line("r5", "ben", AT_MS),
-    )
-    write_segment(store.home, [list_line("r6", "it's", AT_MS), list_line("r7", "ben", AT_MS)])
+    shown = [("it's", 0), ("it's", 50), ("session:1", 10), ("session:1", 11), ("ben", 0)]
+    lines = [
+        list_line(f"r{n}", whose, AT_MS + ms, used=USED._replace(features=[n]))
+        for n, (whose, ms) in enumerate(shown, 1)
+    ]
+    serve(store, *lines)
+    kept = list_line("r7", "ben", AT_MS, used=USED)
+    write_segment(store.home, [list_line("r6", "it's", AT_MS, used=USED), kept])
     Erasure(store).forget({"it's": AT_MS + 30})
     assert ids(store) == ["r2", "r4", "r5"]
     (segment,) = spool.whole_segments(store.home)
-    assert segment.path.read_bytes() == list_line("r7", "ben", AT_MS)
+    assert segment.path.read_bytes() == kept
     Erasure(store).forget({"ben": AT_MS})
     assert ids(store) == ["r2", "r4"]
+    store.tidy(timedelta(0))
+    files = (store.home / "offline" / SERVED).glob("day=*/*.parquet")
+    assert sorted(pl.concat(map(pl.read_parquet, files))["features"].to_list()) == [[2.0], [4.0]]
 
 
 def test_lists_of_a_clock_that_was_ahead_are_forgotten(store: OfflineStore) -> None:
@@ -233,8 +295,7 @@ def test_old_days_go_and_a_clock_that_is_ahead_takes_none(
     store: OfflineStore,
 ) -> None:
     """So many days up to the latest list are kept, whatever the clock says."""
-    day_ms = 24 * HOUR_MS
-    serve(store, *[list_line(f"r{n:02}", "u", AT_MS - n * day_ms) for n in (0, 1, 90, 91, 200)])
+    serve(store, *[list_line(f"r{n:02}", "u", AT_MS - n * DAY_MS) for n in (0, 1, 90, 91, 200)])
     store.tidy()  # the clock of today is far behind the last of them
     assert ids(store) == ["r00", "r01", "r90"]
     assert timedelta(days=90) == LISTS_KEPT
