@@ -6,13 +6,12 @@ numpy takes as long for forty shoppers as for one, as long as they stand in one 
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from features.computation.slices import Slices
-from features.computation.vector import FeatureVectors, feature_vectors
+from features.computation.vector import feature_vectors
 from features.history import GRADES, Bought, Tastes, bought, merge_rings, tastes_of
 from features.ids import Hashes
 from features.moments import Moment, Moments
@@ -25,13 +24,7 @@ from models.request import ANY_IN_STOCK, Filters, RankRequest
 from models.rules.compiled import Arrangement, CompiledRules
 from models.rules.declared import Page
 from models.segment_table import SegmentTable
-
-
-class Used(NamedTuple):
-    """What a ranker was told of the shoppers of a batch, and for which moments."""
-
-    moments: Sequence[Moment]
-    features: FeatureVectors
+from models.used import Used
 
 
 class Batch:

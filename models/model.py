@@ -8,6 +8,7 @@ bought  what shares baskets with items, then what is similar, then what is popul
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import TypeAlias
 
 import numpy as np
@@ -36,6 +37,7 @@ from models.request import ANY_IN_STOCK, Filters, Listed, Ranking, RankRequest, 
 from models.rules.compiled import FIRST, CompiledRules, Turn
 from models.rules.declared import Page, Rules
 from models.segment_table import GLOBAL, SegmentTable
+from models.used import UsedRow
 
 _WARM_BATCH = 16
 _WARM_EVENTS = (*WIDTHS[:-1], RECENT_CAP)
@@ -361,5 +363,7 @@ class Model:
 
 
 def _rankings(batch: Batch, listed: Sequence[Listed | None]) -> list[Ranking]:
-    columns = zip(listed, batch.segments.tolist(), batch.blocked(), strict=True)
+    size, used = len(batch), batch.used
+    rows = [None] * size if used is None else map(UsedRow, repeat(used), range(size))
+    columns = zip(listed, batch.segments.tolist(), batch.blocked(), rows, strict=True)
     return [Ranking(*each) for each in columns]

@@ -8,6 +8,7 @@ from features.ids import NO_HASHES, Hashes
 from features.moments import Moment
 from models.rules.compiled import FIRST, Turn
 from models.rules.declared import Page
+from models.used import UsedRow
 
 
 class Filters(NamedTuple):
@@ -85,9 +86,11 @@ class Written(NamedTuple):
 class Ranking(NamedTuple):
     """What became of one request: the items, None where there is nothing to rank by.
 
-    `segment` is the row of the shopper's, `blocked` the hashes their history forbids.
+    `segment` is the row of the shopper's, `blocked` the hashes their history forbids, `used` what
+    the ranker was told of them, None where there was none.
     """
 
     listed: Listed | None
     segment: int
     blocked: Hashes
+    used: UsedRow | None = None

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import orjson
 
+from models.used import UsedRow
 from monitoring.labels import Page, Reason, Source
 from server.new_id import new_id
 
@@ -27,6 +28,9 @@ class Answer(NamedTuple):
 
     recommendation_id: str = ""
     """What its features are logged under; empty where it was not ranked for this request."""
+
+    used: UsedRow | None = None
+    """What its ranker was told of the shopper; None where it was not ranked by one now."""
 
     @property
     def is_empty(self) -> bool:

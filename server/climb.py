@@ -151,6 +151,7 @@ class Climb:
             page=self._spot.page,
             propensities=made.propensities,
             recommendation_id=self._request.recommendation_id,
+            used=outcome.used,
         )
 
     def _to_rank(self) -> RankRequest:

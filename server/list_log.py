@@ -14,9 +14,11 @@ from threading import Event, Thread
 from time import time
 from typing import TypeAlias
 
+from features.declared import FEATURE_SET
 from features.lists import line
-from features.lists.line import Noted
+from features.lists.line import Noted, UsedFeatures
 from features.lists.spool import SegmentWriter
+from models.used import UsedRow
 from server.answer import Answer
 from server.pages import shown_before
 from server.trial import Trial
@@ -24,10 +26,10 @@ from server.trial import Trial
 log = logging.getLogger(__name__)
 
 MOST_WAITING = 4_096
-"""Lists of one process; each keeps its answer, some 2 KB."""
+"""Lists of one process; each keeps its answer, some 2 KB, and its run's features, 1 KB at most."""
 
 EVERY_S = 0.2
-TOGETHER = 128
+TOGETHER = 48
 """Lists that are written at once: making more lines would keep the event loop waiting."""
 
 _Waiting: TypeAlias = tuple[bytes, Answer, str, str | None, Trial | None, float]
@@ -127,5 +129,10 @@ def _line(
 ) -> bytes:
     after = 0 if cursor is None else shown_before(cursor)
     variant = None if trial is None else trial.variant(user_id, answer)
-    noted = Noted(int(at_s * 1_000), answer.page, variant, after, answer.propensities)
+    used = None if answer.used is None else _used(answer.used)
+    noted = Noted(int(at_s * 1_000), answer.page, variant, after, answer.propensities, used)
     return line.encode(body, noted)
+
+
+def _used(told: UsedRow) -> UsedFeatures:
+    return UsedFeatures(told.values(), FEATURE_SET.schema_hash, told.as_of_ms)

@@ -84,9 +84,7 @@ class ServedLog:
         used, values = batch.used, list[float | None]()
         moment = batch.requests[row].moment
         if used is not None:
-            moment, features = used.moments[row], used.features
-            told = zip(features.values[row].tolist(), features.missing[row].tolist(), strict=True)
-            values = [None if unknown else value for value, unknown in told]
+            moment, values = used.moments[row], used.values(row)
         return Served(
             batch.requests[row].user_id,
             int(self._clock() * 1_000),

@@ -1,30 +1,45 @@
 """The log of served lists: every answer, bounded, and never in an answer's way."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from features.computation.point_in_time import known_at
+from features.declared import FEATURE_SET
+from features.eventlog import NO_RECORDS
 from features.ids import stable_hash
 from features.lists import spool
 from features.lists.carrier import Carried, Carrier
 from features.lists.line import parse
+from features.moments import Moment
 from features.offline.store import OfflineStore
 from features.online.embedded import EmbeddedValkey
+from features.online.valkey_store import ValkeyStore
 from features.skew import served
+from features.stream.archive import Archive
+from features.stream.event_stream import EventStream, Group
 from models.canary import Assignment, Canary
 from models.canary_counts import CanaryCounter
 from models.model import Model
+from models.parts import Floats
+from models.request import RankRequest
 from models.rollout import Shadow
 from monitoring.labels import Page, Source
 from monitoring.metrics import Metrics
+from server import keys
 from server.answer import Answer
 from server.list_log import MOST_WAITING, ListLog
 from server.trial import Trial
+from tests.support.bundles import small_parts
+from tests.support.histories import clicks
 from tests.support.listed import MOST_BYTES
 from tests.support.service import Client, Start, ask, event, send
 
@@ -108,8 +123,89 @@ async def test_every_answer_is_in_the_table(start: Start, home: Path) -> None:
     assert [row["source"] for row in rows] == ["model", "cache", "model", "global"]
     assert [row["after"] for row in rows] == [0, 0, 3, 0]
     assert [row["page"] for row in rows] == ["home", "home", "other", "other"]
-    used = {each.recommendation_id for each in served.read(home, 0, 1 << 60)}
-    assert used == {each["recommendation_id"] for each in told if each["source"] == "model"}
+    used = {each.recommendation_id: each for each in served.read(home, 0, 1 << 60)}
+    assert used.keys() == {each["recommendation_id"] for each in told if each["source"] == "model"}
+    for list_id, row in kept.items():
+        if (sampled := used.get(list_id)) is None:
+            assert (row["features"], row["features_schema"], row["as_of"]) == (None, None, None)
+        else:
+            assert (row["features"], row["features_schema"]) == (sampled.values, sampled.schema)
+
+
+async def test_features_are_those_that_the_tables_say(
+    start: Start, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the last bit, as of the moment that is told; and nobody keeps them when they are written.
+
+    The list from the cache tells none: what was computed for it was for another moment.
+    """
+    alive = list[weakref.ref[Floats]]()
+    note = ListLog.note
+
+    def noting(lists: ListLog, body: bytes, answer: Answer, *words: Any) -> None:
+        if answer.used is not None:
+            alive.append(weakref.ref(answer.used.used.features.values))
+        note(lists, body, answer, *words)
+
+    monkeypatch.setattr(ListLog, "note", noting)
+    service: Client = await start()
+    for number, user in enumerate(("ann", "ben", "ann")):
+        await send(service, event(user, f"wine-000{number}"))
+        await asyncio.sleep(0.002)
+        assert (await ask(service, user))["source"] == "model"
+    await asked_until_cached(service, "ann")
+    await ask(service, "nobody")
+    assert len(alive) >= 3
+    async with asyncio.timeout(20):
+        while any(each() is not None for each in alive):
+            await asyncio.sleep(0.05)
+            gc.collect()
+
+    store = OfflineStore(home)
+    online = service.app[keys.STORE]
+    assert isinstance(online, ValkeyStore)
+    stream = EventStream(online.client, Group.OFFLINE, "one")
+    await stream.join()
+    await Archive(online, store).take((await stream.read(100, 10)).entries)
+    await service.close()
+    Carrier(store).carry()
+    events, rows = store.event_log(), store.served().sort("served_at").collect().to_dicts()
+    ranked = [row for row in rows if row["features"] is not None]
+    assert [row["source"] for row in rows if row["features"] is None] == ["cache", "global"]
+    assert len(ranked) == len(alive)
+    whose = [events.user_ids.index(row["user_id"]) for row in ranked]
+    moments = [Moment(round(row["as_of"].timestamp() * 1_000)) for row in ranked]
+    expected = known_at(events, whose, moments).vectors()
+    values = np.where(expected.missing, np.float32("nan"), expected.values)
+    told = np.array([row["features"] for row in ranked], np.float32)  # None becomes NaN
+    assert told.view(np.uint32).tolist() == values.view(np.uint32).tolist()
+    assert len({*map(tuple, told[:, ~expected.missing.any(axis=0)].tolist())}) >= 3
+    assert {row["features_schema"] for row in ranked} == {FEATURE_SET.schema_hash}
+
+
+@pytest.mark.parametrize("is_ranked", [True, False])
+def test_each_of_a_run_has_its_own_features(tmp_path: Path, *, is_ranked: bool) -> None:
+    """Those of the row that is theirs; by a model without a ranker nobody has any."""
+    model = Model(small_parts(ranked=is_ranked))
+    moments = [Moment(1_000 + n, "FR") for n in range(3)]
+    batch = model.batch(
+        [RankRequest(f"u{n}", clicks(n + 1), NO_RECORDS, each, 3) for n, each in enumerate(moments)]
+    )
+    rankings = model.rank(batch)
+
+    def note(lists: ListLog) -> None:
+        for each in rankings:
+            lists.note(BODY, ANSWER._replace(used=each.used), "u", None, None)
+
+    told, dropped = logged(tmp_path, note)
+    assert (len(told), dropped) == (3, 0)
+    if not is_ranked:
+        assert [row["features"] for row in told] == [None] * 3
+        return
+    assert batch.used is not None
+    assert [row["features"] for row in told] == [batch.used.values(n) for n in range(3)]
+    assert len({*map(str, (row["features"] for row in told))}) == 3
+    assert [row["as_of"] for row in told] == [1_000 * each.as_of_ms for each in moments]
 
 
 async def test_chances_are_told(start: Start, home: Path) -> None:

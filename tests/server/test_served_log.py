@@ -10,7 +10,6 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from features.eventlog import NO_RECORDS
-from features.events import RECORD, TYPE_CODES, EventType, Records
 from features.ids import stable_hashes
 from features.moments import Moment
 from features.offline.store import OfflineStore
@@ -30,6 +29,7 @@ from server import keys
 from server.served_log import MOST_A_SECOND, QUEUE_LENGTH, ServedLog
 from server.skew_report import follow_skew
 from tests.support.bundles import small_parts
+from tests.support.histories import clicks
 from tests.support.service import ADMIN, Client, Start, ask, event, ids, send
 
 RULES = """
@@ -37,15 +37,6 @@ boosts: [{categories: [Sparkling], factor: 20}]
 pins: [{item: wine-0020, position: 1}]
 diversity: 0.5
 """
-
-
-def clicks(count: int) -> Records:
-    """Return clicks on the first so many items."""
-    records = np.zeros(count, RECORD)
-    records["ts"] = np.arange(count)
-    records["item"] = stable_hashes(f"wine-{row:04d}" for row in range(count))
-    records["tag"] = TYPE_CODES[EventType.CLICK]
-    return records
 
 
 @pytest.fixture

@@ -61,3 +61,12 @@ def tasteful(shoppers: int = 150, items: int = 60, bought: int = 14, seed: int =
             Happened(shopper, int(item), float(day)) for item, day in zip(chosen, days, strict=True)
         ]
     return log_of(happened, shoppers, wines(items))
+
+
+def clicks(count: int) -> Records:
+    """Return clicks on the first so many items."""
+    records = np.zeros(count, RECORD)
+    records["ts"] = np.arange(count)
+    records["item"] = stable_hashes(f"wine-{row:04d}" for row in range(count))
+    records["tag"] = TYPE_CODES[EventType.CLICK]
+    return records
