@@ -1,9 +1,10 @@
 """The lists themselves with what became of each, as a Parquet file: a row a list.
 
-    lists ─ credits, by type ─ features that were used, of those that were logged ─ one file
+    lists ─ credits, by type ─ features that were used, by name ─ one file
 
-Features are a sample (`CUVEE_FEATURE_LOG_SHARE`) and kept for a week. A list from the cache was
-ranked before, under another id: its features are those of the list it was kept from.
+They are what the ranker was told, as the table has it: nothing is computed again. A list has none
+where it was ranked by other declarations, as `features_schema` tells, or by no ranker, or before,
+for the cache: then under another id.
 """
 
 from pathlib import Path
@@ -13,7 +14,6 @@ import polars as pl
 from features.declared import FEATURE_SET
 from features.errors import InputError
 from features.offline.store import OfflineStore
-from features.skew import served
 from monitoring.outcomes.attribution import Tables
 from monitoring.outcomes.policy import Policy
 
@@ -26,7 +26,7 @@ def export(store: OfflineStore, policy: Policy, now_ms: int, days: int, path: Pa
     tables = Tables(store, policy, since_ms, now_ms + 1)
     credited = tables.attribution().credits
     told = tables.lists().join(_by_list(credited, policy).lazy(), on=_ID, how="left")
-    told = told.join(_features(store.home, since_ms, now_ms).lazy(), on=_ID, how="left")
+    told = told.with_columns(_features()).drop("features")
     scratch = path.with_name(f".{path.name}.new")
     try:
         told.sink_parquet(scratch)
@@ -47,13 +47,10 @@ def _by_list(credited: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     return credited.sort("at_ms").group_by(_ID, maintain_order=True).agg(per_kind)
 
 
-def _features(home: Path, since_ms: int, now_ms: int) -> pl.DataFrame:
-    """Return the logged features of lists by their ids, of the declarations that are in force."""
-    names = FEATURE_SET.names
-    rows = [
-        (each.recommendation_id, *each.values)
-        for each in served.read(home, since_ms, now_ms + 1)
-        if each.recommendation_id is not None and each.schema == FEATURE_SET.schema_hash
+def _features() -> list[pl.Expr]:
+    """Return a column for each feature, of what was used of the declarations that are in force."""
+    used = pl.when(features_schema=FEATURE_SET.schema_hash).then("features")
+    return [
+        used.list.get(place, null_on_oob=True).alias(f"feature_{name}")
+        for place, name in enumerate(FEATURE_SET.names)
     ]
-    schema = {_ID: pl.String, **{f"feature_{name}": pl.Float64 for name in names}}
-    return pl.DataFrame(rows, schema, orient="row").unique(_ID, keep="first")

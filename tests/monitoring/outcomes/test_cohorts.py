@@ -5,6 +5,7 @@ import random
 import time
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from click.testing import CliRunner, Result
@@ -12,17 +13,28 @@ from click.testing import CliRunner, Result
 from features.declared import FEATURE_SET
 from features.events import EventType
 from features.lists.carrier import Carrier
+from features.lists.line import UsedFeatures
 from features.offline.store import OfflineStore
-from features.skew.served import Served, append
 from monitoring.__main__ import cli
 from monitoring.outcomes.cohorts import Cohort, Outcome, outcomes
 from monitoring.outcomes.nowcast import Nowcast
 from monitoring.outcomes.policy import HOUR_MS, parse_policy
-from tests.support.listed import done, happen, list_line, serve, write_segment
+from tests.support.listed import (
+    done,
+    happen,
+    line_of_before,
+    list_line,
+    serve,
+    serve_before,
+    write_segment,
+)
 
 DAY_MS = 24 * HOUR_MS
 NOW_MS = 1_760_011_200_000
 """2025-10-09 12:00 UTC, a Thursday."""
+
+VALUES = [None, *np.linspace(0.1, 2e7, len(FEATURE_SET.names) - 1, dtype=np.float32).tolist()]
+SCHEMAS = FEATURE_SET.schema_hash, "older"
 
 POLICY = parse_policy("settle_minutes: 60", "x")
 
@@ -41,7 +53,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> OfflineStore:
     for number in range(2_400):
         at, user = NOW_MS - int(12 * DAY_MS * (2_400 - number) / 2_400), f"u{number % 90}"
         version = "v1" if number % 3 else "v2"
-        lines.append(list_line(f"r{number}", user, at, model_version=version))
+        used = UsedFeatures(VALUES, SCHEMAS[number % 3], at) if number % 3 < len(SCHEMAS) else None
+        lines.append(list_line(f"r{number}", user, at, model_version=version, used=used))
         if not number % 5:
             delay = int(chance.expovariate(1 / (5 * HOUR_MS)))
             if at + delay <= NOW_MS and delay <= 24 * HOUR_MS:
@@ -145,12 +158,10 @@ def test_the_command_shows_cohorts(shop: OfflineStore, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("still")
 def test_the_lists_themselves(shop: OfflineStore, tmp_path: Path) -> None:
-    """A row each, with what became of it and the features that were used, where they are known."""
-    values = [float(n) for n in range(len(FEATURE_SET.names))]
-    schema = FEATURE_SET.schema_hash
-    used = Served("u0", NOW_MS - 1, 0, None, None, schema, [*values], None, "r2399")
-    other = Served("u1", NOW_MS - 1, 0, None, None, "older", [1.0], None, "r2398")
-    append(shop.home, "1", [used, other])
+    """A row each, with what became of it and the features that were used, to the last bit.
+
+    Of other declarations it tells which; of a list without there are none.
+    """
     path = tmp_path / "lists.parquet"
     assert _run(shop.home, "--days", "12", "--export", str(path)).exit_code == 0
     rows = pl.read_parquet(path).sort("served_ms")
@@ -158,9 +169,29 @@ def test_the_lists_themselves(shop: OfflineStore, tmp_path: Path) -> None:
     assert rows["click_position"].list.len().sum() > 400
     first = rows.row(0, named=True)
     assert (first["purchase_value"], first["purchase_delay_ms"]) == ([12.0], [HOUR_MS])
-    named = f"feature_{FEATURE_SET.names[1]}"
-    assert rows[named].to_list()[-2:] == [None, 1.0]
+    names = [f"feature_{name}" for name in FEATURE_SET.names]
+    assert set(rows.select(names).dtypes) == {pl.Float32}
+    nothing = (None,) * len(names)
+    assert rows.select(names).rows()[-3:] == [tuple(VALUES), nothing, nothing]
+    assert rows["features_schema"].to_list()[-3:] == [*SCHEMAS, None]
+    assert rows["as_of"].dt.epoch("ms").to_list()[-3:-1] == rows["served_ms"].to_list()[-3:-1]
+    assert "features" not in rows.columns
     assert not (tmp_path / ".lists.parquet.new").exists()
+
+
+@pytest.mark.usefixtures("still")
+def test_the_lists_of_a_table_of_before(store: OfflineStore) -> None:
+    """It says of no feature what it was, until lists with theirs stand in it."""
+    path = store.home / "lists.parquet"
+    serve_before(store, line_of_before("r1", "ann", NOW_MS - 2))
+    column = f"feature_{FEATURE_SET.names[1]}"
+    for expected in ([None], [None, VALUES[1]]):
+        assert _run(store.home, "--export", str(path)).exit_code == 0
+        rows = pl.read_parquet(path).sort("served_ms")
+        assert rows[column].to_list() == expected
+        assert rows["features_schema"].to_list() == [None, SCHEMAS[0]][: len(rows)]
+        used = UsedFeatures(VALUES, SCHEMAS[0], NOW_MS)
+        serve(store, list_line("r2", "ann", NOW_MS - 1, used=used))
 
 
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
