@@ -4,6 +4,7 @@ The commits come in an order that a repetition completes: items, events, users. 
 was forgotten and is in a later event is back, and so is their record.
 """
 
+import errno
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
@@ -151,14 +152,33 @@ class StagedBatch:
                     self._keep(table, rows.filter(~whose))
             except pl.exceptions.PolarsError:
                 path.unlink()
+            except OSError:  # of a full disk nothing more goes than what is to go
+                if _is_whole(path):
+                    raise
+                path.unlink()
 
     def _keep(self, table: str, kept: pl.LazyFrame) -> None:
         scratch = self._path(table).with_suffix(".dropping")
-        kept.sink_parquet(scratch)
-        scratch.replace(self._path(table))
+        try:
+            kept.sink_parquet(scratch)
+            scratch.replace(self._path(table))
+        except pl.exceptions.PolarsError as error:  # of reading, or of a disk that is full
+            reason = str(error).partition("\n")[0]
+            raise OSError(errno.EIO, f"{reason:.200}", str(self._path(table))) from error
+        finally:
+            scratch.unlink(missing_ok=True)
 
     def _path(self, table: str) -> Path:
         return self.folder / f"{table}.parquet"
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether all of a Parquet file can be read."""
+    try:
+        pl.scan_parquet(path, glob=False).select(pl.all().hash().sum()).collect(engine="streaming")
+    except pl.exceptions.PolarsError:
+        return False
+    return True
 
 
 def _effect(table: str, rows: pl.LazyFrame | None, store: OfflineStore) -> Effect:

@@ -27,6 +27,7 @@ from features.online.valkey_store import ValkeyStore
 from features.quality.quarantine import Quarantine
 from features.stream.archive import Archive
 from tests.support.abandoned import abandoned
+from tests.support.longest_file import longest_file
 from tests.support.process import ROOT
 
 ITEMS = 150
@@ -436,6 +437,24 @@ def test_a_quarantine_that_cannot_be_written_is_tried_again(tmp_path: Path) -> N
 
     with pytest.raises(StoreError, match="quarantine: "):
         Quarantine(tmp_path).forget(["u3"])
+
+
+def test_forgetting_on_a_full_disk_keeps_what_others_did(
+    run: Run, home: Path, tmp_path: Path
+) -> None:
+    """It is tried again: the rows of all are there until those of one can be left out."""
+    run("ingest", "--data", batch(tmp_path / "a"))
+    run("ingest", "--data", batch(tmp_path / "b", price=1_000.0, first=1_000))
+    (kept,) = Quarantine(home).all()
+    before = sorted(kept.batch.folder.iterdir())
+
+    with longest_file(100), pytest.raises(StoreError, match=r"File too large.*events\.parquet"):
+        Quarantine(home).forget(["u3"])
+
+    assert sorted(kept.batch.folder.iterdir()) == before
+    assert len(kept.batch.tables()["events"].collect()) == ITEMS
+    Quarantine(home).forget(["u3"])
+    assert "u3" not in kept.batch.tables()["events"].collect()["user_id"].to_list()
 
 
 def test_what_is_being_thrown_away_is_forgotten_too(run: Run, home: Path, tmp_path: Path) -> None:
