@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from features.whole_file import named
+
 UNFINISHED = ".writing-"
 """How names begin of what is not whole yet, or not any more."""
 
@@ -77,8 +79,8 @@ def copy_file(source: Path, path: Path) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file and bring it to the disk."""
-    with path.open("wb") as file:
+    """Write a file and bring it to the disk; an `OSError` names it."""
+    with named(path), path.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -14,6 +14,7 @@ from features.errors import InputError
 from features.home import home_directory
 from features.training.engine import Engine
 from features.training.engine_options import engine_options
+from features.whole_file import replace_file
 from features.wording import counted
 
 
@@ -108,7 +109,7 @@ def lineage_command(dataset: str, svg: Path | None, as_json: bool) -> None:
     """Tell what a version is made of, however far back."""
     told = list(_datasets().lineage(Reference.parse(dataset)))
     if svg is not None:
-        svg.write_text(lineage.picture(told), encoding="utf-8")
+        replace_file(svg, lineage.picture(told))
     if as_json:
         click.echo(json.dumps(lineage.events(told), indent=2))
     else:

@@ -38,6 +38,7 @@ from features.training.engine import Engine
 from features.training.labels import Labels, is_query, labels_spared, read_labels, refuse_neither
 from features.training.local_engine import local_chunks
 from features.training.training_set import write_training_set
+from features.whole_file import write_file
 
 TRANSFORMATIONS = ("labels", "point-in-time join", "features")
 
@@ -115,7 +116,7 @@ class Datasets:
             told = replace(erased(made, folder, since), version=self._last(made.name) + 1)
             if told.data != made.data:
                 (folder / made.data).unlink()
-            (folder / MANIFEST).write_text(told.to_json(), encoding="utf-8")
+            write_file(folder / MANIFEST, told.to_json())
             self._folder(told.reference).parent.mkdir(exist_ok=True)
             folder.rename(self._folder(told.reference))
         return told

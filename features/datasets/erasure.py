@@ -31,6 +31,7 @@ from features.identity.spared import USER_ID
 from features.ids import Hashes, stable_hashes
 from features.lock import locked
 from features.scratch import sweep
+from features.whole_file import replace_file
 
 
 def forget(root: Path, noted_ms: Mapping[str, int]) -> None:
@@ -117,9 +118,7 @@ def _forget_in(folder: Path, noted_ms: Mapping[str, int]) -> None:
     except pa.ArrowInvalid:  # cut off: nobody could use it
         (folder / told.data).unlink()
         return
-    scratch = manifest.with_suffix(".new")
-    scratch.write_text(after.to_json(), encoding="utf-8")
-    scratch.replace(manifest)
+    replace_file(manifest, after.to_json())
     _remove_others(folder, after.data)
 
 

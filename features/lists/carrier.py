@@ -22,6 +22,7 @@ from features.lists.columns import rows_of
 from features.lock import locked
 from features.offline.store import OfflineStore
 from features.offline.tidying import Tidying
+from features.whole_file import named
 
 log = logging.getLogger("cuvee.features.lists")
 
@@ -103,7 +104,8 @@ class Carrier:
     def _carry(self, names: Sequence[str]) -> Carried:
         number = self._offline.served_number() + 1
         scratch = self._note.with_suffix(spool.SCRATCH)
-        scratch.write_bytes(orjson.dumps({"number": number, "segments": names}))
+        with named(scratch):
+            scratch.write_bytes(orjson.dumps({"number": number, "segments": names}))
         scratch.replace(self._note)
         rows = _Rows(self._folder, names)
         forgotten = self._offline.append_served(rows, number) or 0

@@ -22,6 +22,7 @@ import orjson
 from features.errors import StoreError
 from features.lists import line
 from features.lock import locked
+from features.whole_file import named
 
 FOLDER = "lists"
 OPEN, WHOLE, SCRATCH = ".open", ".jsonl", ".new"
@@ -157,7 +158,8 @@ def _drop_from(path: Path, is_gone: _Gone) -> None:
     kept = [each for each in lines if not is_gone(each)]
     if len(kept) < len(lines):
         scratch = path.with_suffix(SCRATCH)
-        scratch.write_bytes(b"".join(kept))
+        with named(scratch):
+            scratch.write_bytes(b"".join(kept))
         scratch.replace(path)
 
 

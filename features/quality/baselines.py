@@ -11,6 +11,7 @@ from features.errors import InputError
 from features.lock import locked
 from features.quality.gates import Gate
 from features.quality.profile import TableProfile
+from features.whole_file import replace_file
 
 _BASELINES, _VOUCHED, _RELEASED = "baselines", "vouched", "released"
 
@@ -63,9 +64,7 @@ class Baselines:
         with _explained(self._path), locked(self._path.parent):
             told = self._read()
             yield told
-            scratch = self._path.with_name(f".{self._path.name}.next")  # ours: we hold the lock
-            scratch.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-            scratch.replace(self._path)
+            replace_file(self._path, json.dumps(told, indent=1) + "\n")
 
     def _read(self) -> dict[str, Any]:
         try:

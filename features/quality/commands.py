@@ -12,6 +12,7 @@ from features.quality.page import as_html
 from features.quality.quarantine import TABLES, Quarantine
 from features.quality.report import as_text
 from features.quality.rules import rules_in_force
+from features.whole_file import replace_file
 
 
 @click.group("quality", context_settings={"help_option_names": ["-h", "--help"]})
@@ -45,7 +46,7 @@ def check_command(rules: Path | None, html: Path | None, everything: bool) -> No
     """
     told = Gatekeeper(home_directory(), rules_in_force(rules)).judged_tables()
     if html is not None:
-        html.write_text(as_html(told.report), encoding="utf-8")
+        replace_file(html, as_html(told.report))
     shown = [each for each in told.report.findings if everything or each.passed is False]
     if shown:
         click.echo(as_text(shown))

@@ -19,6 +19,7 @@ from features.quality.held_names import REPORT, held_names
 from features.quality.page import as_html
 from features.quality.report import Finding, Report
 from features.scratch import scratch_folder, sweep
+from features.whole_file import write_file
 
 PAGE, DIGEST = "report.html", "digest"
 UNFINISHED = ".unfinished-"
@@ -98,9 +99,9 @@ class Quarantine:
             batch.spare(self._forgotten.read())
         with scratch_folder(self._root, UNFINISHED) as scratch:
             folder = scratch if batch is None else batch.folder
-            (folder / DIGEST).write_text(digest, encoding="utf-8")
-            (folder / REPORT).write_text(report.to_json(), encoding="utf-8")
-            (folder / PAGE).write_text(as_html(report), encoding="utf-8")
+            write_file(folder / DIGEST, digest)
+            write_file(folder / REPORT, report.to_json())
+            write_file(folder / PAGE, as_html(report))
             name = self._free_name(report)
             if (self._root / name).exists():
                 self._remove(self._root / name)

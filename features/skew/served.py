@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from features.errors import StoreError
+from features.whole_file import named
 
 FOLDER = "served"
 SKEW_REPORT = Path("run") / "skew.json"
@@ -105,7 +106,8 @@ def _replace(path: Path, content: bytes) -> None:
     """Write a file anew, as old as it was: its age says when it goes."""
     told = path.stat()
     scratch = path.with_suffix(".new")
-    scratch.write_bytes(content)
+    with named(scratch):
+        scratch.write_bytes(content)
     os.utime(scratch, ns=(told.st_atime_ns, told.st_mtime_ns))
     scratch.replace(path)
 

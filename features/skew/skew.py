@@ -26,6 +26,7 @@ from features.offline.profiles import Profiles
 from features.offline.store import OfflineStore
 from features.offline.tables import CHANGES
 from features.skew.served import SKEW_REPORT, Served
+from features.whole_file import replace_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,7 @@ def write_report(home: Path, told: Skew) -> Path:
     """Write the ratios where the service looks for them, whole or not at all."""
     path = home / SKEW_REPORT
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".new")
-    scratch.write_text(json.dumps({"rows": told.rows, "ratios": told.ratios}))
-    scratch.replace(path)
+    replace_file(path, json.dumps({"rows": told.rows, "ratios": told.ratios}))
     return path
 
 

@@ -125,6 +125,18 @@ def test_dataset(features: Features, shop: Path, tmp_path: Path) -> None:
     assert (made.version, made.checksum) == (1, checksum_of(Datasets(home).path(made.reference)))
 
 
+def test_a_page_of_quality(features: Features, shop: Path, tmp_path: Path) -> None:
+    """The page of before stays, and the error names what cannot be written."""
+    page = tmp_path / "report.html"
+    assert features.run(shop, "quality", "check", "--html", page) == 0, features.told()
+    whole = page.read_bytes()
+
+    assert features.run(shop, "quality", "check", "--html", page, largest_file=1_000) == 2
+    assert one_line(features.told(), "report.html", "File too large"), features.told()
+    assert [each.name for each in tmp_path.iterdir()] == [page.name]
+    assert page.read_bytes() == whole
+
+
 def test_a_trial_on_a_full_disk(disk: Path) -> None:
     """A worker without room for its counts counts for itself: no data.
 

@@ -1,0 +1,22 @@
+"""A file is there whole or not at all, and an error names it."""
+
+from pathlib import Path
+
+import pytest
+
+from features.whole_file import replace_file
+from tests.support.longest_file import longest_file
+
+
+def test_a_file_without_room_stays_as_it_was(tmp_path: Path) -> None:
+    """Nothing lies beside it, and the error says where there is no room; with room it is taken."""
+    path = tmp_path / "told.json"
+    replace_file(path, "before")
+
+    with longest_file(100), pytest.raises(OSError, match=r"File too large: .*told\.json"):
+        replace_file(path, "x" * 101)
+
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+    replace_file(path, "x" * 101)
+    assert path.read_text() == "x" * 101
