@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
+from yaml.constructor import ConstructorError
 
 from features.errors import FieldError, InputError
 
 Choice = TypeVar("Choice", bound=StrEnum)
+
+_MERGED = "<<"
+"""What brings in the fields of another mapping."""
 
 
 def read_text(path: Path) -> str:
@@ -26,10 +30,32 @@ def read_text(path: Path) -> str:
 def parse_yaml(text: str, name: str) -> object:
     """Return what a YAML text says, or raise `InputError`."""
     try:
-        told: object = yaml.safe_load(text)
+        told: object = yaml.load(text, _Loader)  # noqa: S506 (a safe one)
     except yaml.YAMLError as error:
         raise InputError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise InputError(f"{name}: not YAML that can be read: nested too deeply") from None
     return told
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a name that stands twice, where YAML's own keeps the last, and values of no type."""
+
+    def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set[str]()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen - {_MERGED}:
+                told = f"{key.value!r} stands twice"
+                raise ConstructorError(problem=told, problem_mark=key.start_mark)
+            seen.add(str(key.value))
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401 (yaml's)
+        try:
+            return super().construct_object(node, deep)
+        except (AttributeError, ValueError) as error:  # a date without such a day, say
+            raise ConstructorError(problem=str(error), problem_mark=node.start_mark) from None
 
 
 def as_mapping(raw: object, where: str) -> dict[str, Any]:

@@ -1,0 +1,38 @@
+"""What is declared in YAML is what stands there, or the mistake is told with its place."""
+
+import pytest
+
+from features.errors import InputError
+from features.yaml_fields import parse_yaml
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("items: [1]\nevents: []\nitems: []\n", "'items' stands twice .*line 3, column 1"),
+        ("a: {b: {c: 1, 'c': 2}}", "'c' stands twice .*line 1, column 15"),
+        ("a:\n  since: 2026-13-45\n", "month must be in 1..12 .*line 2, column 10"),
+        ("a: !!int x", "invalid literal .*line 1, column 4"),
+        ("[" * 3_000, "nested too deeply"),
+        ("a: [", "while parsing a flow node"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(text: str, told: str) -> None:
+    """YAML's own would take the last of two names, and end with a traceback at such a day."""
+    with pytest.raises(InputError, match=f"^f.yaml: not YAML.*{told}"):
+        parse_yaml(text, "f.yaml")
+
+
+def test_a_mapping_may_bring_in_others_and_differ() -> None:
+    """So often as it likes, and wherever the others stand."""
+    text = """
+        usual: &usual {min: 1, max: 5}
+        list: [{high: &high {<<: *usual, max: 9}}]
+        both: {<<: *high, min: 2}
+    """
+    told = parse_yaml(text, "f.yaml")
+    assert told == {
+        "usual": {"min": 1, "max": 5},
+        "list": [{"high": {"min": 1, "max": 9}}],
+        "both": {"min": 2, "max": 9},
+    }
