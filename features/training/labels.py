@@ -222,9 +222,13 @@ def _mistakes(
         (
             as_of,
             since.is_between(1e11, LATEST_S * 1e3),
-            "looks like milliseconds, not seconds",
+            "looks like milliseconds: divide by 1,000",
         ),
-        (as_of, since.is_between(1e14, LATEST_S * 1e6), "looks like microseconds, not seconds"),
+        (
+            as_of,
+            since.is_between(1e14, LATEST_S * 1e6),
+            "looks like microseconds: divide by 1,000,000",
+        ),
         (as_of, parsing.is_date(since), "looks like a date: write 2026-10-05"),
         (as_of, pl.lit(bare), _BARE),
         (as_of, moment.is_null(), "expected seconds since 1970 or ISO 8601"),

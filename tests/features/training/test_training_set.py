@@ -199,7 +199,7 @@ def test_a_place_that_cannot_be_written_is_told(store: OfflineStore, tmp_path: P
 
 
 TIMES = {
-    "1760000000000": "row 2: at: looks like milliseconds, not seconds, got '1760000000000'",
+    "1760000000000": "row 2: at: looks like milliseconds: divide by 1,000, got '1760000000000'",
     "soon": "row 2: at: expected seconds since 1970 or ISO 8601, got 'soon'",
     "nan": "row 2: at: expected seconds since 1970 or ISO 8601",
     "inf": "row 2: at: expected seconds since 1970 or ISO 8601",
