@@ -44,7 +44,7 @@ class Erasure:
         """Forget shoppers up to a stamp each; return them, and who was merged into them."""
         noted_ms = self._forgotten.add(until_ms)
         # After that: whoever notes a merge later finds the list.
-        merged = self._offline.merges().sources(until_ms)
+        merged = self._offline.merges(until_ms).sources(until_ms)
         latest_ms = max(noted_ms.values(), default=0)
         for rank in range(max(map(len, merged.values()), default=0)):
             these = {each: told[~rank] for each, told in merged.items() if told[rank:]}

@@ -5,7 +5,7 @@ says that all that had arrived of one by then is the other's from then on. So a 
 sees what was known then. Events that become another's with the same merges are a *span*.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -223,6 +223,22 @@ class Merges:
 
 NOBODY = Merges(())
 """Nobody was merged into anybody."""
+
+
+def concerning(rows: pl.DataFrame, user_ids: Collection[str]) -> pl.DataFrame:
+    """Return the merges, of `source` and `into`, that say anything of some shoppers.
+
+    They alone tell of these shoppers what all would: with whom they were merged, and those with
+    whom, however far.
+    """
+    told, asked = set(user_ids), set[str]()
+    found = rows.clear()
+    while asked != told:
+        asked = set(told)
+        ids = pl.Series(list(asked), dtype=pl.String).implode()
+        found = rows.filter(pl.col("source").is_in(ids) | pl.col("into").is_in(ids))
+        told.update(found["source"], found["into"])
+    return found
 
 
 def _key(user_id: str, changes: int) -> str:

@@ -1,6 +1,6 @@
 """Rows without those of shoppers who were forgotten after them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -65,11 +65,11 @@ class Spared:
         self,
         batches: Iterator[pa.RecordBatch],
         forgotten: Forgotten,
-        merges: Callable[[], Merges] = lambda: NOBODY,
+        merges: Callable[[Collection[str]], Merges] = lambda _: NOBODY,
         stamp: str = ARRIVED_AT,
         now_ms: int | None = None,
     ) -> None:
-        """Draw from `batches`; `merges` are asked for where a batch has somebody who is listed.
+        """Draw from `batches`; `merges` are asked for, of all shoppers of a batch with one listed.
 
         `stamp` is the column of the moments. What is later than `now_ms` is by a clock that was
         ahead: of who is listed it goes.
@@ -98,7 +98,7 @@ class Spared:
             numbered = numbered.with_columns(
                 pl.when(~is_ahead).then(ARRIVED_AT).otherwise(pl.lit(_LONG_AGO)).alias(ARRIVED_AT)
             )
-        kept = events_spared(numbered, self._forgotten, self._merges())
+        kept = events_spared(numbered, self._forgotten, self._merges(_users(numbered, USER_ID)))
         return batch if len(kept) == len(numbered) else batch.take(kept["place"].to_arrow())
 
 

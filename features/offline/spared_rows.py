@@ -1,18 +1,19 @@
 """Rows on their way into the tables, without those of shoppers who were forgotten after them."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 
 import polars as pl
 import pyarrow as pa
 
 from features.identity.forgotten import ForgottenList
-from features.identity.merges import Merges
+from features.identity.merges import Merges, concerning
 from features.identity.spared import Spared, records_spared
 from features.offline.batches import as_frame
 from features.offline.delta import DeltaTables
 from features.offline.tables import MERGES
+from features.offline.translated import collected
 
 
 class SparedRows:
@@ -47,7 +48,8 @@ class SparedRows:
         self, batches: Iterator[pa.RecordBatch], stamp: str, now_ms: int | None = None
     ) -> Spared:
         forgotten, merged = self._forgotten.read(), self._tables.scan(MERGES)
-        return Spared(batches, forgotten, cache(lambda: merges_of(merged)), stamp, now_ms)
+        rows = cache(lambda: collected(merged))
+        return Spared(batches, forgotten, lambda users: merges_of(rows(), users), stamp, now_ms)
 
     def _users(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         forgotten, events = self._forgotten.read(), self._tables.scan("events")
@@ -56,6 +58,8 @@ class SparedRows:
         return (batch for rows in spared for batch in rows.to_arrow().to_batches())
 
 
-def merges_of(rows: pl.LazyFrame) -> Merges:
-    """Return who was merged into whom, of rows of table `merges`."""
-    return Merges(rows.with_columns(pl.col("at").dt.epoch("ms")).collect().rows())
+def merges_of(rows: pl.DataFrame, user_ids: Collection[str] | None = None) -> Merges:
+    """Return who was merged into whom, of rows of table `merges`; at least of some shoppers."""
+    if user_ids is not None:
+        rows = concerning(rows, user_ids)
+    return Merges(rows.with_columns(pl.col("at").dt.epoch("ms")).rows())

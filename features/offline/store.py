@@ -9,7 +9,7 @@ them new; readers never wait.
 import fcntl
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -23,7 +23,7 @@ from features.catalogue import Catalogue
 from features.errors import InputError
 from features.eventlog import EventLog
 from features.identity.forgotten import Forgotten, ForgottenList
-from features.identity.merges import Merges
+from features.identity.merges import NOBODY, Merges
 from features.identity.spared import events_spared, records_spared
 from features.lock import locked
 from features.offline import assemble
@@ -94,6 +94,7 @@ class OfflineStore:
         self._replacement = Replacement(self._tables, self._spared)
         self._entities = Entities(self._tables)
         self._ids = TableIds()
+        self._merged: tuple[Sequence[Path], Merges] = ((), NOBODY)
         if self._replacement.is_pending():
             self._mend()
 
@@ -219,7 +220,7 @@ class OfflineStore:
         """
         with self._writing():
             sweep(self._root, STAGED)
-            deletion = Deletion(self._tables, self.merges())
+            deletion = Deletion(self._tables, self.merges(until_ms))
             return deletion.of_shoppers(until_ms, now_ms or int(time.time() * 1_000))
 
     def forget_merges(self, until_ms: Mapping[str, int]) -> int:
@@ -228,7 +229,7 @@ class OfflineStore:
         Last of all, since they tell whose events those were.
         """
         with self._writing():
-            return Deletion(self._tables, self.merges()).of_merges(until_ms)
+            return Deletion(self._tables, self.merges(until_ms)).of_merges(until_ms)
 
     def tidy(self, retention: timedelta = RETENTION) -> int:
         """Merge small files, remove those no version of the last `retention` uses; count these.
@@ -307,10 +308,15 @@ class OfflineStore:
         changed |= now_merged.changed_by(then_merged)
         return pl.DataFrame({"user_id": sorted(changed)}, {"user_id": pl.String})
 
-    def merges(self) -> Merges:
-        """Return who was merged into whom."""
+    def merges(self, user_ids: Collection[str] | None = None) -> Merges:
+        """Return who was merged into whom: all of it, or what says anything of some shoppers."""
         with translated():
-            return merges_of(self.scan(MERGES))
+            if user_ids is not None:
+                return merges_of(self.scan(MERGES).collect(), user_ids)
+            paths = self.paths(MERGES)  # others than these once anything is merged, or forgotten
+            if paths != self._merged[0]:
+                self._merged = paths, merges_of(self.scan(MERGES).collect())
+            return self._merged[1]
 
     def forgotten(self) -> Forgotten:
         """Return who was forgotten."""

@@ -87,7 +87,7 @@ def _computed(store: OfflineStore, rows: Sequence[Served]) -> FeatureVectors:
     # What arrived after the features were computed could not be in them, whatever moment they
     # were for: pages' clocks are ahead, too.
     until_ms = np.minimum(as_of_ms, [each.at_ms + 1 for each in rows])
-    merges = store.merges()
+    merges = store.merges({each.user_id for each in rows})
     pairs = merges.keyed(pl.DataFrame({USER_ID: [each.user_id for each in rows]}), until_ms)
     states, numbers = numbered(pairs[KEY])
     records, offsets = events_of(

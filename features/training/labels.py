@@ -56,6 +56,10 @@ class Labels:
         """Return how many there are."""
         return len(self.rows)
 
+    def shoppers(self) -> list[str]:
+        """Return whom they are about, each once."""
+        return self.rows[USER_ID].unique().to_list()
+
     def without(self, features: Collection[str]) -> "Labels":
         """Return them without columns that such features were joined in."""
         joined = {*features, *(f"{name}{MASK}" for name in features)}

@@ -18,7 +18,7 @@ from features.training.part import Tables, pairs_of, part_of
 
 def local_chunks(store: OfflineStore, labels: Labels, rows: int) -> Generator[Chunk]:
     """Yield the features of `labels`, some `rows` of them after the other."""
-    merges = store.merges()
+    merges = store.merges(labels.shoppers())
     pairs = pairs_of(labels, merges)
     parts = max(math.ceil(store.count("events") / PART_EVENTS), 1)
     events = merges.expanded(store.scan("events").select(KEPT_COLUMNS), pairs[KEY])

@@ -51,7 +51,7 @@ def spark_chunks(
 
     Raises `EngineError` where Spark does not start or fails.
     """
-    merges = store.merges()
+    merges = store.merges(labels.shoppers())
     pairs = pairs_of(labels, merges)
     with spark_session(master) as spark:
         features = _features(spark, store, merges.states(pairs[KEY]), pairs).persist(

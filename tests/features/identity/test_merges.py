@@ -14,7 +14,7 @@ from features.computation.point_in_time import known_at
 from features.declared import FEATURE_NAMES
 from features.eventlog import EventLog
 from features.events import RECORD, Event, EventType, Records, pack_event
-from features.identity.merges import Merges, Span
+from features.identity.merges import Merges, Span, concerning
 from features.moments import Moment
 from features.offline.store import OfflineStore
 from features.online.stream_entries import Entry
@@ -149,6 +149,42 @@ def test_only_what_was_ever_a_shoppers_is_looked_at(monkeypatch: pytest.MonkeyPa
     assert [span.user_id for span in merges.spans("u7")] == ["u7", "s7", "s507"]
     assert [span.user_id for span in merges.spans("u7", 1_100)] == ["u7", "s7"]
     assert {span.user_id for span in looked} == {"s7", "s507"}
+
+
+@given(STEPS, st.sets(st.sampled_from(SHOPPERS), min_size=1))
+def test_those_who_concern_some_shoppers_tell_all_of_them(
+    steps: list[Step], some: set[str]
+) -> None:
+    """Whoever was merged with nobody of them, however far, is left out and not missed."""
+    merged = [
+        (step.shopper, step.into, at_ms(number)) for number, step in enumerate(steps) if step.into
+    ]
+    rows = pl.DataFrame(merged, ["source", "into", "at"], orient="row")
+    rows = rows.cast({"source": pl.String, "into": pl.String, "at": pl.Int64})
+    whole, part = Merges(merged), Merges(concerning(rows, some).rows())
+    until_ms = dict.fromkeys(some, at_ms(len(steps) // 2))
+    stamps = {name: [at_ms(len(steps) // 3)] for name in SHOPPERS}
+    assert part.arrived(until_ms) == whole.arrived(until_ms)
+    assert part.sources(until_ms) == whole.sources(until_ms)
+    assert part.rows(until_ms) == whole.rows(until_ms)
+    assert part.became(some) == whole.became(some)
+    assert [*part.gone(some, stamps)] == [*whole.gone(some, stamps)]
+    for name in some:
+        assert part.spans(name) == whole.spans(name)
+
+
+def test_others_are_not_read_for_who_is_forgotten(tmp_path: Path) -> None:
+    """Of a thousand merges those of one household are looked at, and each once in the whole."""
+    store = OfflineStore(tmp_path)
+    store.merge([(f"s{n}", f"u{n % 500}", 1_000 + n) for n in range(1_000)])
+    store.merge([("s7", "u8", 5_000), ("u8", "u9", 6_000)])
+    told = store.merges(["u9"])
+    household = {"s7", "s8", "s9", "s507", "s508", "s509"}
+    assert set(told.sources({"u9": 7_000})) == household - {"s507"} | {"u8"}
+    assert told.became({"s1", *household}) == {"s1", *household, "u7", "u8", "u9"}
+    assert store.merges() is store.merges()
+    store.merge([("s1", "u2", 8_000)])
+    assert store.merges().became({"s1"}) == {"s1", "u1", "u2"}
 
 
 def test_a_merge_is_kept_once(tmp_path: Path) -> None:
