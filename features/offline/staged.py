@@ -164,7 +164,8 @@ class StagedBatch:
             scratch.replace(self._path(table))
         except pl.exceptions.PolarsError as error:  # of reading, or of a disk that is full
             reason = str(error).partition("\n")[0]
-            raise OSError(errno.EIO, f"{reason:.200}", str(self._path(table))) from error
+            told = f"cannot be written anew, is there room on the disk? {reason:.200}"
+            raise OSError(errno.EIO, told, str(self._path(table))) from error
         finally:
             scratch.unlink(missing_ok=True)
 
