@@ -38,6 +38,9 @@ BATCH_ROWS = 100_000
 _LAST_READ_S, _LEAVING_S = 0.1, 0.02
 """How long Arrow's thread may take to ask for a next block, and to leave Python after that."""
 
+_END = "cuvee.end"
+"""Begins a line of too many columns that is put behind a CSV: an open quote swallows it."""
+
 _OTHER_DELIMITERS = ";\t|,"
 _UTF_8 = "save it as UTF-8, or declare its encoding in the mapping"
 
@@ -142,6 +145,7 @@ def _csv_batches(
 ) -> Generator[FileBatch, None, None]:
     head = _Replayed(opened)
     names = _header(head.head, delimiter, encoding)
+    head.end_with(f"\n{_END}{delimiter * len(names)}\n", encoding)
     try:
         yield from _parsed(head, names, delimiter, encoding)
     finally:  # also where it was read to its end: the process may end next
@@ -154,6 +158,9 @@ def _parsed(
     bad: list[BadRow] = []
 
     def remember(row: arrow_csv.InvalidRow) -> str:
+        if row.text.startswith(_END):
+            head.is_whole = True
+            return "skip"
         why = f"expected {row.expected_columns} columns, got {row.actual_columns}"
         bad.append(BadRow(row.number, row.text, why))
         return "skip"
@@ -190,6 +197,9 @@ def _numbered(
         kept += batch.num_rows
         frame = as_frame(pa.Table.from_batches([batch]))
         yield FileBatch(frame, rows, head.done, new)
+    if not head.is_whole:
+        last = kept + len(bad) + 1
+        raise InputError(f"row {last}: a quote is left open: close it, all behind it is in it")
     if bad[told:]:
         yield FileBatch(pl.DataFrame(), np.empty(0, np.int64), 1.0, bad[told:])
 
@@ -208,8 +218,8 @@ def _long_rows_explained(row: int) -> Iterator[None]:
         if "straddl" not in str(error):
             raise
         raise InputError(
-            f"the row behind row {row} is longer than {BLOCK_BYTES:,} bytes: "
-            "close a quote that is left open there, or shorten the row"
+            f"the row behind row {row} has an open quote, or more than {BLOCK_BYTES:,} bytes: "
+            "close the quote, or shorten the row"
         ) from None
 
 
@@ -223,11 +233,23 @@ class _Replayed(io.RawIOBase):
     def __init__(self, opened: _Opened) -> None:
         self.head = opened.file.read(1 << 16)
         self.done = 0.0
+        self.is_whole = True
+        """Every quote that was opened is closed, as far as one can tell."""
         self._rest = io.BytesIO(self.head)
+        self._end = io.BytesIO()
         self._opened = opened
         self._reading = threading.Lock()
         self._stopped = False
         self._ended = threading.Event()
+
+    def end_with(self, line: str, encoding: str) -> None:
+        """Put a line behind the last, which tells that the stream is whole by being seen.
+
+        Encodings that do not hold ASCII as it is have none.
+        """
+        if line.encode(encoding) == line.encode("ascii"):
+            self._end = io.BytesIO(line.encode(encoding))
+            self.is_whole = False
 
     def readable(self) -> bool:
         return True
@@ -247,7 +269,7 @@ class _Replayed(io.RawIOBase):
         time.sleep(_LEAVING_S)
 
     def _read(self, size: int) -> bytes:
-        read = self._rest.read(size) or self._opened.file.read(size)
+        read = self._rest.read(size) or self._opened.file.read(size) or self._end.read(size)
         self.done = min(self._opened.done(), 1.0)  # here: only Arrow's thread may ask the file
         return read
 

@@ -224,9 +224,31 @@ def test_a_row_longer_than_a_block_is_named(tmp_path: Path, before: int) -> None
     rows = "short,1\n" * before + "a" * 2_500_000 + ",1\nb,2\n"
     (tmp_path / "t.csv").write_text("id,n\n" + rows)
 
-    why = f"the row behind row {before + 1} is longer than 1,048,576 bytes: close a quote"
+    why = f"the row behind row {before + 1} has an open quote, or more than 1,048,576 bytes: close"
     with pytest.raises(InputError, match=rf"t\.csv: {why}"):
         read(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("value", ['"Alto,1', 'Alto,"1', '"Alto'])
+@pytest.mark.parametrize("end", ["\n", "", "\r\n"])
+def test_a_quote_that_is_left_open_is_named(tmp_path: Path, value: str, end: str) -> None:
+    """All rows behind it would be one value of its row."""
+    lines = ["id,n", "short,1", "a,b,c", "b,2", value, *["b,2"] * 1_000]
+    (tmp_path / "t.csv").write_bytes(("\n".join(lines) + end).encode())
+
+    with pytest.raises(InputError, match=r"t\.csv: row 5: a quote is left open"):
+        read(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("value", ['5" pipe', '"5"" pipe"', '"Alto"', '""'])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
+def test_a_quote_that_opens_nothing_is_a_sign(tmp_path: Path, value: str, encoding: str) -> None:
+    """In a value that does not begin with it, or doubled."""
+    (tmp_path / "t.csv").write_bytes(f"id,n\na,1\nb,{value}".encode(encoding))
+
+    rows, numbers = read(tmp_path / "t.csv", encoding)
+    assert [row["n"] for row in rows] == ["1", value.strip('"').replace('""', '"') or None]
+    assert numbers == [2, 3]
 
 
 _READING = """
