@@ -135,9 +135,11 @@ def _lying_in(folder: Path, table: str) -> str | None:
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such directory")
     paths = [folder / f"{table}{ending}" for ending in FILE_ENDINGS]
-    present = [str(path) for path in paths if path.is_file()]
+    present = [str(path) for path in paths if path.exists()]
     if len(present) > 1:
         raise InputError(f"{' and '.join(present)}: which one? name it with --{table}")
+    if present and Path(present[0]).is_dir():  # as Spark writes them
+        raise InputError(f"{present[0]}: is a directory: name a file in it with --{table}")
     return present[0] if present else None
 
 

@@ -951,3 +951,15 @@ def test_who_is_forgotten_and_not_deleted_yet_is_in_no_log(data: Path, tmp_path:
 
     assert log.user_ids == ("u2",)
     assert log.profiles == {"u2": {"country": "IT"}}
+
+
+def test_what_lies_in_a_directory_is_one_file_each(data: Path) -> None:
+    """A directory by the name of a file is not passed over without a word, nor chosen of two."""
+    (data / "users.parquet").mkdir()
+    with pytest.raises(InputError, match=r"users\.parquet: is a directory: name a file .*--users"):
+        find_inputs(data, {}, {})
+    (data / "users.csv").write_text("user_id\nu1\n")
+    with pytest.raises(InputError, match=r"users\.csv and .*users\.parquet: which one\? .*--users"):
+        find_inputs(data, {}, {})
+    (data / "users.parquet").rmdir()
+    assert find_inputs(data, {}, {})["users"].file == str(data / "users.csv")
