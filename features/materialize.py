@@ -149,9 +149,11 @@ async def _bring(
     shoppers, events, profiles, pace = 0, 0, 0, _Pace(rate)
     with progress("shoppers", sum(part.shoppers for part in parts)) as bar:
         for part in parts:
+            forgotten = offline.forgotten()  # first: the log heeds at least these
             log = offline.event_log(part=part)
+            heeded_ms = forgotten.until(log.profiles)
             for records in _chunks(log.profiles.items()):
-                profiles += await online.put_profiles(dict(records))
+                profiles += await online.put_profiles(dict(records), heeded_ms)
                 await pace.wait(len(records))
             for users in _chunks(enumerate(log.user_ids)):
                 rings = [Carried(user_id, log.of(number)) for number, user_id in users]

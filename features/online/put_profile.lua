@@ -1,8 +1,11 @@
--- Keep a profile; the same one again changes nothing, and a shopper just forgotten gets none.
+-- Keep a profile; the same one again changes nothing, and a shopper just forgotten gets none, but
+-- one that is known to be of later.
 -- KEYS: profile, mark of being forgotten
--- ARGV: version byte, owner (8 bytes), seconds to live, profile as JSON
+-- ARGV: version byte, owner (8 bytes), seconds to live, profile as JSON, up to which stamp the
+--       shopper had been forgotten when it was found (-1 for not)
 local version, owner, ttl, profile = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+local gone = redis.call('GET', KEYS[2])
+if gone and tonumber(gone) > tonumber(ARGV[5]) then return 0 end
 local value, revision = redis.call('GET', KEYS[1]), nil
 if value and #value >= 16 and value:sub(1, 1) == version and value:sub(9, 16) == owner then
   if value:sub(17) == profile then

@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -134,11 +135,22 @@ class ValkeyStore:
         accepted = sum(1 for stamp in stamps if stamp)
         return Appended(accepted, len(events) - accepted)
 
-    async def put_profiles(self, profiles: Mapping[str, Mapping[str, Any]]) -> int:
-        """Keep what is known of each shopper beside events; returns how many changed."""
+    async def put_profiles(
+        self,
+        profiles: Mapping[str, Mapping[str, Any]],
+        heeded_ms: Mapping[str, int] = MappingProxyType({}),
+    ) -> int:
+        """Keep what is known of each shopper beside events; returns how many changed.
+
+        Who was forgotten of late gets none, unless it heeds that: `heeded_ms` tells up to which
+        stamp the owners of some profiles had been forgotten, and are back since.
+        """
         changed = 0
         for chunk in chunks(profiles.items()):
-            calls = [self._profile(user_id, profile) for user_id, profile in chunk]
+            calls = [
+                self._profile(user_id, profile, heeded_ms.get(user_id, -1))
+                for user_id, profile in chunk
+            ]
             changed += sum(await self._put_profile.run(self._writes, calls))
         return changed
 
@@ -193,13 +205,13 @@ class ValkeyStore:
             raise StoreError(f"online store: expected {len(events)} stamps, got {answers!r:.80}")
         return stamps
 
-    def _profile(self, user_id: str, profile: Mapping[str, Any]) -> Call:
+    def _profile(self, user_id: str, profile: Mapping[str, Any], heeded_ms: int) -> Call:
         try:
             packed = orjson.dumps(dict(profile), option=orjson.OPT_SORT_KEYS)
         except orjson.JSONEncodeError as error:
             raise InputError(f"profile of {user_id!r:.80}: {error}") from error
         where = (keys.profile_key(user_id), keys.forgotten_key(user_id))
-        return call(where, LAYOUT, owner_of(user_id), self._ring_ttl_s, packed)
+        return call(where, LAYOUT, owner_of(user_id), self._ring_ttl_s, packed, heeded_ms)
 
 
 def _to_keep(answers: Sequence[KeptAnswer]) -> Call:

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from features.__main__ import cli
 from features.demo_shop.simulate import World, simulate
+from features.erasure import Erasure
 from features.errors import InputError, StoreError
 from features.eventlog import rings
 from features.events import RECORD, Event, EventType, pack_event
@@ -161,6 +162,28 @@ async def test_the_forgotten_stay_forgotten(
 
     assert not (await state_of(online_store, "u1")).known
     assert (await state_of(online_store, "u2")).profile == {"country": "IT"}
+
+
+async def test_who_came_back_has_the_record_that_came_after(
+    online_store: ValkeyStore, offline: OfflineStore
+) -> None:
+    """Online as in training sets, and not that of before, nor one after another forgetting."""
+    keep(offline, [click_at(10), click_at(20, "u2")])
+    offline.put_users(users(("u1", "FR", None)))
+    stamp = await online_store.forget("u1")
+    Erasure(offline).forget({"u1": stamp})
+    await materialize(online_store, offline)
+    assert not (await state_of(online_store, "u1")).known
+
+    keep(offline, [click_at(stamp + 1)])
+    offline.put_users(users(("u1", "IT", None)))
+    await materialize(online_store, offline)
+    assert (await state_of(online_store, "u1")).profile == {"country": "IT"}
+    assert offline.event_log().profiles == {"u1": {"country": "IT"}}
+
+    await online_store.forget("u1")  # which the tables have yet to hear of
+    await materialize(online_store, offline, force=True)
+    assert not (await state_of(online_store, "u1")).profile
 
 
 async def test_an_interrupted_run_is_done_again(
