@@ -1,6 +1,7 @@
 """A model on trial in a service: who gets it, how it goes on, and what ends it."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from models.canary_counts import CANARY, CONTROL, read_counts
 from models.model import Model
 from models.parts import Parts
 from models.registry import Registry
-from monitoring.fallback_share import end_of
+from monitoring.fallback_share import FallbackShare, write_share
 from server import keys
 from tests.support.bundles import small_parts
 from tests.support.failing import empty_parts, failing_parts
@@ -113,7 +114,9 @@ async def test_who_is_held_back_says_nothing_of_either_model(
     await started(service, write_bundle(home / "models", small_parts(31)))
     canary = registry.canary()
     assert canary is not None
-    service.app[keys.LADDER].held_back.end = end_of(1.0)
+    now_s = time.time()
+    write_share(home, FallbackShare(1.0, now_s, now_s + 600, "test"))
+    await service.app[keys.LADDER].held_back.look()
     for user in users:
         assert (await ask(service, user))["reason"] == "fallback_share"
     counts = read_counts(home, canary)
