@@ -30,7 +30,7 @@ environment = $(PYTHON) -m venv $(1) && $(1)/bin/python -m pip install --quiet -
 OR_HELD := || [ $$? -eq 3 ]
 
 .DEFAULT_GOAL := help
-.PHONY: help run ready data train serve test lint format loadtest bench growth store drift faults soak peers feast show clean
+.PHONY: help run ready data train serve test lint format loadtest bench growth store drift faults soak peers feast detectors show clean
 
 help: ## List what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,7 +91,7 @@ growth: .venv/.dev ## Measure catalogues of a thousand items to a million, and o
 store: .venv/.dev ## Measure the feature store, by turns with Feast where `make feast` installed it
 	$(PY) -m loadtests.store $(ARGS)
 
-drift: .venv/.dev ## Measure false alarms and how soon drift is found, beside the naive rule
+drift: .venv/.dev ## Measure false alarms and how soon drift is found, beside the naive rule and `make detectors`
 	$(PY) -m loadtests.drift $(ARGS)
 
 faults: .venv/.dev ## Break one thing at a time under load, show what shoppers saw (ARGS="--only killed")
@@ -104,12 +104,14 @@ peers: .venv-peers/.made ## Install the servers that `make bench` then measures 
 
 feast: .venv-feast/.made ## Install Feast, which `make store` then measures beside our feature store
 
+detectors: .venv-detectors/.made ## Install the libraries that `make drift` then measures beside our rule
+
 show: .venv/.train ## Show what data and models there are
 	$(PY) -m features show
 	$(PY) -m models list
 
 clean: ## Remove the virtual environment and caches, never data
-	rm -rf .venv .venv-peers .venv-feast .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-peers .venv-feast .venv-detectors .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 # One virtual environment; each stamp says which extras are in it.
 .venv/.made:
@@ -135,5 +137,11 @@ clean: ## Remove the virtual environment and caches, never data
 # Feast shares nothing with us: neither packages nor what they depend on.
 .venv-feast/.made: loadtests/store/requirements.txt
 	$(call environment,.venv-feast)
+	$(INSTALL) --requirement $<
+	@touch $@
+
+# So do libraries that detect drift; they ask for an older numpy than ours.
+.venv-detectors/.made: loadtests/drift/requirements.txt
+	$(call environment,.venv-detectors)
 	$(INSTALL) --requirement $<
 	@touch $@

@@ -9,6 +9,8 @@ import click
 from rich.progress import track
 
 from loadtests.command import run
+from loadtests.drift.libraries import LIBRARIES
+from loadtests.drift.peer import PYTHON
 from loadtests.drift.plot import plot
 from loadtests.drift.table import table
 from loadtests.drift.trial import CHANGES, Size, try_out
@@ -18,6 +20,9 @@ from models.reference.rows import SLOTS
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--worlds", default=10, show_default=True, type=click.IntRange(1))
 @click.option("--naive-worlds", default=2, show_default=True, help="Of those, with the naive rule.")
+@click.option(
+    "--library-worlds", default=1, show_default=True, help="With libraries: make detectors."
+)
 @click.option("--first-seed", default=1_000, show_default=True)
 @click.option("--quiet", default=96, show_default=True, type=click.IntRange(1), help="Windows.")
 @click.option("--changed", default=24, show_default=True, type=click.IntRange(1), help="Windows.")
@@ -33,6 +38,7 @@ from models.reference.rows import SLOTS
 def main(
     worlds: int,
     naive_worlds: int,
+    library_worlds: int,
     first_seed: int,
     quiet: int,
     changed: int,
@@ -44,10 +50,20 @@ def main(
     """Detect drift in made-up worlds whose shoppers come back and whose days have a rhythm."""
     size = Size(quiet=quiet, changed=changed, reference_rows=reference_rows)
     seeds = range(first_seed, first_seed + worlds)
+    libraries = list(LIBRARIES) if PYTHON.exists() else []
+    if not libraries:
+        click.echo("libraries are not installed, so none is beside: make detectors", err=True)
     with ProcessPoolExecutor(processes) as pool:
         tried = [
             pool.submit(
-                partial(try_out, seed, size, naive=at < naive_worlds, curve=drawn is not None)
+                partial(
+                    try_out,
+                    seed,
+                    size,
+                    naive=at < naive_worlds,
+                    curve=drawn is not None,
+                    libraries=libraries if at < library_worlds else (),
+                )
             )
             for at, seed in enumerate(seeds)
         ]

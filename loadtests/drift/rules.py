@@ -1,5 +1,6 @@
 """Two rules that say which columns have drifted: ours, and the one that comes to mind first."""
 
+import time
 from collections import deque
 from typing import Protocol
 
@@ -23,6 +24,10 @@ class Rule(Protocol):
         """Return the columns that have drifted, as of this window."""
         ...
 
+    def clock(self) -> float:
+        """Return the processor time of whoever looks."""
+        ...
+
 
 class Ours:
     """What `python -m monitoring run` does, with its default limits."""
@@ -41,18 +46,25 @@ class Ours:
         self._before = judge([watched], self._limits, self._before)
         return {name for name, each in self._before.items() if each.state is State.DRIFTED}
 
+    def clock(self) -> float:
+        """Return this process's time."""
+        return time.process_time()
+
 
 class Naive:
     """Each column on its own, each window on its own: Kolmogorov and Smirnov, or chi-square."""
 
     def __init__(self, reference: Rows) -> None:
-        """Compare with `NAIVE_ROWS` of the reference, evenly from all hours."""
-        places = np.linspace(0, len(reference) - 1, NAIVE_ROWS).astype(int)
-        self._reference = reference.take(places)
+        """Compare with a sample of the reference."""
+        self._reference = sample(reference)
 
     def look(self, window: Rows) -> set[str]:
         """Return the columns with p below `NAIVE_P`."""
         return {name for name in window.values if self._p(name, window) < NAIVE_P}
+
+    def clock(self) -> float:
+        """Return this process's time."""
+        return time.process_time()
 
     def _p(self, name: str, window: Rows) -> float:
         before, now = self._reference.values[name], window.values[name]
@@ -64,3 +76,8 @@ class Naive:
             for each in (places[: len(before)], places[len(before) :])
         ]
         return float(chi2_contingency(np.stack(table)).pvalue)
+
+
+def sample(reference: Rows) -> Rows:
+    """Return `NAIVE_ROWS` of the reference, evenly from all hours."""
+    return reference.take(np.linspace(0, len(reference) - 1, NAIVE_ROWS).astype(int))

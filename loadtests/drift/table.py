@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from statistics import median
 
+from loadtests.drift.libraries import LIBRARIES
 from loadtests.drift.trial import Outcome, Score
 
 _NEVER = 10**6
@@ -17,7 +18,7 @@ def table(worlds: Sequence[dict[str, Outcome]], changes: Sequence[str]) -> str:
     """Return a table in Markdown: a row for each rule, a column for each change."""
     head = ["rule", "quiet windows", "alarmed", *changes, "ms a window"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    for rule in ("naive", "ours"):
+    for rule in ("naive", *LIBRARIES, "ours"):
         told = [each[rule] for each in worlds if rule in each]
         if told:
             lines.append(f"| {' | '.join([rule, *_cells(told, changes)])} |")

@@ -1,12 +1,13 @@
 """One world: quiet windows, then the same again and again with something changed."""
 
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from loadtests.drift.rules import Naive, Ours, Rule
+from loadtests.drift.peer import command, started
+from loadtests.drift.rules import Naive, Ours, Rule, sample
 from loadtests.drift.world import DRIFTED_NUMBERS, DRIFTED_WORDS, WORDS, Change, World
 from models.reference.rows import SLOTS, Rows
 from monitoring.drift.detector import SCALES
@@ -76,16 +77,28 @@ class Outcome:
     looks: int = 0
 
 
-def try_out(seed: int, size: Size, *, naive: bool, curve: bool = False) -> dict[str, Outcome]:
+def try_out(
+    seed: int, size: Size, *, naive: bool, curve: bool = False, libraries: Sequence[str] = ()
+) -> dict[str, Outcome]:
     """Return what the rules say in a world; with `curve` our own of more shifts, too."""
     world = World(seed)
     rows = joined([world.hour(slot, size.reference_rows // SLOTS) for slot in range(SLOTS)])
+    others: dict[str, Rule] = {"naive": Naive(rows)} if naive else {}
+    with ExitStack() as stack:
+        for name in libraries:
+            others[name] = stack.enter_context(started(command(name), sample(rows)))
+        return _tried(world, rows, size, others, {**CHANGES, **(CURVE if curve else {})})
+
+
+def _tried(
+    world: World, rows: Rows, size: Size, others: Mapping[str, Rule], changes: Mapping[str, Change]
+) -> dict[str, Outcome]:
     words = [f"word {each}" for each in range(WORDS)]
     known = Reference.of(rows, words)
-    outcomes = {"ours": Outcome()} | ({"naive": Outcome()} if naive else {})
+    outcomes = {name: Outcome() for name in ("ours", *others)}
 
-    def rules(beside: bool = naive) -> dict[str, Rule]:
-        return {"ours": Ours(known)} | ({"naive": Naive(rows)} if beside else {})
+    def rules(beside: bool = True) -> dict[str, Rule]:
+        return {"ours": Ours(known), **(others if beside else {})}
 
     watching = rules()
     for number in range(BEFORE + size.quiet):
@@ -93,8 +106,8 @@ def try_out(seed: int, size: Size, *, naive: bool, curve: bool = False) -> dict[
             if number >= BEFORE:
                 outcomes[name].quiet += 1
                 outcomes[name].alarms += bool(flags)
-    for label, change in {**CHANGES, **(CURVE if curve else {})}.items():
-        watching, drifted = rules(naive and label in CHANGES), _drifted(change)
+    for label, change in changes.items():
+        watching, drifted = rules(label in CHANGES), _drifted(change)
         for rule in watching:
             outcomes[rule].scores[label] = Score()
         for number in range(BEFORE + size.changed):
@@ -119,9 +132,9 @@ def _looked(
 ) -> list[tuple[str, set[str]]]:
     told = []
     for name, rule in rules.items():
-        start = time.process_time()
+        start = rule.clock()
         told.append((name, rule.look(window)))
-        outcomes[name].seconds += time.process_time() - start
+        outcomes[name].seconds += rule.clock() - start
         outcomes[name].looks += 1
     return told
 
