@@ -62,6 +62,7 @@ class EmbeddedValkey:
         self._options = {**_OPTIONS, **(options or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._owner: IO[str] | None = None
+        self._log_begins = 0
         self.socket_path = _socket_path(self._directory)
 
     @property
@@ -167,6 +168,7 @@ class EmbeddedValkey:
         for name, value in {**self._options, "unixsocket": str(self.socket_path)}.items():
             command += [f"--{name}", value]
         with self._log_path.open("ab") as log:
+            self._log_begins = log.tell()
             return start_child(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(lock,)
             )
@@ -202,8 +204,9 @@ class EmbeddedValkey:
         return self._directory / "valkey.log"
 
     def _last_words(self) -> str:
-        lines = self._log_path.read_text(errors="replace").strip().splitlines()
-        return " / ".join(lines[-3:]) or f"see {self._log_path}"
+        told = self._log_path.read_bytes()[self._log_begins :].decode(errors="replace")
+        lines = told.strip().splitlines()
+        return " / ".join(lines[-3:]) or f"nothing in {self._log_path}, is there room on the disk?"
 
 
 def _binary() -> Path:
