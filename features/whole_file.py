@@ -8,8 +8,12 @@ from pathlib import Path
 def replace_file(path: Path, text: str) -> None:
     """Put `text` in the place of what `path` holds: readers see the old or the new, whole.
 
-    Callers see to it that no other does so at the same time.
+    Callers see to it that no other does so at the same time. A device, /dev/stdout say, is written
+    to, and what a link names is replaced where it lies.
     """
+    if path.exists() and not path.is_file():
+        return write_file(path, text)
+    path = path.resolve()
     fresh = path.with_name(f".{path.name}.new")
     try:
         write_file(fresh, text)

@@ -20,3 +20,16 @@ def test_a_file_without_room_stays_as_it_was(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
     replace_file(path, "x" * 101)
     assert path.read_text() == "x" * 101
+
+
+def test_links_and_devices_stay_what_they_are(tmp_path: Path) -> None:
+    """A page may be told to /dev/stdout, or lie elsewhere."""
+    (tmp_path / "elsewhere").write_text("before")
+    (tmp_path / "link").symlink_to("elsewhere")
+    (tmp_path / "device").symlink_to("/dev/null")
+    for name in ("link", "device"):
+        replace_file(tmp_path / name, "told")
+
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "elsewhere").read_text() == "told"
+    assert (tmp_path / "device").is_char_device()
