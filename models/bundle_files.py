@@ -10,6 +10,7 @@ import orjson
 from models.arrays import Array, checked_array, map_array
 from models.errors import BundleError
 from models.manifest import FileSum
+from models.pauses import pause
 
 
 class BundleFiles:
@@ -54,6 +55,7 @@ class BundleFiles:
         numbers: bool = True,
     ) -> Array:
         """Return the array in `NAME.npy`, mapped, if it is what `checked_array` is told."""
+        pause()
         array = map_array(self.path(f"{name}.npy"))
         return checked_array(name, array, kind, *shape, least=least, below=below, numbers=numbers)
 

@@ -8,13 +8,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
 import orjson
 
 from models.errors import BundleError
+from models.pauses import pause
 
 MANIFEST = "manifest.json"
 VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
@@ -29,6 +30,8 @@ MADE_WITH = "features_file"
 IMPORTED = "imported"
 """Of the parameters, which file a ranker is from that was made elsewhere, and whose candidates
 it orders: `file`, `sha256`, `base`. Not there where the ranker was learnt from the data."""
+
+_PIECE_BYTES = 1 << 18
 
 _OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -49,9 +52,12 @@ class FileSum:
     @classmethod
     def of_file(cls, path: Path) -> Self:
         """Return the sum of a file, however large; raise `OSError`."""
-        with path.open("rb") as file:
-            digest = file_digest(file, "sha256").hexdigest()
-            return cls(file.tell(), digest)
+        digest = sha256()
+        with path.open("rb", buffering=0) as file:
+            while piece := file.read(_PIECE_BYTES):
+                digest.update(piece)
+                pause()
+            return cls(file.tell(), digest.hexdigest())
 
 
 @dataclass(frozen=True, slots=True)

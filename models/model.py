@@ -29,6 +29,7 @@ from models.items import Items
 from models.items_json import ItemsJson
 from models.lease import Lease
 from models.parts import Floats, Parts, Rows, forgotten_ms
+from models.pauses import pause
 from models.personal import PersonalRanker
 from models.personal_arranger import PersonalArranger
 from models.popular_arranger import PopularArranger
@@ -90,10 +91,12 @@ class Model:
         self.cost_s = 0.0
         """Seconds one shopper's share of a run takes, measured by `warm`."""
         self._items = Items(parts.items)
+        pause()
         self._segments = SegmentTable(parts.segments)
         self.segment_names = self._segments.names
         self._companions = None if parts.companions is None else CompanionTable(parts.companions)
         self._json = ItemsJson(self._items.ids, parts.items.names, self.segment_names)
+        pause()
         self._constant: dict[tuple[int, Filters, int, Spot | None, Writer], Written] = {}
         self._popular: dict[int, PopularList] = {}
         self._table = parts.items
@@ -349,6 +352,7 @@ class Model:
                     started = time.perf_counter()
                     self.rank(self.batch(requests))
                     self.cost_s = (time.perf_counter() - started) / size
+                    pause()
         except Exception as error:
             raise BundleError(f"{self.version}: does not rank: {error}") from error
 

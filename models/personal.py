@@ -10,6 +10,7 @@ from models.errors import ModelsError
 from models.graphs import Graph
 from models.items import Items, Mask
 from models.parts import Floats, Personal, Rows
+from models.pauses import pause
 from models.ranker_features import (
     ITEM_STATS,
     RANKER_FEATURES,
@@ -38,8 +39,10 @@ class PersonalRanker:
     def __init__(self, personal: Personal, items: Items, segments: SegmentTable) -> None:
         """Open the graphs; raise `BundleError` where they do not fit `items`."""
         self._tower = Tower(personal.tower, personal.inputs)
+        pause()
         self._retrieval = Retrieval(personal.outputs, items, personal.index)
         self._ranker = None if personal.ranker is None else open_ranker(personal.ranker)
+        pause()
         self._segments = segments
         self._inputs = personal.inputs
         self._outputs = personal.outputs

@@ -17,6 +17,7 @@ from models.candidates import Chosen, best
 from models.item_index import ItemIndex
 from models.items import Items, Mask
 from models.parts import Floats, Rows
+from models.pauses import pause
 
 EXACT_WITHIN_S = 0.05e-3
 """Seconds a shopper that scoring every item may take; beyond, an index is asked."""
@@ -135,4 +136,5 @@ def _cost_s(run: Callable[[], object]) -> float:
         started = time.perf_counter()
         run()
         costs.append(time.perf_counter() - started)
+        pause()
     return min(costs)

@@ -13,7 +13,7 @@ nothing is loaded: the reference is all that changes.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from time import monotonic
 
 from features.errors import FeaturesError
@@ -22,6 +22,7 @@ from models.canary import Canary
 from models.canary_counts import CanaryCounter
 from models.errors import RegistryError
 from models.model import Model
+from models.pauses import pausing
 from models.registry import Registry
 from models.rollout import Rollout
 from models.rules.declared import Rules
@@ -283,8 +284,9 @@ class CurrentModel:
         self._kept = (before, monotonic() + keep_s) if before is not None and is_kept else None
 
     def _load(self, version: str) -> Model:
-        model = self._following(self._registry.load(version))
-        model.warm()
+        with nullcontext() if self._model is None else pausing():
+            model = self._following(self._registry.load(version))
+            model.warm()
         return model
 
     def _load_ladder(self, version: str) -> Model:

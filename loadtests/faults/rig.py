@@ -101,11 +101,17 @@ class Rig:
 
     async def admin(self, path: str) -> int:
         """Post to an admin route and return the status."""
-        headers = {"Authorization": f"Bearer {TOKEN}"}
-        async with (
-            aiohttp.ClientSession(headers=headers) as session,
-            session.post(f"{self.url}{path}") as told,
-        ):
+        async with self.administrator() as session:
+            return await self.post(session, path)
+
+    @staticmethod
+    def administrator() -> aiohttp.ClientSession:
+        """Return a session that may post to admin routes."""
+        return aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"})
+
+    async def post(self, session: aiohttp.ClientSession, path: str) -> int:
+        """Post in a session and return the status."""
+        async with session.post(f"{self.url}{path}") as told:
             return told.status
 
     def processes(self, named: str) -> list[int]:

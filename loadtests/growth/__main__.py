@@ -11,6 +11,7 @@ from rich.progress import track
 
 from loadtests.bench.measure import Load
 from loadtests.command import run, warn_of_one_core
+from loadtests.growth.promotions import Often
 from loadtests.growth.size import measure_size
 from loadtests.growth.table import plot, promotions, scaling, table
 
@@ -34,6 +35,9 @@ SIZES = (1_000, 10_000, 100_000, 1_000_000)
     help="Under the open loop.",
 )
 @click.option(
+    "--every", "every_s", default=3.0, show_default=True, help="From one to the next, seconds."
+)
+@click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     help="Write growth.json, growth.md and growth.svg into this folder.",
@@ -45,6 +49,7 @@ def main(
     rate: float,
     connections: int,
     count: int,
+    every_s: float,
     out: Path | None,
 ) -> None:
     """Measure lists by two towers over catalogues of several sizes; every list is computed.
@@ -52,10 +57,10 @@ def main(
     One worker has core 0 to itself; two share both cores with requests and Valkey. Promotions
     happen under the open loop, with one worker; as long before and after them there are none.
     """
-    how = Load(seconds, connections, rate)
+    how, often = Load(seconds, connections, rate), Often(count, every_s)
     with tempfile.TemporaryDirectory() as scratch:
         sizes = [
-            measure_size(each, workers, Path(scratch), how, count)
+            measure_size(each, workers, Path(scratch), how, often)
             for each in track(items, "measuring", disable=not sys.stderr.isatty())
         ]
     told = "\n\n".join(filter(None, (table(sizes), scaling(sizes), promotions(sizes))))

@@ -20,11 +20,8 @@ from loadtests.faults.rig import NOTHING_KEPT, Rig
 from loadtests.run import LoadTestError
 from loadtests.soak.memory import memory
 
-PACE_S = 1.0
-"""From one promotion to the next, where loading takes no time."""
-
-_LOADS = 4
-"""A promotion loads a bundle twice, beside answers; so many times as long leaves a pause."""
+_LOADS = 15
+"""A promotion loads a bundle in steps, beside answers; so many times as long leaves a pause."""
 
 _RESAMPLES = 400
 
@@ -79,14 +76,21 @@ class Promoted:
     rss_after_mb: float
 
 
+class Often(NamedTuple):
+    """So many promotions, and the seconds from one to the next where loading takes no time."""
+
+    promotions: int
+    every_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """So many promotions, at a `rate` of requests a second, of bundles that load in `load_s`.
+    """Promotions, at a `rate` of requests a second, of bundles that load in `load_s`.
 
     For `warm_s` is asked before anything is measured.
     """
 
-    promotions: int
+    often: Often
     rate: float
     load_s: float
     warm_s: float
@@ -94,12 +98,12 @@ class Plan:
     @property
     def pace_s(self) -> float:
         """Return the seconds from one promotion to the next."""
-        return PACE_S + _LOADS * self.load_s
+        return self.often.every_s + _LOADS * self.load_s
 
     @property
     def window_s(self) -> float:
         """Return how long all promotions take, and how long there are none before and after."""
-        return self.promotions * self.pace_s
+        return self.often.promotions * self.pace_s
 
 
 async def promoted(home: Path, bodies: Path, versions: tuple[str, str], plan: Plan) -> Promoted:
@@ -122,7 +126,7 @@ async def promoted(home: Path, bodies: Path, versions: tuple[str, str], plan: Pl
             after_mb = _rss_mb(rig)
     during = [each for each in told if began <= each.due_s < ended]
     return Promoted(
-        promotions=plan.promotions,
+        promotions=plan.often.promotions,
         median_s=median(took),
         before=P99.of([each for each in told if began - window_s <= each.due_s < began]),
         during=P99.of(during),
@@ -139,14 +143,15 @@ async def promoted(home: Path, bodies: Path, versions: tuple[str, str], plan: Pl
 async def _promotions(rig: Rig, versions: tuple[str, str], plan: Plan) -> tuple[list[float], float]:
     """Return the seconds that each promotion took, and the most RSS seen behind one, in MB."""
     began, took, most_mb = time.monotonic(), list[float](), 0.0
-    for turn in range(plan.promotions):
-        started = time.monotonic()
-        if (status := await rig.admin(f"/v1/models/{versions[turn % 2]}/promote")) != 200:
-            raise LoadTestError(f"promotion {turn + 1} was answered with {status}")
-        took.append(time.monotonic() - started)
-        most_mb = max(most_mb, _rss_mb(rig))
-        due = began + (turn + 1) * plan.pace_s
-        await asyncio.sleep(max(0.0, due - time.monotonic()))
+    async with rig.administrator() as session:  # one: to open one costs as much as a promotion
+        for turn in range(plan.often.promotions):
+            started, path = time.monotonic(), f"/v1/models/{versions[turn % 2]}/promote"
+            if (status := await rig.post(session, path)) != 200:
+                raise LoadTestError(f"promotion {turn + 1} was answered with {status}")
+            took.append(time.monotonic() - started)
+            most_mb = max(most_mb, _rss_mb(rig))
+            due = began + (turn + 1) * plan.pace_s
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
     return took, most_mb
 
 

@@ -13,7 +13,7 @@ from features.online.embedded import EmbeddedValkey
 from loadtests.bench.contender import SERVER_CORE, Contender, cuvee
 from loadtests.bench.measure import OTHERS_CORE, Figures, Load, confined, measure
 from loadtests.bench.shop import fill, promote, shop_parts, write_bodies
-from loadtests.growth.promotions import Plan, Promoted, promoted
+from loadtests.growth.promotions import Often, Plan, Promoted, promoted
 from models.bundle import write_bundle
 from models.model import Model
 from models.registry import Registry
@@ -39,7 +39,7 @@ class Size:
 
 
 def measure_size(
-    items: int, workers: tuple[int, ...], folder: Path, how: Load, promotions: int
+    items: int, workers: tuple[int, ...], folder: Path, how: Load, often: Often
 ) -> Size:
     """Return the figures for a catalogue of `items`, with each number of workers."""
     home = folder / f"home-{items}"
@@ -61,8 +61,9 @@ def measure_size(
         }
     bodies = folder / "bodies.txt"
     write_bodies(bodies, 0, SHOPPERS)
-    plan = Plan(promotions, how.rate, load_s, warm_s=how.seconds)
-    swapped = asyncio.run(promoted(home, bodies, (other, serving), plan))
+    plan = Plan(often, how.rate, load_s, warm_s=how.seconds)
+    with confined(OTHERS_CORE):  # what asks for promotions is no work of the service's core
+        swapped = asyncio.run(promoted(home, bodies, (other, serving), plan))
     told = Size(
         items,
         "exact" if model.is_exact else "index",

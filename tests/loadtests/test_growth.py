@@ -23,7 +23,8 @@ def test_a_small_catalogue_is_measured(tmp_path: Path) -> None:
     out = tmp_path / "figures"
     done = subprocess.run(
         [sys.executable, "-m", "loadtests.growth", "--items", "1000", "--seconds", "0.5",
-         "--rate", "40", "--connections", "2", "--promotions", "2", "--out", str(out)],
+         "--rate", "40", "--connections", "2", "--promotions", "2", "--every", "0.5",
+         "--out", str(out)],
         cwd=ROOT, env=os.environ | PATIENT, capture_output=True, text=True, timeout=110,
         check=False,
     )  # fmt: skip

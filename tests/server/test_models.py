@@ -9,7 +9,7 @@ import pytest
 from models.bundle import write_bundle
 from models.registry import Registry
 from tests.support.bundles import small_parts
-from tests.support.service import ADMIN, Client
+from tests.support.service import ADMIN, Client, Start
 
 
 @pytest.fixture
@@ -37,6 +37,16 @@ async def test_what_is_promoted_is_loaded_once(
     told = await (await service.post(where, headers=ADMIN, json={"how": how})).json()
     assert second in (told["serving"], (told["canary"] or {}).get("version"))
     assert loads == [second]
+
+
+async def test_a_model_is_loaded_in_steps_beside_answers(start: Start, home: Path) -> None:
+    """Not where nobody is answered yet: a start is as quick as it can be."""
+    with patch("models.pauses.sleep") as slept:
+        service = await start()
+        slept.assert_not_called()
+        second = write_bundle(home / "models", small_parts())
+        assert (await service.post(f"/v1/models/{second}/promote", headers=ADMIN)).status == 200
+        slept.assert_called()
 
 
 async def test_a_damaged_model_is_refused_before_anything_moves(
