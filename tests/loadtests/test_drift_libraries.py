@@ -28,12 +28,10 @@ serve(made, sys.stdin.buffer, sys.stdout)
 """
 
 
-def test_a_process_is_told_windows_and_says_what_has_drifted(tmp_path: Path) -> None:
+def test_a_process_is_told_windows_and_says_what_has_drifted() -> None:
     """One after another, words and numbers, and how long it took."""
-    script = tmp_path / "detector.py"
-    script.write_text(DETECTOR)
     world = World(7)
-    with started((sys.executable, str(script)), world.hour(0, 200)) as peer:
+    with started((sys.executable, "-c", DETECTOR), world.hour(0, 200)) as peer:
         assert peer.look(world.hour(1, 200)) == set()
         assert peer.look(world.hour(2, 200, Change(new=0.5))) == {"word 0", "word 1"}
         assert peer.clock() > 0

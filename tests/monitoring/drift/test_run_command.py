@@ -114,7 +114,7 @@ def test_it_says_what_it_waits_for(tmp_path: Path, valkey: object) -> None:
         assert "cuvee_drift_watching 0.0" in _metrics(port)
         shop.promote()
         assert _said(process, "watching")
-        assert "cuvee_performance_watching 0.0" in _metrics(port)
+        _eventually(lambda: "cuvee_performance_watching 0.0" in _metrics(port))
         assert "_created" not in _metrics(port)  # as at the service: nobody reads these
 
 
