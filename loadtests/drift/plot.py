@@ -52,7 +52,7 @@ def _draw_soon(axis: "Axes", worlds: Sequence[dict[str, Outcome]]) -> None:
         style = _STYLES[number % len(_STYLES)]
         axis.plot(range(1, len(told) + 1), told, style, color=color, label=change)
     axis.set(title="drifted columns found", xlabel="windows since the change", ylim=(0, 1.02))
-    axis.legend(frameon=False, fontsize=8)
+    axis.legend(frameon=False, fontsize=8, loc="lower right")
 
 
 def _draw_power(axis: "Axes", worlds: Sequence[dict[str, Outcome]]) -> None:
@@ -62,7 +62,7 @@ def _draw_power(axis: "Axes", worlds: Sequence[dict[str, Outcome]]) -> None:
         axis.plot(sorted(shifts), told, f"o{style}", color=OWN, label=f"within {looks} windows")
     axis.axhline(0.8, color=OTHERS, linewidth=1)
     axis.set(title="power", xlabel="shift, standard deviations", ylim=(0, 1.02))
-    axis.legend(frameon=False, fontsize=8)
+    axis.legend(frameon=False, fontsize=8, loc="lower right")
 
 
 def _draw_false(axis: "Axes", worlds: Sequence[dict[str, Outcome]]) -> None:
@@ -74,4 +74,4 @@ def _draw_false(axis: "Axes", worlds: Sequence[dict[str, Outcome]]) -> None:
         axis.bar_label(bars, [f"{each:.1%}" for each in shares], fontsize=8)
     axis.set_xticks([0.2, 1.2], ["quiet windows\nalarmed", "flags that\nare false"])
     axis.set(title="false alarms", ylim=(0, 1.12))
-    axis.legend(frameon=False, fontsize=8)
+    axis.legend(frameon=False, fontsize=8, loc="center right")

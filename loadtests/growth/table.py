@@ -51,7 +51,7 @@ def plot(sizes: Sequence[Size], path: Path) -> None:
         titles = ("CPU-ms a request", "memory of all processes, MB", "seconds to load")
         for axis, title in zip(axes, titles, strict=True):
             axis.set(xscale="log", title=title, xlabel="items", ylim=(0, None))
-            axis.legend(frameon=False)
+            axis.legend(loc="upper left", frameon=False)
 
 
 def _rows(size: Size) -> list[str]:

@@ -28,4 +28,4 @@ def plot(parts: Sequence[Part], path: Path) -> None:
             axis.set(xscale="log", xlabel="× cuvee: longer is dearer")
             axis.margins(x=0.2)
             axis.invert_yaxis()
-            axis.legend(frameon=False, fontsize=7)
+            axis.legend(loc="lower right", frameon=False, fontsize=7)
