@@ -12,11 +12,18 @@ def replace_file(path: Path, text: str) -> None:
     to, and what a link names is replaced where it lies.
     """
     if path.exists() and not path.is_file():
-        return write_file(path, text)
-    path = path.resolve()
+        write_file(path, text)
+        return
+    with replacing(path.resolve()) as fresh:
+        write_file(fresh, text)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield where to write what then takes the place of `path`; an `OSError` leaves nothing."""
     fresh = path.with_name(f".{path.name}.new")
     try:
-        write_file(fresh, text)
+        yield fresh
         fresh.replace(path)
     except OSError:
         fresh.unlink(missing_ok=True)

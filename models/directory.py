@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from features.whole_file import named
+from features.whole_file import named, replacing
 
 UNFINISHED = ".writing-"
 """How names begin of what is not whole yet, or not any more."""
@@ -51,13 +51,8 @@ def replace_file(path: Path, content: bytes) -> None:
 
     Callers see to it that no other does so at the same time.
     """
-    fresh = path.with_name(f".{path.name}.new")
-    try:
+    with replacing(path) as fresh:
         write_file(fresh, content)
-        fresh.replace(path)
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        raise
     sync_directory(path.parent)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from features.whole_file import replace_file
-from tests.support.longest_file import longest_file
+from tests.support.limits import no_room
 
 
 def test_a_file_without_room_stays_as_it_was(tmp_path: Path) -> None:
@@ -13,7 +13,7 @@ def test_a_file_without_room_stays_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "told.json"
     replace_file(path, "before")
 
-    with longest_file(100), pytest.raises(OSError, match=r"File too large: .*told\.json"):
+    with no_room(100), pytest.raises(OSError, match=r"File too large: .*told\.json"):
         replace_file(path, "x" * 101)
 
     assert path.read_text() == "before"

@@ -13,7 +13,7 @@ from redis import Redis
 
 from features.errors import InputError, StoreError
 from features.online.embedded import LONGEST_SOCKET_PATH, EmbeddedValkey
-from tests.support.longest_file import longest_file
+from tests.support.limits import no_room
 
 
 def test_it_serves_on_a_private_socket_and_no_port(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_server_that_can_say_nothing_is_not_taken_at_earlier_words(tmp_path: P
     """On a full disk its log has only what it said when it ran."""
     (tmp_path / "valkey").mkdir()
     (tmp_path / "valkey" / "valkey.log").write_text("bye bye\n")
-    with longest_file(5), pytest.raises(StoreError) as raised:
+    with no_room(5), pytest.raises(StoreError) as raised:
         EmbeddedValkey(tmp_path).start()
     log = tmp_path / "valkey" / "valkey.log"
     assert str(raised.value).endswith(f"nothing in {log}, is there room on the disk?")

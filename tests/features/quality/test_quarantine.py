@@ -27,7 +27,7 @@ from features.online.valkey_store import ValkeyStore
 from features.quality.quarantine import Quarantine
 from features.stream.archive import Archive
 from tests.support.abandoned import abandoned
-from tests.support.longest_file import longest_file
+from tests.support.limits import no_room
 from tests.support.process import ROOT
 
 ITEMS = 150
@@ -448,7 +448,7 @@ def test_forgetting_on_a_full_disk_keeps_what_others_did(
     (kept,) = Quarantine(home).all()
     before = sorted(kept.batch.folder.iterdir())
 
-    with longest_file(100), pytest.raises(StoreError, match=r"File too large.*events\.parquet"):
+    with no_room(100), pytest.raises(StoreError, match=r"File too large.*events\.parquet"):
         Quarantine(home).forget(["u3"])
 
     assert sorted(kept.batch.folder.iterdir()) == before
