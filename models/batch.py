@@ -194,7 +194,7 @@ class Batch:
         slices = Slices.whole(ends - sizes, ends)
         moments = self._moments(ends, sizes)
         told = feature_vectors(self.records, slices, Moments.of(moments))
-        self.used = Used(moments, told)
+        self.used = Used.of(moments, told)
         missing = told.missing[:, OF_THE_SHOPPER].sum(axis=1)
         self.missing = missing.tolist()
         return np.column_stack((missing.astype(np.float32), told.values))

@@ -3,22 +3,28 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from features.computation.vector import FeatureVectors
 from features.moments import Moment
+from models.parts import Floats
+
+_NAN = np.float32(np.nan)
 
 
 class Used(NamedTuple):
-    """What it was told of the shoppers of a batch, and for which moments."""
+    """What it was told of the shoppers of a batch, and for which moments.
+
+    `values` is float32[b, features] in the order declared, NaN for what was missing.
+    """
 
     moments: Sequence[Moment]
-    features: FeatureVectors
+    values: Floats
 
-    def values(self, row: int) -> list[float | None]:
-        """Return the features of one shopper in the order declared, None for what was missing."""
-        told: list[float | None] = self.features.values[row].tolist()
-        for place in self.features.missing[row].nonzero()[0].tolist():
-            told[place] = None
-        return told
+    @classmethod
+    def of(cls, moments: Sequence[Moment], features: FeatureVectors) -> "Used":
+        """Return it without the defaults that stand for what was missing."""
+        return cls(moments, np.where(features.missing, _NAN, features.values))
 
 
 class UsedRow(NamedTuple):
@@ -32,6 +38,8 @@ class UsedRow(NamedTuple):
         """Return the moment it was computed for."""
         return self.used.moments[self.row].as_of_ms
 
-    def values(self) -> list[float | None]:
-        """Return the features, see `Used.values`."""
-        return self.used.values(self.row)
+    @property
+    def values(self) -> Floats:
+        """Return the features: float32[features], NaN for what was missing."""
+        told: Floats = self.used.values[self.row]
+        return told

@@ -1,9 +1,10 @@
 """Every list that was served, kept beside the answers.
 
-answer ─ bounded queue ─ a thread, a few times a second ─ segments below CUVEE_HOME/lists
+answer ─ a line ─ bounded queue ─ a thread, soon ─ segments below CUVEE_HOME/lists
 
-A request leaves what it has at hand; lines are made of it by the thread. What there is no room
-for, or what the disk refuses, is dropped and counted: no answer waits.
+A line is made where the answer was: what it is made of would be cold by the time a thread came to
+it, and cost the next answers more than the line does. What there is no room for, or what the disk
+refuses, is dropped and counted: no answer waits.
 """
 
 import logging
@@ -12,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
 from time import time
-from typing import TypeAlias
 
 from features.declared import FEATURE_SET
 from features.lists import line
@@ -26,13 +26,11 @@ from server.trial import Trial
 log = logging.getLogger(__name__)
 
 MOST_WAITING = 4_096
-"""Lists of one process; each keeps its answer, some 2 KB, and its run's features, 1 KB at most."""
+"""Lines of one process, some 2 KB each."""
 
 EVERY_S = 0.2
 TOGETHER = 48
-"""Lists that are written at once: making more lines would keep the event loop waiting."""
-
-_Waiting: TypeAlias = tuple[bytes, Answer, str, str | None, Trial | None, float]
+"""Lines that are written at once, and do not wait for others: some 100 KB, which stay warm."""
 
 
 class ListLog:
@@ -41,15 +39,16 @@ class ListLog:
     def __init__(self, home: Path, most_bytes: int, on_drop: Callable[[int], None]) -> None:
         """Write below `home` at most `most_bytes` that wait to be carried on; 0 for nothing at all.
 
-        `on_drop` is called with the number of lists that are lost, from the thread.
+        `on_drop` is called with the number of lists that are lost, from any thread.
         """
         self._is_on = most_bytes > 0
         self._on_drop = on_drop
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[bytes] = deque()
         self._writer = SegmentWriter(home, most_bytes)
         self._lost = 0
         self._told_lost = 0
-        self._stopped = Event()
+        self._due = Event()
+        self._stopped = False
         self._thread = Thread(target=self._run, name="list-log", daemon=True)
 
     def start(self) -> None:
@@ -59,7 +58,8 @@ class ListLog:
 
     def stop(self, timeout_s: float = 2.0) -> None:
         """Write what waits, for as long as `timeout_s` seconds."""
-        self._stopped.set()
+        self._stopped = True
+        self._due.set()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
@@ -72,16 +72,26 @@ class ListLog:
         trial: Trial | None,
     ) -> None:
         """Keep an answer as it is sent; `user_id` and `cursor` are the request's."""
-        if len(self._waiting) < MOST_WAITING:
-            if self._is_on:
-                self._waiting.append((body, answer, user_id, cursor, trial, time()))
-        else:
+        if not self._is_on:
+            return
+        waiting = self._waiting
+        if len(waiting) >= MOST_WAITING:
             self._lost += 1
+            return
+        try:
+            waiting.append(_line(body, answer, user_id, cursor, trial))
+        except Exception:  # whoever asked gets the list all the same
+            log.exception("a served list is not logged")
+            self._on_drop(1)
+        if len(waiting) >= TOGETHER and not self._due.is_set():
+            self._due.set()
 
     def _run(self) -> None:
         is_last = False
         while not is_last:
-            is_last = self._stopped.wait(EVERY_S)
+            self._due.wait(EVERY_S)
+            self._due.clear()
+            is_last = self._stopped
             self._tell_lost()
             while self._waiting:
                 self._write([self._waiting.popleft() for _ in range(self._together())])
@@ -91,15 +101,15 @@ class ListLog:
     def _together(self) -> int:
         return min(len(self._waiting), TOGETHER)
 
-    def _write(self, noted: list[_Waiting]) -> None:
+    def _write(self, lines: list[bytes]) -> None:
         try:
-            self._writer.write([_line(*each) for each in noted])
+            self._writer.write(lines)
         except OSError as error:
             log.warning("served lists are not logged: %s", error)
-            self._on_drop(len(noted))
+            self._on_drop(len(lines))
         except Exception:  # the next ones may be others
             log.exception("served lists are not logged")
-            self._on_drop(len(noted))
+            self._on_drop(len(lines))
 
     def _tend(self, act: Callable[[], int | None]) -> None:
         try:
@@ -125,14 +135,13 @@ def _line(
     user_id: str,
     cursor: str | None,
     trial: Trial | None,
-    at_s: float,
 ) -> bytes:
     after = 0 if cursor is None else shown_before(cursor)
     variant = None if trial is None else trial.variant(user_id, answer)
     used = None if answer.used is None else _used(answer.used)
-    noted = Noted(int(at_s * 1_000), answer.page, variant, after, answer.propensities, used)
+    noted = Noted(int(time() * 1_000), answer.page, variant, after, answer.propensities, used)
     return line.encode(body, noted)
 
 
 def _used(told: UsedRow) -> UsedFeatures:
-    return UsedFeatures(told.values(), FEATURE_SET.schema_hash, told.as_of_ms)
+    return UsedFeatures(told.values, FEATURE_SET.schema_hash, told.as_of_ms)

@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
+from math import isnan
 from pathlib import Path
 from queue import Empty, Full, Queue
 from random import random
@@ -84,7 +85,8 @@ class ServedLog:
         used, values = batch.used, list[float | None]()
         moment = batch.requests[row].moment
         if used is not None:
-            moment, values = used.moments[row], used.values(row)
+            moment = used.moments[row]
+            values = [None if isnan(each) else each for each in used.values[row].tolist()]
         return Served(
             batch.requests[row].user_id,
             int(self._clock() * 1_000),

@@ -71,9 +71,9 @@ def test_what_was_used_is_written(tmp_path: Path, batch: Batch) -> None:
     assert [each.user_id for each in told] == ["u0", "u1", "u2"]
     assert batch.used is not None
     for row, each in enumerate(told):
-        values, missing = batch.used.features.values[row], batch.used.features.missing[row]
-        expected = [None if gone else value for value, gone in zip(values, missing, strict=True)]
-        assert each.values == expected
+        values = batch.used.values[row]
+        assert [None if np.isnan(value) else value for value in values] == each.values
+        assert None in each.values
         assert (each.at_ms, each.as_of_ms, each.country) == (1_000_500, 10**12, "FR")
         assert each.home == "FR"
     assert dropped == 0

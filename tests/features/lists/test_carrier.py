@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import polars as pl
 import pytest
@@ -40,7 +41,7 @@ from tests.support.process import ROOT
 AT_MS = 1_760_000_000_000
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
-USED = UsedFeatures([None, 0.5], "5ced", AT_MS)
+USED = UsedFeatures(np.array([np.nan, 0.5], np.float32), "5ced", AT_MS)
 NOTHING = (None, None, None)
 
 
@@ -111,7 +112,7 @@ def test_a_table_of_before_is_added_to(store: OfflineStore) -> None:
     new = [list_line(f"r{n}", "ann", AT_MS + n, used=USED) for n in (3, 4)]
     serve(store, *new, line_of_before("r5", "cid", AT_MS))
     assert store.served_number() == 2
-    told = [*USED.features], USED.features_schema, datetime.fromtimestamp(AT_MS / 1_000, UTC)
+    told = [None, 0.5], USED.features_schema, datetime.fromtimestamp(AT_MS / 1_000, UTC)
     kept = {"r1": NOTHING, "r2": NOTHING, "r3": told, "r4": told, "r5": NOTHING}
     assert used_in(store) == kept
     store.tidy(timedelta(0))
@@ -212,7 +213,9 @@ def test_forgetting_reaches_table_and_segments(store: OfflineStore) -> None:
     store.merge([("session:1", "it's", AT_MS + 10)])
     shown = [("it's", 0), ("it's", 50), ("session:1", 10), ("session:1", 11), ("ben", 0)]
     lines = [
-        list_line(f"r{n}", whose, AT_MS + ms, used=USED._replace(features=[n]))
+        list_line(
+            f"r{n}", whose, AT_MS + ms, used=USED._replace(features=np.array([n], np.float32))
+        )
         for n, (whose, ms) in enumerate(shown, 1)
     ]
     serve(store, *lines)

@@ -16,7 +16,7 @@ def segment(seed: int, count: int = 50) -> bytes:
     lines = []
     values = random.normal(scale=1e4, size=(count, 3)).astype(np.float32)
     for number in range(count):
-        used = UsedFeatures([None, *values[number].tolist()], "5ced", AT_MS + number)
+        used = UsedFeatures(np.array([np.nan, *values[number]], np.float32), "5ced", AT_MS + number)
         size = int(random.integers(0, 12))
         chances = random.random(size).tolist() if random.random() < 0.3 else ()
         lines.append(
@@ -89,7 +89,9 @@ def test_features_are_what_was_used_to_the_last_bit(torn: bytes) -> None:
     bits = random.integers(0, 1 << 32, 20_000, np.uint32)
     values = bits.view(np.float32)
     values = values[np.isfinite(values)]
-    line = list_line("r", "u", AT_MS, used=UsedFeatures([*values.tolist(), None], "5ced", AT_MS))
+    line = list_line(
+        "r", "u", AT_MS, used=UsedFeatures(np.array([*values, np.nan], np.float32), "5ced", AT_MS)
+    )
     batch, _ = rows_of(line + torn)
     told = batch.column("features")[0].values
     assert told.null_count == 1
@@ -101,7 +103,13 @@ def test_features_are_what_was_used_to_the_last_bit(torn: bytes) -> None:
 def test_lines_of_before_features_were_kept_have_none() -> None:
     """Alone, and beside such that have some."""
     before = line_of_before("r1", "u", AT_MS, ["i1"])
-    new = list_line("r2", "u", AT_MS, ["i1"], used=UsedFeatures([None, 2.5], "5ced", AT_MS - 7))
+    new = list_line(
+        "r2",
+        "u",
+        AT_MS,
+        ["i1"],
+        used=UsedFeatures(np.array([np.nan, 2.5], np.float32), "5ced", AT_MS - 7),
+    )
     for lines in ([before], [before, new], [new, before]):
         batch = read_together(b"".join(lines))
         assert batch is not None

@@ -33,7 +33,9 @@ DAY_MS = 24 * HOUR_MS
 NOW_MS = 1_760_011_200_000
 """2025-10-09 12:00 UTC, a Thursday."""
 
-VALUES = [None, *np.linspace(0.1, 2e7, len(FEATURE_SET.names) - 1, dtype=np.float32).tolist()]
+NUMBERS = np.linspace(0.1, 2e7, len(FEATURE_SET.names), dtype=np.float32)
+NUMBERS[0] = np.nan
+VALUES = [None, *NUMBERS[1:].tolist()]
 SCHEMAS = FEATURE_SET.schema_hash, "older"
 
 POLICY = parse_policy("settle_minutes: 60", "x")
@@ -53,7 +55,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> OfflineStore:
     for number in range(2_400):
         at, user = NOW_MS - int(12 * DAY_MS * (2_400 - number) / 2_400), f"u{number % 90}"
         version = "v1" if number % 3 else "v2"
-        used = UsedFeatures(VALUES, SCHEMAS[number % 3], at) if number % 3 < len(SCHEMAS) else None
+        used = UsedFeatures(NUMBERS, SCHEMAS[number % 3], at) if number % 3 < len(SCHEMAS) else None
         lines.append(list_line(f"r{number}", user, at, model_version=version, used=used))
         if not number % 5:
             delay = int(chance.expovariate(1 / (5 * HOUR_MS)))
@@ -190,7 +192,7 @@ def test_the_lists_of_a_table_of_before(store: OfflineStore) -> None:
         rows = pl.read_parquet(path).sort("served_ms")
         assert rows[column].to_list() == expected
         assert rows["features_schema"].to_list() == [None, SCHEMAS[0]][: len(rows)]
-        used = UsedFeatures(VALUES, SCHEMAS[0], NOW_MS)
+        used = UsedFeatures(NUMBERS, SCHEMAS[0], NOW_MS)
         serve(store, list_line("r2", "ann", NOW_MS - 1, used=used))
 
 
