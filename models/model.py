@@ -41,6 +41,9 @@ from models.segment_table import GLOBAL, SegmentTable
 from models.used import UsedRow
 
 _WARM_BATCH = 16
+_TIMED_BATCH = 4
+"""Shoppers for whom the ways to find candidates are timed: among many items a run is long."""
+
 _WARM_EVENTS = (*WIDTHS[:-1], RECENT_CAP)
 """Lengths of history to rehearse: one for each width the tower meets."""
 
@@ -343,7 +346,7 @@ class Model:
             return
         try:
             if self._personal.has_index:
-                firsts = range(0, len(self), max(len(self) // _WARM_BATCH, 1))
+                firsts = range(0, len(self), max(len(self) // _TIMED_BATCH, 1))
                 several = [self._rehearsal(_WARM_EVENTS[1], first) for first in firsts]
                 self._personal.choose_retrieval(self.batch(several))
             for events in _WARM_EVENTS:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from features.declared import FEATURE_NAMES, FEATURES
 from features.feature import OnDemand
+from models.pauses import pause
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -69,6 +70,7 @@ _IMPLICIT_AT = FIT.index("implicit_score")
 _AFFINITY_AT = FIT.index("affinity_0")
 _PRICE = ITEM_STATS.index("log_price")
 _STATS_AT = len(FIT)
+_MEASURED_AT_ONCE = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class ItemSide:
         cls, factors: Floats, implicit: tuple[Floats, Floats], codes: Codes, stats: Floats
     ) -> Self:
         """Return the side of items with these factors."""
-        lengths = np.linalg.norm(factors, axis=1)
+        lengths = _lengths(factors)
         scales = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
         return cls(factors, scales, implicit, codes, stats)
 
@@ -117,6 +119,16 @@ class ItemSide:
         """Return float32[items]: the cosine between each item and `direction` float32[rank]."""
         likeness: Floats = (self.factors @ direction) * self.scales
         return likeness
+
+
+def _lengths(factors: Floats) -> Floats:
+    """Return float32[items], in steps: the first to read a mapped file has its pages fetched."""
+    lengths = np.empty(len(factors), np.float32)
+    for begin in range(0, len(factors), _MEASURED_AT_ONCE):
+        some = slice(begin, begin + _MEASURED_AT_ONCE)
+        lengths[some] = np.linalg.norm(factors[some], axis=1)
+        pause()
+    return lengths
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from features.ids import Hashes, stable_hash
 from models.candidates import best
 from models.items import Mask, Rows
 from models.parts import Floats, Segments
+from models.pauses import pause
 from models.reasons import popular_in
 from models.request import Listed
 
@@ -18,6 +19,8 @@ GLOBAL_NAME = "global"
 MARKET = "market="
 LISTED = 2_000
 """Most popular items kept in order for each segment; who wants more gets everybody's."""
+
+_SORTED_AT_ONCE = 8_192
 
 
 class SegmentTable:
@@ -130,11 +133,20 @@ def _first(order: Order, allowed: Mask, k: int) -> Order:
 
 
 def _descending(popularity: Floats) -> Order:
-    order: Order = np.argsort(-popularity, kind="stable").astype(np.int32)
+    """Return all rows in order: sorted in runs, which a stable sort then finds and merges."""
+    runs = []
+    for begin in range(0, len(popularity), _SORTED_AT_ONCE):
+        run = popularity[begin : begin + _SORTED_AT_ONCE]
+        runs.append(begin + np.argsort(-run, kind="stable"))
+        pause()
+    rows = np.concatenate(runs)
+    order: Order = rows[np.argsort(-popularity[rows], kind="stable")].astype(np.int32)
+    pause()
     return order
 
 
 def _listed(popularity: Floats) -> Order:
+    pause()
     ((order,), (scores,)) = best(popularity[None], LISTED)
     listed: Order = order[scores > 0].astype(np.int32)
     return listed
