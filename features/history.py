@@ -118,7 +118,8 @@ def tastes_of(
     """Return what time-sorted `records` say, `shoppers` (int64[n], ascending) telling whose.
 
     Of a shopper the latest `limit` distinct graded items count. An item met more than once has
-    its best grade; a refused one has none. `by_code` float32[16] grades events, see `GRADES`.
+    its best grade; a refused one has none, and one that was taken out of the basket only what came
+    later. `by_code` float32[16] grades events, see `GRADES`.
     """
     items, codes = np.ascontiguousarray(records["item"]), type_codes(records)
     grades = _grades(codes, records, by_code)
@@ -128,14 +129,16 @@ def tastes_of(
     codes, grades, one_each = codes.take(order), grades.take(order), order.take(first)
     items, by = items.take(one_each), shoppers.take(one_each)
     marks = np.bitwise_or.reduceat(_MARKS.take(codes), first)
+    blocked = marks > 0
+    if _BASKET.take(codes).any():
+        moves = np.maximum.reduceat(_moves(codes, order), first)
+        blocked |= moves % 2 == 1
+        removed = np.where((moves >= 0) & ~blocked, moves // 2, -1)
+        grades[order < np.repeat(removed, np.diff(first, append=len(order)))] = 0
     best, best_codes = _best(grades, codes, first)
     (told,) = ((best > 0) & (marks < _REFUSED)).nonzero()
     last = np.maximum.reduceat(np.where(grades > 0, order, -1), first)
     told = _latest(told.take(last.take(told).argsort()), by, limit)
-    blocked = marks > 0
-    basket = _BASKET.take(codes)
-    if basket.any():
-        blocked |= np.maximum.reduceat(_moves(codes, order), first) % 2 == 1
     return Tastes(by[told], items[told], best[told], best_codes[told], by[blocked], items[blocked])
 
 

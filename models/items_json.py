@@ -33,6 +33,7 @@ TEXTS = {
     Kind.PROMOTED: "Promoted",
     Kind.EXPLORE: "New here",
     Kind.BUY_AGAIN: "Buy it again",
+    Kind.VIEWED_BEFORE: "You looked at it before",
 }
 
 

@@ -18,7 +18,7 @@ from models.ranker_features import (
     ShopperSide,
     ranker_matrix,
 )
-from models.reasons import POPULAR
+from models.reasons import POPULAR, Kind, because
 from models.reference.scores import FIRST
 from models.request import Listed
 from models.retrieval import Retrieval
@@ -28,6 +28,9 @@ Places: TypeAlias = Rows | slice
 """Numbers of shoppers in a batch."""
 
 ALL = slice(None)
+
+_VIEWED = because(Kind.VIEWED_BEFORE)
+"""Why an item is shown that speaks for itself: who did more than look at it is not shown it."""
 
 
 class PersonalRanker:
@@ -176,18 +179,18 @@ class PersonalRanker:
     def sources(self, batch: Batch, rows: Rows, places: Places = ALL) -> Rows:
         """Return why each of `rows` int64[g, k] is shown: what adds most to its inner product.
 
-        That is another graded item of the shopper's, or where none adds to it, that it is popular.
-        `places` are the numbers of the shoppers.
+        That is a graded item of the shopper's, maybe itself, or where none adds to it, that it is
+        popular. `places` are the numbers of the shoppers.
         """
         met, liked, reasons = batch.met[places], batch.liked[places], batch.reasons()[places]
         told = self._inputs.take(met, axis=0) * liked[..., None]
         parts = self._outputs.take(rows, axis=0) @ told.swapaxes(1, 2)
-        parts[rows[..., None] == met[:, None]] = 0  # that it is like itself explains nothing
         loudest = parts.argmax(axis=2)
         shoppers = np.arange(len(met))[:, None]
         adds = parts[shoppers, np.arange(rows.shape[1]), loudest] > 0
         popular = POPULAR - batch.segments[places][:, None]
-        return np.where(adds, reasons[shoppers, loudest], popular)
+        speaks = np.where(met[shoppers, loudest] == rows, _VIEWED, reasons[shoppers, loudest])
+        return np.where(adds, speaks, popular)
 
 
 def open_ranker(model: bytes, name: str = "ranker.onnx") -> Graph:

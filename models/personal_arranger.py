@@ -124,12 +124,17 @@ class PersonalArranger:
         listed: Listed,
         arrangement: Arrangement,
     ) -> Listed:
-        """Return a list that has k items, as long as so many are allowed."""
+        """Return a list that has k items, as long as so many are allowed.
+
+        What fills it up is popular, and has another measure than what was ranked: no score.
+        """
         if len(listed.rows) >= request.k or not batch.counts[place]:
             return listed
         allowed = self._allowed(batch, request, place)
         segment = int(batch.segments[place])
-        return self._completer.complete(listed, arrangement, segment, allowed, request.k)
+        told = self._completer.complete(listed, arrangement, segment, allowed, request.k)
+        unranked = len(told.rows) - len(listed.rows)
+        return told._replace(scores=[*listed.scores, *[0.0] * unranked])
 
     def _allowed(self, batch: Batch, request: RankRequest, place: int) -> Mask:
         by, gone = batch.forbidden()

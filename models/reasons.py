@@ -34,6 +34,7 @@ class Kind(IntEnum):
     EXPLORE = 7
     BUY_AGAIN = 8
     BOUGHT_WITH = 9
+    VIEWED_BEFORE = 10
 
 
 NAMING = frozenset(

@@ -35,6 +35,7 @@ from models.reasons import POPULAR, Kind, because, explained, popular_in
 from models.request import Filters, Listed, Ranking, RankRequest
 from models.rules.parse import parse_rules
 from tests.support.bundles import CATEGORIES, SEGMENT_NAMES, small_parts, whole_towers
+from tests.support.histories import clicks
 
 ITEMS = 40
 UNKNOWN = 4
@@ -224,6 +225,19 @@ def test_a_reason_is_true(request: RankRequest) -> None:
         (without,) = rank(model, request._replace(recent=others, k=ITEMS))
         if without is not None and row in without.rows:
             assert without.scores[without.rows.index(row)] < score
+
+
+@pytest.mark.parametrize("row", range(8))
+def test_what_was_looked_at_speaks_for_itself(row: int) -> None:
+    """With nothing but a look at an item, its own place in the list has no other reason."""
+    parts, model = plain()
+    seen = clicks(row + 1)[row:]
+    (listed,) = rank(model, RankRequest("u", seen, NO_RECORDS, Moment(1_000), ITEMS))
+    assert listed is not None
+    if row in listed.rows:
+        speaks = affinity(parts, row, row) > 0
+        told = because(Kind.VIEWED_BEFORE) if speaks else popular_in(0)
+        assert listed.sources[listed.rows.index(row)] == told
 
 
 @given(REQUESTS)
