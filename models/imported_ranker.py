@@ -1,6 +1,6 @@
 """A ranker that was made elsewhere: an ONNX file, looked at before it may order anything.
 
-file ─ size ─ ONNX? ─ no data beside it, no operators of its own ─ opened, inputs and output
+file ─ size ─ ONNX? ─ no data beside it, no operators but ONNX's ─ opened, inputs and output
      ─ run over candidates of the model it is to order: numbers, the same alone and among others
 
 It is registered byte for byte, as the ranker of another model: candidates, tables and popularity
@@ -44,8 +44,8 @@ MOST_BYTES = 256 << 20
 _ORDERED_BY = ("order", "trees")
 """The parameter that tells of the ranker which an imported one takes the place of."""
 
-_DOMAINS = frozenset(("", "ai.onnx", "ai.onnx.ml", "com.microsoft"))
-"""Of operators that onnxruntime may have; which versions of them, it says itself."""
+_DOMAINS = frozenset(("", "ai.onnx", "ai.onnx.ml"))
+"""Of operators that ONNX has; which versions of them onnxruntime has, it says itself."""
 
 _SHOPPERS = 32
 _NEAR = 1e-3
@@ -148,11 +148,12 @@ def _check_self_contained(name: str, content: bytes) -> None:
         raise InputError(f"{name}: no ONNX file") from None
     if not model.graph.node:
         raise InputError(f"{name}: no ONNX file, or one without a single operator")
-    known = _DOMAINS | {each.domain for each in model.functions}
-    if custom := next((each for each in _nodes(model) if each.domain not in known), None):
+    own = {(each.domain, each.name) for each in model.functions}
+    others = (each for each in _nodes(model) if each.domain not in _DOMAINS)
+    if custom := next((each for each in others if (each.domain, each.op_type) not in own), None):
         raise InputError(
-            f"{name}: operator {custom.domain}.{custom.op_type}: a custom one, which this program "
-            "does not have: use operators of ONNX alone"
+            f"{name}: operator {custom.op_type} of domain {custom.domain}: ONNX does not have it: "
+            "expected operators of ONNX alone, of ai.onnx and ai.onnx.ml"
         )
     if outside := next(filter(_is_outside, _tensors(model)), None):
         raise InputError(

@@ -182,6 +182,24 @@ def with_a_custom_operator(*, inside: bool = False) -> bytes:
     return content
 
 
+def fused(*, inside: bool = False) -> bytes:
+    """Return a ranker with an operator that only onnxruntime has, perhaps within a function."""
+    node = helper.make_node("FusedMatMul", ["features", "w"], ["score"], domain="com.microsoft")
+    opsets = [helper.make_opsetid(*each) for each in (("", 17), ("com.microsoft", 1))]
+    functions = []
+    if inside:
+        names, domain = (["features", "w"], ["score"]), "com.microsoft"
+        functions = [helper.make_function(domain, "Order", *names, [node], opsets)]
+        node = helper.make_node("Order", *names, domain=domain)
+    tensors = [helper.make_tensor_value_info(name, *each) for name, each in FEATURES.items()]
+    scores = [helper.make_tensor_value_info(name, *each) for name, each in SCORE.items()]
+    own = numpy_helper.from_array(weights("score")[:, None], "w")
+    made = helper.make_graph([node], "fused", tensors, scores, [own])
+    told = helper.make_model(made, functions=functions, opset_imports=opsets, ir_version=8)
+    content: bytes = told.SerializeToString()
+    return content
+
+
 def of_opset(version: int, ir_version: int = 8) -> bytes:
     """Return a ranker that is stamped with a version of ONNX."""
     model = onnx.load_from_string(linear_ranker(weights("score")))
@@ -251,8 +269,10 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "a pickle": (lambda: b"\x80\x04\x95\x1a\x00\x00\x00\x8c\x08sklearn.", "no ONNX file"),
     "half a file": (lambda: boosted()[:-200], "no ONNX"),
     "external data": (with_external_data, "weights: its numbers are in a file beside it"),
-    "custom operator": (with_a_custom_operator, r"operator com\.acme\.Embed: a custom one"),
-    "custom in a branch": (lambda: with_a_custom_operator(inside=True), r"com\.acme\.Embed"),
+    "custom operator": (with_a_custom_operator, r"operator Embed of domain com\.acme: ONNX does "),
+    "custom in a branch": (lambda: with_a_custom_operator(inside=True), r"Embed of domain com\."),
+    "of onnxruntime": (fused, r"operator FusedMatMul of domain com\.microsoft: ONNX does not "),
+    "that in a function": (lambda: fused(inside=True), r"FusedMatMul of domain com\.microsoft"),
     "later opset": (lambda: of_opset(999), r"is of opset 999 of ai\.onnx, expected at most \d+"),
     "later format": (lambda: of_opset(17, 999), "Unsupported model IR version: 999"),
     "another name": (lambda: summed(name="X"), r"expected inputs \['features'\], got \['X'\]"),
