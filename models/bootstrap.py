@@ -98,4 +98,4 @@ def _catalogue(
 
 def _interval(values: Doubles, figure: float) -> Interval:
     low, high = np.quantile(values, (0.025, 0.975)) + (figure - values.mean())
-    return round(float(low), 5), round(float(high), 5)
+    return round(float(low), 5) + 0.0, round(float(high), 5) + 0.0  # -0.0 becomes 0.0

@@ -131,11 +131,11 @@ def _line(name: str, told: Mapping[str, Any]) -> Iterator[str]:
     yield LISTS[name]
     yield from (_number(figures[column]) for column in FIGURES)
     yield f"{_number(figures[f'{_NDCG}_low'])} to {_number(figures[f'{_NDCG}_high'])}"
-    yield f"{gain[_NDCG]:+.4f} ±{gain['se']:.4f}" if gain else ""
+    yield f"{gain[_NDCG]:+z.4f} ±{gain['se']:z.4f}" if gain else ""
 
 
 def _number(figure: float) -> str:
-    return f"{figure:.4f}"
+    return f"{figure:z.4f}"
 
 
 def _facts(facts: Iterable[tuple[str, object]]) -> str:

@@ -147,6 +147,6 @@ def _table(title: str, told: Mapping[str, Any]) -> str:
 
 def _line(name: str, told: Mapping[str, Any]) -> tuple[str, ...]:
     figures, gain = told[name], told["gain"].get(name)
-    gains = f"{gain['ndcg@10']:+.4f} ±{gain['se']:.4f}" if gain else ""
-    within = f"{figures['ndcg@10_low']:.4f} to {figures['ndcg@10_high']:.4f}"
-    return LISTS[name], *(f"{figures[column]:.4f}" for column in FIGURES), within, gains
+    gains = f"{gain['ndcg@10']:+z.4f} ±{gain['se']:z.4f}" if gain else ""
+    within = f"{figures['ndcg@10_low']:z.4f} to {figures['ndcg@10_high']:z.4f}"
+    return LISTS[name], *(f"{figures[column]:z.4f}" for column in FIGURES), within, gains

@@ -113,10 +113,10 @@ def _cells(name: str, told: Mapping[str, Any]) -> Iterator[str]:
     for column in FIGURES:
         within = ""
         if f"{column}_low" in figures:
-            within = f"<small>{figures[f'{column}_low']:.4f} to {figures[f'{column}_high']:.4f}"
+            within = f"<small>{figures[f'{column}_low']:z.4f} to {figures[f'{column}_high']:z.4f}"
             within += "</small>"
-        yield f"<td>{figures[column]:.4f}{within}</td>"
-    yield f"<td>{gain['ndcg@10']:+.4f} ±{gain['se']:.4f}</td>" if gain else "<td></td>"
+        yield f"<td>{figures[column]:z.4f}{within}</td>"
+    yield f"<td>{gain['ndcg@10']:+z.4f} ±{gain['se']:z.4f}</td>" if gain else "<td></td>"
 
 
 def _segments(told: Mapping[str, Any]) -> Iterator[str]:
@@ -132,7 +132,7 @@ def _segments(told: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _ndcg(figures: Mapping[str, float]) -> str:
-    return f"<td>{figures['ndcg@10']:.4f} ±{figures['ndcg@10_se']:.4f}</td>"
+    return f"<td>{figures['ndcg@10']:z.4f} ±{figures['ndcg@10_se']:z.4f}</td>"
 
 
 def _choices(told: Mapping[str, Any]) -> Iterator[str]:
@@ -162,7 +162,7 @@ def _texts(told: Mapping[str, object]) -> list[_Row]:
 
 
 def _measured(told: Mapping[str, float]) -> list[_Row]:
-    return [_Row(name or "everybody alike", f"<td>{each:.4f}</td>") for name, each in told.items()]
+    return [_Row(name or "everybody alike", f"<td>{each:z.4f}</td>") for name, each in told.items()]
 
 
 def _table(caption: str, columns: Sequence[str], rows: Sequence[_Row]) -> str:

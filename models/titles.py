@@ -77,7 +77,7 @@ def beside_popularity(told: Mapping[str, Any]) -> str:
     """Return in words whether an audience is better served than by what everybody buys."""
     gain, low, high = _gain(told)
     level = "better than" if low > 0 else "worse than" if high < 0 else "not told apart from"
-    words = f"the model is {level} popularity: {gain:+.4f}, 95 % from {low:+.4f} to {high:+.4f}"
+    words = f"the model is {level} popularity: {gain:+z.4f}, 95 % from {low:+z.4f} to {high:+z.4f}"
     if unknown := told.get(UNSEGMENTED):
         words += f"; {unknown:,} of {told[MODEL]['users']:,} are in no segment"
     return words

@@ -50,9 +50,9 @@ class Validation:
             )
         allowed = -self.margin * (self.theirs or 0.0)
         return (
-            f"{'no worse' if self.is_no_worse else 'not surely as good'}: NDCG@10 {self.ours:.4f} "
-            f"after {self.theirs:.4f} of {self.incumbent}, {self.gain:+.4f} ({self.low:+.4f} to "
-            f"{self.high:+.4f}; {allowed:+.4f} is allowed), {self.users} shoppers, {span}"
+            f"{'no worse' if self.is_no_worse else 'not surely as good'}: NDCG@10 {self.ours:z.4f} "
+            f"after {self.theirs:z.4f} of {self.incumbent}, {self.gain:+z.4f} ({self.low:+z.4f} to "
+            f"{self.high:+z.4f}; {allowed:+z.4f} is allowed), {self.users} shoppers, {span}"
         )
 
     def told(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.bootstrap import intervals
+from models.bootstrap import _interval, intervals
 from models.metrics import MEANS, Quality, quality
 
 ITEMS = 50
@@ -52,3 +52,8 @@ def test_nobody_has_no_intervals() -> None:
     nothing = quality([], [], np.zeros(5, np.int64))
     assert intervals({"one": nothing}) == {"one": {}}
     assert intervals({}) == {}
+
+
+def test_no_bound_is_a_negative_nought() -> None:
+    """A hair below 0 is 0, in JSON too."""
+    assert str(_interval(np.full(10, -1e-9), -1e-9)) == "(0.0, 0.0)"

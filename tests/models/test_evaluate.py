@@ -24,6 +24,7 @@ from models.evaluate import (
     UNSEGMENTED,
     evaluate,
 )
+from models.evaluate_command import _line
 from models.fit import fit
 from models.metrics import best_new, quality
 from models.parts import Parts
@@ -125,6 +126,13 @@ def test_whether_popularity_is_beaten_is_said_in_words(gain: float, words: str) 
     assert beside_popularity(told) == f"the model is {words}"
     told_of_some = beside_popularity({**told, UNSEGMENTED: 1_100})
     assert told_of_some == f"the model is {words}; 1,100 of 1,200 are in no segment"
+
+
+def test_next_to_nothing_is_0_from_either_side() -> None:
+    """Bounds a hair below 0 are printed as 0 is."""
+    figures = dict.fromkeys((*FIGURES, "ndcg@10_low", "ndcg@10_high"), -0.00002)
+    told = {MODEL: figures, "gain": {MODEL: {"ndcg@10": -0.00002, "se": 0.0}}}
+    assert "-0.0000" not in " ".join(_line(MODEL, told))
 
 
 def test_other_lists_stand_beside_ours(parts: Parts, split: Split) -> None:
