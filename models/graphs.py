@@ -58,7 +58,8 @@ class Graph:
         if result.shape != wanted:
             raise ModelsError(f"{self._name}: gave {result.shape}, not {wanted}")
         if not np.isfinite(result).all():
-            raise ModelsError(f"{self._name}: gave a score that is no number")
+            row = int(np.argwhere(~np.isfinite(result))[0, 0])
+            raise ModelsError(f"{self._name}: gave a score that is no number (first in row {row})")
         return result
 
     def _check(self, name: str, inputs: Mapping[str, tuple[str, Shape]], output: Shape) -> None:

@@ -113,7 +113,8 @@ def _features(tensor: Mapping[str, Any], behind: bytes) -> Floats:
     with np.errstate(over="ignore"):
         features: Floats = values.astype(np.float32).reshape(rows, WIDTH)
     if not np.isfinite(features).all():
-        raise TensorError(f"{INPUT}: expected finite numbers")
+        row, column = np.argwhere(~np.isfinite(features))[0]
+        raise TensorError(f"{INPUT}: expected finite numbers, got another in [{row}, {column}]")
     return features
 
 

@@ -283,7 +283,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "double": (lambda: summed(kind=TensorProto.DOUBLE), ANY_ROWS),
     "two outputs": (classifier, r"expected one output, tensor\(float\) \[any, 1\], got tensor"),
     "one output row": (lambda: summed(out=(1, 1)), "expected one output"),
-    "no number": (divided, "gave a score that is no number"),
+    "no number": (divided, r"gave a score that is no number \(first in row 0\)"),
     "beside others": (beside_others, "expected each row to be scored by itself"),
     "lots": (drawn, "expected each row to be scored by itself"),
 }

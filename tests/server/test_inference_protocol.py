@@ -232,7 +232,7 @@ async def test_no_number_is_a_feature(service: Client) -> None:
         rows = features(1)
         rows[0, 3] = wrong
         async with triton_aio.InferenceServerClient(address(service)) as client:
-            with pytest.raises(InferenceServerException, match="expected finite numbers"):
+            with pytest.raises(InferenceServerException, match=r"finite numbers, .* in \[0, 3\]"):
                 await client.infer("ranker", [tensor(rows)])
 
 
@@ -285,11 +285,14 @@ async def test_a_version_may_be_named(service: Client) -> None:
 
 
 async def test_a_ranker_that_fails_is_told(start: Start) -> None:
-    """Weights so large that scores are no numbers: come again, perhaps to another model."""
+    """Weights so large that a row's score is no number: come again, perhaps to another model."""
     weights = np.full(len(RANKER_FEATURES), 3e38, np.float32)
     parts = small_parts(weights=weights)
     service = await start()
     service.app[keys.MODELS]._model = Model(parts)
-    answer = await service.post("/v2/models/ranker/infer", json=asking(data=[9.0] * WIDTH))
+    answer = await service.post(
+        "/v2/models/ranker/infer", json=asking(shape=[2, WIDTH], data=[0.0] * WIDTH + [9.0] * WIDTH)
+    )
     assert answer.status == 503
-    assert "gave a score that is no number" in (await answer.json())["error"]
+    told = (await answer.json())["error"]
+    assert told.endswith("gave a score that is no number (first in row 1)")
