@@ -34,7 +34,10 @@ def main() -> None:
     logging.basicConfig(handlers=[stderr_handler()], level=settings.log_level)
     for name in ONE_THREAD:  # read when numpy is imported: in a worker, hence later
         os.environ.setdefault(name, "1")
-    _check_features()
+    if os.environ.get("CUVEE_FEATURES"):
+        _check("features", "validate")
+    if settings.rollout or settings.rules or settings.model_public_key:
+        _check("server.setting_files")
     from server.launcher import Launcher, PortError, listen  # noqa: PLC0415 - mistakes first
 
     try:
@@ -43,14 +46,13 @@ def main() -> None:
         _refuse([str(error)])
 
 
-def _check_features() -> None:
-    """Refuse features of one's own that cannot be; here nothing else needs numpy."""
-    if os.environ.get("CUVEE_FEATURES"):
-        validate = [sys.executable, "-m", "features", "validate"]
-        told = subprocess.run(validate, capture_output=True, text=True, check=False)  # noqa: S603
-        if told.returncode:
-            click.echo(told.stderr.rstrip(), err=True)
-            sys.exit(USAGE)
+def _check(*words: str) -> None:
+    """Refuse what a program of our own refuses; here nothing else needs numpy."""
+    check = [sys.executable, "-m", *words]
+    told = subprocess.run(check, capture_output=True, text=True, check=False)  # noqa: S603
+    if told.returncode:
+        click.echo(told.stderr.rstrip(), err=True)
+        sys.exit(USAGE)
 
 
 def _refuse(mistakes: list[str]) -> NoReturn:

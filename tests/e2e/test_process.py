@@ -112,6 +112,21 @@ def test_all_bad_settings_are_told_at_once(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_bad_files_are_told_before_anything_starts(tmp_path: Path) -> None:
+    """A line for each, and nothing beside: no store, no consumer, no worker that gives up."""
+    names = {"CUVEE_ROLLOUT": "steps: none", "CUVEE_RULES": "pins: 1", "CUVEE_MODEL_PUBLIC_KEY": ""}
+    for name, text in names.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    home = tmp_path / "home"
+    done = run_server(CUVEE_HOME=str(home), **{name: str(tmp_path / name) for name in names})
+    assert done.returncode == 2
+    rollout, rules, key = done.stderr.splitlines()
+    assert rollout.startswith(f"error: {tmp_path}/CUVEE_ROLLOUT: steps: expected ")
+    assert rules.startswith(f"error: {tmp_path}/CUVEE_RULES: pins: expected ")
+    assert key.startswith("error: CUVEE_MODEL_PUBLIC_KEY: expected ")
+    assert not home.exists()
+
+
 def test_without_a_model_it_says_what_is_missing(tmp_path: Path) -> None:
     """It is up, not ready, and names the command that makes a model."""
     service = Service(tmp_path)

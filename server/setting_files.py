@@ -1,0 +1,33 @@
+"""Files that settings name, read before anything is started: `python -m server.setting_files`.
+
+A process of its own, since what reads them needs numpy, which the master does without.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+
+from features.errors import InputError
+from models.rollout import rollout_in_force
+from models.rules.parse import read_rules
+from models.signature import TrustedKeys
+from server.settings import Settings
+
+
+def mistakes(settings: Settings) -> Iterator[str]:
+    """Yield why a worker could not start with each file that it could not start with."""
+    for path, read in (
+        (settings.rollout, rollout_in_force),
+        (settings.rules, read_rules),
+        (settings.model_public_key, TrustedKeys.of_file),
+    ):
+        try:
+            if path is not None:
+                read(path)
+        except InputError as error:
+            yield str(error)
+
+
+if __name__ == "__main__":
+    told = [f"error: {each}" for each in mistakes(Settings.from_environment(os.environ))]
+    sys.exit("\n".join(told) or None)
