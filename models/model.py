@@ -28,7 +28,7 @@ from models.errors import BundleError, ModelsError
 from models.items import Items
 from models.items_json import ItemsJson
 from models.lease import Lease
-from models.parts import Floats, Parts, Rows, forgotten_ms
+from models.parts import Floats, Parts, Rows, forgotten_ms, learnt_until_ms
 from models.pauses import pause
 from models.personal import PersonalRanker
 from models.personal_arranger import PersonalArranger
@@ -91,6 +91,7 @@ class Model:
         self.held = held
         self.example_user = parts.example_user
         self._forgotten_ms = forgotten_ms(parts.parameters)
+        self.learnt_until_ms = learnt_until_ms(parts.parameters)
         self.cost_s = 0.0
         """Seconds one shopper's share of a run takes, measured by `warm`."""
         self._items = Items(parts.items)

@@ -18,6 +18,9 @@ Rows = npt.NDArray[np.int64]
 FORGOTTEN_MS = "forgotten_ms"
 """The parameter that says when the last forgetting was noted that training knew of."""
 
+LEARNT_UNTIL_MS = "learnt_until_ms"
+"""The parameter that says behind which moment nothing was learnt from."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segments:
@@ -103,5 +106,14 @@ class Parts:
 
 def forgotten_ms(parameters: Mapping[str, Any]) -> int:
     """Return when the last forgetting was noted that training knew of, 0 where it knew of none."""
-    told = parameters.get(FORGOTTEN_MS)
+    return _milliseconds(parameters, FORGOTTEN_MS)
+
+
+def learnt_until_ms(parameters: Mapping[str, Any]) -> int:
+    """Return behind which moment nothing was learnt from, 0 where an earlier version trained."""
+    return _milliseconds(parameters, LEARNT_UNTIL_MS)
+
+
+def _milliseconds(parameters: Mapping[str, Any], name: str) -> int:
+    told = parameters.get(name)
     return told if isinstance(told, int) else 0

@@ -94,7 +94,9 @@ def train_command(
     data are the same.
 
     With --against both are asked for the same shoppers of the last tenth: the new one as learnt
-    before it, MODEL as it is. Then that decides, by a 95 % interval, and nothing else.
+    before it, MODEL as it is. What MODEL learnt from does not judge: where fewer than twenty
+    shoppers wanted something since its data ended, the new one waits as `candidate`. Else that
+    decides, by a 95 % interval, and nothing else.
     """
     home = home_directory()
     store, registry, key = OfflineStore(home), home_registry(), signing_key()

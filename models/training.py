@@ -23,7 +23,7 @@ from models.item_index import INDEXED_FROM, RECALL_AT, ItemIndex
 from models.manifest import MADE_WITH
 from models.metrics import mean_and_error
 from models.model import Model
-from models.parts import FORGOTTEN_MS, Floats, Parts, Personal
+from models.parts import FORGOTTEN_MS, LEARNT_UNTIL_MS, Floats, Parts, Personal
 from models.personal import open_ranker
 from models.ranker import TREES, fit_ranker, ordering, predict
 from models.reference.sample import sample_rows
@@ -165,7 +165,11 @@ def _trained(
         companions=companions(timeline.log, timeline.catalogue),
         reference=sample_rows(timeline.log, timeline.moment(NOW), Model(parts)),
         metrics={**metrics, "export": agreement},
-        parameters={**_parameters(timeline, trial), FORGOTTEN_MS: forgotten_ms},
+        parameters={
+            **_parameters(timeline, trial),
+            FORGOTTEN_MS: forgotten_ms,
+            LEARNT_UNTIL_MS: timeline.moment(NOW),
+        },
         dataset_version=version,
         example_user=_example_user(timeline),
     )

@@ -45,8 +45,8 @@ class Validation:
         span = f"{self.since[:10]} to {self.until[:10]}"
         if None in (self.theirs, self.ours, self.gain, self.low, self.high):
             return (
-                f"cannot be compared with {self.incumbent}: {self.users} shoppers can be judged, "
-                f"{span}; {LEAST_JUDGED} are needed"
+                f"cannot be compared with {self.incumbent}: {self.users} shoppers can be judged "
+                f"by what it did not learn from, {span}; {LEAST_JUDGED} are needed"
             )
         allowed = -self.margin * (self.theirs or 0.0)
         return (

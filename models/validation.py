@@ -5,9 +5,10 @@
     the model that serves, as it is┘
 
 What is trained anew cannot be asked of a time that it learnt from: judged is what its recipe
-makes of the time before, as everywhere (`models.training`). Where the model that serves learnt
-from some of the test period itself, that speaks for it. Non-inferiority as in Piaggio et al.,
-JAMA 2012: the whole interval lies above what may be lost.
+makes of the time before, as everywhere (`models.training`). Nor can the model that serves: where
+its data end within the test period, only what was wanted behind that judges; that it learnt from
+later than the other speaks for it. Non-inferiority as in Piaggio et al., JAMA 2012: the whole
+interval lies above what may be lost.
 """
 
 from dataclasses import dataclass
@@ -34,8 +35,8 @@ from models.validated import LEAST_JUDGED, MARGIN, Validation
 class Against:
     """The model that a new one is measured against.
 
-    Of its NDCG@10 at most the share `margin` may be lost. What was wanted in the last `mature_ms`
-    before the newest event does not count: more of it is still to come.
+    Of its NDCG@10 at most the share `margin` may be lost. What was wanted before its data ended
+    does not count, nor in the last `mature_ms` before the newest event: more is still to come.
     """
 
     model: Model
@@ -48,8 +49,9 @@ def validate(timeline: Timeline, parts: Parts | None, against: Against) -> Valid
 
     None stands for parts that could not be learnt: then nothing can be said.
     """
-    cut_ms, end_ms = timeline.moment(TEST), timeline.moment(NOW) - against.mature_ms
-    split = _matured(timeline, cut_ms, end_ms, against.mature_ms)
+    cut_ms = max(timeline.moment(TEST), against.model.learnt_until_ms)
+    end_ms = timeline.moment(NOW) - against.mature_ms
+    split = _between(timeline, cut_ms, end_ms)
     users = 0 if split is None else len(split)
     span = _iso(cut_ms), _iso(max(end_ms, cut_ms))
     told = Validation(against.model.version, users, *span, against.margin)
@@ -71,9 +73,12 @@ def validate(timeline: Timeline, parts: Parts | None, against: Against) -> Valid
     )
 
 
-def _matured(timeline: Timeline, cut_ms: int, end_ms: int, mature_ms: int) -> Split | None:
-    """Return the shoppers of the test period by what they wanted until `end_ms`."""
-    if not mature_ms:
+def _between(timeline: Timeline, cut_ms: int, end_ms: int) -> Split | None:
+    """Return the shoppers by what they wanted from `cut_ms` to `end_ms`, None where that is none.
+
+    The test period as a whole is there already.
+    """
+    if (cut_ms, end_ms) == (timeline.moment(TEST), timeline.moment(NOW)):
         return timeline.split(TEST)
     if end_ms <= cut_ms:
         return None

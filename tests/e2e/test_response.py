@@ -14,7 +14,7 @@ from features.demo_shop.simulate import World, simulate
 from features.offline.store import OfflineStore
 from features.online.embedded import EmbeddedValkey
 from models.bundle import write_bundle
-from models.parts import Parts
+from models.parts import LEARNT_UNTIL_MS, Parts
 from models.reference.sample import sample_rows
 from models.registry import Registry
 from models.timeline import NOW
@@ -121,7 +121,9 @@ def learnt(home: Path) -> Parts:
     """Return a model of the world as it is, without what `train` measures of it."""
     timeline = read(OfflineStore(home), 0)
     parts, _ = learn(timeline, NOW, Kept.CANDIDATES)
-    return replace(parts, reference=sample_rows(timeline.log, timeline.moment(NOW)))
+    until_ms = timeline.moment(NOW)
+    told = {**parts.parameters, LEARNT_UNTIL_MS: until_ms}
+    return replace(parts, reference=sample_rows(timeline.log, until_ms), parameters=told)
 
 
 def buy(service: Service, users: list[str]) -> None:

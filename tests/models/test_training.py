@@ -35,7 +35,7 @@ from models.bundle import read_bundle, write_bundle
 from models.code_revision import code_revision
 from models.manifest import read_manifest
 from models.model import Model
-from models.parts import Parts
+from models.parts import LEARNT_UNTIL_MS, Parts
 from models.reference.scores import SCORES
 from models.registry import Registry
 from models.request import Filters, RankRequest
@@ -349,6 +349,7 @@ def test_a_model_that_was_made_and_not_told_of_is_told(tmp_path: Path) -> None:
     assert (told["version"], told["role"]) == (made, "candidate")
     assert told[VALIDATED] == registry.manifest(made).metrics[VALIDATED]
     assert told[VALIDATED]["incumbent"] == serving
+    assert registry.manifest(str(serving)).parameters[LEARNT_UNTIL_MS] == 1_700_000_000_001
     text = _run(tmp_path, "train", "--if-stale", "--against", "production")[1]
     assert text.startswith(f"{made} of what is stored waits as candidate: cannot be compared")
     assert "nothing to do" in _run(tmp_path, "train", "--if-stale")[1]

@@ -13,7 +13,7 @@ from models.bootstrap import mean_interval
 from models.bundle import write_bundle
 from models.errors import ConflictError, ModelsError
 from models.model import Model
-from models.parts import Parts
+from models.parts import LEARNT_UNTIL_MS, Parts
 from models.registry import Registry
 from models.replay import ranked_lists
 from models.timeline import NOW, TEST, Timeline
@@ -99,6 +99,23 @@ def test_only_what_has_matured_judges(timeline: Timeline, parts: Parts) -> None:
     none = validate(timeline, parts, Against(stranger(), mature_ms=span_ms + DAY_MS))
     assert (none.users, none.is_no_worse) == (0, False)
     assert "0 shoppers can be judged" in str(none)
+
+
+def test_what_the_other_learnt_from_does_not_judge(timeline: Timeline, parts: Parts) -> None:
+    """It knows those wishes; of the same data nothing is left to compare by."""
+
+    def judged(until_ms: int) -> Validation:
+        other = replace(parts, parameters={LEARNT_UNTIL_MS: until_ms})
+        return validate(timeline, parts, Against(Model(other)))
+
+    whole, end_ms = validate(timeline, parts, Against(Model(parts))), timeline.moment(NOW)
+    assert judged(timeline.moment(TEST)) == whole
+    later = judged((timeline.moment(TEST) + end_ms) // 2)
+    assert 0 < later.users < whole.users
+    assert whole.since < later.since < later.until == whole.until
+    none = judged(end_ms)
+    assert (none.users, none.is_no_worse) == (0, False)
+    assert "0 shoppers can be judged by what it did not learn from" in str(none)
 
 
 def test_what_could_not_be_learnt_is_not_better(timeline: Timeline, parts: Parts) -> None:
