@@ -20,27 +20,38 @@ class Difference:
 
 
 def differences(first: Manifest, second: Manifest) -> list[Difference]:
-    """Return all that differs, part by part, by name; a file's value is its checksum's head."""
-    found = []
-    for part, of_one, of_other in zip(_PARTS, _told(first), _told(second), strict=True):
-        found += [
-            Difference(part, name, of_one.get(name), of_other.get(name))
-            for name in dict.fromkeys((*of_one, *of_other))
-            if of_one.get(name) != of_other.get(name)
-        ]
-    return found
+    """Return all that differs, part by part, by name; a file's value is its checksum's head.
+
+    What one of both lacks altogether is one difference, however much the other has of it.
+    """
+    return [
+        Difference(part, *each)
+        for part, of_one, of_other in zip(_PARTS, _told(first), _told(second), strict=True)
+        for each in _differing(of_one, of_other)
+    ]
+
+
+def _differing(
+    one: Mapping[str, Any], other: Mapping[str, Any], above: str = ""
+) -> Iterator[tuple[str, object, object]]:
+    for name in dict.fromkeys((*one, *other)):
+        first, second = one.get(name), other.get(name)
+        if isinstance(first, Mapping) and isinstance(second, Mapping):
+            yield from _differing(first, second, f"{above}{name}.")
+        elif first != second:
+            yield f"{above}{name}", first, second
 
 
 _PARTS = ("data", "features", "parameters", "metrics", "files")
 
 
-def _told(manifest: Manifest) -> tuple[dict[str, object], ...]:
+def _told(manifest: Manifest) -> tuple[Mapping[str, Any], ...]:
     """Return the values of each part by name."""
     return (
         {name: getattr(manifest, name) for name in DATA},
         dict(manifest.feature_codes or {}),
-        dict(flat(manifest.parameters)),
-        dict(flat(manifest.metrics)),
+        manifest.parameters,
+        manifest.metrics,
         {
             name: f"{told.size} bytes, {told.sha256[:12]}"
             for name, told in sorted(manifest.files.items())

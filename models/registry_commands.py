@@ -1,7 +1,7 @@
 """`python -m models list`, `show`, `diff`, `verify`, `promote`, `rollback`, `history` and `gc`."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 
@@ -12,7 +12,7 @@ from models.alias_registry import AliasRegistry, Cleared
 from models.home_registry import home_registry, required_shared_registry, shared_registry
 from models.journal import Record
 from models.manifest import Manifest
-from models.manifest_diff import Difference, differences
+from models.manifest_diff import Difference, differences, flat
 from models.registry import Registry
 
 here_option = click.option("--here", is_flag=True, help="This home alone, not CUVEE_REGISTRY.")
@@ -152,6 +152,8 @@ def _difference(each: Difference, first: str, second: str) -> dict[str, object]:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, Mapping):
+        return f"{sum(1 for _ in flat(value))} values"
     text = "-" if value is None else str(value)
     return text if len(text) <= 40 else f"{text[:39]}…"
 

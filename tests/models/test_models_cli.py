@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,23 @@ def test_diff_shows_what_differs(registry: Registry) -> None:
     told = json.loads(run("diff", first, second, "--json").stdout)
     assert told[0] == {"part": "data", "name": "items", "first": 30, "second": 31}
     assert "no difference" in run("diff", first, first).stdout
+
+
+def test_diff_tells_what_one_lacks_in_a_line(registry: Registry) -> None:
+    """However much the other has of it; of what both have each value that differs."""
+    figures = {"model": {"ndcg@10": 0.25, "mrr@10": 0.5}, "export": {"tower": {"error": 0.1}}}
+    fewer = {"export": {"tower": {"error": 0.2}}}
+    versions = [
+        write_bundle(registry.directory, replace(small_parts(), metrics=each))
+        for each in (figures, fewer)
+    ]
+    lines = [line.split() for line in run("diff", *versions).stdout.splitlines()]
+    assert lines[1:] == [
+        ["metrics:", "export.tower.error", "0.1", "0.2", "+0.1"],
+        ["metrics:", "model", "2", "values", "-"],
+    ]
+    told = json.loads(run("diff", *versions, "--json").stdout)
+    assert told[1]["first"] == figures["model"]
 
 
 def test_gc_keeps_what_is_needed(registry: Registry) -> None:
