@@ -46,6 +46,10 @@ class Bucket:
         """Return where it is."""
         return self._url
 
+    def require(self) -> None:
+        """Raise `FileNotFoundError` where there is no such bucket."""
+        self.entries("")
+
     def create(self, name: str, content: bytes) -> None:
         """Put an object that is not there."""
         with _as_os_errors():
@@ -59,11 +63,13 @@ class Bucket:
             return content
 
     def entries(self, directory: str) -> dict[str, Entry]:
-        """Return the objects just below a prefix."""
+        """Return the objects just below a prefix; raise where there is no such bucket."""
         with _as_os_errors():
             try:
                 listed = self._fs.ls(self._path(directory), detail=True)
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                if error.__cause__ is not None:  # said by the store: it has no such bucket
+                    raise
                 return {}
         return {
             each["name"].rpartition("/")[2]: Entry(each["size"], each["LastModified"].timestamp())

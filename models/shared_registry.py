@@ -47,7 +47,10 @@ class Pushed:
 
 
 class SharedRegistry:
-    """A registry beside that of a home; all methods raise `AwayError` where it is not reached."""
+    """A registry beside that of a home; all methods raise `AwayError` where it is not reached.
+
+    Whoever only reads is told so of a directory that is not there; the first to write makes it.
+    """
 
     def __init__(self, storage: Storage, registry: Registry) -> None:
         """Push from, pull to and move aliases with the registry of a home."""
@@ -68,12 +71,14 @@ class SharedRegistry:
     def history(self) -> Iterator[Record]:
         """Yield the moves of aliases, newest first."""
         with self._reaching():
+            self._storage.require()
             yield from self._journal.newest_first()
 
     def manifests(self) -> list[Manifest]:
         """Return the manifests of all bundles that this program can read, newest first."""
         manifests = []
         with self._reaching():
+            self._storage.require()
             for name in sorted(self._storage.entries(MANIFESTS), reverse=True):
                 with suppress(BundleError):
                     content = self._storage.read(f"{MANIFESTS}/{name}")
@@ -112,6 +117,7 @@ class SharedRegistry:
         if self._registry.has(version):
             return version
         with self._reaching():
+            self._storage.require()
             try:
                 manifest = Manifest.from_json(self._storage.read(f"{MANIFESTS}/{version}.json"))
             except FileNotFoundError:
@@ -195,6 +201,8 @@ class SharedRegistry:
         """
         with self._reaching():
             record = self._journal.last()
+            if record is None:
+                self._storage.require()
         if record is None or record.number <= self._registry.followed(str(self)):
             return None
         aliases = record.aliases
@@ -278,6 +286,8 @@ class SharedRegistry:
     def _resolve(self, name: str) -> str:
         version = self.aliases().version_of(name)
         if version is None:
+            with self._reaching():
+                self._storage.require()
             raise RegistryError(f"there is no {name} model in {self}")
         if not VERSION.fullmatch(version):
             raise RegistryError(f"there is no model {version!r:.80}; see python -m models list")

@@ -1,6 +1,7 @@
 """Where a registry lies: names with content, of which some are made only if nobody was quicker."""
 
 from dataclasses import dataclass
+from errno import ENOTDIR
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,10 @@ class Entry:
 
 class Storage(Protocol):
     """A directory or a bucket. Names are relative, with slashes; all methods raise `OSError`."""
+
+    def require(self) -> None:
+        """Raise `OSError` where there is no such directory or bucket, however empty."""
+        ...
 
     def create(self, name: str, content: bytes) -> None:
         """Put `content` under a name that is not there; raise `FileExistsError` if it is."""
@@ -54,6 +59,11 @@ class Directory:
     def __str__(self) -> str:
         """Return where it is."""
         return str(self._path)
+
+    def require(self) -> None:
+        """Raise `NotADirectoryError` where there is no such directory (yet)."""
+        if not self._path.is_dir():
+            raise NotADirectoryError(ENOTDIR, "there is no such directory", str(self._path))
 
     def create(self, name: str, content: bytes) -> None:
         """Write a file, on the disk before this returns."""

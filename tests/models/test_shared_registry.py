@@ -38,6 +38,7 @@ in_a_directory = pytest.mark.parametrize("url", ["directory"], indirect=True)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return where the shared registry is."""
     if request.param == "directory":
+        (tmp_path / "shared").mkdir()
         return str(tmp_path / "shared")
     name = f"models-{next(numbers)}"
     request.getfixturevalue("s3").bucket(name)
@@ -89,6 +90,40 @@ def test_an_empty_registry(home: Home) -> None:
     for name in ("../models", "", "a/b"):
         with pytest.raises(RegistryError, match="there is no model"):
             shared.pull(name)
+
+
+@pytest.mark.usefixtures("s3")
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [("nowhere", "there is no such directory"), ("s3://nowhere/cuvee", "bucket does not exist")],
+)
+def test_a_registry_that_is_not_there_is_not_an_empty_one(
+    tmp_path: Path, url: str, told: str
+) -> None:
+    """Whoever only reads has most likely mistyped its name."""
+    where = url if url.startswith("s3://") else str(tmp_path / url)
+    shared = SharedRegistry(storage(where), Registry(tmp_path / "a"))
+    reads: tuple[Callable[[], object], ...] = (
+        shared.manifests,
+        lambda: list(shared.history()),
+        shared.follow,
+        lambda: shared.clear(1),
+        lambda: shared.pull("20261123T101500Z-00000000"),
+        lambda: shared.pull("production"),
+    )
+    for read in reads:
+        with pytest.raises(AwayError, match=told):
+            read()
+    assert not (tmp_path / url).exists()
+
+
+@pytest.mark.parametrize("write", ["push", "promote", "set_candidate"])
+def test_the_first_to_write_makes_the_directory(tmp_path: Path, write: str) -> None:
+    """Nobody need make it before."""
+    shared = SharedRegistry(Directory(tmp_path / "new"), Registry(tmp_path / "a"))
+    version = written(shared)
+    getattr(shared, write)(version)
+    assert [each.version for each in shared.manifests()] == [version]
 
 
 def test_what_is_promoted_in_one_home_serves_in_another(home: Home) -> None:
