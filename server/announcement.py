@@ -15,9 +15,10 @@ def announcement(settings: Settings, app: web.Application) -> str:
     """Return the lines to print."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{settings.port}"
-    model = app[keys.MODELS].model
+    models = app[keys.MODELS]
+    model = models.model
     if model is None:
-        return f"Cuvée is up on {url}, and has no model yet: python -m models train makes one"
+        return f"Cuvée is up on {url}, and has {models.why_none}"
     page = "" if settings.ui is Switch.OFF else f"look at {url}/ui, "
     told = orjson.dumps({"user_id": model.example_user or STRANGER, "k": 3}).decode()
     serves = f"serves model {model.version} on {url}"

@@ -60,7 +60,7 @@ class CurrentModel:
         self._rules = rules
         self._model: Model | None = None
         self._forgotten: Forgotten | None = None
-        self._refused: tuple[str, float] | None = None
+        self._refused: tuple[str, float, str] | None = None
         self._swapping = asyncio.Lock()
         self._has_swapped = False
 
@@ -70,10 +70,21 @@ class CurrentModel:
         return self._model
 
     def require(self) -> Model:
-        """Return the model, or raise `UnavailableError` telling how to make one."""
+        """Return the model, or raise `UnavailableError` telling why there is none."""
         if self._model is None:
-            raise UnavailableError("there is no model yet: python -m models train makes one", 5)
+            raise UnavailableError(f"there is {self.why_none}", 5)
         return self._model
+
+    @property
+    def why_none(self) -> str:
+        """Return why no model serves: none was made, or what there is was refused, without paths.
+
+        The words are for after "there is".
+        """
+        if self._refused is None:
+            return "no model yet: python -m models train makes one"
+        version, _, why = self._refused
+        return f"no model that can serve: {version} was refused: {why}"
 
     def of(self, user_id: str) -> Model:
         """Return the model that this shopper gets; raise as `require`."""
@@ -258,7 +269,8 @@ class CurrentModel:
             model = await asyncio.to_thread(load, version)
         except FeaturesError as error:
             self._metrics.error(ErrorKind.BUNDLE)
-            self._refused = (version, monotonic() + RETRY_S)
+            why = str(error).replace(f"{self._registry.directory}/", "")
+            self._refused = (version, monotonic() + RETRY_S, why)
             serving = self._model.version if self._model else "none"
             log.error("model %s refused, serving %s: %s", version, serving, error)  # noqa: TRY400
             return False

@@ -70,10 +70,12 @@ class State:
 
     def _seen(self) -> dict[str, Any]:
         """Return what the loop's own objects say."""
-        model = self._app[keys.MODELS].model
+        models = self._app[keys.MODELS]
+        model = models.model
         service = {
             "version": service_version(),
             "model_version": model and model.version,
+            "why_none": models.why_none if model is None else None,
             "draining": self._app[keys.DRAIN].is_set(),
         }
         return {"service": service, "events": self._events()}

@@ -10,6 +10,7 @@ from features.feature_set import FeatureSet
 from models.bundle import write_bundle
 from models.model import Model
 from models.registry import Registry
+from models.signature import SigningKey, make_keys
 from tests.support.bundles import small_parts
 from tests.support.service import ADMIN, Client, Start, ask, event, ids, send
 
@@ -52,6 +53,44 @@ async def test_no_model_at_all(start: Start, tmp_path: Path) -> None:
         while (await service.get("/readyz")).status != 200:
             await asyncio.sleep(0.05)
     assert (await ask(service, "u"))["items"]
+
+
+async def detail(service: Client) -> str:
+    """Ask for a list, see none, and return why."""
+    answer = await service.post("/v1/recommendations", json={"user_id": "u"})
+    assert answer.status == 503
+    told: str = (await answer.json(content_type=None))["detail"]
+    return told
+
+
+async def test_a_model_that_is_not_trusted_is_not_called_none(
+    start: Start, registry: Registry, tmp_path: Path
+) -> None:
+    """There is one, and why it does not serve is told; one that is signed serves."""
+    version = registry.production()
+    assert version is not None
+    private, public, _ = make_keys(tmp_path / "keys")
+    service = await start(CUVEE_MODEL_PUBLIC_KEY=str(public))
+    told = await detail(service)
+    assert told.startswith(f"there is no model that can serve: {version} was refused: ")
+    assert told.endswith(f"{version} is not signed, CUVEE_MODEL_PUBLIC_KEY is set")
+    key = SigningKey.of_file(private)
+    registry.promote(write_bundle(registry.directory, small_parts(31), key=key))
+    async with asyncio.timeout(20):
+        while (await service.get("/readyz")).status != 200:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_model_that_is_damaged_is_not_called_none(
+    start: Start, home: Path, registry: Registry
+) -> None:
+    """The file is named, where it lies is not."""
+    version = registry.production()
+    assert version is not None
+    flip(registry.directory / version / "popularity.npy")
+    told = await detail(await start())
+    assert f"{version} was refused: popularity.npy: changed since it was written" in told
+    assert str(home) not in told
 
 
 async def test_promotion_and_rollback(service: Client, home: Path, registry: Registry) -> None:

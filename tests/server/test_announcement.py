@@ -33,6 +33,16 @@ async def test_a_model_that_cannot_rank_is_not_said_to_serve(start: Start, home:
     assert "serves model" not in told
 
 
+async def test_a_model_that_is_refused(start: Start, home: Path) -> None:
+    """It is not said that there is none."""
+    version = Registry(home).production()
+    assert version is not None
+    (home / "models" / version / "items.json").unlink()
+    told = _told(await start())
+    assert f"and has no model that can serve: {version} was refused: items.json: No such" in told
+    assert "train" not in told
+
+
 async def test_no_model(start: Start, home: Path) -> None:
     """It says what makes one."""
     shutil.rmtree(home / "models")

@@ -227,6 +227,7 @@ async def test_without_a_model(open_page: Any, tmp_path: Path) -> None:
     client = await open_page(tmp_path)
     told = await state(client, **ADMIN)
     assert told["service"]["model_version"] is None
+    assert told["service"]["why_none"].startswith("no model yet")
     assert told["models"] is None
     assert (await client.post("/ui/names", json={"item_ids": ["x"]})).status == 503
 

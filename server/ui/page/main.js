@@ -29,7 +29,7 @@ function show(state) {
 }
 
 function about(service) {
-  const serving = service.model_version ? `model ${service.model_version}` : "no model yet: python -m models train makes one";
+  const serving = service.model_version ? `model ${service.model_version}` : service.why_none;
   return `Version ${service.version}, ${serving}${service.draining ? ", about to stop" : ""}`;
 }
 
