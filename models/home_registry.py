@@ -55,7 +55,16 @@ def trusted_keys() -> TrustedKeys | None:
     return TrustedKeys.of_file(Path(path)) if path else None
 
 
-def signing_key() -> SigningKey | None:
-    """Return the key that `CUVEE_MODEL_PRIVATE_KEY` names; raise `InputError` if it is none."""
+def signing_key(trusted: TrustedKeys | None = None) -> SigningKey | None:
+    """Return the key that `CUVEE_MODEL_PRIVATE_KEY` names; raise `InputError` if it is none.
+
+    Likewise where there are `trusted` keys and it is none of them, or there is none: what would
+    be made could not be loaded.
+    """
     path = os.environ.get(PRIVATE_KEY)
-    return SigningKey.of_file(Path(path)) if path else None
+    key = SigningKey.of_file(Path(path)) if path else None
+    if trusted is not None and (key is None or not trusted.has(key)):
+        got = "nothing" if key is None else f"key {key.id}"
+        told = f"expected a file with a private key that {PUBLIC_KEY} trusts, got {got}"
+        raise InputError(f"{PRIVATE_KEY}: {told}; nothing was made")
+    return key

@@ -48,7 +48,8 @@ def import_command(ranker: Path, base: str) -> None:
     better. It is looked at and tried first, and waits as `candidate` for python -m models
     promote: nobody has measured it.
     """
-    registry, key = home_registry(), signing_key()
+    registry = home_registry()
+    key = signing_key(registry.trusted)
     shared = shared_registry(registry)
     version = registry.resolve(base)
     model = registry.load(version)  # it holds the bundle until its files were copied

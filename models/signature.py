@@ -46,6 +46,10 @@ class TrustedKeys:
         keys = [_public_key(path, block.lstrip()) for block in blocks]
         return cls({_key_id(key): key for key in keys})
 
+    def has(self, key: "SigningKey") -> bool:
+        """Tell whether what `key` signs is believed."""
+        return key.id in self._keys
+
     def require(self, manifest: Manifest) -> None:
         """Raise `BundleError` if none of the keys signed a manifest."""
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415

@@ -99,7 +99,7 @@ def train_command(
     decides, by a 95 % interval, and nothing else.
     """
     home = home_directory()
-    store, registry, key = OfflineStore(home), home_registry(), signing_key()
+    store, registry = OfflineStore(home), home_registry()
     shared = shared_registry(registry)
     rival = None
     if against is not None:
@@ -110,6 +110,7 @@ def train_command(
     if there is not None:
         click.echo(json.dumps(there.told) if as_json else there.why)
         return
+    key = signing_key(registry.trusted)
     _tell_why_not(registry)
     started = time.monotonic()
     with kept_stages(home, *_told(store, seed)) as stages:

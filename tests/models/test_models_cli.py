@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from models.__main__ import VERBS, cli
 from models.bundle import write_bundle
 from models.registry import Registry
+from models.signature import SigningKey, TrustedKeys, make_keys
 from tests.support.bundles import small_parts
 
 
@@ -206,6 +207,44 @@ def test_keys_sign_and_are_asked_for(
     assert "not checked: no key is set" in run("verify").stdout
     monkeypatch.setenv("CUVEE_MODEL_PUBLIC_KEY", str(tmp_path / "none"))
     assert "No such file" in run("verify").stderr
+
+
+@pytest.mark.parametrize("private", [None, "other"])
+@pytest.mark.parametrize("words", [("train",), ("import", "mine.onnx")])
+def test_what_would_not_be_believed_is_not_made(
+    registry: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    private: str | None,
+) -> None:
+    """Without a private key that the public one trusts nothing is begun and nothing written."""
+    _, public, _ = make_keys(tmp_path / "keys")
+    monkeypatch.setenv("CUVEE_MODEL_PUBLIC_KEY", str(public))
+    got = "nothing"
+    if private is not None:
+        other, _, told = make_keys(tmp_path / private)
+        monkeypatch.setenv("CUVEE_MODEL_PRIVATE_KEY", str(other))
+        got = f"key {told}"
+    before = sorted(tmp_path.rglob("*"))
+    done = run(*words)
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: CUVEE_MODEL_PRIVATE_KEY: expected a file with a private")
+    assert f"got {got}; nothing was made" in done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+    assert registry.manifests() == []
+
+
+def test_a_home_that_only_serves_needs_no_private_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a model serves, `train --if-missing` makes none."""
+    private, public, _ = make_keys(tmp_path / "keys")
+    monkeypatch.setenv("CUVEE_MODEL_PUBLIC_KEY", str(public))
+    key, trusted = SigningKey.of_file(private), TrustedKeys.of_file(public)
+    registry = Registry(tmp_path, trusted)
+    registry.promote(write_bundle(registry.directory, small_parts(), key=key))
+    assert run("train", "--if-missing").exit_code == 0
 
 
 def test_a_shared_registry(
