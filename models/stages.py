@@ -20,6 +20,7 @@ import numpy as np
 
 from features.errors import InputError
 from features.home import TRAINING
+from features.whole_file import named
 from models.arrays import Array, map_array
 from models.directory import new_directory
 
@@ -51,10 +52,18 @@ class Stages:
     def _write(self, path: Path, arrays: Arrays) -> None:
         with new_directory(path) as unfinished:
             for name, array in arrays.items():
-                with (unfinished / f"{name}.npy").open("wb") as file:
-                    np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
-                    file.flush()
-                    os.fsync(file.fileno())
+                _write_array(unfinished / f"{name}.npy", path / f"{name}.npy", array)
+
+
+def _write_array(unfinished: Path, path: Path, array: Array) -> None:
+    """Write what is to be `path`; numpy's own writing would not tell that a disk is full."""
+    whole = np.ascontiguousarray(array)
+    with named(path), unfinished.open("wb") as file:
+        header = np.lib.format.header_data_from_array_1_0(whole)
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(whole.reshape(-1).view(np.uint8).data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextmanager

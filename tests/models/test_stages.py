@@ -12,6 +12,7 @@ from features.home import TRAINING
 from features.offline.store import OfflineStore
 from models.arrays import Array
 from models.stages import Stages, kept_stages
+from tests.support.limits import no_room
 
 
 def some() -> Mapping[str, Array]:
@@ -60,6 +61,15 @@ def test_what_fails_leaves_no_stage(tmp_path: Path) -> None:
         Stages(tmp_path).arrays("first", never)
     assert list(tmp_path.iterdir()) == []
     assert len(Stages(tmp_path).arrays("first", some)) == 2
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
+    """By the name it was to have: the one it was written under is gone by then."""
+    for numbers in (200, 100_000):  # what is met when it is flushed, and before
+        with no_room(1_000), pytest.raises(OSError, match="File too large") as told:
+            Stages(tmp_path).arrays("first", lambda: {"one": np.arange(numbers)})  # noqa: B023
+        assert told.value.filename == str(tmp_path / "first" / "one.npy")
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_stage_that_is_gone_or_damaged_is_made_anew(tmp_path: Path) -> None:
