@@ -159,7 +159,7 @@ def parse_query(
 
 
 def _query(raw: object, clock: Callable[[], float], lengths: Mapping[Page, int]) -> Query:
-    fields = _object(raw, "", _FIELDS)
+    fields = parse_object(raw, "", _FIELDS)
     session = _optional_id(fields.get("session_id"), "session_id")
     user_id = parse_shopper(fields.get("user_id"), session)
     context = _context(fields.get("context"), clock)
@@ -191,7 +191,7 @@ def parse_merge(body: bytes, user_id: str) -> str:
 
 
 def _source(raw: object, user_id: str) -> str:
-    source = parse_id(_object(raw, "", ("from",)).get("from"), "from")
+    source = parse_id(parse_object(raw, "", ("from",)).get("from"), "from")
     if source == user_id:
         raise FieldError("from", f"expected another shopper than {user_id!r:.80}")
     return source
@@ -204,7 +204,7 @@ def parse_item_ids(body: bytes) -> tuple[str, ...]:
     """
     raw = parse_json(body)
     try:
-        fields = _object(raw, "", ("item_ids",))
+        fields = parse_object(raw, "", ("item_ids",))
         return _ids(fields.get("item_ids"), "item_ids", MAX_K)
     except FieldError as error:
         raise InvalidError(str(error), [(error.field, error.message)]) from None
@@ -245,7 +245,8 @@ def parse_path_id(request_path: Mapping[str, str], field: str) -> str:
         raise InvalidError(str(error), [(error.field, error.message)]) from None
 
 
-def _object(raw: object, field: str, known: tuple[str, ...]) -> Mapping[str, Any]:
+def parse_object(raw: object, field: str, known: tuple[str, ...]) -> Mapping[str, Any]:
+    """Return `raw` if it is an object of `known` fields; raise `FieldError` below `field`."""
     if not isinstance(raw, dict):
         raise FieldError(field or "body", f"expected an object, got {type(raw).__name__}")
     for name in raw:
@@ -260,9 +261,9 @@ def _object(raw: object, field: str, known: tuple[str, ...]) -> Mapping[str, Any
 def _context(raw: object, clock: Callable[[], float]) -> Context:
     if raw is None:
         return Context(clock())
-    fields = _object(raw, "context", _CONTEXT_FIELDS)
+    fields = parse_object(raw, "context", _CONTEXT_FIELDS)
     location = fields.get("location")
-    place = _object({} if location is None else location, "context.location", _LOCATION_FIELDS)
+    place = parse_object({} if location is None else location, "context.location", _LOCATION_FIELDS)
     stamp = fields.get("timestamp")
     return Context(
         timestamp=clock() if stamp is None else parse_timestamp(stamp, "context.timestamp"),
@@ -279,7 +280,7 @@ def _context(raw: object, clock: Callable[[], float]) -> Context:
 def _filters(raw: object) -> Filters:
     if raw is None:
         return ANY_IN_STOCK
-    fields = _object(raw, "filters", _FILTER_FIELDS)
+    fields = parse_object(raw, "filters", _FILTER_FIELDS)
     in_stock = fields.get("in_stock", True)
     if not isinstance(in_stock, bool):
         raise FieldError("filters.in_stock", f"expected true or false, got {in_stock!r:.40}")

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -15,12 +15,9 @@ from models.registry import Registry
 from server import keys
 from server.admin import admin
 from server.body import read_body
-from server.errors import ConflictError, InvalidError, NotFoundError
-from server.query import parse_json
+from server.errors import ConflictError, NotFoundError
+from server.move import OF_MOVES, OF_PROMOTIONS, Move, parse_move
 from server.response import Response
-
-AT_ONCE: Final = "at_once"
-BY_CANARY: Final = "canary"
 
 
 @admin
@@ -38,11 +35,11 @@ async def promote(request: web.Request) -> Response:
     known = await asyncio.to_thread(lambda: {each.version for each in registry.manifests()})
     if version not in known:
         raise NotFoundError(f"there is no model {version!r:.140}")
-    moves = request.app[keys.MODEL_MOVES]
-    move = moves.start_canary if await _is_canary(request) else moves.promote
+    asked, moves = await _asked(request, OF_PROMOTIONS), request.app[keys.MODEL_MOVES]
+    move = moves.start_canary if asked.is_canary else moves.promote
     try:
         async with request.app[keys.MODELS].holding(version) as model:
-            await move(version, *_by(request), model)
+            await move(version, *_by(request, asked), model)
             return await _served(request)
     except (BundleError, RegistryError) as error:
         raise ConflictError(str(error)) from None
@@ -51,9 +48,10 @@ async def promote(request: web.Request) -> Response:
 @admin
 async def rollback(request: web.Request) -> Response:
     """Make the previous model the production model again and serve it."""
+    asked = await _asked(request)
     try:
         kept = request.app[keys.MODELS].kept
-        await request.app[keys.MODEL_MOVES].rollback(*_by(request), kept)
+        await request.app[keys.MODEL_MOVES].rollback(*_by(request, asked), kept)
     except (BundleError, RegistryError) as error:
         raise ConflictError(str(error)) from None
     return await _served(request)
@@ -74,32 +72,26 @@ async def stop(request: web.Request) -> Response:
 async def _moved(
     request: web.Request, move: Callable[[Canary, str, str], Awaitable[None]]
 ) -> Response:
+    asked = await _asked(request)
     try:
         canary = await asyncio.to_thread(request.app[keys.REGISTRY].canary)
         if canary is None:
             raise NotFoundError("no model is on trial")
-        await move(canary, *_by(request))
+        await move(canary, *_by(request, asked))
     except (BundleError, RegistryError) as error:
         raise ConflictError(str(error)) from None
     return await _served(request)
 
 
-async def _is_canary(request: web.Request) -> bool:
-    """Tell whether the body asks for a trial; without a body it does not."""
-    told = parse_json(await read_body(request)) if request.body_exists else {}
-    if not isinstance(told, dict) or set(told) - {"how"}:
-        message = f'expected {{"how": "{AT_ONCE}" or "{BY_CANARY}"}} and nothing else'
-        raise InvalidError(f"body: {message}", [("body", message)])
-    how = told.get("how", AT_ONCE)
-    if how not in (AT_ONCE, BY_CANARY):
-        message = f"expected {AT_ONCE} or {BY_CANARY}, got {how!r:.40}"
-        raise InvalidError(f"how: {message}", [("how", message)])
-    return bool(how == BY_CANARY)
+async def _asked(request: web.Request, known: tuple[str, ...] = OF_MOVES) -> Move:
+    """Return what the body says of a move; it may be left out."""
+    return parse_move(await read_body(request), known) if request.body_exists else Move()
 
 
-def _by(request: web.Request) -> tuple[str, str]:
+def _by(request: web.Request, asked: Move) -> tuple[str, str]:
     """Return the reason and who gives it, for the history."""
-    return f"{request.method} {request.path:.140}", f"admin at {request.remote}"
+    why = asked.why or f"{request.method} {request.path:.140}"
+    return why, f"admin at {request.remote}"
 
 
 async def _served(request: web.Request) -> Response:

@@ -10,6 +10,7 @@ from features.events import EventType
 from monitoring.labels import Reason, Source
 from server.docs_page import docs_page
 from server.handlers.docs import OPENAPI_PATH
+from server.move import MAX_WHY, OF_MOVES, OF_PROMOTIONS
 from server.query import MAX_K, parse_query
 from server.routes import ROUTES
 from tests.support.service import Client, ask
@@ -63,6 +64,14 @@ def test_documented_fields_are_the_parsers(name: str) -> None:
     fields.pop("in_stock", None)
     told = {path: fields} if path else fields
     assert parse_query(orjson.dumps({"user_id": "u", **told})).user_id == "u"
+
+
+@pytest.mark.parametrize(("name", "known"), [("Promotion", OF_PROMOTIONS), ("Move", OF_MOVES)])
+def test_documented_moves_are_the_parsers(name: str, known: tuple[str, ...]) -> None:
+    """No field more or less, and a reason as long."""
+    fields = SCHEMAS[name]["properties"]
+    assert tuple(fields) == known
+    assert fields["why"]["maxLength"] == MAX_WHY
 
 
 def test_examples_are_valid() -> None:

@@ -21,9 +21,9 @@ __all__ = ["home", "start"]
 ADMIN = {"Authorization": "Bearer secret"}
 
 
-async def post(client: Any, path: str) -> tuple[int, dict[str, Any]]:
-    """Post to an admin route."""
-    answer = await client.post(path, headers=ADMIN)
+async def post(client: Any, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
+    """Post to an admin route, with a body if there is one."""
+    answer = await client.post(path, headers=ADMIN, json=body)
     return answer.status, await answer.json(content_type=None)
 
 
@@ -35,6 +35,48 @@ async def test_a_promotion_over_http_leaves_a_record(start: Start, home: Path) -
     newest = next(registry.history())
     assert (newest.action, newest.who) == ("promote", "admin at 127.0.0.1")
     assert newest.why == f"POST /v1/models/{second}/promote"
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+async def test_the_reason_is_recorded(
+    start: Start, home: Path, tmp_path: Path, is_shared: bool
+) -> None:
+    """As the commands' is, here and where homes share a registry."""
+    registry, where = Registry(home), tmp_path / "shared"
+    shared = SharedRegistry(Directory(where), registry)
+    second = write_bundle(registry.directory, small_parts(31))
+    if is_shared:
+        shared.promote(str(registry.production()))
+    client = await start(**({"CUVEE_REGISTRY": str(where)} if is_shared else {}))
+    path, why = f"/v1/models/{second}/promote", {"why": "--clicks rose, says Zoë"}
+    assert (await post(client, path, why))[0] == 200
+    assert (await post(client, "/v1/models/rollback", {"why": "they fell"}))[0] == 200
+    assert (await post(client, path, {"how": "canary", "why": "again"}))[0] == 200
+    assert (await post(client, "/v1/models/canary/advance", {"why": "well"}))[0] == 200
+    assert (await post(client, "/v1/models/canary/stop", {"why": "enough"}))[0] == 200
+    history = list((shared if is_shared else registry).history())
+    moves = [(each.action, each.why) for each in reversed(history[:5])]
+    assert moves == [
+        ("promote", "--clicks rose, says Zoë"),
+        ("rollback", "they fell"),
+        ("canary", "again"),
+        ("canary", "well"),
+        ("stop", "enough"),
+    ]
+
+
+@pytest.mark.parametrize("path", ["VERSION/promote", "rollback", "canary/advance", "canary/stop"])
+async def test_what_is_no_move_is_refused(start: Start, home: Path, path: str) -> None:
+    """The field is named, and nothing is moved, by all of them alike."""
+    registry = Registry(home)
+    before = list(registry.history())
+    client, path = await start(), path.replace("VERSION", str(registry.production()))
+    wrongs: list[object] = [{"why": each} for each in ("", 7, "two\nlines", "x" * 401)]
+    for wrong in (*wrongs, {"reason": "it is better"}, ["why"]):
+        status, told = await post(client, f"/v1/models/{path}", wrong)
+        named = next(iter(wrong)) if isinstance(wrong, dict) else "body"
+        assert (status, told["errors"][0]["field"]) == (422, named)
+    assert list(registry.history()) == before
 
 
 async def test_aliases_are_moved_in_the_shared_registry(
