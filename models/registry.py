@@ -43,6 +43,9 @@ from models.model import Model
 from models.signature import TrustedKeys
 from models.storage import Directory
 
+_PLAIN = (PREVIOUS, PRODUCTION, CANDIDATE)
+"""Aliases whose files hold a version; in this order what serves is never lost."""
+
 _NO_BUNDLES = {"aliases", "history"}
 
 
@@ -77,6 +80,15 @@ class Registry:
             except BundleError as error:
                 damaged[directory.name] = str(error)
         return damaged
+
+    def astray(self) -> dict[Path, str]:
+        """Return what aliases name that is no model of this home, by the file of the alias."""
+        told = {self._aliases / name: self._alias(name) for name in _PLAIN}
+        return {
+            path: version or ""
+            for path, version in told.items()
+            if path.exists() and not self._is_there(version)
+        }
 
     def production(self) -> str | None:
         """Return the version that serves."""
@@ -336,7 +348,7 @@ class Registry:
             followed = None if follows is None else f"{who}#{follows}"
             record = replace(record_after(last, move.action, wanted, why, who), followed=followed)
             self._journal.append(record)
-            for name in (PREVIOUS, PRODUCTION, CANDIDATE):  # what serves is never lost
+            for name in _PLAIN:
                 self._point(name, getattr(wanted, name))
             on_trial = wanted.canary
             self._point(CANARY, None if on_trial is None else orjson.dumps(on_trial).decode())

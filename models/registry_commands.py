@@ -34,9 +34,11 @@ def list_command(as_json: bool, in_shared: bool) -> None:
     rows = [_row(each, named) for each in registry.manifests()]
     none = "no models yet: python -m models train makes one"
     click.echo(json.dumps(rows) if as_json else table(rows, none))
-    damaged = registry.damaged() if isinstance(registry, Registry) else {}
-    for version, reason in sorted(damaged.items()):
-        click.echo(f"damaged: {version}: {reason}", err=True)
+    if isinstance(registry, Registry):
+        for version, reason in sorted(registry.damaged().items()):
+            click.echo(f"damaged: {version}: {reason}", err=True)
+        for path, name in registry.astray().items():
+            click.echo(f"warning: {path}: names no model that is here: {name!r:.80}", err=True)
 
 
 @click.command("show")

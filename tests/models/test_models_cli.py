@@ -86,6 +86,20 @@ def test_list_names_what_is_damaged(registry: Registry) -> None:
     assert f"damaged: {version}: manifest.json: not JSON" in done.stderr
 
 
+@pytest.mark.parametrize("garbage", [b"garbage\n", b"\xff\0", b"", b"20261123T101500Z-00000000\n"])
+def test_list_names_aliases_that_name_nothing(registry: Registry, garbage: bytes) -> None:
+    """The file is told: which model serves after the next start is chance."""
+    version = written(registry)
+    registry.promote(version)
+    assert run("list").stderr == ""
+    path = registry.directory / "aliases" / "production"
+    path.write_bytes(garbage)
+    done = run("list")
+    assert (done.exit_code, version in done.stdout) == (0, True)
+    assert done.stderr.startswith(f"warning: {path}: names no model that is here: '")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_show_prints_the_manifest(registry: Registry) -> None:
     """By version or alias, as JSON."""
     registry.promote(version := written(registry))
