@@ -16,6 +16,10 @@ class BundleError(ModelsError):
     """A bundle that cannot be believed: damaged, incomplete, or of another schema."""
 
 
+class NewerBundleError(BundleError):
+    """A bundle that a newer program wrote; it may well be whole."""
+
+
 class RegistryError(ModelsError):
     """The registry cannot do what it was asked."""
 

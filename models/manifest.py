@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import orjson
 
-from models.errors import BundleError
+from models.errors import BundleError, NewerBundleError
 from models.pauses import pause
 
 MANIFEST = "manifest.json"
@@ -120,7 +120,7 @@ class Manifest:
         if not isinstance(told, dict):
             raise BundleError(f"{MANIFEST}: expected an object, got {type(told).__name__}")
         if told.get("layout") != LAYOUT:
-            raise BundleError(f"{MANIFEST}: {_other_layout(told.get('layout'))}")
+            raise _other_layout(told.get("layout"))
         manifest = cls(
             **{
                 **_checked(told),
@@ -168,10 +168,11 @@ _KINDS: Mapping[str, Any] = {
 _OPTIONAL = ("code_revision", "parent", "feature_codes", "signature")
 
 
-def _other_layout(layout: object) -> str:
+def _other_layout(layout: object) -> BundleError:
+    told = f"{MANIFEST}: expected layout {LAYOUT}, got {layout!r}"
     if isinstance(layout, int) and layout > LAYOUT:
-        return f"expected layout {LAYOUT}, got {layout}: written by a newer program, upgrade this"
-    return f"expected layout {LAYOUT}, got {layout!r}"
+        return NewerBundleError(f"{told}: written by a newer program, upgrade this")
+    return BundleError(told)
 
 
 def _checked(told: Mapping[str, Any]) -> Mapping[str, Any]:

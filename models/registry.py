@@ -71,15 +71,15 @@ class Registry:
                 manifests.append(read_manifest(directory))
         return sorted(manifests, key=lambda each: each.version, reverse=True)
 
-    def damaged(self) -> dict[str, str]:
+    def unreadable(self) -> dict[str, BundleError]:
         """Return what is wrong with the bundles that have no believable manifest, by version."""
-        damaged = {}
+        unreadable = {}
         for directory in self._bundles():
             try:
                 read_manifest(directory)
             except BundleError as error:
-                damaged[directory.name] = str(error)
-        return damaged
+                unreadable[directory.name] = error
+        return unreadable
 
     def astray(self) -> dict[Path, str]:
         """Return what aliases name that is no model of this home, by the file of the alias."""

@@ -9,6 +9,7 @@ import click
 import orjson
 
 from models.alias_registry import AliasRegistry, Cleared
+from models.errors import NewerBundleError
 from models.home_registry import home_registry, required_shared_registry, shared_registry
 from models.journal import Record
 from models.manifest import Manifest
@@ -35,8 +36,9 @@ def list_command(as_json: bool, in_shared: bool) -> None:
     none = "no models yet: python -m models train makes one"
     click.echo(json.dumps(rows) if as_json else table(rows, none))
     if isinstance(registry, Registry):
-        for version, reason in sorted(registry.damaged().items()):
-            click.echo(f"damaged: {version}: {reason}", err=True)
+        for version, error in sorted(registry.unreadable().items()):
+            what = "not read" if isinstance(error, NewerBundleError) else "damaged"
+            click.echo(f"{what}: {version}: {error}", err=True)
         for path, name in registry.astray().items():
             click.echo(f"warning: {path}: names no model that is here: {name!r:.80}", err=True)
 

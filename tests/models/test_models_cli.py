@@ -6,11 +6,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
 from click.testing import CliRunner, Result
 
 from models.__main__ import VERBS, cli
 from models.bundle import write_bundle
+from models.manifest import LAYOUT
 from models.registry import Registry
 from models.signature import SigningKey, TrustedKeys, make_keys
 from tests.support.bundles import small_parts
@@ -84,6 +86,16 @@ def test_list_names_what_is_damaged(registry: Registry) -> None:
     done = run("list")
     assert done.exit_code == 0
     assert f"damaged: {version}: manifest.json: not JSON" in done.stderr
+
+
+def test_what_a_newer_program_wrote_is_not_called_damaged(registry: Registry) -> None:
+    """It may well be whole: another program reads it."""
+    version = written(registry)
+    path = registry.directory / version / "manifest.json"
+    path.write_bytes(orjson.dumps({**orjson.loads(path.read_bytes()), "layout": LAYOUT + 1}))
+    told = f"manifest.json: expected layout {LAYOUT}, got {LAYOUT + 1}: written by a newer program"
+    assert run("list").stderr == f"not read: {version}: {told}, upgrade this\n"
+    assert run("verify", version).stderr == f"error: {told}, upgrade this\n"
 
 
 @pytest.mark.parametrize("garbage", [b"garbage\n", b"\xff\0", b"", b"20261123T101500Z-00000000\n"])

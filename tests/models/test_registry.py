@@ -37,7 +37,7 @@ def aliases(registry: Registry) -> tuple[str | None, str | None, str | None]:
 
 def test_an_empty_home(registry: Registry) -> None:
     """Asking a home without models creates nothing."""
-    assert (registry.manifests(), registry.damaged()) == ([], {})
+    assert (registry.manifests(), registry.unreadable()) == ([], {})
     assert aliases(registry) == (None, None, None)
     assert not registry.directory.exists()
 
@@ -151,8 +151,8 @@ def test_damaged_and_unfinished_bundles_are_told_apart(registry: Registry) -> No
     (registry.directory / "a file").write_text("")
     registry.promote(first)
     assert [each.version for each in registry.manifests()] == [first]
-    assert registry.damaged().keys() == {second, third}
-    assert "No such file" in registry.damaged()[third]
+    assert registry.unreadable().keys() == {second, third}
+    assert "No such file" in str(registry.unreadable()[third])
 
 
 def test_models_are_listed_newest_first(registry: Registry) -> None:
@@ -501,6 +501,6 @@ def test_what_cannot_be_read_is_not_removed(registry: Registry) -> None:
     version = written(registry)
     manifest = registry.directory / version / "manifest.json"
     manifest.write_bytes(manifest.read_bytes().replace(b'"layout": 2', b'"layout": 9'))
-    assert "written by a newer program" in registry.damaged()[version]
+    assert "written by a newer program" in str(registry.unreadable()[version])
     assert registry.clear(0).versions == ()
     assert manifest.exists()
