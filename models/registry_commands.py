@@ -10,7 +10,12 @@ import orjson
 
 from models.alias_registry import AliasRegistry, Cleared
 from models.errors import NewerBundleError
-from models.home_registry import home_registry, required_shared_registry, shared_registry
+from models.home_registry import (
+    home_registry,
+    required_shared_registry,
+    shared_registry,
+    trusted_keys,
+)
 from models.journal import Record
 from models.manifest import Manifest
 from models.manifest_diff import Difference, differences, flat
@@ -29,10 +34,16 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 @json_option
 @shared_option
 def list_command(as_json: bool, in_shared: bool) -> None:
-    """List every model, newest first, with its aliases and its NDCG@10 on the temporal split."""
+    """List every model, newest first, with its aliases and its NDCG@10 on the temporal split.
+
+    Where a key is set or one is signed, with the key that signed it; `verify` checks that.
+    """
     registry = _told_of(in_shared)
-    named = registry.aliases().versions()
-    rows = [_row(each, named) for each in registry.manifests()]
+    named, manifests = registry.aliases().versions(), registry.manifests()
+    rows = [_row(each, named) for each in manifests]
+    if trusted_keys() is not None or any(each.signature for each in manifests):
+        for row, manifest in zip(rows, manifests, strict=True):
+            row["signed"] = "-" if manifest.signature is None else manifest.signature.key
     none = "no models yet: python -m models train makes one"
     click.echo(json.dumps(rows) if as_json else table(rows, none))
     if isinstance(registry, Registry):

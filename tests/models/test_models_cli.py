@@ -261,6 +261,22 @@ def test_what_would_not_be_believed_is_not_made(
     assert registry.manifests() == []
 
 
+def test_list_tells_which_models_are_signed(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By which key, where a key is set or a signature is there; else the table is as ever."""
+    private, public, key = make_keys(tmp_path / "keys")
+    unsigned = written(registry)
+    assert "signed" not in run("list").stdout
+    with monkeypatch.context() as patch:
+        patch.setenv("CUVEE_MODEL_PUBLIC_KEY", str(public))
+        assert run("list").stdout.splitlines()[1].endswith("  -")
+    parts, signer = small_parts(31), SigningKey.of_file(private)
+    signed = write_bundle(registry.directory, parts, key=signer)
+    listed = json.loads(run("list", "--json").stdout)
+    assert {row["version"]: row["signed"] for row in listed} == {signed: key, unsigned: "-"}
+
+
 def test_a_home_that_only_serves_needs_no_private_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
