@@ -6,13 +6,15 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from features.errors import FieldError
-from features.yaml_fields import as_list, as_mapping, parse_yaml, read_text, refuse_unknown
+from features.yaml_fields import as_list, as_mapping, parse_yaml, read_text
 from models.canary import Canary
+from models.rules.fields import Fields, Mistakes, Parse, number, truth, whole
 
 ROLLOUT = "CUVEE_ROLLOUT"
 
@@ -87,26 +89,26 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
 """Each number that can be declared, and both ends of what it may be."""
 
 _WHOLE = {"least_requests", "shadow.requests"}
-_PARTS = ("shadow", "guardrails")
 
 
 def rollout_in_force(path: Path | None = None) -> Rollout:
     """Return the rollout of `path`, of `CUVEE_ROLLOUT`, or the default one.
 
-    Raises `InputError` naming the field that cannot be used.
+    Raises `InputError` with a line for each field that cannot be used.
     """
     named = path or os.environ.get(ROLLOUT)
     return parse_rollout(read_text(Path(named)), str(named)) if named else _default()
 
 
 def parse_rollout(text: str, name: str) -> Rollout:
-    """Return what the YAML `text` declares; `name` stands before fields in errors."""
+    """Return what the YAML `text` declares; `name` stands before each mistake."""
     told = parse_yaml(text, name)
     return _rollout(as_mapping(told if told is not None else {}, name), _default_fields(), name)
 
 
 def _default() -> Rollout:
-    return _rollout({}, _default_fields(), "rollout.yaml")
+    default = _default_fields()
+    return _rollout(default, default, "rollout.yaml")
 
 
 def _default_fields() -> dict[str, Any]:
@@ -115,49 +117,42 @@ def _default_fields() -> dict[str, Any]:
 
 
 def _rollout(told: dict[str, Any], default: dict[str, Any], name: str) -> Rollout:
-    refuse_unknown(told, tuple(default), name)
-    for part in _PARTS:
-        given = as_mapping(told.get(part) or {}, f"{name}: {part}")
-        refuse_unknown(given, tuple(default[part]), f"{name}: {part}")
-        told = {**told, part: {**default[part], **given}}
-    told = {**default, **told}
-    numbers = {field: _number(told, field, name) for field in _LIMITS}
-    whole: dict[str, Any] = {
-        field: int(value) if field in _WHOLE else value for field, value in numbers.items()
-    }
-    plain = {field: value for field, value in whole.items() if "." not in field}
-    if plain["longest_s"] <= plain["least_s"]:
-        raise FieldError(f"{name}: longest_s", f"expected more than least_s, {plain['least_s']:g}")
+    mistakes = Mistakes()
+    fields = Fields(told, "", default, mistakes)
+    plain = _numbers(fields, default, "")
+    steps = fields.get("steps", _steps, tuple(default["steps"]))
+    automatic = fields.get("automatic", truth, default["automatic"])
+    shadow, guardrails = (
+        _numbers(fields.within(part, default[part]), default[part], f"{part}.")
+        for part in ("shadow", "guardrails")
+    )
+    if not mistakes and plain["longest_s"] <= plain["least_s"]:
+        fields.wrong("longest_s", f"expected more than least_s, {plain['least_s']:g}")
+    mistakes.raise_any(name)
     return Rollout(
-        steps=_steps(told["steps"], f"{name}: steps"),
-        automatic=_flag(told["automatic"], f"{name}: automatic"),
-        shadow=Shadow(**_part(whole, "shadow")),
-        guardrails=Guardrails(**_part(whole, "guardrails")),
+        steps=steps,
+        automatic=automatic,
+        shadow=Shadow(**shadow),
+        guardrails=Guardrails(**guardrails),
         **plain,
     )
 
 
-def _part(numbers: Mapping[str, Any], part: str) -> dict[str, Any]:
-    named = ((field.partition("."), value) for field, value in numbers.items())
-    return {rest: value for (first, _, rest), value in named if first == part and rest}
+def _numbers(fields: Fields, default: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """Return the numbers of `_LIMITS` whose names begin with `part` and have no more points."""
+    names = [field.removeprefix(part) for field in _LIMITS if field.startswith(part)]
+    return {
+        name: fields.get(name, _number(f"{part}{name}"), default[name])
+        for name in names
+        if "." not in name
+    }
 
 
-def _number(told: Mapping[str, Any], field: str, name: str) -> float:
-    part, _, rest = field.partition(".")
-    raw = told[part][rest] if rest else told[part]
+def _number(field: str) -> Parse[float]:
     low, high = _LIMITS[field]
-    kind = int if field in _WHOLE else int | float
-    if isinstance(raw, bool) or not isinstance(raw, kind) or not low <= raw <= high:
-        what = "a whole number" if field in _WHOLE else "a number"
-        message = f"expected {what} from {low:g} to {high:g}, got {raw!r:.40}"
-        raise FieldError(f"{name}: {field}", message)
-    return float(raw)
-
-
-def _flag(raw: object, where: str) -> bool:
-    if not isinstance(raw, bool):
-        raise FieldError(where, f"expected true or false, got {raw!r:.40}")
-    return raw
+    if field in _WHOLE:
+        return partial(whole, low=int(low), high=int(high))
+    return partial(number, low=low, high=high)
 
 
 def _steps(raw: object, where: str) -> tuple[float, ...]:
