@@ -1,17 +1,26 @@
 """What the service says of itself when it is up: where it is, and the one request to try."""
 
+import asyncio
 from shlex import quote
 
 import orjson
 from aiohttp import web
 
+from features.errors import StoreError
+from features.online.store import ShopperQuery
 from server import keys
 from server.settings import Settings, Switch
 
 STRANGER = "guest"
 
+_PATIENCE_S = 1.0
+_STRANGERS = """
+The online store does not know this shopper, nor perhaps anybody else: all get what is popular.
+What the tables know of shoppers is brought there by python -m features materialize
+"""
 
-def announcement(settings: Settings, app: web.Application) -> str:
+
+async def announcement(settings: Settings, app: web.Application) -> str:
     """Return the lines to print."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{settings.port}"
@@ -26,9 +35,20 @@ def announcement(settings: Settings, app: web.Application) -> str:
         serves = (
             f"is up on {url} with the popular items of model {model.version}, which cannot rank"
         )
+    is_stranger = model.example_user and await _is_stranger(app, model.example_user)
     return (
         f"Cuvée {serves} ({page}try {url}/docs). "
         "Ask it for a list:\n\n"
         f"curl -s {url}/v1/recommendations "
-        f"-H 'Content-Type: application/json' -d {quote(told)}\n"
+        f"-H 'Content-Type: application/json' -d {quote(told)}\n{_STRANGERS if is_stranger else ''}"
     )
+
+
+async def _is_stranger(app: web.Application, user_id: str) -> bool:
+    """Tell whether nothing is known online of a shopper; a store that is away says so elsewhere."""
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            (read,) = await app[keys.STORE].read([ShopperQuery(user_id, "")])
+    except (StoreError, TimeoutError):
+        return False
+    return not read.state.known

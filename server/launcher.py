@@ -152,11 +152,11 @@ class Launcher(BaseApplication):  # type: ignore[misc] # gunicorn has no types
                 self._sidecars.stop()
         sys.exit(0)
 
-    def announce(self, app: "web.Application") -> None:
+    async def announce(self, app: "web.Application") -> None:
         """Print where the service is and the one request to try, once it is ready."""
         from server.announcement import announcement  # noqa: PLC0415 - only in a worker
 
-        print(announcement(self.settings, app), flush=True)  # noqa: T201 - for who started us
+        print(await announcement(self.settings, app), flush=True)  # noqa: T201 - for who started us
 
 
 def _allow_many_connections() -> None:

@@ -95,7 +95,7 @@ class Service:
                 for listener in self._worker.sockets:
                     door.open(listener.sock)
                 if self._worker.age == 1:
-                    self._worker.app.announce(app)
+                    await self._worker.app.announce(app)
                 await stop.wait()
                 await self._drain(app, now)
         finally:

@@ -6,18 +6,18 @@ from pathlib import Path
 from models.registry import Registry
 from server import keys
 from server.announcement import announcement
-from tests.support.service import Client, Start
+from tests.support.service import Client, Start, event, send
 
 
-def _told(client: Client) -> str:
+async def _told(client: Client) -> str:
     app = client.app
     assert app is not None
-    return announcement(app[keys.SETTINGS], app)
+    return await announcement(app[keys.SETTINGS], app)
 
 
 async def test_it_serves_a_model(service: Client, home: Path) -> None:
     """The version, where to look, and a request to try."""
-    told = _told(service)
+    told = await _told(service)
     assert told.startswith(f"Cuvée serves model {Registry(home).production()} on http://")
     assert "/ui" in told
     assert "curl -s http://" in told
@@ -28,7 +28,7 @@ async def test_a_model_that_cannot_rank_is_not_said_to_serve(start: Start, home:
     version = Registry(home).production()
     assert version is not None
     (home / "models" / version / "ranker.onnx").write_bytes(b"damaged")
-    told = _told(await start())
+    told = await _told(await start())
     assert f"with the popular items of model {version}, which cannot rank" in told
     assert "serves model" not in told
 
@@ -38,7 +38,7 @@ async def test_a_model_that_is_refused(start: Start, home: Path) -> None:
     version = Registry(home).production()
     assert version is not None
     (home / "models" / version / "items.json").unlink()
-    told = _told(await start())
+    told = await _told(await start())
     assert f"and has no model that can serve: {version} was refused: items.json: No such" in told
     assert "train" not in told
 
@@ -46,4 +46,20 @@ async def test_a_model_that_is_refused(start: Start, home: Path) -> None:
 async def test_no_model(start: Start, home: Path) -> None:
     """It says what makes one."""
     shutil.rmtree(home / "models")
-    assert "python -m models train" in _told(await start())
+    assert "python -m models train" in await _told(await start())
+
+
+async def test_who_is_not_known_online_is_told(service: Client) -> None:
+    """With the command that brings shoppers there, until the one of the example is known."""
+    model = service.app[keys.MODELS].require()
+    assert model.example_user is not None
+    assert "python -m features materialize" in await _told(service)
+    await send(service, event(model.example_user, "wine-0003"))
+    assert "materialize" not in await _told(service)
+
+
+async def test_a_store_that_is_away_is_not_said_to_know_nobody(start: Start) -> None:
+    """What it knows is not known."""
+    told = await _told(await start(CUVEE_REDIS_URL="redis://127.0.0.1:1"))
+    assert "curl -s http://" in told
+    assert "materialize" not in told
