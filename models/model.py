@@ -40,7 +40,7 @@ from models.rules.declared import Page, Rules
 from models.segment_table import GLOBAL, SegmentTable
 from models.used import UsedRow
 
-_WARM_BATCH = 16
+_WARM_BATCH = 8
 _TIMED_BATCH = 4
 """Shoppers for whom the ways to find candidates are timed: among many items a run is long."""
 
