@@ -118,8 +118,8 @@ def tastes_of(
     """Return what time-sorted `records` say, `shoppers` (int64[n], ascending) telling whose.
 
     Of a shopper the latest `limit` distinct graded items count. An item met more than once has
-    its best grade; a refused one has none, and one that was taken out of the basket only what came
-    later. `by_code` float32[16] grades events, see `GRADES`.
+    its best grade; a refused one has none, and of one that was taken out of the basket it does
+    not count that it was put in. `by_code` float32[16] grades events, see `GRADES`.
     """
     items, codes = np.ascontiguousarray(records["item"]), type_codes(records)
     grades = _grades(codes, records, by_code)
@@ -133,8 +133,8 @@ def tastes_of(
     if _BASKET.take(codes).any():
         moves = np.maximum.reduceat(_moves(codes, order), first)
         blocked |= moves % 2 == 1
-        removed = np.where((moves >= 0) & ~blocked, moves // 2, -1)
-        grades[order < np.repeat(removed, np.diff(first, append=len(order)))] = 0
+        is_out = np.repeat((moves >= 0) & ~blocked, np.diff(first, append=len(order)))
+        grades[is_out & (codes == _ADDED)] = 0
     best, best_codes = _best(grades, codes, first)
     (told,) = ((best > 0) & (marks < _REFUSED)).nonzero()
     last = np.maximum.reduceat(np.where(grades > 0, order, -1), first)

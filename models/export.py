@@ -21,6 +21,8 @@ OPSET = 17
 IR_VERSION = 8
 """Old enough for every onnxruntime that is supported, new enough for every operator used."""
 
+_LEAST_KNOWN = np.float32(np.log(LEAST_HISTORY))
+
 TOP = 10
 LEAST_OVERLAP = 0.99
 LEAST_CORRELATION = 0.999
@@ -86,6 +88,16 @@ def _cast_sum(name: str) -> onnx.NodeProto:
     return helper.make_node("Cast", ["exact_sum"], [name], to=TensorProto.FLOAT)
 
 
+def with_short_histories(features: Floats, scores: Floats) -> Floats:
+    """Return float32[n]: what a graph is to give where `scores` float32[n] is what was learnt.
+
+    Who met as many items as one has to, and took some out of the basket again, has a short history.
+    """
+    is_short = features[:, HISTORY] < _LEAST_KNOWN
+    told: Floats = np.where(is_short, features[:, SCORE], scores)
+    return told
+
+
 def _leave_short_histories(model: onnx.ModelProto) -> None:
     """Let a graph give candidates of a history shorter than any it learnt from their own score.
 
@@ -95,7 +107,7 @@ def _leave_short_histories(model: onnx.ModelProto) -> None:
         node.output[:] = ["ranked" if name == "score" else name for name in node.output]
     constants: dict[str, npt.NDArray[Any]] = {
         "score_at": np.array([SCORE], np.int64),
-        "least_known": np.array(np.float32(np.log(LEAST_HISTORY)), np.float64),
+        "least_known": np.array(_LEAST_KNOWN, np.float64),
     }
     for name, value in constants.items():
         model.graph.initializer.append(numpy_helper.from_array(value, name))

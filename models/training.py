@@ -18,7 +18,7 @@ from models.comparison import Comparison, Others, compare, nobody_else
 from models.ease import RANK
 from models.engine import LOCAL, Engine
 from models.evaluate import Figures, evaluate
-from models.export import ranker_graph, require_agreement
+from models.export import ranker_graph, require_agreement, with_short_histories
 from models.item_index import INDEXED_FROM, RECALL_AT, ItemIndex
 from models.manifest import MADE_WITH
 from models.metrics import mean_and_error
@@ -246,7 +246,7 @@ def learn_order(timeline: Timeline, cut: float, checked: float, kept: Kept) -> O
     graph, rows = ranker_graph(ranker), timeline.examples(checked)
     told = open_ranker(graph).run({"features": rows.features})[:, 0]
     some = rows.first(_COMPARED)
-    original = predict(ranker, some.features)
+    original = with_short_histories(some.features, predict(ranker, some.features))
     agreement = require_agreement(
         "ranker", some.by_shopper(original), some.by_shopper(told[: len(original)])
     )

@@ -74,17 +74,18 @@ def test_a_refused_item_says_nothing_of_taste() -> None:
 @pytest.mark.parametrize(
     ("events", "graded"),
     [
-        ([(CLICK, 1), (CART, 1), (UNCART, 1)], []),
+        ([(CART, 1), (UNCART, 1)], []),
         ([(CLICK, 2), (CART, 1), (UNCART, 1)], [(2, CLICK)]),
-        ([(CLICK, 1), (CART, 1), (UNCART, 1), (CLICK, 1)], [(1, CLICK)]),
+        ([(CLICK, 1), (CLICK, 2), (CART, 1), (UNCART, 1)], [(1, CLICK), (2, CLICK)]),
+        ([(CART, 1), (UNCART, 1), (CLICK, 1)], [(1, CLICK)]),
         ([(CART, 1), (UNCART, 1), (CART, 1)], [(1, CART)]),
         ([(CART, 1), (BUY, 1), (UNCART, 1)], [(1, BUY)]),
     ],
 )
-def test_what_was_taken_out_of_the_basket_says_nothing(
+def test_what_was_taken_out_of_the_basket_was_not_put_in(
     events: list[tuple[EventType, int]], graded: list[tuple[int, EventType]]
 ) -> None:
-    """But for what was done with it later, and where it was bought."""
+    """Not as what was put in; that it was looked at, put in again or bought does."""
     told = tastes(did(*events))
     codes = zip(told.graded.tolist(), told.graded_codes.tolist(), strict=True)
     assert list(codes) == [(item, TYPE_CODES[kind]) for item, kind in graded]
@@ -140,15 +141,15 @@ def test_blocked_items_are_those_of_plain_python(rows: list[Row]) -> None:
 
 @given(ROWS)
 def test_graded_items_are_those_of_plain_python(rows: list[Row]) -> None:
-    """Best grade, order of the latest telling event, without the refused and the removed."""
+    """Best grade, order of the latest telling event, without the refused and what was put back."""
     records = as_records(rows)
     best: dict[int, float] = {}
     owned = {item for _, item, _, code in rows if KINDS[code] in (BUY, RATE, REFUSE)}
+    moved = {item: KINDS[code] for _, item, _, code in rows if KINDS[code] in (CART, UNCART)}
     for (_, item, _, code), grade in zip(rows, grades_of(records).tolist(), strict=True):
-        if grade > 0:
+        is_removed = KINDS[code] is CART and moved[item] is UNCART and item not in owned
+        if grade > 0 and not is_removed:
             best[item] = max(grade, best.pop(item, 0.0))
-        if KINDS[code] is UNCART and item not in owned:
-            best.pop(item, None)
     refused = {item for _, item, _, code in rows if KINDS[code] is REFUSE}
     expected = [(item, grade) for item, grade in best.items() if item not in refused]
 
