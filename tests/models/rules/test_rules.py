@@ -315,6 +315,18 @@ def test_a_factor_below_one_takes_down() -> None:
     assert 3 < after.rows.index(first) < ITEMS - 1
 
 
+def test_what_fills_a_list_up_has_no_score_among_what_was_ranked() -> None:
+    """Popularity has another measure than the order of candidates, and says why it is there."""
+    made = model("caps: {default: 1}")
+    (listed,) = ranked(made, turned(made, asked(LIKED, k=ITEMS)))
+    kinds = [explained(source)[0] for source in listed.sources]
+    first = len(listed.rows) - kinds[::-1].index(Kind.BECAUSE_YOU_VIEWED)
+    assert len(listed.rows) > first
+    assert not any(listed.scores[first:])
+    assert kinds[first:] == [None] * len(kinds[first:])
+    assert all(listed.scores[:first])
+
+
 def test_caps_hold_as_long_as_there_is_anything_else() -> None:
     """No more of a category than its cap, then as many as k needs."""
     made = model("caps: {default: 3, categories: {Red: 1}}")
