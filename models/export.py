@@ -99,7 +99,7 @@ def with_short_histories(features: Floats, scores: Floats) -> Floats:
 
 
 def _leave_short_histories(model: onnx.ModelProto) -> None:
-    """Let a graph give candidates of a history shorter than any it learnt from their own score.
+    """Let a graph give candidates of a short history their own score, see `with_short_histories`.
 
     Its length is `known`, see `_put_sum_before`.
     """

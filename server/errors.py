@@ -7,10 +7,11 @@ A recommendation that went wrong inside is none of these: it is answered from th
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
+from features.errors import FieldError
 from server.response import NO_HEADERS, Response
 
 PROBLEM_TYPE = "application/problem+json"
@@ -130,6 +131,11 @@ class InvalidError(ClientError):
 
     status = 422
     title = "Invalid field"
+
+    @classmethod
+    def of(cls, error: FieldError) -> Self:
+        """Return what a field that was refused is to the client."""
+        return cls(str(error), [(error.field, error.message)])
 
 
 class UnavailableError(ServiceError):

@@ -31,7 +31,7 @@ def parse_move(body: bytes, known: tuple[str, ...]) -> Move:
         fields = parse_object(raw, "", known)
         return Move(_how(fields.get("how", AT_ONCE)) == BY_CANARY, _why(fields.get("why")))
     except FieldError as error:
-        raise InvalidError(str(error), [(error.field, error.message)]) from None
+        raise InvalidError.of(error) from None
 
 
 def _how(raw: object) -> object:

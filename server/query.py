@@ -155,7 +155,7 @@ def parse_query(
     try:
         return _query(raw, clock, lengths)
     except FieldError as error:
-        raise InvalidError(str(error), [(error.field, error.message)]) from None
+        raise InvalidError.of(error) from None
 
 
 def _query(raw: object, clock: Callable[[], float], lengths: Mapping[Page, int]) -> Query:
@@ -187,7 +187,7 @@ def parse_merge(body: bytes, user_id: str) -> str:
     try:
         return _source(raw, user_id)
     except FieldError as error:
-        raise InvalidError(str(error), [(error.field, error.message)]) from None
+        raise InvalidError.of(error) from None
 
 
 def _source(raw: object, user_id: str) -> str:
@@ -207,7 +207,7 @@ def parse_item_ids(body: bytes) -> tuple[str, ...]:
         fields = parse_object(raw, "", ("item_ids",))
         return _ids(fields.get("item_ids"), "item_ids", MAX_K)
     except FieldError as error:
-        raise InvalidError(str(error), [(error.field, error.message)]) from None
+        raise InvalidError.of(error) from None
 
 
 def parse_k(raw: object, field: str = "k") -> int:
@@ -234,7 +234,7 @@ def parse_query_ids(told: Sequence[str], field: str, most: int) -> tuple[str, ..
     try:
         return _ids(list(told), field, most)
     except FieldError as error:
-        raise InvalidError(str(error), [(error.field, error.message)]) from None
+        raise InvalidError.of(error) from None
 
 
 def parse_path_id(request_path: Mapping[str, str], field: str) -> str:
@@ -242,7 +242,7 @@ def parse_path_id(request_path: Mapping[str, str], field: str) -> str:
     try:
         return parse_id(request_path[field], field)
     except FieldError as error:
-        raise InvalidError(str(error), [(error.field, error.message)]) from None
+        raise InvalidError.of(error) from None
 
 
 def parse_object(raw: object, field: str, known: tuple[str, ...]) -> Mapping[str, Any]:

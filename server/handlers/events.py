@@ -28,7 +28,7 @@ async def append(request: web.Request) -> Response:
         async with asyncio.timeout(APPEND_TIMEOUT_S):
             appended = await request.app[keys.STORE].append(events)
     except FieldError as error:
-        raise InvalidError(str(error), [(error.field, error.message)]) from None
+        raise InvalidError.of(error) from None
     except (StoreError, TimeoutError) as error:
         full = isinstance(error, StoreFullError)
         metrics.error(ErrorKind.STORE_FULL if full else ErrorKind.EVENT_LOG)
