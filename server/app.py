@@ -27,6 +27,7 @@ from monitoring.realtime import Alert, RealTimeMonitor
 from server import keys
 from server.access_log import AccessLog
 from server.admission import ConcurrencyLimiter
+from server.afterwards import Afterwards
 from server.background import Background
 from server.body import MAX_EVENTS_BODY
 from server.breaker import Breaker
@@ -93,6 +94,7 @@ def build_app(settings: Settings, *, store: OnlineStore | None = None) -> web.Ap
     app[keys.DRAIN] = asyncio.Event()
     app[keys.SPANS] = wanted_spans(os.environ, metrics.spans_dropped)
     app[keys.EVENT_LAG] = EventLag()
+    app[keys.AFTERWARDS] = Afterwards()
     app[keys.SERVING] = Serving(app)
     app[keys.TENSORS] = Tensors()
     app[keys.STORE] = store or _store(settings)
@@ -190,7 +192,7 @@ async def _ladder(app: web.Application) -> AsyncIterator[None]:
     rules = app[keys.RULES]
     lengths = {} if rules is None else rules.lengths()
     app[keys.RECOMMEND] = a_recommend(
-        app[keys.LADDER], metrics, settings.deadline_s, lengths, lists
+        app[keys.LADDER], metrics, settings.deadline_s, lengths, lists, app[keys.AFTERWARDS]
     )
     served.start()
     lists.start()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from monitoring.metrics import Metrics
     from monitoring.realtime import RealTimeMonitor
     from server.access_log import AccessLog
+    from server.afterwards import Afterwards
     from server.current_model import CurrentModel
     from server.event_lag import EventLag
     from server.forgetting import Forgetting
@@ -36,6 +37,7 @@ DRAIN = web.AppKey("drain", asyncio.Event)
 """Set when the process has begun to stop: readiness fails, requests are still answered."""
 
 ACCESS_LOG: web.AppKey["AccessLog"] = web.AppKey("access_log")
+AFTERWARDS: web.AppKey["Afterwards"] = web.AppKey("afterwards")
 COLLECTORS: web.AppKey["CollectorRegistry"] = web.AppKey("collectors")
 EVENT_LAG: web.AppKey["EventLag"] = web.AppKey("event_lag")
 FORGETTING: web.AppKey["Forgetting"] = web.AppKey("forgetting")

@@ -4,7 +4,6 @@ lane    ─ a plain request for a list ─ begin … end ─┐
 aiohttp ─ any other request ─ handler ──── respond ─┴─ Response
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Mapping
 from time import monotonic
@@ -48,6 +47,7 @@ class Serving:
         self._monitor = app[keys.MONITOR]
         self._access_log = app[keys.ACCESS_LOG]
         self._drain = app[keys.DRAIN]
+        self._after = app[keys.AFTERWARDS]
         self.spans = app.get(keys.SPANS)
         """What answers are traced with, None where they are not."""
 
@@ -67,12 +67,15 @@ class Serving:
         return self.end(asked, outcome)
 
     def end(self, asked: Asked, outcome: Response | Exception) -> Response:
-        """Return the answer to a request that began: what came out, or a problem document."""
+        """Return the answer to a request that began: what came out, or a problem document.
+
+        It is counted once it has left.
+        """
         self._metrics.inflight_dec()
         response = self._refused(outcome, asked) if isinstance(outcome, Exception) else outcome
         if self._drain.is_set():
             response.ends_connection = True  # the next request should go to another process
-        self._count(asked, response, monotonic() - asked.started)
+        self._after.do(self._count, asked, response, monotonic() - asked.started)
         return response
 
     def gone(self) -> None:
@@ -83,10 +86,8 @@ class Serving:
         route, request_id = asked.route, asked.request_id
         status, answer = response.status, response.answer
         self._metrics.request(route, answer and answer.source, status, seconds)
-        if self.spans is None:
-            self._access_log.note(route, status, seconds, request_id, answer)
-        else:  # once the answer has left
-            asyncio.get_running_loop().call_soon(self._trace, asked, response, seconds)
+        trace_id = None if self.spans is None else self.spans.tell(asked, response, seconds)
+        self._access_log.note(route, status, seconds, request_id, answer, trace_id)
         if route is Route.RECOMMENDATIONS:
             if answer is not None:
                 self._metrics.page(answer.page, answer.source, seconds)
@@ -97,12 +98,6 @@ class Serving:
                 error=status >= web.HTTPInternalServerError.status_code,
                 request_id=request_id,
             )
-
-    def _trace(self, asked: Asked, response: Response, seconds: float) -> None:
-        trace_id = None if self.spans is None else self.spans.tell(asked, response, seconds)
-        self._access_log.note(
-            asked.route, response.status, seconds, asked.request_id, response.answer, trace_id
-        )
 
     def _refused(self, error: Exception, asked: Asked) -> Response:
         request_id, what = asked.request_id, asked.what

@@ -46,25 +46,28 @@ class Noted(NamedTuple):
 
 
 def encode(body: bytes, noted: Noted) -> bytes:
-    """Return the line of an answer, a JSON object of one field at least, with its end."""
-    chances = orjson.dumps(list(noted.propensities)) if noted.propensities else b"null"
-    return b'%b,"at_ms":%d,%b,"after":%d,"propensities":%b,%b}\n' % (
-        body[:-1],
-        noted.at_ms,
-        _labels(noted.page, noted.variant),
-        noted.after,
-        chances,
-        _NONE_USED if noted.used is None else _told(noted.used),
-    )
+    """Return the line of an answer, a JSON object of one field at least, with its end.
+
+    Numbers of float32 have the fewest digits that tell them apart.
+    """
+    at_ms, page, variant, after, propensities, used = noted
+    chances = orjson.dumps(list(propensities)) if propensities else b"null"
+    told = _NONE_USED if used is None else _used_fields(*used)
+    return _FIELDS % (body[:-1], at_ms, _labels(page, variant), after, chances, told)
 
 
-def _told(used: Sequence[object]) -> bytes:
-    """Return the fields; numbers of float32 have the fewest digits that tell them apart."""
-    told = dict(zip(UsedFeatures._fields, used, strict=True))
-    return orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+_FIELDS = b'%b,"at_ms":%d,%b,"after":%d,"propensities":%b,%b}\n'
+_NONE_USED = b'"features":null,"features_schema":null,"as_of_ms":null'
 
 
-_NONE_USED = _told((None, None, None))
+def _used_fields(features: npt.NDArray[np.float32], schema: str, as_of_ms: int) -> bytes:
+    values = orjson.dumps(features, option=orjson.OPT_SERIALIZE_NUMPY)
+    return b'"features":%b,%b,"as_of_ms":%b' % (values, _schema(schema), orjson.dumps(as_of_ms))
+
+
+@lru_cache(256)
+def _schema(schema: str) -> bytes:
+    return orjson.dumps({"features_schema": schema})[1:-1]
 
 
 @lru_cache(256)

@@ -13,6 +13,7 @@ from models.rules.declared import Page
 from monitoring.labels import Stage
 from monitoring.metrics import Metrics
 from server import keys
+from server.afterwards import Afterwards
 from server.answer import Answer, encode_answer
 from server.body import read_body
 from server.climb import climb
@@ -38,16 +39,18 @@ class Recommend:
         deadline_s: float,
         lengths: Mapping[Page, int],
         lists: ListLog,
+        after: Afterwards,
     ) -> None:
         """Answer within `deadline_s` with what `ladder` gives; `lengths` are those of pages.
 
-        What was answered is noted in `lists`.
+        What was answered is noted in `lists`, `after` it was.
         """
         self._ladder = ladder
         self._metrics = metrics
         self._deadline_s = deadline_s
         self._lengths = lengths
-        self._note = lists.note
+        self._lists = lists
+        self._after = after
 
     def begin(self, body: bytes, started: float, waited_s: float, then: Then) -> None:
         """Call `then` once with a list in time for a request that `started` and `waited_s`.
@@ -92,7 +95,7 @@ class Recommend:
         answered = monotonic()
         told = encode_answer(answer, query.user_id, answered - started)
         self._metrics.stage(Stage.ENCODE, monotonic() - answered)
-        self._note(told, answer, query.user_id, query.cursor, trial)
+        self._after.do(self._lists.note, told, answer, query.user_id, query.cursor, trial)
         return Response(told, answer=answer)
 
 

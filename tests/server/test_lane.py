@@ -9,9 +9,11 @@ import orjson
 import pytest
 
 from features.online.store import NullStore, ShopperQuery, ShopperRead
+from monitoring.labels import Route, Source
 from server import door as door_module
 from server import keys
 from server.lane import MOST_AHEAD
+from server.response import Response
 from tests.support.service import Client, Start
 
 PATH = "POST /v1/recommendations HTTP/1.1\r\nHost: shop\r\n"
@@ -245,13 +247,42 @@ async def test_a_client_that_does_not_read(connect: Connect) -> None:
 async def test_no_answer_no_connection(
     service: Client, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where even counting an answer fails, nobody is left waiting for it."""
-    assert service.app is not None
-    monkeypatch.setattr(service.app[keys.ACCESS_LOG], "note", None)
+    """Where even writing an answer fails, nobody is left waiting for it."""
+    monkeypatch.setattr(Response, "encode", None)
     async with connect() as connection:
         connection.writer.write(request())
         assert await connection.reader.read() == b""
     assert lanes(service) == 0
+
+
+async def test_an_answer_that_cannot_be_counted_has_left(
+    service: Client,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What follows answers fails alone, and is told."""
+    assert service.app is not None
+    count = service.app[keys.METRICS].request
+    served = list[int]()
+
+    def counting(route: Route, source: Source | None, status: int, seconds: float) -> None:
+        if not served:
+            served.append(0)
+            raise ZeroDivisionError
+        served.append(status)
+        count(route, source, status, seconds)
+
+    monkeypatch.setattr(service.app[keys.METRICS], "request", counting)
+    async with connect() as connection:
+        for _ in range(2):
+            line, _, _ = await connection.ask(request())
+            assert line.split()[1] == "200"
+        async with asyncio.timeout(10):
+            while len(served) < 2:
+                await asyncio.sleep(0.01)
+    assert served == [0, 200]
+    assert "what follows an answer failed" in caplog.text
 
 
 @pytest.fixture

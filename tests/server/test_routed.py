@@ -13,6 +13,7 @@ from monitoring.metrics import Metrics
 from monitoring.realtime import RealTimeMonitor
 from server import keys
 from server.access_log import AccessLog
+from server.afterwards import Afterwards
 from server.response import Response
 from server.routed import routed
 from server.serving import Serving
@@ -35,6 +36,7 @@ async def port() -> AsyncIterator[int]:
     app[keys.MONITOR] = RealTimeMonitor(None)
     app[keys.ACCESS_LOG] = AccessLog(0)
     app[keys.DRAIN] = asyncio.Event()
+    app[keys.AFTERWARDS] = Afterwards()
     app[keys.SERVING] = Serving(app)
     app.router.add_route("*", "/", routed(answer, Route.HEALTH))
     app.router.add_get("/large", routed(large, Route.HEALTH))
