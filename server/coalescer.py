@@ -108,8 +108,8 @@ class Coalescer(Generic[Item, Result]):
 
     @property
     def is_busy(self) -> bool:
-        """Tell whether anything is under way or waits to be."""
-        return bool(self._waiting or self._running)
+        """Tell whether anybody waits for a batch, or for one under way."""
+        return bool(self._waiting) or any(self._running.values())
 
     def submit(
         self, item: Item, deadline: float, then: Callable[[Result | Exception], None]
@@ -226,7 +226,9 @@ class Coalescer(Generic[Item, Result]):
             for each in batch:
                 each.settle(TimeoutError())
             raise
-        for waiter, result in zip(batch, results, strict=True):
+        told = batch.copy()
+        batch.clear()  # nobody waits any more: what they ask next need not be held for this
+        for waiter, result in zip(told, results, strict=True):
             waiter.settle(result)
 
     async def _results(self, items: list[Item]) -> Sequence[Result | Exception]:

@@ -3,8 +3,8 @@
 answer ─ a line ─ bounded queue ─ a thread, soon ─ segments below CUVEE_HOME/lists
 
 A line is made on the loop, once the answer has left: what it is made of would be cold by the time
-a thread came to it, and cost the next answers more than the line does. What there is no room for, or what the disk
-refuses, is dropped and counted: no answer waits.
+a thread came to it, and cost the next answers more than the line does. What there is no room for,
+or what the disk refuses, is dropped and counted: no answer waits.
 """
 
 import logging

@@ -4,11 +4,13 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Iterator, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any
 
 import pytest
 
+from features.futures import settle
 from server.coalescer import Coalescer, SaturatedError
 from tests.support.asking import result_of
 
@@ -315,6 +317,28 @@ async def test_who_comes_alone_waits_for_nobody() -> None:
     run = Doubler()
     coalescer = make(run, fed_by=make(Doubler()), hold_s=1e6)
     assert await asyncio.wait_for(result_of(coalescer.submit, 1, soon()), 10) == 2
+
+
+async def test_who_was_told_alone_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch that told them is under way no more."""
+    held, holds = list[bool](), Coalescer._holds
+
+    def noting(coalescer: Coalescer[int, int]) -> bool:
+        held.append(holds(coalescer))
+        return held[-1]
+
+    monkeypatch.setattr(Coalescer, "_holds", noting)
+    feeder = make(Doubler())
+    coalescer = make(Doubler(), fed_by=feeder, hold_s=1e6)
+    told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def go_on(result: int | Exception) -> None:
+        assert isinstance(result, int)
+        coalescer.submit(result, soon(), partial(settle, told))
+
+    feeder.submit(1, soon(), go_on)
+    assert await asyncio.wait_for(told, 10) == 4
+    assert held == [False, False]
 
 
 async def test_nobody_is_held_for_ever() -> None:
