@@ -229,42 +229,36 @@ def merge_rings(rings: Sequence[tuple[Records, Records]]) -> tuple[Records, Ints
     The long ring counts up to the event with which the short one begins. Shoppers come one after
     the other, int64[n] has their numbers.
     """
-    sizes = np.array([(len(history), len(recent)) for recent, history in rings], np.int64).reshape(
-        -1, 2
-    )
-    sizes[:, 0] = _older(rings, sizes)
-    parts = [
-        part
-        for (recent, history), older in zip(rings, sizes[:, 0].tolist(), strict=True)
-        for part in (history[:older], recent)
-    ]
-    return _joined(parts), np.repeat(np.arange(len(rings)), sizes.sum(axis=1))
+    parts, sizes = list[Records](), list[int]()
+    for recent, history in rings:
+        older = _older(recent, history)
+        if older:
+            parts.append(history[:older])
+        parts.append(recent)
+        sizes.append(older + len(recent))
+    return _joined(parts), np.repeat(np.arange(len(rings)), sizes)
 
 
 def _joined(parts: Sequence[Records]) -> Records:
     """Return the events of all parts, in a thirtieth of the time that `np.concatenate` takes."""
+    if len(parts) == 1:
+        return parts[0]
     return np.frombuffer(b"".join(parts), RECORD)  # type: ignore[arg-type] # arrays are buffers
 
 
-def _older(rings: Sequence[tuple[Records, Records]], sizes: Ints) -> Ints:
-    """Return how many events of each long ring stand before the first of the short one, int64[n].
+def _older(recent: Records, history: Records) -> int:
+    """Return how many events of the long ring stand before the first of the short one.
 
-    `sizes` int64[n, 2] are those of the long and of the short rings.
+    Of one moment they are in the order of their tags, as in the rings.
     """
-    both = np.flatnonzero(sizes.all(axis=1))
-    if not len(both):
-        return sizes[:, 0]
-    some = [rings[row] for row in both.tolist()]
-    history = _joined([each for _, each in some])
-    opened = _joined([each[:1] for each, _ in some])
-    by = np.repeat(np.arange(len(both)), sizes[both, 0])
-    ts, first = history["ts"], opened["ts"].take(by)
-    older = ts < first
-    if (tied := ts == first).any():  # in the order of the rings, by tag
-        older[tied] = history["tag"][tied] < opened["tag"].take(by[tied])
-    told = sizes[:, 0].copy()
-    told[both] = np.bincount(by, older, len(both))
-    return told
+    if not len(recent) or not len(history):
+        return len(history)
+    ts, _, _, tag = recent.item(0)
+    first_ts, _, _, first_tag = history.item(0)
+    if (first_ts, first_tag) >= (ts, tag):  # the short ring has them all, as most often
+        return 0
+    begin, end = (history["ts"].searchsorted(ts, side) for side in ("left", "right"))
+    return int(begin + history["tag"][begin:end].searchsorted(tag))
 
 
 def _latest(told: Ints, by: Ints, limit: int) -> Ints:
