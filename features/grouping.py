@@ -26,7 +26,7 @@ def grouped(items: Hashes, shoppers: Ints) -> tuple[Ints, Ints]:
         keys = (shoppers << _HASH_BITS).view(np.uint64) | items >> np.uint64(64 - _HASH_BITS)
         order = keys.argsort()
         begins = _begins(keys.take(order))
-        if not (_begins(items.take(order)) > begins).any():
+        if not np.count_nonzero(_begins(items.take(order)) > begins):
             return order, begins.nonzero()[0]
     order = np.lexsort((items, shoppers))
     begins = _begins(items.take(order)) | _begins(shoppers.take(order))
@@ -35,6 +35,7 @@ def grouped(items: Hashes, shoppers: Ints) -> tuple[Ints, Ints]:
 
 def _begins(values: Hashes | Ints) -> npt.NDArray[np.bool_]:
     """Return whether another value stands before each, bool[n]."""
-    begins = np.ones(len(values), bool)
+    begins = np.empty(len(values), bool)
+    begins[:1] = True
     np.not_equal(values[1:], values[:-1], out=begins[1:])
     return begins

@@ -100,7 +100,7 @@ def _grades(
 ) -> npt.NDArray[np.float32]:
     grades = by_code[codes]
     rated = codes == _RATING
-    if rated.any():
+    if np.count_nonzero(rated):
         stars = records["value"][rated]
         steps = np.where(
             stars >= 4 * VALUE_SCALE, 1.0, np.where(stars >= 3.5 * VALUE_SCALE, 0.5, 0.1)
@@ -130,7 +130,7 @@ def tastes_of(
     items, by = items.take(one_each), shoppers.take(one_each)
     marks = np.bitwise_or.reduceat(_MARKS.take(codes), first)
     blocked = marks > 0
-    if _BASKET.take(codes).any():
+    if np.count_nonzero(_BASKET.take(codes)):
         moves = np.maximum.reduceat(_moves(codes, order), first)
         blocked |= moves % 2 == 1
         is_out = np.repeat((moves >= 0) & ~blocked, np.diff(first, append=len(order)))
@@ -236,7 +236,7 @@ def merge_rings(rings: Sequence[tuple[Records, Records]]) -> tuple[Records, Ints
             parts.append(history[:older])
         parts.append(recent)
         sizes.append(older + len(recent))
-    return _joined(parts), np.repeat(np.arange(len(rings)), sizes)
+    return _joined(parts), np.arange(len(rings)).repeat(sizes)
 
 
 def _joined(parts: Sequence[Records]) -> Records:

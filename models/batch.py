@@ -61,7 +61,7 @@ class Batch:
         by, rows, grades = tastes.graded_by[known], rows[known], tastes.grades[known]
         self.counts, self.items, self.grades = padded(by, rows, grades, len(requests))
         self._codes = tastes.graded_codes[known]
-        longest = max(int(self.counts.max(initial=0)), 1)
+        longest = max(self.counts.tolist(), default=1) or 1
         self.met, self.liked = self.items[:, :longest], self.grades[:, :longest]
         self._forbidden: tuple[Rows, Rows] | None = None
         self.missing: list[int] = []
@@ -82,7 +82,9 @@ class Batch:
     def blocked(self) -> list[Hashes]:
         """Return for each request the hashes of what its history forbids."""
         blocked = self._tastes.blocked
-        bounds = np.searchsorted(self._tastes.blocked_by, np.arange(len(self) + 1)).tolist()
+        if not len(blocked):
+            return [blocked] * len(self)
+        bounds = self._tastes.blocked_by.searchsorted(np.arange(len(self) + 1)).tolist()
         return [blocked[begin:end] for begin, end in pairwise(bounds)]
 
     def reasons(self) -> Rows:

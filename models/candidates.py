@@ -57,10 +57,10 @@ def padded(by: Rows, rows: Rows, grades: Floats, count: int) -> tuple[Rows, Rows
     `WIDTHS` as long as that is enough.
     """
     counts = np.bincount(by, minlength=count)
-    longest = int(counts.max(initial=0))
+    longest = max(counts.tolist(), default=0)
     shape = count, next((each for each in WIDTHS if each >= longest), longest)
     items, liked = np.full(shape, -1, np.int64), np.zeros(shape, np.float32)
-    place = np.arange(len(by)) - (np.cumsum(counts) - counts)[by]
+    place = np.arange(len(by)) - (counts.cumsum() - counts)[by]
     items[by, place] = rows
     liked[by, place] = grades
     return counts, items, liked
@@ -77,11 +77,11 @@ def best(scores: Floats, count: int) -> Chosen:
         return Chosen(np.empty((rows, 0), np.int64), np.empty((rows, 0), np.float32))
     least = _least(scores, count)
     # All that tie for the last place are good: the order below decides between them.
-    found = np.flatnonzero(scores >= least[:, None])
+    (found,) = (scores >= least[:, None]).ravel().nonzero()
     if len(found) > 2 * count * rows:
         found = _first_of_ties(scores, least, count)
     by = found // columns
-    order = np.argsort((by << 32) - _ranked(scores.take(found)), kind="stable")
+    order = ((by << 32) - _ranked(scores.take(found))).argsort(kind="stable")
     begins = by.searchsorted(np.arange(rows))
     chosen = found.take(order.take(begins[:, None] + np.arange(count)))
     return Chosen(chosen % columns, scores.take(chosen))

@@ -34,7 +34,7 @@ class HashIndex:
         last = len(self._hashes) - 1
         places = np.minimum(self._begins.take((wanted >> self._shift).view(np.int64)), last)
         found = self._hashes.take(places)
-        while (behind := (found < wanted) & (places < last)).any():
+        while np.count_nonzero(behind := (found < wanted) & (places < last)):
             places += behind
             found = self._hashes.take(places)
         return np.where(found == wanted, places, -1)

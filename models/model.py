@@ -206,7 +206,7 @@ class Model:
         `listed` is None for a shopper without a graded item that this model knows. Raises
         `ModelsError` where a graph fails.
         """
-        if self._ranks is None or not batch.counts.any():
+        if self._ranks is None or not np.count_nonzero(batch.counts):
             return self.shoppers(batch)
         return _rankings(batch, self._ranks.rank(batch))
 

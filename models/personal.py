@@ -138,7 +138,8 @@ class PersonalRanker:
     def candidates(self, users: Floats, batch: Batch, count: int) -> Chosen:
         """Return the `count` items that fit best, of whom nothing is known none with a score."""
         chosen = self._retrieval.candidates(users, batch, count)
-        chosen.scores[batch.counts == 0] = -np.inf  # nothing to rank by: nothing to compute
+        if np.count_nonzero(batch.counts) < len(batch):
+            chosen.scores[batch.counts == 0] = -np.inf  # nothing to rank by: nothing to compute
         return chosen
 
     def fit(self, users: Floats, rows: Rows) -> Floats:
@@ -185,9 +186,8 @@ class PersonalRanker:
         met, liked, reasons = batch.met[places], batch.liked[places], batch.reasons()[places]
         told = self._inputs.take(met, axis=0) * liked[..., None]
         parts = self._outputs.take(rows, axis=0) @ told.swapaxes(1, 2)
-        loudest = parts.argmax(axis=2)
+        loudest, adds = parts.argmax(axis=2), parts.max(axis=2) > 0
         shoppers = np.arange(len(met))[:, None]
-        adds = parts[shoppers, np.arange(rows.shape[1]), loudest] > 0
         popular = POPULAR - batch.segments[places][:, None]
         speaks = np.where(met[shoppers, loudest] == rows, _VIEWED, reasons[shoppers, loudest])
         return np.where(adds, speaks, popular)
