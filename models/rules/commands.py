@@ -1,8 +1,9 @@
 """`python -m models rules validate` and `show`: a storefront's rules, checked and as they hold."""
 
-from datetime import timedelta
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import indent
+from typing import Any
 
 import click
 import yaml
@@ -12,7 +13,7 @@ from models.home_registry import home_registry
 from models.journal import PRODUCTION
 from models.rules.declared import Page, PageRules, Rules
 from models.rules.parse import read_rules
-from models.rules.written import written
+from models.rules.written import written, written_repurchase
 
 _FILE = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 
@@ -65,16 +66,14 @@ def show_command(file: Path, page: str | None) -> None:
 
 def _told(page: PageRules) -> str:
     told = written(page)
-    if not told:
-        return "  as it was ranked"
-    return indent(yaml.safe_dump(told, sort_keys=False, allow_unicode=True).rstrip(), "  ")
+    return _yaml(told) if told else "  as it was ranked"
 
 
 def _shoppers(rules: Rules) -> str:
     weights = ", ".join(f"{kind} {weight:g}" for kind, weight in rules.weights.items())
-    lines = [f"  weights: {weights or 'as in training'}"]
-    repurchase = rules.repurchase
-    for name, window in {"otherwise": repurchase.default, **repurchase.categories}.items():
-        back = "never" if window is None else f"after {timedelta(milliseconds=window)}"
-        lines.append(f"  bought again, {name}: {back}")
-    return "\n".join(lines)
+    repurchase = {"repurchase": written_repurchase(rules.repurchase)}
+    return f"  weights: {weights or 'as in training'}\n{_yaml(repurchase)}"
+
+
+def _yaml(told: Mapping[str, Any]) -> str:
+    return indent(yaml.safe_dump(told, sort_keys=False, allow_unicode=True).rstrip(), "  ")

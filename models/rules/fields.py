@@ -16,7 +16,7 @@ Parse = Callable[[object, str], Value]
 
 _SPAN = re.compile(r"(\d{1,6})\s*([smhd])")
 SECONDS_OF = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_NEVER = "never"
+NEVER = "never"
 _EARLIEST, _LATEST = 1970, 2100
 
 
@@ -157,12 +157,12 @@ def seconds(raw: object, where: str, least: float = 1) -> float:
 
 def window_ms(raw: object, where: str) -> int | None:
     """Return the milliseconds of a time, None for `never`."""
-    if raw == _NEVER:
+    if raw == NEVER:
         return None
     try:
         return int(seconds(raw, where) * 1_000)
     except FieldError:
-        wrong = f"expected a time like 30m, 12h or 7d, or {_NEVER}; got {raw!r:.40}"
+        wrong = f"expected a time like 30m, 12h or 7d, or {NEVER}; got {raw!r:.40}"
         raise FieldError(where, wrong) from None
 
 

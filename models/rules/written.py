@@ -5,8 +5,8 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from models.rules.declared import PageRules, Shown, Span
-from models.rules.fields import SECONDS_OF
+from models.rules.declared import PageRules, Repurchase, Shown, Span
+from models.rules.fields import NEVER, SECONDS_OF
 
 _WORDS = {"item_id": "item", "every_s": "every", "since": "from"}
 """What the file calls a field that is named otherwise here."""
@@ -17,6 +17,18 @@ _EXCLUDED = "excluded_"
 def written(rules: PageRules) -> dict[str, Any]:
     """Return the rules of a page as YAML would hold them, without what is so anyway."""
     return dict(_words(rules))
+
+
+def written_repurchase(repurchase: Repurchase) -> dict[str, Any]:
+    """Return when what was bought may be shown again, as YAML would hold it."""
+    told: dict[str, Any] = {"default": _window(repurchase.default)}
+    if repurchase.categories:
+        told["categories"] = {name: _window(ms) for name, ms in repurchase.categories.items()}
+    return told
+
+
+def _window(ms: int | None) -> str:
+    return NEVER if ms is None else _time(ms // 1_000)
 
 
 def _words(rule: Any) -> Iterator[tuple[str, object]]:  # noqa: ANN401 - any of the declared ones
