@@ -20,9 +20,15 @@ from models.journal import Record
 from models.manifest import Manifest
 from models.manifest_diff import Difference, differences, flat
 from models.registry import Registry
+from models.why import parse_why
 
 here_option = click.option("--here", is_flag=True, help="This home alone, not CUVEE_REGISTRY.")
-why_option = click.option("--why", default="", help="The reason, for the history.")
+why_option = click.option(
+    "--why",
+    default="",
+    callback=lambda _context, _option, told: parse_why(told, "--why") if told else "",
+    help="The reason, for the history.",
+)
 who_option = click.option("--who", help="Who says so, for the history.  [default: you]")
 shared_option = click.option(
     "--shared", "in_shared", is_flag=True, help="Of CUVEE_REGISTRY, not of this home."

@@ -6,12 +6,12 @@
 from typing import Final, NamedTuple
 
 from features.errors import FieldError
+from models.why import parse_why
 from server.errors import InvalidError
 from server.query import parse_json, parse_object
 
 AT_ONCE: Final = "at_once"
 BY_CANARY: Final = "canary"
-MAX_WHY = 400
 
 OF_MOVES = ("why",)
 OF_PROMOTIONS = ("how", "why")
@@ -41,9 +41,4 @@ def _how(raw: object) -> object:
 
 
 def _why(raw: object) -> str | None:
-    if raw is None:
-        return None
-    if not isinstance(raw, str) or not 0 < len(raw) <= MAX_WHY or min(raw) < " ":
-        expected = f"expected one line of 1 to {MAX_WHY} characters"
-        raise FieldError("why", f"{expected}, got {raw!r:.40}")
-    return raw
+    return None if raw is None else parse_why(raw, "why")

@@ -139,6 +139,16 @@ def test_promote_and_rollback(registry: Registry) -> None:
     assert (registry.production(), registry.previous()) == (first, second)
 
 
+def test_a_reason_is_one_line(registry: Registry) -> None:
+    """As over HTTP; what is refused moves nothing."""
+    version = written(registry)
+    for why in ("one\nother", "x" * 401):
+        done = run("promote", version, "--why", why)
+        assert (done.exit_code, registry.production()) == (2, None)
+        assert done.stderr.startswith("error: --why: expected one line of 1 to 400 characters, ")
+    assert run("promote", version, "--why", "x" * 400).exit_code == 0
+
+
 def test_the_history_is_told(registry: Registry) -> None:
     """Newest first, with the reason that was given."""
     first, second = written(registry, 30), written(registry, 31)

@@ -7,10 +7,11 @@ import orjson
 import pytest
 
 from features.events import EventType
+from models.why import MAX_WHY
 from monitoring.labels import Reason, Source
 from server.docs_page import docs_page
 from server.handlers.docs import OPENAPI_PATH
-from server.move import MAX_WHY, OF_MOVES, OF_PROMOTIONS
+from server.move import OF_MOVES, OF_PROMOTIONS
 from server.query import MAX_K, parse_query
 from server.routes import ROUTES
 from tests.support.service import Client, ask
