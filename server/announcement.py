@@ -18,6 +18,10 @@ _STRANGERS = """
 The online store does not know this shopper, nor perhaps anybody else: all get what is popular.
 What the tables know of shoppers is brought there by python -m features materialize
 """
+_AWAY = """
+The online store does not answer: until it does all get what is popular, and events are refused.
+Where it is stands in CUVEE_REDIS_URL
+"""
 
 
 async def announcement(settings: Settings, app: web.Application) -> str:
@@ -27,7 +31,8 @@ async def announcement(settings: Settings, app: web.Application) -> str:
     models = app[keys.MODELS]
     model = models.model
     if model is None:
-        return f"Cuvée is up on {url}, and has {models.why_none}"
+        home = settings.home
+        return f"Cuvée is up on {url} with CUVEE_HOME={home}, and has {models.why_none}"
     page = "" if settings.ui is Switch.OFF else f"look at {url}/ui, "
     told = orjson.dumps({"user_id": model.example_user or STRANGER, "k": 3}).decode()
     serves = f"serves model {model.version} on {url}"
@@ -35,20 +40,20 @@ async def announcement(settings: Settings, app: web.Application) -> str:
         serves = (
             f"is up on {url} with the popular items of model {model.version}, which cannot rank"
         )
-    is_stranger = model.example_user and await _is_stranger(app, model.example_user)
+    warning = await _warning(app, model.example_user) if model.example_user else ""
     return (
         f"Cuvée {serves} ({page}try {url}/docs). "
         "Ask it for a list:\n\n"
         f"curl -s {url}/v1/recommendations "
-        f"-H 'Content-Type: application/json' -d {quote(told)}\n{_STRANGERS if is_stranger else ''}"
+        f"-H 'Content-Type: application/json' -d {quote(told)}\n{warning}"
     )
 
 
-async def _is_stranger(app: web.Application, user_id: str) -> bool:
-    """Tell whether nothing is known online of a shopper; a store that is away says so elsewhere."""
+async def _warning(app: web.Application, user_id: str) -> str:
+    """Return what is to be said of the online store: nothing where it knows the shopper."""
     try:
         async with asyncio.timeout(_PATIENCE_S):
             (read,) = await app[keys.STORE].read([ShopperQuery(user_id, "")])
     except (StoreError, TimeoutError):
-        return False
-    return not read.state.known
+        return _AWAY
+    return "" if read.state.known else _STRANGERS

@@ -44,9 +44,11 @@ async def test_a_model_that_is_refused(start: Start, home: Path) -> None:
 
 
 async def test_no_model(start: Start, home: Path) -> None:
-    """It says what makes one."""
+    """It says where none is, which may not be where it was meant, and what makes one."""
     shutil.rmtree(home / "models")
-    assert "python -m models train" in await _told(await start())
+    told = await _told(await start())
+    assert f"CUVEE_HOME={home}, " in told
+    assert "python -m models train" in told
 
 
 async def test_who_is_not_known_online_is_told(service: Client) -> None:
@@ -59,7 +61,8 @@ async def test_who_is_not_known_online_is_told(service: Client) -> None:
 
 
 async def test_a_store_that_is_away_is_not_said_to_know_nobody(start: Start) -> None:
-    """What it knows is not known."""
+    """What it knows is not known: that it does not answer is said."""
     told = await _told(await start(CUVEE_REDIS_URL="redis://127.0.0.1:1"))
     assert "curl -s http://" in told
+    assert "The online store does not answer" in told
     assert "materialize" not in told
