@@ -98,7 +98,7 @@ def read(
     catalogue = store.catalogue()
     if not len(catalogue):
         raise InputError(
-            "no items to train on: take yours in with python -m features ingest, "
+            f"no items to train on in {store.home}: take yours in with python -m features ingest, "
             "or make the demo shop with python -m features simulate"
         )
     stages = stages or Stages()

@@ -344,7 +344,10 @@ class OfflineStore:
     def require_rows(self) -> None:
         """Raise `InputError` where there is nothing at all."""
         if not any(map(self.count, SCHEMAS)):
-            raise InputError("there are no data: run `ingest` or `simulate` first")
+            raise InputError(
+                f"there are no data in {self.home}: take yours in with python -m features ingest, "
+                "or make the demo shop with python -m features simulate"
+            )
 
     def version(self) -> str:
         """Return the versions of the tables as one word, e.g. `events@3,items@1,users@-`.

@@ -398,5 +398,5 @@ def test_the_command_tells_mistakes_in_one_line(tmp_path: Path) -> None:
     nobody = run(tmp_path, url=f"unix://{tmp_path}/nobody.sock")
 
     assert (empty.exit_code, nobody.exit_code) == (2, 2)
-    assert empty.output.startswith("error: there are no data")
+    assert empty.output.startswith(f"error: there are no data in {tmp_path}: take ")
     assert nobody.output.startswith("error: online store")

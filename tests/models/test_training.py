@@ -434,4 +434,4 @@ def test_nothing_to_train_on_ends_with_two(tmp_path: Path) -> None:
     """One line on stderr, no traceback."""
     code, output = _run(tmp_path, "train")
     assert code == 2
-    assert output.startswith("error: no items to train on")
+    assert output.startswith(f"error: no items to train on in {tmp_path}: take ")
