@@ -72,7 +72,7 @@ def run_command(
     response = PolicyFile(Path(named), journal) if named else None
     with alone(home):
         if port is not None:
-            start_http_server(port, host, registry)
+            _listen(port, host, registry)
         asyncio.run(_run(home, policy, response, registry, every_s))
 
 
@@ -87,6 +87,14 @@ def alone(home: Path) -> Iterator[None]:
         except BlockingIOError:
             raise InputError(f"{home}: another python -m monitoring run watches it") from None
         yield
+
+
+def _listen(port: int, host: str, registry: CollectorRegistry) -> None:
+    try:
+        start_http_server(port, host, registry)
+    except OSError as error:
+        where, why = f"cannot listen on {host}:{port}", error.strerror or str(error)
+        raise InputError(f"{where}: {why}; set --host and --port to another") from None
 
 
 async def _run(

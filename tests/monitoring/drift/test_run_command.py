@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -123,7 +124,7 @@ def _run(home: Path, *words: str, **variables: str) -> Result:
 
 
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
-    """No store, a policy that is none, a home that is watched already."""
+    """No store, a policy that is none, a home that is watched already, a port that is taken."""
     done = _run(tmp_path, "run", CUVEE_REDIS_URL="")
     assert (done.exit_code, done.output[:24]) == (2, "error: CUVEE_REDIS_URL: ")
     (tmp_path / "p.yaml").write_text("q: 7")
@@ -133,6 +134,11 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
     with alone(tmp_path):
         done = _run(tmp_path, "run")
     assert (done.exit_code, "another python -m monitoring run" in done.output) == (2, True)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = _run(tmp_path, "run", "--port", str(port))
+    taken = f"error: cannot listen on 127.0.0.1:{port}: Address already in use; set --host and"
+    assert (done.exit_code, done.output.startswith(taken)) == (2, True)
 
 
 def _report(state: State) -> Report:
