@@ -114,7 +114,7 @@ def load(path: Path) -> FeatureSet:
         lines = str(error).splitlines()
         raise DefinitionError("\n".join(f"{path}: {line}" for line in lines)) from None
     except (Exception, SystemExit) as error:  # whatever the file does
-        if isinstance(error, OSError) and error.filename == str(path):
+        if isinstance(error, OSError) and error.filename in {str(path), str(path.absolute())}:
             raise DefinitionError(f"{path}: cannot be read: {error.strerror}") from error
         line = error.lineno if isinstance(error, SyntaxError) else _line_in(path, error)
         where = f", line {line}" if line else ""

@@ -430,6 +430,16 @@ def test_a_file_that_cannot_be_used_is_told(
     assert "\n" not in str(refused.value)
 
 
+def test_a_file_that_is_not_there_is_told_as_it_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a path from here, too."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DefinitionError) as refused:
+        load(Path("own.py"))
+    assert str(refused.value) == "own.py: cannot be read: No such file or directory"
+
+
 def test_moments_may_be_none() -> None:
     """No requests are no columns."""
     assert len(Moments.of([])) == 0
