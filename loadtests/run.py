@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
@@ -44,6 +45,8 @@ class Plan:
 
 def run(plan: Plan) -> Path:
     """Carry `plan` out and return the path of its result (JSON); raise `LoadTestError`."""
+    if find_spec("locust") is None:
+        raise LoadTestError("locust is not installed: make .venv/.dev does it")
     plan.folder.mkdir(parents=True, exist_ok=True)
     with _terminable(), _service(plan) as url:
         return _locust(plan, url)

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from loadtests.__main__ import cli
 from loadtests.run import started
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +51,14 @@ def _gone(pid: int) -> bool:
     except ProcessLookupError:
         return True
     return False
+
+
+def test_without_locust_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said what installs it."""
+    monkeypatch.setattr("loadtests.run.find_spec", lambda _: None)
+    told = CliRunner().invoke(cli, ["run", "--out", str(tmp_path / "out")])
+    assert str(told.exception) == "locust is not installed: make .venv/.dev does it"
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_good_service_passes_and_is_stopped(tmp_path: Path) -> None:
