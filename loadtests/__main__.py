@@ -20,7 +20,7 @@ def cli() -> None:
     """Load tests: shoppers that browse, click and buy, and the objectives they hold."""
 
 
-@cli.command("run")
+@cli.command("run", short_help="Start the service, send it shoppers, judge.")
 @click.option("--shape", type=click.Choice(sorted(SHAPES)), default="smoke", show_default=True)
 @click.option("--time-scale", default=1.0, show_default=True, help="Stretch or shorten all phases.")
 @click.option("--url", help="Test a service that runs on this machine instead of starting one.")

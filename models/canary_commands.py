@@ -13,7 +13,6 @@ from models.home_registry import home_registry
 from models.journal import CANDIDATE
 from models.registry_commands import (
     here_option,
-    json_option,
     moved_registry,
     table,
     who_option,
@@ -45,8 +44,10 @@ def start_command(model: str, by_hand: bool, why: str, who: str | None, here: bo
     click.echo(_state(moved_registry(here).start_canary(canary, why, who)))
 
 
-@canary_commands.command("status")
-@json_option
+@canary_commands.command("status", short_help="Tell how a trial does.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object; null where none is on trial."
+)
 def status_command(as_json: bool) -> None:
     """Tell which model is on trial, how it does, and what is waited for.
 
@@ -81,7 +82,7 @@ def status_command(as_json: bool) -> None:
             click.echo(f"scores of the {arm}: {told[0]:.4g} ± {told[1]:.4g}")
 
 
-@canary_commands.command("advance")
+@canary_commands.command("advance", short_help="Take the next step now.")
 @step_option
 @why_option
 @who_option

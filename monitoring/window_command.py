@@ -21,7 +21,13 @@ WINDOW_FOLDER = Path("run") / "window"
     type=click.Path(file_okay=False, path_type=Path),
     help="CUVEE_HOME of the service.",
 )
-@click.option("--seconds", type=click.IntRange(1, MAX_WINDOW_S), default=MAX_WINDOW_S)
+@click.option(
+    "--seconds",
+    type=click.IntRange(1, MAX_WINDOW_S),
+    default=MAX_WINDOW_S,
+    show_default=True,
+    help="How far to look back.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything, alerts included.")
 def window_command(home: Path, seconds: int, as_json: bool) -> None:
     """Show the last seconds of all workers: requests, latency, cache, fallbacks, errors.

@@ -28,7 +28,7 @@ def dataset_command() -> None:
     """
 
 
-@dataset_command.command("create")
+@dataset_command.command("create", short_help="Make the next version of NAME.")
 @click.argument("name")
 @click.option("--labels", required=True, help="FILE, QUERY of the tables, or NAME@VERSION.")
 @click.option("--as-of", required=True, help="The column that says when each row was true.")
@@ -74,7 +74,7 @@ def delete_command(dataset: str) -> None:
     click.echo(f"{_datasets().delete(reference).reference}: deleted")
 
 
-@dataset_command.command("show")
+@dataset_command.command("show", short_help="Tell what a version is, and where it lies.")
 @click.argument("dataset")
 @click.option("--json", "as_json", is_flag=True, help="All that is known of it, as JSON.")
 def show_command(dataset: str, as_json: bool) -> None:
@@ -89,7 +89,7 @@ def show_command(dataset: str, as_json: bool) -> None:
         click.echo(line)
 
 
-@dataset_command.command("diff")
+@dataset_command.command("diff", short_help="Tell in what two versions differ.")
 @click.argument("one")
 @click.argument("other")
 def diff_command(one: str, other: str) -> None:
@@ -116,7 +116,7 @@ def lineage_command(dataset: str, svg: Path | None, as_json: bool) -> None:
         click.echo(view.lineage(told))
 
 
-@dataset_command.command("verify")
+@dataset_command.command("verify", short_help="Make a version anew, and compare.")
 @click.argument("dataset")
 @engine_options
 def verify_command(dataset: str, engine: Engine) -> None:

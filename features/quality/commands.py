@@ -29,7 +29,7 @@ def rules_command() -> None:
     click.echo(rules_in_force().source, nl=False)
 
 
-@quality_command.command("check")
+@quality_command.command("check", short_help="Check the tables as they are now.")
 @click.option(
     "--rules",
     type=click.Path(dir_okay=False, path_type=Path),
