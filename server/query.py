@@ -5,7 +5,7 @@ Unknown fields are refused, not ignored: a misspelt `exclude` must not show what
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from hashlib import blake2b
@@ -217,6 +217,14 @@ def parse_k(raw: object, field: str = "k") -> int:
     return raw
 
 
+def parse_parameters(told: Mapping[str, str], known: tuple[str, ...]) -> None:
+    """Raise `InvalidError` where a URL has a parameter that is none of the `known` ones."""
+    try:
+        _refuse_unknown(told, "", known)
+    except FieldError as error:
+        raise InvalidError.of(error) from None
+
+
 def parse_count(told: Mapping[str, str], field: str, default: int, most: int) -> int:
     """Return the query parameter `field` of a URL, an integer from 1 to `most`.
 
@@ -249,13 +257,17 @@ def parse_object(raw: object, field: str, known: tuple[str, ...]) -> Mapping[str
     """Return `raw` if it is an object of `known` fields; raise `FieldError` below `field`."""
     if not isinstance(raw, dict):
         raise FieldError(field or "body", f"expected an object, got {type(raw).__name__}")
-    for name in raw:
+    _refuse_unknown(raw, field, known)
+    return raw
+
+
+def _refuse_unknown(names: Iterable[str], field: str, known: tuple[str, ...]) -> None:
+    for name in names:
         if name not in known:
             near = get_close_matches(name[:MAX_LABEL], known, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             path = f"{field}.{name}" if field else name
             raise FieldError(path[:MAX_LABEL], f"unknown field{hint}")
-    return raw
 
 
 def _context(raw: object, clock: Callable[[], float]) -> Context:

@@ -13,7 +13,14 @@ from models.reasons import Kind, explained
 from models.request import ANY_IN_STOCK, Listed
 from server import keys
 from server.errors import NotFoundError
-from server.query import DEFAULT_K, MAX_K, parse_count, parse_path_id, parse_query_ids
+from server.query import (
+    DEFAULT_K,
+    MAX_K,
+    parse_count,
+    parse_parameters,
+    parse_path_id,
+    parse_query_ids,
+)
 from server.response import Response
 
 Item = TypeVar("Item")
@@ -27,6 +34,7 @@ MAX_BASKET: Final = 50
 
 async def similar(request: web.Request) -> Response:
     """Return the neighbours of an item."""
+    parse_parameters(request.query, ("k",))
     k = parse_count(request.query, "k", DEFAULT_K, MAX_K)
     model = request.app[keys.MODELS].require()
     item_id = parse_path_id(request.match_info, "item_id")
@@ -40,6 +48,7 @@ async def bought_together(request: web.Request) -> Response:
     `source` says what the first of the items comes from. What the model does not know of the rest
     of a basket is left out of account.
     """
+    parse_parameters(request.query, ("k", "with"))
     k = parse_count(request.query, "k", DEFAULT_K, MAX_K)
     also = parse_query_ids(request.query.getall("with", []), "with", MAX_BASKET)
     model = request.app[keys.MODELS].require()
@@ -53,12 +62,15 @@ async def bought_together(request: web.Request) -> Response:
 
 async def popular(request: web.Request) -> Response:
     """Return what a segment buys, or everybody."""
+    parse_parameters(request.query, ("k", "segment"))
     k = parse_count(request.query, "k", DEFAULT_K, MAX_K)
     model = request.app[keys.MODELS].require()
     name = request.query.get("segment", model.segment_names[0])
     segment = model.segment_named(name)
     if segment is None:
-        raise NotFoundError(f"segment {name!r:.140} is none of this model's")
+        raise NotFoundError(
+            f"segment {name!r:.140} is none of this model's: an answer names the shopper's"
+        )
     items = model.popular_json(segment, NO_HASHES, ANY_IN_STOCK, k)
     return _listed({"segment": name}, items, model.version)
 

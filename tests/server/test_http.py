@@ -219,3 +219,4 @@ async def test_the_last_minute(service: Client) -> None:
     assert told["request_count"] == 1
     assert told["fallback_rate"] == 1.0
     await problem(await service.get("/v1/realtime?seconds=61", headers=ADMIN), 422)
+    await problem(await service.get("/v1/realtime?second=9", headers=ADMIN), 422)

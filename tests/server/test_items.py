@@ -93,6 +93,13 @@ async def test_popular_of_a_segment(service: Client) -> None:
             "with: expected at most 50 entries, got 51",
         ),
         ("/v1/popular?segment=nobody", 404, "segment 'nobody' is none of this model's"),
+        ("/v1/items/wine-0001/similar?n=3", 422, "n: unknown field"),
+        (
+            "/v1/items/wine-0001/bought-together?wiht=a",
+            422,
+            "wiht: unknown field; did you mean with?",
+        ),
+        ("/v1/popular?segement=a", 422, "segement: unknown field; did you mean segment?"),
         ("/v1/popular?k=0", 422, "k: expected an integer from 1 to 100"),
         ("/v1/popular?k=many", 422, "k: expected an integer from 1 to 100"),
     ],
