@@ -158,21 +158,26 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 def _wait_ready(url: str, process: subprocess.Popen[bytes] | None) -> None:
     attempts = READY_ATTEMPTS if process is not None else 1
+    why: str | None = None
     for _ in range(attempts):
-        if _ready(url):
+        why = _why_not_ready(url)
+        if why is None:
             return
         if process is not None and process.poll() is not None:
             raise LoadTestError(f"the service ended with code {process.returncode} at its start")
         time.sleep(READY_PAUSE_S)
-    raise LoadTestError(f"{url} does not say ready")
+    raise LoadTestError(f"{url} does not say ready: {why}")
 
 
-def _ready(url: str) -> bool:
+def _why_not_ready(url: str) -> str | None:
+    """Return what was answered, or why nothing was; None where the service is ready."""
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
+        with urllib.request.urlopen(url, timeout=2):
+            return None
+    except urllib.error.HTTPError as error:
+        return f"{error.code} {error.read(200).decode(errors='replace')}"
+    except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+        return str(error)
 
 
 def _locust(plan: Plan, url: str) -> Path:

@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -59,6 +61,25 @@ def test_without_locust_nothing_is_started(tmp_path: Path, monkeypatch: pytest.M
     told = CliRunner().invoke(cli, ["run", "--out", str(tmp_path / "out")])
     assert str(told.exception) == "locust is not installed: make .venv/.dev does it"
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_not_ready_answers_is_told() -> None:
+    """With its status: a service without a model says 503."""
+
+    class Unready(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(503)
+            self.end_headers()
+            self.wfile.write(b"no model")
+
+        def log_message(self, *_: object) -> None:
+            """Write nothing beside the tests."""
+
+    with HTTPServer(("127.0.0.1", 0), Unready) as server:
+        Thread(target=server.handle_request, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        told = CliRunner().invoke(cli, ["run", "--url", url])
+    assert str(told.exception) == f"{url}/readyz does not say ready: 503 no model"
 
 
 def test_a_good_service_passes_and_is_stopped(tmp_path: Path) -> None:
