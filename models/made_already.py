@@ -13,7 +13,6 @@ from models.validated import VALIDATED, Validation
 from models.validation import Against
 
 KNOWN = "a model of what is stored is there already: nothing to do"
-NEWER = "; data came since, python -m models train learns from them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +28,10 @@ def serves_already(registry: Registry, store: OfflineStore) -> MadeAlready | Non
     serving = _loadable(registry, registry.production())
     if serving is None:
         return None
-    changed = "" if serving.dataset_version == store.version() else NEWER
-    return MadeAlready(f"model {serving.version} serves already{changed}")
+    why = f"model {serving.version} serves already"
+    if serving.dataset_version != store.version():
+        why += f"; data came since: CUVEE_HOME={store.home} python -m models train learns from them"
+    return MadeAlready(why)
 
 
 def made_already(

@@ -290,7 +290,9 @@ class SharedRegistry:
                 self._storage.require()
             raise RegistryError(f"there is no {name} model in {self}")
         if not VERSION.fullmatch(version):
-            raise RegistryError(f"there is no model {version!r:.80}; see python -m models list")
+            raise RegistryError(
+                f"there is no model {version!r:.80}; see python -m models list, also with --shared"
+            )
         return version
 
     def _move(self, move: AliasMove, why: str, who: str | None) -> None:

@@ -296,7 +296,9 @@ def test_a_home_that_only_serves_needs_no_private_key(
     key, trusted = SigningKey.of_file(private), TrustedKeys.of_file(public)
     registry = Registry(tmp_path, trusted)
     registry.promote(write_bundle(registry.directory, small_parts(), key=key))
-    assert run("train", "--if-missing").exit_code == 0
+    done = run("train", "--if-missing")
+    assert done.exit_code == 0
+    assert f"CUVEE_HOME={tmp_path} python -m models train learns from them" in done.stdout
 
 
 def test_a_shared_registry(
@@ -314,6 +316,7 @@ def test_a_shared_registry(
     assert run("pull").stdout == f"production is {first}\n"
     assert run("pull").stdout == "nothing new\n"
     assert run("pull", second).stdout == f"{second} is here\n"
+    assert run("pull", "x").stderr.endswith("see python -m models list, also with --shared\n")
     assert run("promote", second, "--here").exit_code == 0
     assert other.production() == second
     listed = json.loads(run("list", "--shared", "--json").stdout)
