@@ -27,6 +27,7 @@ DEFAULT_K = 10
 MAX_EXCLUDE = 1_000
 MAX_CATEGORIES = 100
 MAX_LABEL = 64
+MOST_LEVELS = 200
 MOST_NAMES = 16
 """A bucket of more excluded items and categories is not remembered: thousands of such, each as
 long as a body may be, would take hundreds of megabytes."""
@@ -137,9 +138,28 @@ _known_digest = lru_cache(1_024)(_digest)
 def parse_json(body: bytes) -> Any:  # noqa: ANN401 - JSON may be anything
     """Return the JSON value in `body`, or raise `MalformedError`; NaN and Infinity are no JSON."""
     try:
-        return orjson.loads(body)
+        told = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise MalformedError(str(error)) from None
+    if body.count(b"[") + body.count(b"{") > MOST_LEVELS and _is_deep(told):
+        raise MalformedError(f"expected at most {MOST_LEVELS} levels of objects and lists")
+    return told
+
+
+def _is_deep(told: object) -> bool:
+    """Tell whether there are more than `MOST_LEVELS` levels: `repr`, for one, cannot show them."""
+    level = [told]
+    for _ in range(MOST_LEVELS):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def parse_query(
@@ -256,7 +276,7 @@ def parse_path_id(request_path: Mapping[str, str], field: str) -> str:
 def parse_object(raw: object, field: str, known: tuple[str, ...]) -> Mapping[str, Any]:
     """Return `raw` if it is an object of `known` fields; raise `FieldError` below `field`."""
     if not isinstance(raw, dict):
-        raise FieldError(field or "body", f"expected an object, got {type(raw).__name__}")
+        raise FieldError(field or "body", f"expected an object, got {raw!r:.40}")
     _refuse_unknown(raw, field, known)
     return raw
 
@@ -315,7 +335,7 @@ def _ids(raw: object, field: str, limit: int) -> tuple[str, ...]:
     if raw is None:
         return ()
     if not isinstance(raw, list):
-        raise FieldError(field, f"expected a list of strings, got {type(raw).__name__}")
+        raise FieldError(field, f"expected a list of strings, got {raw!r:.40}")
     if len(raw) > limit:
         raise FieldError(field, f"expected at most {limit} entries, got {len(raw)}")
     return tuple(parse_id(each, f"{field}[{index}]") for index, each in enumerate(raw))

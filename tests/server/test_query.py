@@ -102,6 +102,38 @@ def test_what_is_no_json_is_malformed(raw: bytes) -> None:
         parse_query(raw)
 
 
+@pytest.mark.parametrize("levels", [200, 201, 1_000])
+def test_what_is_nested_too_deep_is_malformed(levels: int) -> None:
+    """The value of a field could not be told, which was an error inside the service."""
+    inner = levels - 1
+    body = b'{"user_id": "u1", "k": %s}' % (b"[" * inner + b"]" * inner)
+    with pytest.raises(InvalidError if levels == query.MOST_LEVELS else MalformedError):
+        parse_query(body)
+
+
+def test_many_things_beside_one_another_are_not_deep() -> None:
+    """Only what lies within one another counts."""
+    events = [{"event_id": str(each), "context": {"a": [{}]}} for each in range(300)]
+    assert query.parse_json(orjson.dumps(events)) == events
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        (
+            {"filters": {"category": "Red"}},
+            "filters.category: expected a list of strings, got 'Red'",
+        ),
+        ({"context": {"location": "FR"}}, "context.location: expected an object, got 'FR'"),
+    ],
+)
+def test_the_value_is_told(fields: dict[str, Any], told: str) -> None:
+    """Not its type in the language of the service."""
+    with pytest.raises(InvalidError) as refused:
+        parse(**fields)
+    assert str(refused.value) == told
+
+
 @pytest.mark.parametrize("raw", [b"[]", b"1", b"null", b'"u1"', b"{}"])
 def test_another_shape_is_invalid(raw: bytes) -> None:
     """Only an object with a user id is a request."""
