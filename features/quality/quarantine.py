@@ -38,6 +38,11 @@ class Held:
     batch: StagedBatch
 
     @property
+    def home(self) -> Path:
+        """Return the home that it was for."""
+        return self.batch.folder.parents[1]
+
+    @property
     def page(self) -> Path:
         """Return where the report is as HTML."""
         return self.batch.folder / PAGE
@@ -59,7 +64,7 @@ class QuarantinedError(InputError):
             f"held back as {held.id}: {_told(held.report.violations)}\n"
             f"the report: {held.page}\n"
             f"take it all the same (--dry-run: what would that do?), or throw it away: "
-            f"python -m features quality release|discard {held.id}"
+            f"CUVEE_HOME={held.home} python -m features quality release|discard {held.id}"
         )
         self.held = held
 

@@ -44,7 +44,7 @@ class Refusals:
         """Take note, or raise `RefusedError`."""
         self._all.extend(refusals)
         if len(self._all) > self._limit:
-            why = f"more than {self._limit} rows refused"
+            why = f"more than {self._limit} rows refused (--max-errors)"
             raise RefusedError(why, self.all()[: self._limit])
 
     def all(self) -> tuple[Refusal, ...]:

@@ -300,7 +300,9 @@ def test_a_file_of_texts_where_numbers_were_writes_nothing(data: Path, tmp_path:
     version = OfflineStore(tmp_path).version()
     (data / "users.csv").write_text("user_id,age\nu1,old\nu2,young\n")
 
-    with pytest.raises(RefusedError, match="more than 1 rows refused: stopped, and nothing"):
+    with pytest.raises(
+        RefusedError, match=r"more than 1 rows refused \(--max-errors\): stopped, and"
+    ):
         take(data, tmp_path, limit=1)
 
     assert OfflineStore(tmp_path).version() == version

@@ -99,6 +99,8 @@ def test_a_batch_in_cents_is_held_back_whole(run: Run, home: Path, tmp_path: Pat
     (held_id,) = held(run)
     assert result.stderr.startswith(f"error: held back as {held_id}: 2 expectations are not met\n")
     assert "items.price: statistics: expected a mean of at most" in result.stderr
+    asked = f"CUVEE_HOME={home} python -m features quality release|discard {held_id}\n"
+    assert result.stderr.endswith(asked)
     assert OfflineStore(home).version() == version
     assert (home / "quality" / "baselines.json").read_text() == baseline
     assert not list((home / "offline").glob(".staged-*"))
