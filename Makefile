@@ -47,7 +47,7 @@ ifeq ($(DATA)$(SHOP),)
 	$(PY) -m features simulate --if-empty --events $(EVENTS)
 else ifneq ($(DATA),)
 	$(PY) -m features ingest --data "$(DATA)" $(if $(MAPPING),--mapping "$(MAPPING)") $(OR_HELD)
-	@echo "the next delivery of this shop, from any directory: CUVEE_HOME=$(CUVEE_HOME) make run DATA=DIRECTORY"
+	@echo "the next delivery of this shop, from any directory: CUVEE_HOME='$(CUVEE_HOME)' make run DATA=DIRECTORY"
 else
 	@test -d "$(CUVEE_HOME)/offline" || { echo "error: there is no shop $(SHOP) yet: name its files, make run SHOP=$(SHOP) DATA=DIRECTORY" >&2; exit 2; }
 endif

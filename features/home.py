@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from shlex import quote
 
 DEFAULT_HOME = "var"
 
@@ -12,3 +13,8 @@ TRAINING = "training"
 def home_directory() -> Path:
     """Return `CUVEE_HOME`, or `var` where it is unset or empty."""
     return Path(os.environ.get("CUVEE_HOME") or DEFAULT_HOME)
+
+
+def command_in(home: Path, command: str) -> str:
+    """Return what to say to a shell for `command` to mean this home, whatever it means now."""
+    return f"CUVEE_HOME={quote(str(home))} {command}"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from features.home import command_in
 from features.offline.store import OfflineStore
 from models.errors import ModelsError
 from models.journal import CANDIDATE
@@ -30,7 +31,8 @@ def serves_already(registry: Registry, store: OfflineStore) -> MadeAlready | Non
         return None
     why = f"model {serving.version} serves already"
     if serving.dataset_version != store.version():
-        why += f"; data came since: CUVEE_HOME={store.home} python -m models train learns from them"
+        train = command_in(store.home, "python -m models train")
+        why += f"; data came since: {train} learns from them"
     return MadeAlready(why)
 
 

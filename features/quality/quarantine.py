@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from features.errors import InputError, StoreError
+from features.home import command_in
 from features.identity.forgotten import ForgottenList
 from features.lock import locked
 from features.offline.staged import StagedBatch
@@ -64,7 +65,7 @@ class QuarantinedError(InputError):
             f"held back as {held.id}: {_told(held.report.violations)}\n"
             f"the report: {held.page}\n"
             f"take it all the same (--dry-run: what would that do?), or throw it away: "
-            f"CUVEE_HOME={held.home} python -m features quality release|discard {held.id}"
+            + command_in(held.home, f"python -m features quality release|discard {held.id}")
         )
         self.held = held
 
