@@ -1,6 +1,5 @@
 """`python -m loadtests VERB`: put the service under load, and judge what came out."""
 
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -9,7 +8,7 @@ import click
 
 from loadtests.run import LoadTestError, Plan, check_local, run
 from loadtests.shapes import SHAPES
-from loadtests.slo_gate import DEFAULT_SLO, SloError, judge, read_slo, table
+from loadtests.slo_gate import DEFAULT_SLO, SloError, judge, read_result, read_slo, table
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -69,7 +68,7 @@ def gate(result: Path, slo: Path) -> None:
 
 
 def _judge(path: Path, slo: Path) -> None:
-    result = json.loads(path.read_text(encoding="utf-8"))
+    result = read_result(path)
     verdicts = judge(result, read_slo(slo))
     click.echo(table(result, verdicts))
     if not all(verdict.kept for verdict in verdicts):

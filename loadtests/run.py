@@ -176,7 +176,9 @@ def _why_not_ready(url: str) -> str | None:
             return None
     except urllib.error.HTTPError as error:
         return f"{error.code} {error.read(200).decode(errors='replace')}"
-    except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+    except urllib.error.URLError as error:
+        return str(error.reason)
+    except (ConnectionError, TimeoutError) as error:
         return str(error)
 
 

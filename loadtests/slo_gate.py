@@ -1,5 +1,6 @@
 """Whether a run kept its objectives: a table to read and a verdict to act on."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,15 @@ import yaml
 DEFAULT_SLO = Path(__file__).parents[1] / "deploy" / "slo.yaml"
 SECTION = "load_test"
 """What of that file is ours; the rest is the service's, over a month."""
+FIGURES = (
+    "shape",
+    "seconds",
+    "routes",
+    "sources",
+    "reasons",
+    "failures",
+    "generator_cpu_share",
+)
 LATENCIES = ("p50_ms", "p95_ms", "p99_ms")
 OBJECTIVES = frozenset(
     {
@@ -39,7 +49,10 @@ class Verdict:
 
 def read_slo(path: Path) -> dict[str, Any]:
     """Return the objectives in `path`; a misspelt one is an error, not an objective less."""
-    told = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        told = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SloError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     slo = told.get(SECTION) if isinstance(told, dict) else None
     where = f"{path}: {SECTION}"
     if not isinstance(slo, dict):
@@ -50,6 +63,18 @@ def read_slo(path: Path) -> dict[str, Any]:
         if bad := set(limits) - set(LATENCIES):
             raise SloError(f"{where}.routes.{route}: unknown objective {sorted(bad)}")
     return slo
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Return the figures of a run; raise `SloError` where a file holds something else."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SloError(f"{path}: expected the result.json of a run: {error}") from None
+    told = result if isinstance(result, dict) else {}
+    if missing := [name for name in FIGURES if name not in told]:
+        raise SloError(f"{path}: expected the result.json of a run, found no {missing[0]}")
+    return told
 
 
 def judge(result: Mapping[str, Any], slo: Mapping[str, Any]) -> list[Verdict]:

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from loadtests.__main__ import cli
-from loadtests.slo_gate import DEFAULT_SLO, SloError, judge, read_slo, table
+from loadtests.slo_gate import DEFAULT_SLO, SloError, judge, read_result, read_slo, table
 
 
 def _result(**changes: Any) -> dict[str, Any]:
@@ -106,3 +106,32 @@ def test_the_exit_code_is_the_verdict(tmp_path: Path, share: float, code: int) -
     done = CliRunner().invoke(cli, ["gate", str(tmp_path / "result.json")])
 
     assert done.exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "expected the result.json of a run: Expecting value"),
+        (b"\xa6", "expected the result.json of a run: 'utf-8' codec"),
+        (b"[]", "expected the result.json of a run, found no shape"),
+        (b'{"shape": "smoke"}', "expected the result.json of a run, found no seconds"),
+    ],
+)
+def test_what_is_no_result_is_told(tmp_path: Path, content: bytes, told: str) -> None:
+    """The file is named, with what it should be."""
+    path = tmp_path / "result.json"
+    path.write_bytes(content)
+    with pytest.raises(SloError) as refused:
+        read_result(path)
+    assert str(refused.value).startswith(f"{path}: {told}")
+
+
+@pytest.mark.parametrize("content", [b"a: [", b"\xa6"])
+def test_objectives_that_are_no_yaml_are_told(tmp_path: Path, content: bytes) -> None:
+    """In one line that names the file."""
+    path = tmp_path / "slo.yaml"
+    path.write_bytes(content)
+    with pytest.raises(SloError) as refused:
+        read_slo(path)
+    assert str(refused.value).startswith(f"{path}: not YAML: ")
+    assert "\n" not in str(refused.value)
