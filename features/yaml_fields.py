@@ -16,6 +16,9 @@ Choice = TypeVar("Choice", bound=StrEnum)
 _MERGED = "<<"
 """What brings in the fields of another mapping."""
 
+_NAMELESS = 'in "<unicode string>", line'
+"""Where YAML says that a mistake is, of a text."""
+
 
 def read_text(path: Path) -> str:
     """Return the text of a file, or raise `InputError`."""
@@ -32,7 +35,8 @@ def parse_yaml(text: str, name: str) -> object:
     try:
         told: object = yaml.load(text, _Loader)  # noqa: S506 (a safe one)
     except yaml.YAMLError as error:
-        raise InputError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
+        told = " ".join(str(error).split()).replace(_NAMELESS, "at line")
+        raise InputError(f"{name}: not YAML: {told}") from None
     except RecursionError:
         raise InputError(f"{name}: not YAML that can be read: nested too deeply") from None
     return told

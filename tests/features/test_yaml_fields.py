@@ -36,3 +36,11 @@ def test_a_mapping_may_bring_in_others_and_differ() -> None:
         "list": [{"high": {"min": 1, "max": 9}}],
         "both": {"min": 2, "max": 9},
     }
+
+
+def test_where_a_mistake_is_names_the_file_and_nothing_else() -> None:
+    """YAML's word for a text without a name says nothing to whoever wrote it."""
+    with pytest.raises(InputError) as refused:
+        parse_yaml("a: [", "f.yaml")
+    assert "at line 1, column 5" in str(refused.value)
+    assert "unicode" not in str(refused.value)
