@@ -273,7 +273,7 @@ class Model:
         if self._rules is None or spot is None:
             return None
         if not self._rules.is_by_chance(spot.page):
-            return Spot(spot.page, spot.turn._replace(slot=FIRST.slot))
+            return Spot(spot.page, spot.turn)
         return spot._replace(user_id=f"crowd {stable_hash(spot.user_id) % _CROWDS}")
 
     def hashes(self, listed: Listed) -> bytes:

@@ -101,6 +101,7 @@ def _one_by_one(
         for place in np.flatnonzero(is_kept.any(axis=0)).tolist():
             _meet(contest, nearest, contest.reserved[:, place], is_kept[:, place])
     draws = None if contest.strength is None else uniform(contest.seeds, count)
+    turns = np.maximum((~is_kept).cumsum(axis=1) - 1, 0)  # whoever has a place draws for nobody
     for place in range(count):
         value = worth
         if contest.diversity:
@@ -111,7 +112,7 @@ def _one_by_one(
             picked = value.argmax(axis=1)
         else:
             odds = value * unit / contest.strength
-            picked, propensities[:, place] = _drawn(odds, order, draws[:, place])
+            picked, propensities[:, place] = _drawn(odds, order, draws[every, turns[:, place]])
         found = value[every, picked] > -np.inf
         kept = is_kept[:, place]
         columns[:, place] = np.where(kept, contest.reserved[:, place], np.where(found, picked, -1))

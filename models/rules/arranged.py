@@ -45,7 +45,7 @@ def arranged(
     asked: Sequence[Asked],
 ) -> Iterator[Arranged]:
     """Yield the list of each who asked; `scores` float32[g, competing] are told of its items."""
-    by_chance = arrangement.rules.every_s is not None
+    by_chance = arrangement.rules.is_by_chance
     pinned = arrangement.pool[arrangement.pins]
     for number, each in enumerate(asked):
         columns = filled.columns[number, : each.k]
@@ -57,7 +57,7 @@ def arranged(
         told = scores[number].take(kept, mode="clip")
         told[is_reserved] = 0  # nobody ranked them
         propensities = filled.propensities[number, : each.k][there]
-        propensities[is_reserved & ~is_pinned] = reserved.chances[number]
+        propensities[is_reserved] = reserved.chances[number, : each.k][there][is_reserved]
         yield Arranged(
             kept,
             told,

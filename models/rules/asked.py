@@ -15,5 +15,10 @@ class Asked(NamedTuple):
 
     @property
     def seed(self) -> int:
-        """Return what chance depends on."""
+        """Return what the draw of ranked items depends on."""
         return stable_hash(f"{self.turn.slot} {self.turn.after} {self.user_id}")
+
+    @property
+    def new_seed(self) -> int:
+        """Return what the draw of new items depends on."""
+        return stable_hash(f"new {self.turn.new_slot} {self.turn.after} {self.user_id}")

@@ -15,7 +15,15 @@ from features.events import TYPE_CODES, EventType
 from features.history import grades_by_code
 from features.ids import stable_hash
 from models.item_table import ItemTable
-from models.rules.declared import Dislikes, Page, PageRules, Rules, Shown
+from models.rules.declared import (
+    Dislikes,
+    Explore,
+    Page,
+    PageRules,
+    Rotation,
+    Rules,
+    Shown,
+)
 
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
@@ -33,13 +41,15 @@ _NO_CAP = 1 << 30
 
 
 class Turn(NamedTuple):
-    """Which dated rules are in force, and which slot of time it is: a list is the same within.
+    """Which dated rules are in force, and which slots of time it is: a list is the same within.
 
-    `after` is how many items earlier pages of the list had.
+    `slot` is the one of rotation, `new_slot` that of places for new items. `after` is how many
+    items earlier pages of the list had.
     """
 
     phase: int = 0
     slot: int = 0
+    new_slot: int = 0
     after: int = 0
 
 
@@ -54,7 +64,7 @@ class Arrangement:
     `pool` int64[x] are items that come beside the candidates, `column` int32[items] where each
     stands in it, -1 elsewhere: `pins` (columns of it) with their `positions` from 0, items that
     are lifted (`lifted`, a part of it) and new ones (`fresh`, another). `lifts` float32[items]
-    are logarithms of factors, `caps` int64[categories].
+    are logarithms of factors, `caps` int64[categories], and `categories` int32[x] are the pool's.
     """
 
     rules: PageRules
@@ -66,6 +76,7 @@ class Arrangement:
     fresh: slice
     lifts: Floats | None
     caps: Rows | None
+    categories: npt.NDArray[np.int32]
     against: Floats
 
 
@@ -99,11 +110,14 @@ class CompiledRules:
 
     def turn(self, page: Page, user_id: str, now_s: float) -> Turn:
         """Return the turn of a shopper's list at a moment; slots of shoppers begin apart."""
-        every_s = self._rules.pages[page].every_s
+        rules = self._rules.pages[page]
         phase = bisect_right(self._bounds[page], round(now_s * 1_000))
-        if every_s is None:
+        if not rules.is_by_chance:
             return Turn(phase)
-        return Turn(phase, int((now_s + stable_hash(user_id) % int(every_s)) // every_s))
+        hashed = stable_hash(user_id)
+        return Turn(
+            phase, _slot(rules.rotation, hashed, now_s), _slot(rules.explore, hashed, now_s)
+        )
 
     def at(self, page: Page, turn: Turn) -> Arrangement | None:
         """Return how the lists of a page are arranged, None where they are as they were ranked."""
@@ -127,7 +141,7 @@ class CompiledRules:
 
     def is_by_chance(self, page: Page) -> bool:
         """Tell whether lists of a page depend on chance."""
-        return self._rules.pages[page].every_s is not None
+        return self._rules.pages[page].is_by_chance
 
     def _moment_of(self, page: Page, phase: int) -> int:
         """Return a moment of a phase: that at which it begins."""
@@ -161,6 +175,7 @@ class CompiledRules:
             slice(ends, len(pool)),
             lifts,
             self._caps(rules),
+            self._table.category.take(pool),
             _against(rules.dislikes),
         )
 
@@ -237,6 +252,13 @@ class CompiledRules:
         self.warnings += [
             f"the model has no category {name!r}: rules on it do nothing" for name in categories
         ]
+
+
+def _slot(rule: Rotation | Explore | None, hashed: int, now_s: float) -> int:
+    """Return which slot of a rule it is for a shopper, 0 where there is no rule."""
+    if rule is None:
+        return 0
+    return int((now_s + hashed % int(rule.every_s)) // rule.every_s)
 
 
 def _first_like(page: Page, rules: Rules) -> Page:

@@ -141,10 +141,9 @@ class PageRules:
         )
 
     @property
-    def every_s(self) -> float | None:
-        """Return after how many seconds chance decides anew, None where nothing is left to it."""
-        told = [each.every_s for each in (self.rotation, self.explore) if each is not None]
-        return min(told, default=None)
+    def is_by_chance(self) -> bool:
+        """Tell whether anything is left to chance."""
+        return self.rotation is not None or self.explore is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,18 @@ def test_drawn_lists_follow_their_propensities() -> None:
     assert seen / seen.sum() == pytest.approx(expected, abs=0.03)
 
 
+def test_a_reserved_place_leaves_the_draw_of_others_as_it_is() -> None:
+    """Wherever new items stand, what is drawn beside them comes in the same order."""
+    scores = [5.0, 4.0, 3.0, 2.0, 1.0, NOTHING]
+    drawn = set()
+    for place in range(6):
+        reserved = np.full((1, 6), -1)
+        reserved[0, place] = 5
+        told = fill(contest(scores, strength=1.0, seeds=(7,), reserved=reserved))
+        drawn.add(tuple(each for each in columns(told) if each != 5))
+    assert len(drawn) == 1
+
+
 def test_the_same_seed_draws_the_same() -> None:
     """And shoppers draw apart from each other, whoever else is drawn for."""
     told = uniform((3, 4), 50)

@@ -462,7 +462,7 @@ def test_new_items_have_their_share_of_places() -> None:
             places.update(new)
             assert {listed.rows[place] % 5 for place in new} <= {0}
             assert [listed.propensities[place] for place in new] == pytest.approx(
-                [len(new) / 12] * len(new)
+                [1.5 / 12] * len(new)
             )
             rest = {each for place, each in enumerate(listed.propensities) if place not in new}
             assert rest == {1.0}
@@ -470,6 +470,62 @@ def test_new_items_have_their_share_of_places() -> None:
     assert len(shown) == 12  # each of those that nobody met
     assert len(places) == 10
     assert max(shown.values()) < 2 * min(shown.values())
+
+
+def explored(listed: Listed) -> dict[int, float]:
+    """Return the new items that have a place of their own in a list, each with its propensity."""
+    told = zip(listed.rows, listed.sources, listed.propensities, strict=True)
+    return {row: chance for row, source, chance in told if explained(source)[0] is Kind.EXPLORE}
+
+
+@pytest.mark.parametrize(
+    ("share", "k", "rules"),
+    [
+        (0.1, 4, ""),
+        (0.3, 10, ""),
+        (0.25, 10, "caps: {default: 1}"),
+        (0.3, 10, "caps: {categories: {Red: 0, White: 2}}\npins: [{item: wine-0002, position: 1}]"),
+    ],
+)
+def test_a_new_item_is_in_lists_as_often_as_is_told(share: float, k: int, rules: str) -> None:
+    """Of all lists, those without any new item as well, with or without caps."""
+    made = model(f"explore: {{share: {share}, met_below: 5, every: 30m}}\n{rules}")
+    turns = 1_500
+    shown: Counter[int] = Counter()
+    told: dict[int, float] = {}
+    for slot in range(turns):
+        request = turned(made, asked(LIKED, k=k), NOW_MS + slot * 1_800_000)
+        new = explored(ranked(made, request)[0])
+        shown.update([*new])
+        told |= new
+    for row, chance in told.items():
+        assert shown[row] / turns == pytest.approx(chance, abs=4 * (chance / turns) ** 0.5)
+    assert sum(told.values()) == pytest.approx(share * k)
+
+
+def test_no_draw_of_new_items_breaks_a_cap() -> None:
+    """Nor do they beside what is pinned."""
+    made = model(
+        "explore: {share: 0.5, met_below: 5, every: 30m}\npins: [{item: wine-0002, position: 1}]\n"
+        "caps: {default: 2, categories: {Red: 0, Rosé: 1, White: 1}}"
+    )
+    assert CATEGORIES_OF[2] == "Rosé"
+    for slot in range(100):
+        request = turned(made, asked(LIKED, k=6), NOW_MS + slot * 1_800_000)
+        for listed in rungs(made, request):
+            counts = Counter(CATEGORIES_OF[row] for row in explored(listed))
+            assert counts["Red"] == counts["Rosé"] == 0
+            assert (counts["White"], counts["Sparkling"]) <= (1, 2)
+
+
+def test_rotation_and_new_items_have_slots_of_their_own() -> None:
+    """What is drawn once a week is not drawn anew each hour, since new items are."""
+    made = model("rotation: {every: 7d}\nexplore: {share: 0.2, met_below: 5, every: 1h}")
+    turns = [turned(made, asked(LIKED), NOW_MS + hour * 3_600_000).turn for hour in range(12)]
+    assert len({turn.slot for turn in turns}) == 1
+    assert len({turn.new_slot for turn in turns}) == 12
+    lists = [next(rungs(made, asked(LIKED, turn=turn))) for turn in turns]
+    assert len({tuple(each.rows) for each in lists}) > 6
 
 
 def test_the_ladder_explores_as_well() -> None:
