@@ -52,6 +52,7 @@ GRADES = np.zeros(16, np.float32)
 for _kind, _grade in _FIXED_GRADES.items():
     GRADES[TYPE_CODES[_kind]] = _grade
 
+_PURCHASE = TYPE_CODES[EventType.PURCHASE]
 _RATING = TYPE_CODES[EventType.RATING]
 _ADDED = TYPE_CODES[EventType.ADD_TO_CART]
 _REMOVED = TYPE_CODES[EventType.REMOVE_FROM_CART]
@@ -158,19 +159,21 @@ class Bought(NamedTuple):
     """Items that shoppers bought or rated, and may be shown again some day.
 
     `by` int64[n] tells whose, ascending, `items` uint64[n] which, `ts` int64[n] when last, in
-    milliseconds. What was refused since ever, or is in the basket now, is not among them.
+    milliseconds, `was_paid` bool[n] whether it was bought, not rated only. What was refused since
+    ever, or is in the basket now, is not among them.
     """
 
     by: Ints
     items: Hashes
     ts: Ints
+    was_paid: npt.NDArray[np.bool_]
 
 
 def bought(records: Records, shoppers: Ints) -> Bought:
     """Return what time-sorted `records` say was bought, `shoppers` as in `tastes_of`."""
     items, codes = np.ascontiguousarray(records["item"]), type_codes(records)
     if not len(items):
-        return Bought(shoppers, items, np.empty(0, np.int64))
+        return Bought(shoppers, items, np.empty(0, np.int64), np.empty(0, np.bool_))
     order, first = grouped(items, shoppers)
     codes = codes.take(order)
     marks = _MARKS.take(codes)
@@ -178,8 +181,10 @@ def bought(records: Records, shoppers: Ints) -> Bought:
     last = np.maximum.reduceat(owned, first)
     is_told = (last >= 0) & (np.bitwise_or.reduceat(marks, first) < _REFUSED)
     is_told &= np.maximum.reduceat(_moves(codes, order), first) % 2 == 0
+    was_paid = np.logical_or.reduceat(codes == _PURCHASE, first)[is_told]
     one_each = order.take(first)[is_told]
-    return Bought(shoppers.take(one_each), items.take(one_each), last[is_told].astype(np.int64))
+    by, whats = shoppers.take(one_each), items.take(one_each)
+    return Bought(by, whats, last[is_told].astype(np.int64), was_paid)
 
 
 class Disliked(NamedTuple):

@@ -19,12 +19,14 @@ from models.candidates import padded
 from models.items import Items, Mask
 from models.parts import Floats, Rows
 from models.ranker_features import OF_THE_SHOPPER
-from models.reasons import KIND_OF_CODE
+from models.reasons import KIND_OF_CODE, Kind, Sources, because
 from models.request import ANY_IN_STOCK, Filters, RankRequest
 from models.rules.compiled import Arrangement, CompiledRules
 from models.rules.declared import Page
 from models.segment_table import SegmentTable
 from models.used import Used
+
+_AGAIN, _RATED = because(Kind.BUY_AGAIN), because(Kind.RATED_BEFORE)
 
 
 class Batch:
@@ -50,8 +52,9 @@ class Batch:
         self.records, self.by = merge_rings([(each.recent, each.history) for each in requests])
         by_code = GRADES if rules is None or rules.grades is None else rules.grades
         tastes = tastes_of(self.records, self.by, by_code=by_code)
-        self.again: tuple[Rows, Rows] | None = None
-        """Whose (number) and which item (row) was bought and may come back; None: nothing may."""
+        self.again: tuple[Rows, Rows, Sources] | None = None
+        """Whose (number), which item (row) was bought or rated and may come back, and why it is
+        shown then; None: nothing may."""
 
         if rules is not None and rules.windows_ms is not None:
             tastes = self._without_returning(tastes, rules.windows_ms)
@@ -175,7 +178,7 @@ class Batch:
         now_ms = np.array([each.moment.as_of_ms for each in self.requests], np.int64)
         waits = windows_ms.take(self._items.categories_of(rows))
         back = (rows >= 0) & (now_ms.take(told.by) - told.ts >= waits)
-        self.again = told.by[back], rows[back]
+        self.again = told.by[back], rows[back], np.where(told.was_paid[back], _AGAIN, _RATED)
         gone = np.isin(
             _pairs(tastes.blocked_by, tastes.blocked), _pairs(told.by[back], told.items[back])
         )

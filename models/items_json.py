@@ -34,6 +34,8 @@ TEXTS = {
     Kind.EXPLORE: "New here",
     Kind.BUY_AGAIN: "Buy it again",
     Kind.VIEWED_BEFORE: "You looked at it before",
+    Kind.RATED_BEFORE: "You rated it before",
+    Kind.IN_RANGE: "Also in our range",
 }
 
 

@@ -18,7 +18,7 @@ from models.ranker_features import (
     ShopperSide,
     ranker_matrix,
 )
-from models.reasons import POPULAR, Kind, because
+from models.reasons import IN_RANGE, Kind, because
 from models.reference.scores import FIRST
 from models.request import Listed
 from models.retrieval import Retrieval
@@ -128,8 +128,9 @@ class PersonalRanker:
         scores[~allowed] = -np.inf
         chosen = best(scores[None], k)
         there = int((chosen.scores > -np.inf).sum())
-        rows, told = chosen.rows[0, :there].tolist(), chosen.scores[0, :there].tolist()
-        return Listed(rows, told, [index] * there)
+        rows, told = chosen.rows[0, :there], chosen.scores[0, :there]
+        sources = np.where(told > 0, index, IN_RANGE)  # what points elsewhere is not similar
+        return Listed(rows.tolist(), told.tolist(), sources.tolist())
 
     def users(self, batch: Batch) -> Floats:
         """Return the shoppers' vectors, float32[b, rank]."""
@@ -181,16 +182,17 @@ class PersonalRanker:
         """Return why each of `rows` int64[g, k] is shown: what adds most to its inner product.
 
         That is a graded item of the shopper's, maybe itself, or where none adds to it, that it is
-        popular. `places` are the numbers of the shoppers.
+        popular, if it is. `places` are the numbers of the shoppers.
         """
         met, liked, reasons = batch.met[places], batch.liked[places], batch.reasons()[places]
         told = self._inputs.take(met, axis=0) * liked[..., None]
         parts = self._outputs.take(rows, axis=0) @ told.swapaxes(1, 2)
         loudest, adds = parts.argmax(axis=2), parts.max(axis=2) > 0
         shoppers = np.arange(len(met))[:, None]
-        popular = POPULAR - batch.segments[places][:, None]
         speaks = np.where(met[shoppers, loudest] == rows, _VIEWED, reasons[shoppers, loudest])
-        return np.where(adds, speaks, popular)
+        if np.count_nonzero(adds) == adds.size:  # as nearly always
+            return speaks
+        return np.where(adds, speaks, self._segments.sources(batch.segments[places], rows))
 
 
 def open_ranker(model: bytes, name: str = "ranker.onnx") -> Graph:

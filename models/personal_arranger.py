@@ -18,7 +18,7 @@ from models.items import Items, Mask
 from models.lifted import with_lifted
 from models.parts import Floats, Rows
 from models.personal import PersonalRanker
-from models.reasons import Kind, Sources, because
+from models.reasons import Sources
 from models.request import Listed, RankRequest
 from models.rules.arranged import arranged
 from models.rules.asked import Asked
@@ -107,14 +107,18 @@ class PersonalArranger:
             yield self._completed(batch, request, place, told, arrangement)
 
     def _sources(self, batch: Batch, places: Rows, rows: Rows) -> Sources:
-        """Return why each item is shown; of what was bought before that it may be bought again."""
+        """Return why each item is shown; of what was bought or rated before, that it was."""
         sources = self._personal.sources(batch, rows, places)
         if batch.again is None or not len(batch.again[0]):
             return sources
-        by, back = batch.again
+        by, back, why = batch.again
         width = len(self._items)
-        is_back = np.isin(places[:, None] * width + rows, by * width + back)
-        return np.where(is_back, because(Kind.BUY_AGAIN), sources)
+        shown = places[:, None] * width + rows
+        for source in np.unique(why).tolist():
+            of = why == source
+            is_back = np.isin(shown, by[of] * width + back[of])
+            sources = np.where(is_back, source, sources)
+        return sources
 
     def _completed(
         self,

@@ -10,7 +10,7 @@ from models.contests import Contests
 from models.items import Mask
 from models.lifted import most_popular_lifted
 from models.parts import Floats, Rows
-from models.reasons import Sources, popular_in
+from models.reasons import Sources
 from models.request import Listed, Spot
 from models.rules.arranged import arranged
 from models.rules.asked import Asked
@@ -79,7 +79,7 @@ class PopularArranger:
         """Return what is popular, and behind it the boosted items that sell best."""
         lifted = most_popular_lifted(self._segments, segment, arrangement, is_open, told.rows)
         own, shares = np.array(told.scores, np.float32), self._segments.popularity(segment, lifted)
-        sources = np.full(len(lifted), popular_in(segment))
+        sources = self._segments.listed_for(segment, shares)
         return _Popular(
             np.concatenate((np.array(told.rows, np.int64), lifted)),
             np.concatenate((own, shares)),

@@ -35,6 +35,8 @@ class Kind(IntEnum):
     BUY_AGAIN = 8
     BOUGHT_WITH = 9
     VIEWED_BEFORE = 10
+    RATED_BEFORE = 11
+    IN_RANGE = 12
 
 
 NAMING = frozenset(
@@ -58,6 +60,10 @@ for _type, _kind in {
     EventType.CLICK: Kind.BECAUSE_YOU_VIEWED,
 }.items():
     KIND_OF_CODE[TYPE_CODES[_type]] = _kind << _ROW_BITS
+
+
+IN_RANGE = Kind.IN_RANGE << _ROW_BITS
+"""Nothing speaks for it: it may be shown, and there was nothing better left."""
 
 
 def because(kind: Kind, row: int = 0) -> int:

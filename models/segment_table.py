@@ -8,7 +8,7 @@ from models.candidates import best
 from models.items import Mask, Rows
 from models.parts import Floats, Segments
 from models.pauses import pause
-from models.reasons import popular_in
+from models.reasons import IN_RANGE, POPULAR, Sources
 from models.request import Listed
 
 Order = npt.NDArray[np.int32]
@@ -36,6 +36,7 @@ class SegmentTable:
         self._hidden: frozenset[int] = frozenset()
         self._popularity = segments.popularity
         self._most = np.maximum(segments.popularity.max(axis=1), 1e-9)
+        self._means = np.array([each.mean() for each in segments.popularity])
         everybody, *others = segments.popularity
         self._orders = [_descending(everybody), *map(_listed, others)]
 
@@ -101,6 +102,23 @@ class SegmentTable:
         told: Floats = self._popularity[segment].take(rows)
         return told
 
+    def sources(self, segments: Rows, items: Rows) -> Sources:
+        """Return int64[b, c]: what of popularity speaks for `items` int64[b, c] in `segments`.
+
+        An item is popular in a segment, or else with everybody, that sells more than most do: more
+        than the mean. Of others nothing does.
+        """
+        own = segments[:, None]
+        is_popular = self._popularity[own, items] > self._means[own]
+        everybody = np.where(
+            self._popularity[GLOBAL, items] > self._means[GLOBAL], POPULAR, IN_RANGE
+        )
+        return np.where(is_popular, POPULAR - own, everybody)
+
+    def listed_for(self, segment: int, scores: Floats) -> Sources:
+        """Return int64[n]: why items with these popularities stand in a list of what is popular."""
+        return np.where(scores > 0, POPULAR - segment, IN_RANGE)
+
     def popular(self, segment: int, allowed: Mask, k: int) -> Listed:
         """Return at most `k` allowed items, best first.
 
@@ -117,7 +135,8 @@ class SegmentTable:
 
     def _listed(self, rows: Order, segment: int) -> Listed:
         scores = self._popularity[segment, rows]
-        return Listed(rows.tolist(), scores.tolist(), [popular_in(segment)] * len(rows))
+        sources = self.listed_for(segment, scores)
+        return Listed(rows.tolist(), scores.tolist(), sources.tolist())
 
 
 def _first(order: Order, allowed: Mask, k: int) -> Order:

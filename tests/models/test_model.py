@@ -31,7 +31,7 @@ from models.item_table import Texts
 from models.model import Model
 from models.parts import Parts
 from models.ranker_features import RANKER_FEATURES
-from models.reasons import POPULAR, Kind, because, explained, popular_in
+from models.reasons import IN_RANGE, POPULAR, Kind, because, explained, popular_in
 from models.request import Filters, Listed, Ranking, RankRequest
 from models.rules.parse import parse_rules
 from tests.support.bundles import CATEGORIES, SEGMENT_NAMES, small_parts, whole_towers
@@ -178,7 +178,16 @@ def source(parts: Parts, request: RankRequest, row: int) -> int:
     loudest = max(told, key=lambda each: each[0], default=(0.0, -1))
     if loudest[0] > 0:
         return because(kind_of(request, loudest[1]), loudest[1])
-    return popular_in(request.segment or 0)
+    return popular_or_not(parts, request.segment or 0, row)
+
+
+def popular_or_not(parts: Parts, segment: int, row: int) -> int:
+    """Return that an item sells more than the mean, in a segment or with everybody, or neither."""
+    for told in (segment, 0):
+        popularity = parts.segments.popularity[told]
+        if popularity[row] > popularity.mean():
+            return popular_in(told)
+    return IN_RANGE
 
 
 def kind_of(request: RankRequest, row: int) -> Kind:
@@ -217,7 +226,7 @@ def test_a_reason_is_true(request: RankRequest) -> None:
     (listed,) = rank(model, request._replace(k=ITEMS))
     for row, score, why in zip(*(listed or Listed([], [], []))[:3], strict=True):
         kind, named = explained(why)
-        if kind is None:
+        if kind is None or kind is Kind.IN_RANGE:
             continue
         assert kind is kind_of(request, named)
         assert named != row
@@ -236,7 +245,7 @@ def test_what_was_looked_at_speaks_for_itself(row: int) -> None:
     assert listed is not None
     if row in listed.rows:
         speaks = affinity(parts, row, row) > 0
-        told = because(Kind.VIEWED_BEFORE) if speaks else popular_in(0)
+        told = because(Kind.VIEWED_BEFORE) if speaks else popular_or_not(parts, 0, row)
         assert listed.sources[listed.rows.index(row)] == told
 
 
@@ -279,7 +288,7 @@ def test_popular_is_the_segment_then_everybody(
     rest = sorted({*rows} - {*own}, key=lambda row: (-popularity[0][row], row))
     expected = [
         *((row, popularity[segment][row], popular_in(segment)) for row in own),
-        *((row, popularity[0][row], POPULAR) for row in rest),
+        *((row, popularity[0][row], POPULAR if popularity[0][row] else IN_RANGE) for row in rest),
     ]
     told = model.popular(segment, hashes(blocked), filters, k)
     assert list(zip(*told[:3], strict=True)) == expected[:k]
@@ -297,7 +306,8 @@ def test_similar_items_point_the_same_way(row: int, k: int, filters: Filters) ->
     rows = {*allowed_rows(parts, [], filters)} - {row}
     assert len(told.rows) == len({*told.rows}) == min(k, len(rows))
     assert {*told.rows} <= rows
-    assert {*told.sources} <= {row}
+    for score, source in zip(told.scores, told.sources, strict=True):
+        assert source == (row if score > 0 else IN_RANGE)
     nearest = sorted((outputs[list(rows)] @ outputs[row]).tolist(), reverse=True)[:k]
     assert told.scores == pytest.approx(nearest, abs=1e-5)
 

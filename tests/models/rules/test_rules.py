@@ -350,6 +350,10 @@ def test_what_was_bought_comes_back_after_its_window() -> None:
     back = ranked(made, asked(LIKED, (4, bought, late), k=ITEMS))[0]
     assert 4 in back.rows
     assert explained(back.sources[back.rows.index(4)])[0] is Kind.BUY_AGAIN
+    both = (4, bought, late), (0, EventType.RATING, late)
+    told = ranked(made, asked(LIKED, *both, (8, EventType.RATING, 50), (8, bought, late), k=ITEMS))
+    kinds = dict(zip(told[0].rows, [explained(each)[0] for each in told[0].sources], strict=True))
+    assert (kinds[4], kinds[0], kinds[8]) == (Kind.BUY_AGAIN, Kind.RATED_BEFORE, Kind.BUY_AGAIN)
     for happened in (
         [(4, bought, 29.0)],
         [(5, bought, 300.0)],
