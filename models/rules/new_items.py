@@ -30,34 +30,50 @@ def drawn(
     chance = random.Random(asked.new_seed)  # noqa: S311 - no secret
     fresh = np.flatnonzero(is_open[arrangement.fresh]) + arrangement.fresh.start
     most = min(ceil(wanted), len(free))
-    fresh, chances = _within_caps(arrangement, fresh, [*pinned.values()], most, chance)
-    most = min(most, len(fresh))
+    room = _room(arrangement, fresh, [*pinned.values()], most)
+    there = len(fresh) if room is None else int(room.sum())
+    most = min(most, there)
     fewest = min(int(wanted), most)
     count = most if chance.random() < wanted % 1 else fewest
     if not count:
         return {}
-    mean = fewest + (most - fewest) * (wanted % 1)
-    chosen = chance.sample(range(len(fresh)), count)
-    told = chances[chosen] * mean / len(fresh)
-    items = zip(fresh[chosen].tolist(), told.tolist(), strict=True)
+    chosen = np.array(chance.sample(range(there), count))
+    chances = np.full(count, (fewest + (most - fewest) * (wanted % 1)) / there)
+    if room is not None:
+        chosen, within = _by_category(arrangement, fresh, room, chosen, chance)
+        chances *= within
+    items = zip(fresh[chosen].tolist(), chances.tolist(), strict=True)
     return dict(zip(chance.sample(free, count), items, strict=True))
 
 
-def _within_caps(
-    arrangement: Arrangement, fresh: Rows, pinned: list[int], most: int, chance: random.Random
-) -> tuple[Rows, Floats]:
-    """Return new items of which any `most` keep to the caps, and how probable each was here."""
-    chances = np.ones(len(fresh), np.float32)
-    if arrangement.caps is None:
-        return fresh, chances
+def _room(arrangement: Arrangement, fresh: Rows, pinned: list[int], most: int) -> Rows | None:
+    """Return of how many new items of each category any `most` keep to the caps, int64[categories].
+
+    None where that is all of them.
+    """
     caps = arrangement.caps
+    if caps is None:
+        return None
     left = caps - np.bincount(arrangement.categories.take(pinned), minlength=len(caps))
+    if (left >= most).all():
+        return None
+    sizes = np.bincount(arrangement.categories.take(fresh), minlength=len(caps))
+    return np.where(left < most, np.clip(left, 0, sizes), sizes)
+
+
+def _by_category(
+    arrangement: Arrangement, fresh: Rows, room: Rows, chosen: Rows, chance: random.Random
+) -> tuple[Rows, Floats]:
+    """Return new items for the places that were `chosen` among all that categories have room for.
+
+    With how probable each was among those of its category that there was room for.
+    """
     category = arrangement.categories.take(fresh)
-    is_full = left < most
-    for number in np.unique(category[is_full.take(category)]).tolist():
+    of = room.cumsum().searchsorted(chosen, side="right")
+    items, within = np.empty(len(of), np.int64), np.empty(len(of), np.float32)
+    for number in np.unique(of).tolist():
         own = np.flatnonzero(category == number)
-        stay = min(max(int(left[number]), 0), len(own))
-        chances[own] = 0
-        chances[own[chance.sample(range(len(own)), stay)]] = stay / len(own)
-    there = chances > 0
-    return fresh[there], chances[there]
+        places = np.flatnonzero(of == number)
+        items[places] = own[chance.sample(range(len(own)), len(places))]
+        within[places] = room[number] / len(own)
+    return items, within
