@@ -32,8 +32,7 @@ async def show(request: web.Request) -> Response:
 async def promote(request: web.Request) -> Response:
     """Verify a bundle, and serve it at once or try it on some shoppers first."""
     registry, version = request.app[keys.REGISTRY], request.match_info["version"]
-    known = await asyncio.to_thread(lambda: {each.version for each in registry.manifests()})
-    if version not in known:
+    if not await asyncio.to_thread(registry.has, version):
         raise NotFoundError(f"there is no model {version!r:.140}")
     asked, moves = await _asked(request, OF_PROMOTIONS), request.app[keys.MODEL_MOVES]
     move = moves.start_canary if asked.is_canary else moves.promote

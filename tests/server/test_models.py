@@ -61,6 +61,19 @@ async def test_a_damaged_model_is_refused_before_anything_moves(
     assert told["serving"] == told["production"] != second
 
 
+async def test_a_model_of_a_newer_program_is_told_as_one(service: Client, home: Path) -> None:
+    """It is there: what is wrong with it is told, by the words of `python -m models`."""
+    second = write_bundle(home / "models", small_parts())
+    manifest = home / "models" / second / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"layout": 2', b'"layout": 3'))
+    answer = await service.post(f"/v1/models/{second}/promote", headers=ADMIN)
+    assert answer.status == 409
+    told = (await answer.json())["detail"]
+    assert (
+        told == "manifest.json: expected layout 2, got 3: written by a newer program, upgrade this"
+    )
+
+
 async def test_models_are_listed_with_the_figures_that_compare_them(service: Client) -> None:
     """What only the report tells is left out: it would be most of the answer."""
     told = await (await service.get("/v1/models", headers=ADMIN)).json()
