@@ -85,7 +85,13 @@ class BoundedHandler(QueueHandler):
 
 
 def is_ours(record: logging.LogRecord) -> bool:
-    """Tell whether `record` is about us: aiohttp calls it an error when a client speaks no HTTP."""
+    """Tell whether `record` is about us.
+
+    aiohttp calls it an error when a client speaks no HTTP, and faiss tells which of its libraries
+    it does not find before it takes one.
+    """
+    if record.name == "faiss.loader" and record.levelno < logging.WARNING:
+        return False
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, HttpProcessingError | RequestPayloadError)
 

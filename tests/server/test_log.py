@@ -59,6 +59,14 @@ def test_what_clients_send_that_is_no_http_is_left_out(error: Exception, *, ours
     assert is_ours(told) is ours
 
 
+@pytest.mark.parametrize(("level", "ours"), [(logging.INFO, False), (logging.WARNING, True)])
+def test_how_a_library_is_found_is_left_out(level: int, *, ours: bool) -> None:
+    """What faiss tries before it loads says of a healthy start that something is missing."""
+    told = record("Could not load library with AVX512 support", level)
+    told.name = "faiss.loader"
+    assert is_ours(told) is ours
+
+
 def test_a_full_queue_drops_and_counts() -> None:
     """A stuck output costs records, not time."""
     handler = BoundedHandler(Queue(2))
