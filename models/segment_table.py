@@ -115,9 +115,15 @@ class SegmentTable:
         )
         return np.where(is_popular, POPULAR - own, everybody)
 
-    def listed_for(self, segment: int, scores: Floats) -> Sources:
-        """Return int64[n]: why items with these popularities stand in a list of what is popular."""
-        return np.where(scores > 0, POPULAR - segment, IN_RANGE)
+    def listed_for(self, segment: int, items: Rows) -> Sources:
+        """Return int64[n]: why `items` stand in a list of what a segment buys.
+
+        What the segment buys less than the mean stands where everybody's liking puts it: shares of
+        segments lean on that.
+        """
+        is_own = self._popularity[segment, items] >= self._means[segment]
+        is_sold = self._popularity[GLOBAL, items] > 0
+        return np.where(is_own, POPULAR - segment, np.where(is_sold, POPULAR, IN_RANGE))
 
     def popular(self, segment: int, allowed: Mask, k: int) -> Listed:
         """Return at most `k` allowed items, best first.
@@ -135,7 +141,7 @@ class SegmentTable:
 
     def _listed(self, rows: Order, segment: int) -> Listed:
         scores = self._popularity[segment, rows]
-        sources = self.listed_for(segment, scores)
+        sources = self.listed_for(segment, rows.astype(np.int64))
         return Listed(rows.tolist(), scores.tolist(), sources.tolist())
 
 

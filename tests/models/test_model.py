@@ -286,9 +286,15 @@ def test_popular_is_the_segment_then_everybody(
     own = [row for row in rows if segment and popularity[segment][row] > 0]
     own.sort(key=lambda row: (-popularity[segment][row], row))
     rest = sorted({*rows} - {*own}, key=lambda row: (-popularity[0][row], row))
+    mean = parts.segments.popularity[segment].mean()
+    everybodys = [POPULAR if each else IN_RANGE for each in popularity[0]]
+    sources = [
+        popular_in(segment) if segment and each >= mean else everybodys[row]
+        for row, each in enumerate(popularity[segment])
+    ]
     expected = [
-        *((row, popularity[segment][row], popular_in(segment)) for row in own),
-        *((row, popularity[0][row], POPULAR if popularity[0][row] else IN_RANGE) for row in rest),
+        *((row, popularity[segment][row], sources[row]) for row in own),
+        *((row, popularity[0][row], everybodys[row]) for row in rest),
     ]
     told = model.popular(segment, hashes(blocked), filters, k)
     assert list(zip(*told[:3], strict=True)) == expected[:k]
