@@ -363,5 +363,6 @@ def _number(raw: object, field: str, low: float, high: float) -> float | None:
     if raw is None:
         return None
     if isinstance(raw, bool) or not isinstance(raw, int | float) or not low <= raw <= high:
-        raise FieldError(field, f"expected a number from {low} to {high}, got {raw!r:.40}")
+        span = f"from {low} to {high}" if high < math.inf else f"of at least {low}"
+        raise FieldError(field, f"expected a number {span}, got {raw!r:.40}")
     return float(raw)

@@ -87,6 +87,14 @@ def test_a_bad_field_is_named(fields: dict[str, Any], field: str) -> None:
     assert [named for named, _ in refused.value.errors] == [field]
 
 
+def test_a_bound_that_has_no_end_is_told_as_one() -> None:
+    """A price may be any that is not below nothing; a latitude has two ends."""
+    with pytest.raises(InvalidError, match=r"price_min: expected a number of at least 0, got -1$"):
+        parse(filters={"price_min": -1})
+    with pytest.raises(InvalidError, match=r"lat: expected a number from -90 to 90, got 91$"):
+        parse(context={"location": {"lat": 91}})
+
+
 def test_a_misspelt_field_gets_a_hint() -> None:
     """The nearest known name is offered."""
     with pytest.raises(InvalidError, match="did you mean exclude"):
