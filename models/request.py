@@ -48,8 +48,9 @@ class RankRequest(NamedTuple):
 class Listed(NamedTuple):
     """Items to show, best first: rows, scores, and for each why, see `models.reasons`.
 
-    `propensities` say how probable each item was at its place; empty where nothing was left to
-    chance. What rules put in without ranking it has the score 0.
+    `propensities` say how probable each item was at its place, a new one that has a place of its
+    own in the list at all; empty where nothing was left to chance. What rules put in without
+    ranking it has the score 0.
     """
 
     rows: list[int]
