@@ -1,8 +1,9 @@
 """What a shopper's events say of each item: how much it was liked, and whether it may be shown.
 
-Grades follow the measurements behind the default model: low stars are nearly ignored, not
-dropped; a click says something from the first one on. All of it is computed from the two
-rings that are kept per shopper, whose caps are part of the definition: a shopper with more
+Grades follow the measurements behind the default model: where items are learnt of, low stars are
+nearly ignored, not dropped; a click says something from the first one on. Of whoever a list is
+made for they are dropped: what is rated low speaks for nothing. All of it is computed from the
+two rings that are kept per shopper, whose caps are part of the definition: a shopper with more
 events looks the same online and offline.
 """
 
@@ -52,8 +53,14 @@ GRADES = np.zeros(16, np.float32)
 for _kind, _grade in _FIXED_GRADES.items():
     GRADES[TYPE_CODES[_kind]] = _grade
 
-_PURCHASE = TYPE_CODES[EventType.PURCHASE]
+LOW_STARS = 3.0
+"""Who rates an item with fewer did not like it: to them it speaks for nothing that is like it."""
+
+LOW_GRADE = 0.1
+"""What a rating of fewer than 3.5 stars is worth of one of five, where items are learnt of."""
+
 _RATING = TYPE_CODES[EventType.RATING]
+_BOUGHT = TYPE_CODES[EventType.PURCHASE]
 _ADDED = TYPE_CODES[EventType.ADD_TO_CART]
 _REMOVED = TYPE_CODES[EventType.REMOVE_FROM_CART]
 _OWNED, _REFUSED = 1, 2
@@ -104,7 +111,7 @@ def _grades(
     if np.count_nonzero(rated):
         stars = records["value"][rated]
         steps = np.where(
-            stars >= 4 * VALUE_SCALE, 1.0, np.where(stars >= 3.5 * VALUE_SCALE, 0.5, 0.1)
+            stars >= 4 * VALUE_SCALE, 1.0, np.where(stars >= 3.5 * VALUE_SCALE, 0.5, LOW_GRADE)
         )
         grades[rated] *= steps
     return grades
@@ -119,11 +126,12 @@ def tastes_of(
     """Return what time-sorted `records` say, `shoppers` (int64[n], ascending) telling whose.
 
     Of a shopper the latest `limit` distinct graded items count. An item met more than once has
-    its best grade; a refused one has none, and of one that was taken out of the basket it does
-    not count that it was put in. `by_code` float32[16] grades events, see `GRADES`.
+    its best grade; one that was refused, or rated low and neither bought nor rated better since,
+    has none, and of one that was taken out of the basket it does not count that it was put in.
+    `by_code` float32[16] grades events, see `GRADES`.
     """
     items, codes = np.ascontiguousarray(records["item"]), type_codes(records)
-    grades = _grades(codes, records, by_code)
+    grades, is_low = _grades(codes, records, by_code), _are_low(codes, records, LOW_STARS)
     if not len(items):
         return Tastes(shoppers, items, grades, shoppers, shoppers, items)
     order, first = grouped(items, shoppers)
@@ -137,7 +145,10 @@ def tastes_of(
         is_out = np.repeat((moves >= 0) & ~blocked, np.diff(first, append=len(order)))
         grades[is_out & (codes == _ADDED)] = 0
     best, best_codes = _best(grades, codes, first)
-    (told,) = ((best > 0) & (marks < _REFUSED)).nonzero()
+    is_told = (best > 0) & (marks < _REFUSED)
+    if is_low.any():
+        is_told &= ~_rated_low(codes, is_low.take(order), order, first)
+    (told,) = is_told.nonzero()
     last = np.maximum.reduceat(np.where(grades > 0, order, -1), first)
     told = _latest(told.take(last.take(told).argsort()), by, limit)
     return Tastes(by[told], items[told], best[told], best_codes[told], by[blocked], items[blocked])
@@ -160,7 +171,7 @@ class Bought(NamedTuple):
 
     `by` int64[n] tells whose, ascending, `items` uint64[n] which, `ts` int64[n] when last, in
     milliseconds, `was_paid` bool[n] whether it was bought, not rated only. What was refused since
-    ever, or is in the basket now, is not among them.
+    ever, is rated low, or is in the basket now, is not among them.
     """
 
     by: Ints
@@ -174,6 +185,7 @@ def bought(records: Records, shoppers: Ints) -> Bought:
     items, codes = np.ascontiguousarray(records["item"]), type_codes(records)
     if not len(items):
         return Bought(shoppers, items, np.empty(0, np.int64), np.empty(0, np.bool_))
+    is_low = _are_low(codes, records, LOW_STARS)
     order, first = grouped(items, shoppers)
     codes = codes.take(order)
     marks = _MARKS.take(codes)
@@ -181,7 +193,8 @@ def bought(records: Records, shoppers: Ints) -> Bought:
     last = np.maximum.reduceat(owned, first)
     is_told = (last >= 0) & (np.bitwise_or.reduceat(marks, first) < _REFUSED)
     is_told &= np.maximum.reduceat(_moves(codes, order), first) % 2 == 0
-    was_paid = np.logical_or.reduceat(codes == _PURCHASE, first)[is_told]
+    is_told &= ~_rated_low(codes, is_low.take(order), order, first)
+    was_paid = np.logical_or.reduceat(codes == _BOUGHT, first)[is_told]
     one_each = order.take(first)[is_told]
     by, whats = shoppers.take(one_each), items.take(one_each)
     return Bought(by, whats, last[is_told].astype(np.int64), was_paid)
@@ -204,22 +217,46 @@ def disliked(
     """Return what time-sorted `records` say against items, `shoppers` as in `tastes_of`.
 
     `by_code` float32[16] weighs events by the code of their type: refusals, ratings with fewer
-    than `stars_below`, and removals from the basket that nothing was put in after.
+    than `stars_below` that no better one and no purchase followed, and removals from the basket
+    that nothing was put in after.
     """
     items, codes = np.ascontiguousarray(records["item"]), type_codes(records)
-    weights = by_code.take(codes)
-    weights[(codes == _RATING) & (records["value"] >= stars_below * VALUE_SCALE)] = 0
+    weights, is_low = by_code.take(codes), _are_low(codes, records, stars_below)
+    weights[(codes == _RATING) & ~is_low] = 0
     if not weights.any():
         return Disliked(shoppers[:0], items[:0], weights[:0])
     order, first = grouped(items, shoppers)
     codes, weights = codes.take(order), weights.take(order)
     is_back = np.maximum.reduceat(_moves(codes, order), first) % 2 == 1
-    told = np.repeat(is_back, np.diff(first, append=len(order))) & (codes == _REMOVED)
-    weights[told] = 0
+    is_better = ~_rated_low(codes, is_low.take(order), order, first)
+    sizes = np.diff(first, append=len(order))
+    weights[np.repeat(is_back, sizes) & (codes == _REMOVED)] = 0
+    weights[np.repeat(is_better, sizes) & (codes == _RATING)] = 0
     most = np.maximum.reduceat(weights, first)
     found = most > 0
     one_each = order.take(first)[found]
     return Disliked(shoppers.take(one_each), items.take(one_each), most[found])
+
+
+def _are_low(
+    codes: npt.NDArray[np.uint32], records: Records, stars_below: float
+) -> npt.NDArray[np.bool_]:
+    """Return which events are ratings with fewer stars, bool[n]."""
+    told: npt.NDArray[np.bool_] = codes == _RATING
+    if told.any():
+        told &= records["value"] < stars_below * VALUE_SCALE
+    return told
+
+
+def _rated_low(
+    codes: npt.NDArray[np.uint32], is_low: npt.NDArray[np.bool_], order: Ints, first: Ints
+) -> npt.NDArray[np.bool_]:
+    """Return which groups of events end, of purchases and ratings, with one that `is_low`."""
+    is_verdict = (codes == _RATING) | (codes == _BOUGHT)
+    told: npt.NDArray[np.bool_] = (
+        np.maximum.reduceat(np.where(is_verdict, 2 * order + is_low, -2), first) % 2 == 1
+    )
+    return told
 
 
 def _moves(codes: npt.NDArray[np.uint32], order: Ints) -> Ints:

@@ -76,7 +76,8 @@ class Batch:
 
         self._scored: list[tuple[Rows | slice, Floats]] = []
         liked = segments.of_histories(by, rows, grades, len(requests))
-        self.segments = _segments(requests, segments, liked)
+        judged = np.bincount(self._tastes.blocked_by, minlength=len(requests)) > 0
+        self.segments = _segments(requests, segments, liked, judged)
 
     def __len__(self) -> int:
         """Return the number of requests."""
@@ -223,12 +224,22 @@ def _pairs(by: Rows, hashes: Hashes) -> npt.NDArray[np.void]:
     return pairs
 
 
-def _segments(requests: Sequence[RankRequest], segments: SegmentTable, tastes: Rows) -> Rows:
-    """Return each shopper's segment: the one asked for, else their taste, else what is shared."""
+def _segments(
+    requests: Sequence[RankRequest],
+    segments: SegmentTable,
+    tastes: Rows,
+    judged: npt.NDArray[np.bool_],
+) -> Rows:
+    """Return each shopper's segment: the one asked for, else their taste, else what is shared.
+
+    Of whoever `judged` items, and likes none any more, what training knew has become untrue.
+    """
     told = []
-    for request, taste in zip(requests, tastes.tolist(), strict=True):
+    for request, taste, is_judge in zip(requests, tastes.tolist(), judged.tolist(), strict=True):
         if request.segment is not None:
             told.append(request.segment)
+        elif is_judge:
+            told.append(taste or segments.of_market(request.moment.home))
         else:
             told.append(taste or segments.shared(request.user_id, request.moment.home))
     return np.array(told, np.int64)

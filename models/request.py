@@ -28,7 +28,8 @@ class RankRequest(NamedTuple):
 
     `excluded` holds hashes of items that must not be shown beside those the history forbids.
     `segment` is a row of the model's segments; where it is None the history tells, else what
-    training knew of the shopper, else where they live. `page` and `turn` tell which rules hold.
+    training knew of a shopper who bought, rated and refused nothing since, else where they live.
+    `page` and `turn` tell which rules hold.
     `recommendation_id` is what an answer that comes of it is to be called.
     """
 

@@ -18,6 +18,7 @@ from scipy import sparse
 
 from features.catalogue import Catalogue
 from features.eventlog import EventLog
+from features.history import LOW_GRADE
 from features.ids import stable_hashes
 from models.dataset import Interactions
 from models.metrics import best_new, quality
@@ -207,7 +208,8 @@ def make_segments(
     shopper_rows = np.zeros(pairs.user_count, np.uint16)
     if taste is not None:
         liked = likings(taste, pairs)
-        groups = tastes(liked)
+        # Who only met what they rated low has a taste for nothing of it.
+        groups = tastes(likings(taste, pairs.only(pairs.grades > LOW_GRADE)))
         tables.append(group_popularity(pairs, shares(liked), at_ms, prior))
         item_rows = np.where(taste.codes >= 0, taste.codes + 1, GLOBAL).astype(np.int32)
         shopper_rows = (groups + 1).astype(np.uint16)

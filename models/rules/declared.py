@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from features.events import EventType
+from features.history import LOW_STARS
 
 
 class Page(StrEnum):
@@ -88,7 +89,7 @@ class Dislikes:
     not_interested: float = 0.0
     low_stars: float = 0.0
     remove_from_cart: float = 0.0
-    stars_below: float = 3.0
+    stars_below: float = LOW_STARS
 
     @property
     def any(self) -> bool:

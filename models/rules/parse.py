@@ -12,6 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from features.events import EventType
+from features.history import LOW_STARS
 from features.yaml_fields import parse_yaml, read_text
 from models.rules.declared import (
     Boost,
@@ -182,7 +183,7 @@ def _dislikes(fields: Fields) -> Dislikes:
         told.get("not_interested", share, 0.0),
         told.get("low_stars", share, 0.0),
         told.get("remove_from_cart", share, 0.0),
-        told.get("stars_below", partial(number, low=0.5, high=5), 3.0),
+        told.get("stars_below", partial(number, low=0.5, high=5), LOW_STARS),
     )
 
 

@@ -9,11 +9,21 @@ from hypothesis import strategies as st
 
 from features.eventlog import NO_RECORDS
 from features.events import RECORD, TYPE_CODES, EventType, Records
-from features.history import GRADED_ITEMS, Tastes, grades_of, merge_rings, tastes_of
+from features.history import (
+    GRADED_ITEMS,
+    LOW_STARS,
+    Tastes,
+    bought,
+    disliked,
+    grades_of,
+    merge_rings,
+    tastes_of,
+)
 from tests.support.behaviour import KINDS, ROWS, Row, as_records
 
 CLICK, CART, UNCART = EventType.CLICK, EventType.ADD_TO_CART, EventType.REMOVE_FROM_CART
 BUY, RATE, REFUSE = EventType.PURCHASE, EventType.RATING, EventType.NOT_INTERESTED
+BY_RATING = (np.arange(16) == TYPE_CODES[RATE]).astype(np.float32)
 
 
 def did(*events: tuple[EventType, int] | tuple[EventType, int, float]) -> Records:
@@ -52,7 +62,7 @@ def tastes(records: Records, limit: int = GRADED_ITEMS) -> Tastes:
     ],
 )
 def test_grades(kind: EventType, value: float, grade: float) -> None:
-    """Each kind of event has its grade; low stars are nearly nothing, but not nothing."""
+    """Each kind of event has its grade; to learn from, low stars are hardly nothing."""
     assert grades_of(did((kind, 1, value))).tolist() == [np.float32(grade)]
 
 
@@ -89,6 +99,37 @@ def test_what_was_taken_out_of_the_basket_was_not_put_in(
     told = tastes(did(*events))
     codes = zip(told.graded.tolist(), told.graded_codes.tolist(), strict=True)
     assert list(codes) == [(item, TYPE_CODES[kind]) for item, kind in graded]
+
+
+@pytest.mark.parametrize(
+    ("events", "is_liked"),
+    [
+        ([(RATE, 1, 0)], False),
+        ([(RATE, 1, 2.99)], False),
+        ([(RATE, 1, 3)], True),
+        ([(CLICK, 1), (CART, 1), (BUY, 1), (RATE, 1, 2)], False),
+        ([(RATE, 1, 5), (RATE, 1, 2)], False),
+        ([(RATE, 1, 2), (CLICK, 1), (CART, 1)], False),
+        ([(RATE, 1, 2), (RATE, 1, 4)], True),
+        ([(RATE, 1, 2), (BUY, 1)], True),
+    ],
+)
+def test_what_is_rated_low_says_nothing_for_taste(
+    events: list[tuple[EventType, int] | tuple[EventType, int, float]], *, is_liked: bool
+) -> None:
+    """Whatever came before, and what is no verdict after; and it is bought again by no rule.
+
+    What was bought or rated better since is liked, and nothing against what is like it.
+    """
+    records, alone = did((CLICK, 2), *events), np.zeros(len(events) + 1, np.int64)
+    told = tastes(records)
+    assert told.graded.tolist() == ([2, 1] if is_liked else [2])
+    assert told.blocked.tolist() == [1]
+    against = disliked(records, alone, BY_RATING, LOW_STARS).items.tolist()
+    assert (1 in against) is not is_liked
+    in_basket = CART in [each for each, *_ in events]
+    again = bought(records, alone).items.tolist()
+    assert again == ([1] if is_liked and not in_basket else [])
 
 
 def test_only_the_latest_items_count() -> None:
@@ -141,7 +182,7 @@ def test_blocked_items_are_those_of_plain_python(rows: list[Row]) -> None:
 
 @given(ROWS)
 def test_graded_items_are_those_of_plain_python(rows: list[Row]) -> None:
-    """Best grade, order of the latest telling event, without the refused and what was put back."""
+    """Best grade, order of the latest telling event, without refused, rated low, put back."""
     records = as_records(rows)
     best: dict[int, float] = {}
     owned = {item for _, item, _, code in rows if KINDS[code] in (BUY, RATE, REFUSE)}
@@ -151,7 +192,16 @@ def test_graded_items_are_those_of_plain_python(rows: list[Row]) -> None:
         if grade > 0 and not is_removed:
             best[item] = max(grade, best.pop(item, 0.0))
     refused = {item for _, item, _, code in rows if KINDS[code] is REFUSE}
-    expected = [(item, grade) for item, grade in best.items() if item not in refused]
+    verdicts = {
+        item: KINDS[code] is BUY or value >= 300
+        for _, item, value, code in rows
+        if KINDS[code] in (BUY, RATE)
+    }
+    expected = [
+        (item, grade)
+        for item, grade in best.items()
+        if item not in refused and verdicts.get(item, True)
+    ]
 
     told = tastes(records)
 

@@ -44,6 +44,7 @@ UNKNOWN = 4
 KINDS = {
     "bought": (EventType.PURCHASE, 0),
     "rated": (EventType.RATING, 350),
+    "rated low": (EventType.RATING, 200),
     "refused": (EventType.NOT_INTERESTED, 0),
     "seen": (EventType.IMPRESSION, 0),
 }
@@ -515,6 +516,10 @@ def test_segments_of_shoppers() -> None:
     assert _segment(model, stranger._replace(moment=Moment(0, profile={"country": "FR"}))) == 3
     assert _segment(model, asked((0, "bought"), segment=None)._replace(user_id="bruno")) == 1
     assert _segment(model, asked((0, "bought"), segment=0)) == 0
+    for told in ("rated low", "refused"):  # what training knew is no more true
+        assert _segment(model, asked((0, told), segment=None)._replace(user_id="amélie")) == 0
+    looked = asked((0, "seen"), segment=None)._replace(user_id="amélie")
+    assert _segment(model, looked) == 1
 
 
 def _segment(model: Model, request: RankRequest) -> int:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from features.events import EventType
 from features.ids import stable_hash
 from models.dataset import interactions
 from models.segments import (
@@ -86,3 +87,15 @@ def test_the_table_finds_every_shopper() -> None:
     assert segments.popularity.shape == (len(segments.names), 60)
     assert segments.names[segments.item_rows[0]] == "category=Red"
     assert (segments.popularity >= 0).all()
+
+
+def test_who_rated_low_has_no_taste_for_it() -> None:
+    """What they rated counts where it is learnt what a taste buys, and is no taste of theirs."""
+    low = Happened(0, 0, 1, EventType.RATING, 2.0)
+    log = log_of([low, Happened(1, 0, 1), Happened(1, 4, 2)], 2, CATALOGUE)
+    (category,) = (each for each in attributes_of(CATALOGUE) if each.title == "category")
+    segments = make_segments(log, category, interactions(log, CATALOGUE), 3 * DAY_MS)
+    assert segments.shoppers.tolist() == [stable_hash(log.user_ids[1])]
+    assert [segments.names[row] for row in segments.shopper_rows] == ["category=Red"]
+    wanted = segments.popularity[segments.shopper_rows[0]]
+    assert wanted[0] > wanted[4] > 1

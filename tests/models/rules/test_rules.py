@@ -154,7 +154,9 @@ def hidden(request: RankRequest) -> set[int]:
             if kind in (EventType.PURCHASE, EventType.RATING)
         ]
         moves = [each for each in kinds if each in KINDS[4:]]
-        is_back = row % 4 == 0 and owned and NOW_MS - max(owned) >= 30 * DAY_MS
+        verdicts = [each for each in kinds if each in KINDS[1:3]]  # every rating here is low
+        is_liked = verdicts[-1:] == [EventType.PURCHASE]
+        is_back = row % 4 == 0 and is_liked and NOW_MS - max(owned) >= 30 * DAY_MS
         if (
             (owned and not is_back)
             or EventType.NOT_INTERESTED in kinds
@@ -344,7 +346,7 @@ def test_caps_hold_as_long_as_there_is_anything_else() -> None:
 
 
 def test_what_was_bought_comes_back_after_its_window() -> None:
-    """By category; gear never; and not what was refused or is in the basket."""
+    """By category; gear never; and not what was refused, is rated low, or is in the basket."""
     made = model("repurchase: {default: never, categories: {Red: 30d}}")
     bought, late = EventType.PURCHASE, 31.0
     back = ranked(made, asked(LIKED, (4, bought, late), k=ITEMS))[0]
@@ -360,6 +362,7 @@ def test_what_was_bought_comes_back_after_its_window() -> None:
         [(4, bought, late), (4, bought, 2.0)],
         [(4, bought, late), (4, EventType.NOT_INTERESTED, 20.0)],
         [(4, EventType.NOT_INTERESTED, 90.0), (4, bought, late)],
+        [(4, bought, 60.0), (4, EventType.RATING, late)],
         [(4, bought, late), (4, EventType.ADD_TO_CART, 1.0)],
     ):
         for listed in rungs(made, asked(LIKED, *happened, k=ITEMS)):
