@@ -77,13 +77,8 @@ def new_items(split: Split) -> Split:
     """Return the split of those who wanted an item that nobody had met, and of these items."""
     is_new = split.known.met() == 0
     wanted = [each[is_new[each]] for each in split.wanted]
-    there = [place for place, each in enumerate(wanted) if len(each)]
-    return replace(
-        split,
-        users=split.users[there],
-        blocked=tuple(split.blocked[place] for place in there),
-        wanted=tuple(wanted[place] for place in there),
-    )
+    there = np.array([place for place, each in enumerate(wanted) if len(each)], np.int64)
+    return replace(split.some(there), wanted=tuple(wanted[place] for place in there.tolist()))
 
 
 def only_new(split: Split, catalogue: Catalogue) -> Split:

@@ -5,7 +5,7 @@ store would have held just before the cut.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -96,9 +96,36 @@ def evaluate(parts: Parts, split: Split, others: Mapping[str, list[Rows]] | None
 
     `others` are further lists for its shoppers, by name, to stand beside.
     """
-    model, met = Model(parts), split.known.met()
+    return evaluate_all([(parts, split)], split.known.met(), others)
+
+
+def evaluate_all(
+    pieces: Iterable[tuple[Parts, Split]],
+    met: Rows,
+    others: Mapping[str, list[Rows]] | None = None,
+) -> Figures:
+    """Return the figures of the shoppers of several splits, one after the other.
+
+    Each piece is a split, with parts that were made from its past; `met` int64[items] tells how
+    many shoppers had met each item.
+    """
+    lists: dict[str, list[Rows]] = {name: list(each) for name, each in (others or {}).items()}
+    wanted: list[Rows] = []
+    segments: list[str] = []
+    for parts, split in pieces:
+        for name, each in _lists(parts, split).items():
+            lists.setdefault(name, []).extend(each)
+        wanted += split.wanted
+        segments += segments_of(Model(parts), split)
+    return Figures(
+        {name: quality(each, wanted, met) for name, each in lists.items()}, tuple(segments)
+    )
+
+
+def _lists(parts: Parts, split: Split) -> dict[str, list[Rows]]:
+    """Return the rows that each shopper would have been shown, by who shows them."""
+    model = Model(parts)
     lists = {
-        **(others or {}),
         POPULARITY: _everybody(split, ALL_TIME_DAYS),
         RECENT: _everybody(split, RECENT_DAYS),
         SEGMENT: popular_lists(model, split),
@@ -109,10 +136,7 @@ def evaluate(parts: Parts, split: Split, others: Mapping[str, list[Rows]] | None
     lists[MODEL] = ranked_lists(model, split)
     if CANDIDATES not in lists and parts.personal is not None:
         lists[CANDIDATES] = lists[MODEL]
-    return Figures(
-        {name: quality(each, split.wanted, met) for name, each in lists.items()},
-        tuple(segments_of(model, split)),
-    )
+    return lists
 
 
 def _everybody(split: Split, half_life_days: float) -> list[Rows]:

@@ -4,8 +4,9 @@ split.past   ─ fit ─ Model.ranker_inputs ─ features       as serving would
 split.wanted ──────────────────────────── labels
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -42,6 +43,12 @@ class Examples:
     def arrays(self) -> Mapping[str, Array]:
         """Return the arrays that these are made of, by name."""
         return {"features": self.features, "labels": self.labels, "sizes": self.sizes}
+
+    @classmethod
+    def joined(cls, several: Sequence["Examples"]) -> Self:
+        """Return the candidates of several splits, one's after another's."""
+        told = [each.arrays() for each in (_joined([], []), *several)]
+        return cls(**{name: np.concatenate([each[name] for each in told]) for name in told[0]})
 
     def first(self, shoppers: int) -> "Examples":
         """Return the candidates of the first `shoppers` shoppers only."""

@@ -1,5 +1,7 @@
 """What is learnt from one log: all but ranker and baskets, as parts that can serve without them."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,7 +15,7 @@ from models.export import require_agreement, tower_graph
 from models.item_stats import item_stats
 from models.item_table import ItemTable
 from models.new_items import expected, introduce
-from models.parts import Parts, Personal
+from models.parts import Floats, Parts, Personal, Segments
 from models.ranker_features import AFFINITIES
 from models.segments import Attribute, make_segments
 
@@ -44,7 +46,7 @@ def fit(
         personal, agreement = _personal(pairs, catalogue, choices, at_ms, seed, gram)
     return Parts(
         items=ItemTable.of(catalogue),
-        segments=make_segments(log, choices.taste, pairs, at_ms, choices.prior, choices.crowds),
+        segments=_segments(log, pairs, choices, at_ms),
         personal=personal,
         companions=None,
         reference=None,
@@ -53,6 +55,33 @@ def fit(
         dataset_version="",
         example_user=None,
     )
+
+
+def as_of(
+    parts: Parts,
+    log: EventLog,
+    pairs: Interactions,
+    catalogue: Catalogue,
+    choices: Choices,
+    at_ms: int,
+) -> Parts:
+    """Return parts that tell how items sell as of an earlier moment, before which `pairs` lie.
+
+    What goes together stays what was learnt.
+    """
+    personal = parts.personal and replace(
+        parts.personal, item_stats=_stats(catalogue, pairs, at_ms)
+    )
+    return replace(parts, segments=_segments(log, pairs, choices, at_ms), personal=personal)
+
+
+def _segments(log: EventLog, pairs: Interactions, choices: Choices, at_ms: int) -> Segments:
+    return make_segments(log, choices.taste, pairs, at_ms, choices.prior, choices.crowds)
+
+
+def _stats(catalogue: Catalogue, pairs: Interactions, at_ms: int) -> Floats:
+    """Return statistics of the items, of those that nobody met what is expected of them."""
+    return expected(item_stats(catalogue, pairs, at_ms), catalogue, pairs.met())
 
 
 def _personal(
@@ -78,7 +107,7 @@ def _personal(
         implicit_inputs=implicit.inputs,
         implicit_outputs=implicit.outputs,
         ranker=None,
-        item_stats=expected(item_stats(catalogue, pairs, at_ms), catalogue, met),
+        item_stats=_stats(catalogue, pairs, at_ms),
         item_codes=_codes(choices.affinities, len(catalogue)),
         met=met.astype(np.int32),
     )

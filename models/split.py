@@ -75,6 +75,17 @@ class Split:
         """Return the number of shoppers."""
         return len(self.users)
 
+    def some(self, places: Rows) -> "Split":
+        """Return the shoppers at some places only."""
+        chosen = places.tolist()
+        return replace(
+            self,
+            users=self.users[places],
+            blocked=tuple(self.blocked[place] for place in chosen),
+            wanted=tuple(self.wanted[place] for place in chosen),
+            asked_ms=None if self.asked_ms is None else self.asked_ms[places],
+        )
+
     def histories(self) -> sparse.csr_matrix:
         """Return the grades that are shown of each shopper, float32[users, items]."""
         return (self.met or self.known).matrix()[self.users]

@@ -1,6 +1,6 @@
 """From events to what serving needs: measured on a temporal split, then made from all of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -17,9 +17,11 @@ from models.baskets import companions
 from models.comparison import Comparison, Others, compare, nobody_else
 from models.ease import RANK
 from models.engine import LOCAL, Engine
-from models.evaluate import Figures, evaluate
+from models.evaluate import Figures
+from models.examples import Examples
 from models.export import ranker_graph, require_agreement, with_short_histories
 from models.item_index import INDEXED_FROM, RECALL_AT, ItemIndex
+from models.left_out import examples_left_out, figures_left_out
 from models.manifest import MADE_WITH
 from models.metrics import mean_and_error
 from models.model import Model
@@ -199,10 +201,14 @@ def try_left_out(
     left_out = leave_last_out(timeline.log, timeline.catalogue)
     before = Timeline(left_out.past, timeline.catalogue, timeline.seed)
     step("learning without what was left out")
+    parts = before.parts(NOW)
     kept = choose_order(before) if before.can_be_judged else Kept.CANDIDATES
-    parts, _ = learn(before, NOW, kept)
+    if kept is not Kept.CANDIDATES:
+        rows = examples_left_out(before)
+        if order := _order([rows], lambda: rows, before.seed, kept):
+            parts = _ordered(parts, order)
     step("evaluating")
-    return Comparison(evaluate(parts, left_out, others(left_out)))
+    return Comparison(figures_left_out(before, parts, left_out, others))
 
 
 def learn(timeline: Timeline, cut: float, kept: Kept) -> tuple[Parts, dict[str, Any]]:
@@ -240,10 +246,17 @@ def learn_order(timeline: Timeline, cut: float, checked: float, kept: Kept) -> O
     if kept is Kept.CANDIDATES:
         return None
     examples = [timeline.examples(each) for each in LEARNT_FROM[cut]]
-    ranker = fit_ranker(examples, timeline.seed, trees=kept is Kept.TREES)
+    return _order(examples, lambda: timeline.examples(checked), timeline.seed, kept)
+
+
+def _order(
+    examples: Sequence[Examples], checked: Callable[[], Examples], seed: int, kept: Kept
+) -> Order | None:
+    """Return the ranker that `examples` teach, None where there are too few."""
+    ranker = fit_ranker(examples, seed, trees=kept is Kept.TREES)
     if ranker is None:
         return None
-    graph, rows = ranker_graph(ranker), timeline.examples(checked)
+    graph, rows = ranker_graph(ranker), checked()
     told = open_ranker(graph).run({"features": rows.features})[:, 0]
     some = rows.first(_COMPARED)
     original = with_short_histories(some.features, predict(ranker, some.features))
