@@ -6,8 +6,8 @@
 Everything that is learnt or computed for a split takes its `past`, which holds no later event.
 
 Beside it stands the split that leaves out what each shopper wanted last. There is no one cut, so
-what others did later is learnt from: it leaks the future, and popularity at its end is told to
-shoppers of years before. It is a second opinion, no yardstick.
+what others did later is learnt from: it leaks the future (`models.left_out`). It is a second
+opinion, no yardstick.
 """
 
 from collections.abc import Mapping
