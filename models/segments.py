@@ -208,7 +208,7 @@ def make_segments(
     shopper_rows = np.zeros(pairs.user_count, np.uint16)
     if taste is not None:
         liked = likings(taste, pairs)
-        # Who only met what they rated low has a taste for nothing of it.
+        # What somebody gave few stars to is no taste of theirs, though it tells what tastes buy.
         groups = tastes(likings(taste, pairs.only(pairs.grades > LOW_GRADE)))
         tables.append(group_popularity(pairs, shares(liked), at_ms, prior))
         item_rows = np.where(taste.codes >= 0, taste.codes + 1, GLOBAL).astype(np.int32)
