@@ -146,7 +146,7 @@ def tastes_of(
         grades[is_out & (codes == _ADDED)] = 0
     best, best_codes = _best(grades, codes, first)
     is_told = (best > 0) & (marks < _REFUSED)
-    if is_low.any():
+    if np.count_nonzero(is_low):
         is_told &= ~_rated_low(codes, is_low.take(order), order, first)
     (told,) = is_told.nonzero()
     last = np.maximum.reduceat(np.where(grades > 0, order, -1), first)
@@ -243,7 +243,7 @@ def _are_low(
 ) -> npt.NDArray[np.bool_]:
     """Return which events are ratings with fewer stars, bool[n]."""
     told: npt.NDArray[np.bool_] = codes == _RATING
-    if told.any():
+    if np.count_nonzero(told):
         told &= records["value"] < stars_below * VALUE_SCALE
     return told
 
