@@ -29,7 +29,8 @@ DAY_MS = 86_400_000
 NOW_MS = 1_000 * DAY_MS
 OPEN = Filters(in_stock=False)
 
-Happened = tuple[int, EventType, float]
+Happened = tuple[int, EventType, float] | tuple[int, EventType, float, int]
+"""Which row, what, how many days ago, and of a rating the stars: one where it does not say."""
 """Item row, what, and how many days ago."""
 
 
@@ -59,10 +60,11 @@ def model(rules: str, **told: bool) -> Model:
 def records(*happened: Happened) -> Records:
     """Return events in order of time."""
     made = np.zeros(len(happened), RECORD)
-    for number, (row, kind, days) in enumerate(sorted(happened, key=lambda each: -each[2])):
-        stars = 100 if kind is EventType.RATING else 0
+    for number, told in enumerate(sorted(happened, key=lambda each: -each[2])):
+        row, kind, days, stars = (*told, 1)[:4]
+        value = 100 * stars if kind is EventType.RATING else 0
         ts = NOW_MS - round(days * DAY_MS)
-        made[number] = (ts, stable_hashes([item(row)])[0], stars, number << 4 | TYPE_CODES[kind])
+        made[number] = (ts, stable_hashes([item(row)])[0], value, number << 4 | TYPE_CODES[kind])
     return made
 
 
@@ -352,8 +354,8 @@ def test_what_was_bought_comes_back_after_its_window() -> None:
     back = ranked(made, asked(LIKED, (4, bought, late), k=ITEMS))[0]
     assert 4 in back.rows
     assert explained(back.sources[back.rows.index(4)])[0] is Kind.BUY_AGAIN
-    both = (4, bought, late), (0, EventType.RATING, late)
-    told = ranked(made, asked(LIKED, *both, (8, EventType.RATING, 50), (8, bought, late), k=ITEMS))
+    rated = (0, EventType.RATING, late, 4), (8, EventType.RATING, 50.0, 4)
+    told = ranked(made, asked(LIKED, (4, bought, late), *rated, (8, bought, late), k=ITEMS))
     kinds = dict(zip(told[0].rows, [explained(each)[0] for each in told[0].sources], strict=True))
     assert (kinds[4], kinds[0], kinds[8]) == (Kind.BUY_AGAIN, Kind.RATED_BEFORE, Kind.BUY_AGAIN)
     for happened in (
