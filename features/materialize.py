@@ -1,6 +1,6 @@
 """`python -m features materialize`: bring what the offline store knows of shoppers online.
 
-    version the same as last time? ─ yes ─ done
+    rows the same as last time? ─ yes ─ done
     as good as the rules of data quality ask? ─ no ─ held back
     shoppers in the order of their ids, a part of the events at a time
         records  ─ profiles
@@ -84,7 +84,7 @@ async def materialize(
 ) -> Materialized:
     """Bring shoppers online, all or those with events `since_ms`, at most `rate` a second.
 
-    Does nothing where this version is online, unless `force`. A run that was stopped is gone on
+    Does nothing where these rows are online, unless `force`. A run that was stopped is gone on
     with by the next: of shoppers it had brought only those whose data changed since come again.
     Raises `InputError` where there are no shoppers, `QuarantinedError` where `gatekeeper` holds
     the tables back, `StoreError` where a store fails.
@@ -94,7 +94,7 @@ async def materialize(
     if since_ms is not None:
         kind += f" since {since_ms}"
     mark = version + kind
-    if not force and since_ms is None and await _get(online, keys.MATERIALIZED) == mark:
+    if not force and since_ms is None and await _is_online(online, offline, kind):
         return Materialized(0, 0, 0, version, was_there=True)
     if gatekeeper is not None:
         gatekeeper.tables(version)
@@ -126,6 +126,12 @@ class _Stopped:
         if len(self.changed):
             parts += offline.parts(until=self.behind, since_ms=since_ms, whose=self.changed)
         return parts
+
+
+async def _is_online(online: ValkeyStore, offline: OfflineStore, kind: str) -> bool:
+    """Tell whether what was brought last is what there is; merged files are no other data."""
+    mark = await _get(online, keys.MATERIALIZED)
+    return mark.endswith(kind) and offline.is_unchanged_since(mark.removesuffix(kind))
 
 
 async def _stopped(online: ValkeyStore, offline: OfflineStore, kind: str) -> _Stopped | None:

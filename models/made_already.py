@@ -30,7 +30,7 @@ def serves_already(registry: Registry, store: OfflineStore) -> MadeAlready | Non
     if serving is None:
         return None
     why = f"model {serving.version} serves already"
-    if serving.dataset_version != store.version():
+    if not store.is_unchanged_since(serving.dataset_version):
         train = command_in(store.home, "python -m models train")
         why += f"; data came since: {train} learns from them"
     return MadeAlready(why)
@@ -44,10 +44,10 @@ def made_already(
     Beside a `rival` one that waits counts only where it was measured against it. It is told like
     one that was just trained: whoever trained it may have died before saying so.
     """
-    data, production = store.version(), registry.production()
-    if _made_of(data, registry, production) is not None:
+    production = registry.production()
+    if _made_of(store, registry, production) is not None:
         return MadeAlready(KNOWN)
-    waiting = None if production is None else _made_of(data, registry, registry.candidate())
+    waiting = None if production is None else _made_of(store, registry, registry.candidate())
     if waiting is None:
         return None
     if rival is None:
@@ -72,10 +72,12 @@ def readable_manifest(registry: Registry, version: str | None) -> Manifest | Non
         return None
 
 
-def _made_of(data: str, registry: Registry, version: str | None) -> Manifest | None:
-    """Return the manifest of a model that can be loaded and was made of these data, else None."""
+def _made_of(store: OfflineStore, registry: Registry, version: str | None) -> Manifest | None:
+    """Return the manifest of a model that can be loaded and was made of what is there, or None."""
     manifest = _loadable(registry, version)
-    return manifest if manifest is not None and manifest.dataset_version == data else None
+    if manifest is None or not store.is_unchanged_since(manifest.dataset_version):
+        return None
+    return manifest
 
 
 def _loadable(registry: Registry, version: str | None) -> Manifest | None:

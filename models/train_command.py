@@ -148,7 +148,7 @@ def _told(store: OfflineStore, seed: int) -> tuple[object, ...]:
     """Return all that a training depends on: who is forgotten counts, however old the data."""
     forgotten = store.forgotten()
     schema = FEATURE_SET.schema_hash
-    data = store.identity(), store.version(), forgotten.latest_ms, len(forgotten)
+    data = store.identity(), store.last_change(), forgotten.latest_ms, len(forgotten)
     return *data, seed, schema, sources()
 
 

@@ -15,6 +15,7 @@ from deltalake.exceptions import TableNotFoundError
 
 from features.errors import StoreError
 from features.offline.batches import Batches, CountedBatches, as_frame, conformed, stream
+from features.offline.last_change import NOTE, is_noted, last_change, note_of
 from features.offline.tables import PARTITIONS, STORED
 
 _AT_ONCE = 200
@@ -71,6 +72,11 @@ class DeltaTables:
         """Return the version of a table, None where it is not there."""
         table = self._table(name)
         return None if table is None else table.version()
+
+    def last_change(self, name: str) -> int | None:
+        """Return the version of a table that changed its rows last, None where it is not there."""
+        table = self._table(name)
+        return None if table is None else last_change(table, self.root / name)
 
     def id(self, name: str) -> str | None:
         """Return what tells a table from those of other homes, None where it is not there."""
@@ -158,7 +164,7 @@ class DeltaTables:
             removed += len(
                 table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True)
             )
-            _shorten_log(table, hours)
+            _shorten_log(table, self.root / name, hours)
         return removed
 
     def _table(self, name: str) -> DeltaTable | None:
@@ -203,14 +209,16 @@ def _actions_of(table: DeltaTable) -> pl.DataFrame:
     return pl.DataFrame(table.get_add_actions(flatten=True))
 
 
-def _shorten_log(table: DeltaTable, hours: int) -> None:
+def _shorten_log(table: DeltaTable, path: Path, hours: int) -> None:
     """Remove what the log tells of versions before the last checkpoint that is so old.
 
-    It holds the least and the greatest id of every file there was.
+    It holds the least and the greatest id of every file there was. What changed last stays noted.
     """
     kept = f"interval {hours} hours"
-    if table.metadata().configuration.get(_LOG_KEPT) != kept:
-        table.alter.set_table_properties({_LOG_KEPT: kept})
+    is_kept = table.metadata().configuration.get(_LOG_KEPT) == kept
+    if not (is_kept and is_noted(table, path)):
+        told = {_LOG_KEPT: kept, NOTE: note_of(table, path)}
+        table.alter.set_table_properties(told, raise_if_not_exists=False)
     table.create_checkpoint()
     table.cleanup_metadata()
 

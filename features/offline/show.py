@@ -33,7 +33,10 @@ def tidy_command() -> None:
 
 
 def summary(store: OfflineStore) -> dict[str, object]:
-    """Return version, rows by table, events by type; ISO 8601 when the first and last arrived."""
+    """Return versions, rows by table, events by type; ISO 8601 when the first and last arrived.
+
+    The version moves with `tidy` too, what changed rows last does not.
+    """
     events = store.scan("events")
     span = (
         events.select(first=pl.col("arrived_at").min(), last=pl.col("arrived_at").max())
@@ -43,6 +46,7 @@ def summary(store: OfflineStore) -> dict[str, object]:
     kinds = events.group_by("type").len().sort("type").collect().rows()
     return {
         "version": store.version(),
+        "last_change": store.last_change(),
         "items": store.count("items"),
         "users": store.count("users"),
         "events": store.count("events"),

@@ -9,7 +9,7 @@ them new; readers never wait.
 import fcntl
 import re
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -296,6 +296,8 @@ class OfflineStore:
         Or may have become theirs, or another's, by a merge. Raises `StoreError` where nobody can
         tell any more.
         """
+        if self.is_unchanged_since(version):
+            return pl.DataFrame(schema={"user_id": pl.String})
         before = self.at(version)
         with translated():
             files = set(self.paths("events")) - set(before.paths("events"))
@@ -352,13 +354,36 @@ class OfflineStore:
     def version(self) -> str:
         """Return the versions of the tables as one word, e.g. `events@3,items@1,users@-`.
 
-        Where anybody was merged into somebody that of `merges` stands behind them.
+        Where anybody was merged into somebody that of `merges` stands behind them. They count
+        every commit, of `tidy` too, and are what `at` reads: see `is_unchanged_since`.
         """
+        return self._told(self._tables.version)
+
+    def last_change(self) -> str:
+        """Return the versions that changed rows last, like `version`; `tidy` changes none."""
+        return self._told(self._tables.last_change)
+
+    def _told(self, number: Callable[[str], int | None]) -> str:
         with translated():
-            versions = {name: self._tables.version(name) for name in (*SCHEMAS, MERGES)}
-        if versions[MERGES] is None:
-            del versions[MERGES]
-        return ",".join(f"{name}@{'-' if at is None else at}" for name, at in versions.items())
+            numbers = {name: number(name) for name in (*SCHEMAS, MERGES)}
+        if numbers[MERGES] is None:
+            del numbers[MERGES]
+        return ",".join(f"{name}@{'-' if at is None else at}" for name, at in numbers.items())
+
+    def is_unchanged_since(self, version: str) -> bool:
+        """Tell whether the rows are those of when `version` told this, whatever was tidied since.
+
+        Not where `version` is none, or later than what is there.
+        """
+        now = self.version()
+        if version == now:
+            return True
+        try:
+            then = _numbers(version)
+        except InputError:
+            return False
+        last, latest = _numbers(self.last_change()), _numbers(now)
+        return all(_is_between(last[name], at, latest[name]) for name, at in then.items())
 
     def identity(self) -> str:
         """Return what tells the tables from those of any other home, whatever their versions."""
@@ -370,19 +395,28 @@ class OfflineStore:
 
         Raises `InputError` where `version` is none.
         """
-        told = dict(_VERSION.findall(version))
-        if told.keys() - {MERGES} != SCHEMAS.keys():
-            raise InputError(f"version: expected events@N,items@N,users@N, got {version!r:.80}")
-        numbers = {
-            name: None if told.get(name, "-") == "-" else int(told[name])
-            for name in (*SCHEMAS, MERGES)
-        }
-        return OfflineStore(self.home, numbers)
+        return OfflineStore(self.home, _numbers(version))
 
     def files(self) -> list[tuple[str, int, list[tuple[str, int]]]]:
         """Return of each table that is there its name, version, and files with their sizes."""
         with translated():
             return self._tables.files((*SCHEMAS, MERGES))
+
+
+def _numbers(version: str) -> dict[str, int | None]:
+    told = dict(_VERSION.findall(version))
+    if told.keys() - {MERGES} != SCHEMAS.keys():
+        raise InputError(f"version: expected events@N,items@N,users@N, got {version!r:.80}")
+    return {
+        name: None if told.get(name, "-") == "-" else int(told[name]) for name in (*SCHEMAS, MERGES)
+    }
+
+
+def _is_between(first: int | None, number: int | None, last: int | None) -> bool:
+    """Tell whether one is among these, or none where there are none."""
+    if first is None or number is None or last is None:
+        return first is number is last is None
+    return first <= number <= last
 
 
 def _check_said(known: Said, told: Said) -> None:

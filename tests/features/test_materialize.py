@@ -1,7 +1,7 @@
 """Bringing the offline store online: merged, idempotent, and the forgotten stay forgotten."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,23 @@ async def test_tables_of_another_home_are_not_online_already(
 
     assert len((await state_of(online_store, "u2")).recent) == 1
     assert (await materialize(online_store, other, rate=0)).was_there
+
+
+async def test_tables_that_were_tidied_are_online_already(
+    online_store: ValkeyStore, offline: OfflineStore
+) -> None:
+    """Merged files are no other data, those of before gone or not; an event more is."""
+    for stamp_ms in (1_000, 2_000):
+        keep(offline, [click_at(stamp_ms)])
+    before = (await materialize(online_store, offline)).version
+
+    for retention in (timedelta(days=7), timedelta(0)):
+        offline.tidy(retention)
+        assert (await materialize(online_store, offline)).was_there
+    assert offline.version() != before
+
+    keep(offline, [click_at(3_000)])
+    assert not (await materialize(online_store, offline)).was_there
 
 
 async def test_every_shopper_is_as_the_log_says(
@@ -274,6 +291,19 @@ async def test_a_stopped_run_is_gone_on_with_after_new_commits(
     for user_id, profile in log.profiles.items():
         assert (await state_of(online_store, user_id)).profile == profile
     assert (await materialize(online_store, offline)).was_there
+
+
+async def test_a_stopped_run_is_gone_on_with_in_tidied_tables(
+    online_store: ValkeyStore, offline: OfflineStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody comes again, though all of it is in other files, and the version of then gone."""
+    monkeypatch.setattr("features.materialize.AT_ONCE", 5)
+    keep(offline, [click_at(n, f"u{n:02}") for n in range(1, 25)])
+    keep(offline, [click_at(n, f"u{n:02}") for n in range(25, 50)])
+    await stop_after(4, online_store, offline, monkeypatch)
+    offline.tidy(timedelta(0))
+
+    assert (await materialize(online_store, offline, rate=0)).shoppers == 49 - 4 * 5
 
 
 async def test_a_stopped_run_of_tables_that_are_gone_begins_anew(

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -327,6 +327,35 @@ def test_train_if_stale_trains_on_new_data(tmp_path: Path) -> None:
     assert _run(tmp_path, "train", "--if-stale")[0] == 0
     assert Registry(tmp_path).production() != before
     assert Registry(tmp_path).previous() == before
+
+
+def test_tidied_tables_are_no_new_data(tmp_path: Path) -> None:
+    """Neither for the model of them, nor for a training that was killed before."""
+    _store(tmp_path, 5, [("ann", 3)])
+    store = _store(tmp_path, 5, [("ann", 3), ("ben", 2)])
+    written = Stages._write
+    stages: list[str] = []
+
+    def killed(self: Stages, path: Path, arrays: Mapping[str, Array]) -> None:
+        written(self, path, arrays)
+        stages.append(path.name)
+        if len(stages) == 1:
+            _killed()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stages, "_write", killed)
+        assert _run(tmp_path, "train")[0] != 0
+        store.tidy()
+        code, output = _run(tmp_path, "train")
+    assert (code, stages.count(stages[0])) == (0, 1), output
+
+    store.tidy(timedelta(0))
+    (manifest,) = Registry(tmp_path).manifests()
+    assert manifest.dataset_version != store.version()
+    assert "nothing to do" in _run(tmp_path, "train", "--if-stale")[1]
+    assert "data came since" not in _run(tmp_path, "train", "--if-missing")[1]
+    _store(tmp_path, 5, [("ann", 3), ("ben", 2), ("cid", 1)])
+    assert "data came since" in _run(tmp_path, "train", "--if-missing")[1]
 
 
 def test_a_model_that_was_made_and_not_told_of_is_told(tmp_path: Path) -> None:

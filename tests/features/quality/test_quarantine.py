@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -292,6 +292,21 @@ def test_tables_that_are_not_good_are_not_brought_online(
         assert run("materialize").exit_code == 0
         run("ingest", "--data", batch(tmp_path / "b", first=1_000))
         assert run("materialize").exit_code == 3
+
+
+def test_tables_that_were_tidied_can_be_released(run: Run, home: Path, tmp_path: Path) -> None:
+    """Their version is gone, their rows are there; where others came it is said that it is gone."""
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("events: [{rule: range, columns: [value], max: 3, at: [materialize]}]\n")
+    with pytest.MonkeyPatch.context() as patch, EmbeddedValkey(home / "valkey") as store:
+        patch.setenv("CUVEE_QUALITY", str(rules))
+        patch.setenv("CUVEE_REDIS_URL", store.url)
+        for first in (0, 1_000):
+            run("ingest", "--data", batch(tmp_path / "a", first=first))
+            assert run("materialize").exit_code == 3
+            OfflineStore(home).tidy(timedelta(0))
+            assert run("quality", "release", "materialize").exit_code == 0
+            assert run("materialize").exit_code == 0
 
 
 def test_tables_that_are_good_again_are_held_back_no_more(
