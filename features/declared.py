@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from features.definitions import VIEWS
-from features.feature_set import DefinitionError, FeatureSet, load
+from features.feature_set import FeatureSet, load
+from features.named_file import named_by
 
 VARIABLE: Final = "CUVEE_FEATURES"
 
@@ -22,11 +23,8 @@ FEATURES_FILE: Final = os.environ.get(VARIABLE) or None
 def _declared() -> FeatureSet:
     if not FEATURES_FILE:
         return FeatureSet.of(VIEWS)
-    try:
+    with named_by(VARIABLE):
         return load(Path(FEATURES_FILE))
-    except DefinitionError as error:
-        lines = str(error).splitlines()
-        raise DefinitionError("\n".join(f"{VARIABLE}: {line}" for line in lines)) from error
 
 
 def why_others(

@@ -3,7 +3,6 @@
 `CUVEE_ROLLOUT` names a file of one's own; what it does not name is as in `rollout.yaml`.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import FieldError
+from features.named_file import read_named
 from features.yaml_fields import as_list, as_mapping, parse_yaml, read_text
 from models.canary import Canary
 from models.rules.fields import Fields, Mistakes, Parse, number, truth, whole
@@ -96,8 +96,12 @@ def rollout_in_force(path: Path | None = None) -> Rollout:
 
     Raises `InputError` with a line for each field that cannot be used.
     """
-    named = path or os.environ.get(ROLLOUT)
-    return parse_rollout(read_text(Path(named)), str(named)) if named else _default()
+    return read_named(read_rollout, ROLLOUT, path) or _default()
+
+
+def read_rollout(path: Path) -> Rollout:
+    """Return the rollout in a file; raise `InputError` with a line for each mistake."""
+    return parse_rollout(read_text(path), str(path))
 
 
 def parse_rollout(text: str, name: str) -> Rollout:

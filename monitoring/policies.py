@@ -3,7 +3,6 @@
 What a file does not say stays as it is by default; what it says and nobody knows is refused.
 """
 
-import os
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -12,11 +11,13 @@ from typing import Any, TypeVar
 import click
 
 from features.errors import FieldError
+from features.named_file import read_named
 from features.yaml_fields import as_mapping, parse_yaml, read_text, refuse_unknown
 
 DEFAULT = "default.yaml"
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Policy = TypeVar("Policy")
 
 
 def policy_option(variable: str, about: str = "") -> Callable[[Command], Command]:
@@ -30,13 +31,13 @@ def policy_option(variable: str, about: str = "") -> Callable[[Command], Command
     )
 
 
-def text_in_force(path: Path | None, variable: str) -> tuple[str, str]:
-    """Return what the file at `path` says, or the one that a `variable` names, and its name.
+def in_force(parse: Callable[[str, str], Policy], path: Path | None, variable: str) -> Policy:
+    """Return what `parse` makes of the file at `path`, or of the one that a `variable` names.
 
-    Where neither is given, a text that says nothing. Raises `InputError`.
+    Where neither is given, of a text that says nothing. Raises `InputError`.
     """
-    named = path or os.environ.get(variable)
-    return (read_text(Path(named)), str(named)) if named else ("{}", DEFAULT)
+    told = read_named(lambda file: parse(read_text(file), str(file)), variable, path)
+    return parse("{}", DEFAULT) if told is None else told
 
 
 def default_of(package: str) -> dict[str, Any]:

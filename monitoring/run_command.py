@@ -2,7 +2,6 @@
 
 import asyncio
 import fcntl
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics, start_
 
 from features.errors import InputError
 from features.home import home_directory
+from features.named_file import read_named
 from features.number_range import NumberRange
 from features.online.store_url import running_store_url
 from features.online.valkey_client import connect
@@ -68,8 +68,7 @@ def run_command(
     home, policy = home_directory(), policy_in_force(policy_file)
     disable_created_metrics()  # type: ignore[no-untyped-call] # as in `monitoring.metrics`
     registry, journal = CollectorRegistry(), Journal()
-    named = response_file or os.environ.get(VARIABLE)
-    response = PolicyFile(Path(named), journal) if named else None
+    response = read_named(lambda path: PolicyFile(path, journal), VARIABLE, response_file)
     with alone(home):
         if port is not None:
             _listen(port, host, registry)

@@ -12,7 +12,6 @@ events:
 """
 
 import math
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import FieldError, InputError
+from features.named_file import read_named
 from features.offline.tables import SCHEMAS
 from features.quality.gates import Gate
 from features.yaml_fields import (
@@ -35,6 +35,8 @@ from features.yaml_fields import (
     refuse_unknown,
     unknown,
 )
+
+VARIABLE = "CUVEE_QUALITY"
 
 FREE_FORM = {"events": "context.", "items": "attributes.", "users": "attributes."}
 """What stands before the name of a free-form value, by table."""
@@ -98,11 +100,16 @@ def rules_in_force(path: Path | None = None) -> Rules:
 
     Raises `InputError` naming the field that cannot be used.
     """
-    named = path or os.environ.get("CUVEE_QUALITY")
-    if named:
-        return parse_rules(read_text(Path(named)), str(named))
-    default = resources.files("features.quality") / "default.yaml"
-    return parse_rules(default.read_text(encoding="utf-8"), "default.yaml")
+    return read_named(_read_rules, VARIABLE, path) or _default()
+
+
+def _read_rules(path: Path) -> Rules:
+    return parse_rules(read_text(path), str(path))
+
+
+def _default() -> Rules:
+    text = (resources.files("features.quality") / "default.yaml").read_text(encoding="utf-8")
+    return parse_rules(text, "default.yaml")
 
 
 def parse_rules(text: str, name: str) -> Rules:

@@ -8,7 +8,7 @@ from features.yaml_fields import as_list, as_mapping, unknown
 from models.reference.rows import Rows
 from models.reference.scores import SCORES
 from monitoring.drift.detector import Limits
-from monitoring.policies import declared, default_of, number, text_in_force, whole
+from monitoring.policies import declared, default_of, in_force, number, whole
 
 VARIABLE = "CUVEE_DRIFT"
 PACKAGE = "monitoring.drift"
@@ -49,7 +49,7 @@ def policy_in_force(path: Path | None = None) -> Policy:
 
     Raises `InputError` naming the field that cannot be used.
     """
-    return parse_policy(*text_in_force(path, VARIABLE))
+    return in_force(parse_policy, path, VARIABLE)
 
 
 def parse_policy(text: str, name: str) -> Policy:

@@ -7,7 +7,7 @@ from pathlib import Path
 from features.errors import FieldError
 from features.events import EventType
 from features.yaml_fields import as_mapping, refuse_unknown
-from monitoring.policies import declared, number, text_in_force
+from monitoring.policies import declared, in_force, number
 
 VARIABLE = "CUVEE_OUTCOMES"
 
@@ -43,7 +43,7 @@ def policy_in_force(path: Path | None = None) -> Policy:
 
     Raises `InputError` naming the field that cannot be used.
     """
-    return parse_policy(*text_in_force(path, VARIABLE))
+    return in_force(parse_policy, path, VARIABLE)
 
 
 def parse_policy(text: str, name: str) -> Policy:

@@ -7,7 +7,7 @@ from pathlib import Path
 from features.errors import FieldError
 from features.yaml_fields import as_list, as_mapping, refuse_unknown
 from monitoring.outcomes.attribution import DIMENSIONS
-from monitoring.policies import declared, default_of, number, text_in_force, whole
+from monitoring.policies import declared, default_of, in_force, number, whole
 
 VARIABLE = "CUVEE_PERFORMANCE"
 PACKAGE = "monitoring.performance"
@@ -57,7 +57,7 @@ def policy_in_force(path: Path | None = None) -> Policy:
 
     Raises `InputError` naming the field that cannot be used.
     """
-    return parse_policy(*text_in_force(path, VARIABLE))
+    return in_force(parse_policy, path, VARIABLE)
 
 
 def parse_policy(text: str, name: str) -> Policy:

@@ -121,8 +121,8 @@ def test_bad_files_are_told_before_anything_starts(tmp_path: Path) -> None:
     done = run_server(CUVEE_HOME=str(home), **{name: str(tmp_path / name) for name in names})
     assert done.returncode == 2
     rollout, rules, key = done.stderr.splitlines()
-    assert rollout.startswith(f"error: {tmp_path}/CUVEE_ROLLOUT: steps: expected ")
-    assert rules.startswith(f"error: {tmp_path}/CUVEE_RULES: pins: expected ")
+    assert rollout.startswith(f"error: CUVEE_ROLLOUT: {tmp_path}/CUVEE_ROLLOUT: steps: expected ")
+    assert rules.startswith(f"error: CUVEE_RULES: {tmp_path}/CUVEE_RULES: pins: expected ")
     assert key.startswith("error: CUVEE_MODEL_PUBLIC_KEY: expected ")
     assert not home.exists()
 
