@@ -9,7 +9,7 @@ import os
 import random
 import smtplib
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
 
@@ -85,6 +85,17 @@ class Couriers:
             await self._pause(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
             pause_s *= 2
         raise AssertionError  # the last try returned
+
+
+def unset(channels: Mapping[str, Channel]) -> Iterator[tuple[str, str]]:
+    """Yield the channels that can tell nothing, and the variable that each would need."""
+    for name, channel in channels.items():
+        if isinstance(channel, Webhook):
+            variable = channel.secret_env
+        else:
+            variable = channel.password_env if isinstance(channel, Mail) else None
+        if variable is not None and not os.environ.get(variable):
+            yield name, variable
 
 
 async def deliver(channel: Channel, message: Message) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from features.errors import InputError
 from features.yaml_fields import read_text
 from monitoring.drift.journal import Journal
+from monitoring.response.delivery import unset
 from monitoring.response.parse import parse_policy
 from monitoring.response.policy import Policy
 
@@ -17,7 +18,7 @@ class PolicyFile:
         self._path = path
         self._journal = journal
         self._text = read_text(path)
-        self._policy = parse_policy(self._text, str(path))
+        self._policy = self._parsed(self._text)
         self._refused: str | None = None
         self._why: str | None = None
 
@@ -39,9 +40,15 @@ class PolicyFile:
     def _take(self, text: str) -> None:
         if text != self._text:
             self._refused = text
-            self._policy = parse_policy(text, str(self._path))
+            self._policy = self._parsed(text)
             self._journal.tell("policy", file=str(self._path), rules=len(self._policy.rules))
         self._text, self._refused, self._why = text, None, None
+
+    def _parsed(self, text: str) -> Policy:
+        policy = parse_policy(text, str(self._path))
+        for channel, variable in unset(policy.channels):
+            self._journal.tell("channel cannot tell", channel=channel, unset=variable)
+        return policy
 
     def _refuse(self, why: str) -> None:
         if why != self._why:

@@ -1,5 +1,7 @@
 """A policy: what a file says, what it need not say, and what it may not."""
 
+import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -180,6 +182,28 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """Is told by name."""
     with pytest.raises(InputError, match=r"none\.yaml: cannot be read"):
         PolicyFile(tmp_path / "none.yaml", Journal())
+
+
+def test_a_channel_without_its_secret_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the start, and once its file was edited; not one whose variable is set."""
+    monkeypatch.setenv("SET", "a secret")
+    monkeypatch.delenv("UNSET", raising=False)
+    hook = "{kind: webhook, url: 'http://127.0.0.1:1', secret_env: %s}"
+    mail = "{kind: mail, host: h, from: a@b.org, to: [c@d.org], user: u, password_env: %s}"
+    plain = "{kind: webhook, url: 'http://127.0.0.1:1'}"
+    path, out = tmp_path / "response.yaml", StringIO()
+    path.write_text(f"channels: {{a: {hook % 'UNSET'}, b: {hook % 'SET'}, c: {plain}}}")
+
+    file = PolicyFile(path, Journal(out))
+    path.write_text(f"channels: {{a: {hook % 'SET'}, d: {mail % 'UNSET'}}}")
+    file.follow()
+
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    told = [(each["channel"], each["unset"]) for each in lines if "unset" in each]
+    assert told == [("a", "UNSET"), ("d", "UNSET")]
+    assert {each["event"] for each in lines if "unset" in each} == {"channel cannot tell"}
 
 
 @pytest.mark.parametrize(
