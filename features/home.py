@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from shlex import quote
 
+from features.errors import InputError
+
 DEFAULT_HOME = "var"
 
 TRAINING = "training"
@@ -11,8 +13,14 @@ TRAINING = "training"
 
 
 def home_directory() -> Path:
-    """Return `CUVEE_HOME`, or `var` where it is unset or empty."""
-    return Path(os.environ.get("CUVEE_HOME") or DEFAULT_HOME)
+    """Return `CUVEE_HOME`, or `var` where it is unset or empty.
+
+    Raises `InputError` where that is a file.
+    """
+    home = Path(os.environ.get("CUVEE_HOME") or DEFAULT_HOME)
+    if home.is_file():
+        raise InputError(f"CUVEE_HOME: expected a directory, got the file {str(home)!r}")
+    return home
 
 
 def command_in(home: Path, command: str) -> str:
