@@ -29,6 +29,11 @@ environment = $(PYTHON) -m venv $(1) && $(1)/bin/python -m pip install --quiet -
 # Data that break a rule of data quality are held back (exit code 3): what was good last serves on.
 OR_HELD := || [ $$? -eq 3 ]
 
+# Who names a shop that is not there made a mistake: nothing is to be made for it.
+ifneq ($(DATA)$(SHOP),)
+IF_THERE = @test -d "$(CUVEE_HOME)/offline" || { echo "error: there is no shop $(or $(SHOP),of $(DATA)) yet: name its files, make run $(if $(SHOP),SHOP=$(SHOP) )DATA=DIRECTORY" >&2; exit 2; }
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help run ready data train serve test lint format loadtest bench growth store drift faults soak peers feast detectors show clean
 
@@ -49,14 +54,16 @@ else ifneq ($(DATA),)
 	$(PY) -m features ingest --data "$(DATA)" $(if $(MAPPING),--mapping "$(MAPPING)") $(OR_HELD)
 	@echo "the next delivery of this shop, from any directory: CUVEE_HOME='$(CUVEE_HOME)' make run DATA=DIRECTORY"
 else
-	@test -d "$(CUVEE_HOME)/offline" || { echo "error: there is no shop $(SHOP) yet: name its files, make run SHOP=$(SHOP) DATA=DIRECTORY" >&2; exit 2; }
+	$(IF_THERE)
 endif
 
 train: .venv/.train ## Train a model, if there is none of the present data, and bring shoppers online
+	$(IF_THERE)
 	$(PY) -m models train --if-stale
 	$(PY) -m features materialize $(OR_HELD)
 
 serve: .venv/.train ## Serve what is there
+	$(IF_THERE)
 	$(PY) -m server
 
 # A store of your own can be filled by one process only. tests/conftest.py says in which order files

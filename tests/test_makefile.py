@@ -22,11 +22,11 @@ def make(*words: str, home: str | None = None) -> subprocess.CompletedProcess[st
 
 def test_deliveries_of_one_shop_meet_in_one_home() -> None:
     """By its name, wherever they lie, or by a home in full; the last line of the data says it."""
-    told = "from any directory: CUVEE_HOME={} make run DATA=DIRECTORY"
+    told = "from any directory: CUVEE_HOME='{}' make run DATA=DIRECTORY"
     for folder in ("/deliveries/october", "/deliveries/november"):
         assert told.format("var/own/wines") in make("data", f"DATA={folder}", "SHOP=wines").stdout
     assert told.format("/srv/wines") in make("data", "DATA=/october", home="/srv/wines").stdout
-    assert "CUVEE_HOME=var/own/october-" in make("data", "DATA=/deliveries/october").stdout
+    assert "CUVEE_HOME='var/own/october-" in make("data", "DATA=/deliveries/october").stdout
 
 
 def test_a_shop_that_has_no_files_yet_is_no_demo() -> None:
@@ -35,6 +35,21 @@ def test_a_shop_that_has_no_files_yet_is_no_demo() -> None:
     assert "there is no shop wines yet: name its files" in alone
     assert "simulate" not in alone
     assert "simulate --if-empty" in make("data").stdout
+
+
+@pytest.mark.parametrize("target", ["data", "train"])
+def test_nothing_is_made_for_a_shop_that_is_not_there(tmp_path: Path, target: str) -> None:
+    """A name that is misspelt leaves no home behind."""
+    home = tmp_path / "home"
+    environment = os.environ | {"CUVEE_HOME": str(home)}
+    done = subprocess.run(
+        ["make", "--old-file=.venv/.train", target, "SHOP=typo"],
+        env=environment, cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    told = "error: there is no shop typo yet: name its files, make run SHOP=typo DATA=DIRECTORY\n"
+    assert (done.returncode, done.stderr[: len(told)]) == (2, told)
+    assert not home.exists()
+    assert "there is no shop typo yet" in make("serve", "SHOP=typo").stdout
 
 
 @pytest.mark.parametrize("name", ["two words", "a/b", "..", ".hidden", "a/"])
