@@ -113,18 +113,18 @@ def evaluate_all(
     wanted: list[Rows] = []
     segments: list[str] = []
     for parts, split in pieces:
-        for name, each in _lists(parts, split).items():
+        model = Model(parts)
+        for name, each in _lists(model, parts, split).items():
             lists.setdefault(name, []).extend(each)
         wanted += split.wanted
-        segments += segments_of(Model(parts), split)
+        segments += segments_of(model, split)
     return Figures(
         {name: quality(each, wanted, met) for name, each in lists.items()}, tuple(segments)
     )
 
 
-def _lists(parts: Parts, split: Split) -> dict[str, list[Rows]]:
+def _lists(model: Model, parts: Parts, split: Split) -> dict[str, list[Rows]]:
     """Return the rows that each shopper would have been shown, by who shows them."""
-    model = Model(parts)
     lists = {
         POPULARITY: _everybody(split, ALL_TIME_DAYS),
         RECENT: _everybody(split, RECENT_DAYS),
