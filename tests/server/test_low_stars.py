@@ -78,6 +78,18 @@ async def test_what_is_rated_low_speaks_for_nothing(
     assert wines(after) == wines(await shown(service, "u2"))
 
 
+@pytest.mark.parametrize(("kind", "stars"), [("rating", 1.0), ("not_interested", None)])
+async def test_what_was_new_to_its_shopper_is_left_out_and_no_more(
+    service: Client, kind: str, stars: float | None
+) -> None:
+    """The list is that of a request which excludes it, in the order that the ranker gives it."""
+    await happened(service, "u1", (LIKED, "click", None))
+    assert RATED in wines(await shown(service, "u1"))
+    excluded = await ask(service, "u1", k=100, exclude=[RATED])
+    await happened(service, "u1", (RATED, kind, stars))
+    assert wines(await shown(service, "u1")) == wines(excluded["items"])
+
+
 async def test_few_stars_say_less_than_many(service: Client) -> None:
     """Three stars still speak for what is like the item, and better ones, given later, again."""
     for user, stars in {"u1": [3.0], "u2": [1.0, 4.0], "u3": [5.0]}.items():
