@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from features.online.embedded import EmbeddedValkey
 from features.online.valkey_store import ValkeyStore
@@ -75,13 +76,22 @@ def other_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str | None]:
     ]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        while not path.exists():
+        url = f"unix://{path}"
+        while not _answers(url):  # the socket is there before anybody listens
             assert server.poll() is None, "redis-server did not start"
             time.sleep(0.01)
-        yield f"unix://{path}"
+        yield url
     finally:
         server.terminate()
         server.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with Redis.from_url(url, retry=None) as client:
+            return bool(client.ping())
+    except RedisConnectionError:
+        return False
 
 
 @pytest.fixture(params=["valkey", "redis"])
