@@ -7,11 +7,11 @@ keep it from its client, and together with that of others it costs less than one
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import TypeVarTuple
 
 log = logging.getLogger(__name__)
 
-Told = ParamSpec("Told")
+Told = TypeVarTuple("Told")
 
 
 class Afterwards:
@@ -21,7 +21,7 @@ class Afterwards:
         """Have nothing to do yet."""
         self._due: list[tuple[Callable[..., None], tuple[object, ...]]] = []
 
-    def do(self, act: Callable[Told, None], *told: Told.args, **_: Told.kwargs) -> None:
+    def do(self, act: Callable[[*Told], None], *told: *Told) -> None:
         """Call `act` soon; what it raises is logged, and keeps nobody else from their turn."""
         if not self._due:
             asyncio.get_running_loop().call_soon(self._do_all)

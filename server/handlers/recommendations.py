@@ -49,7 +49,7 @@ class Recommend:
         self._metrics = metrics
         self._deadline_s = deadline_s
         self._lengths = lengths
-        self._lists = lists
+        self._note = lists.note
         self._after = after
 
     def begin(self, body: bytes, started: float, waited_s: float, then: Then) -> None:
@@ -95,7 +95,7 @@ class Recommend:
         answered = monotonic()
         told = encode_answer(answer, query.user_id, answered - started)
         self._metrics.stage(Stage.ENCODE, monotonic() - answered)
-        self._after.do(self._lists.note, told, answer, query.user_id, query.cursor, trial)
+        self._after.do(self._note, told, answer, query.user_id, query.cursor, trial)
         return Response(told, answer=answer)
 
 
