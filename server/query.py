@@ -5,7 +5,7 @@ Unknown fields are refused, not ignored: a misspelt `exclude` must not show what
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from hashlib import blake2b
@@ -192,7 +192,7 @@ def _query(raw: object, clock: Callable[[], float], lengths: Mapping[Page, int])
         k,
         context,
         _filters(fields.get("filters")),
-        _ids(fields.get("exclude"), "exclude", MAX_EXCLUDE),
+        parse_ids(fields.get("exclude"), "exclude", MAX_EXCLUDE),
         session,
         _cursor(fields.get("cursor")),
     )
@@ -225,7 +225,7 @@ def parse_item_ids(body: bytes) -> tuple[str, ...]:
     raw = parse_json(body)
     try:
         fields = parse_object(raw, "", ("item_ids",))
-        return _ids(fields.get("item_ids"), "item_ids", MAX_K)
+        return parse_ids(fields.get("item_ids"), "item_ids", MAX_K)
     except FieldError as error:
         raise InvalidError.of(error) from None
 
@@ -237,51 +237,16 @@ def parse_k(raw: object, field: str = "k") -> int:
     return raw
 
 
-def parse_parameters(told: Mapping[str, str], known: tuple[str, ...]) -> None:
-    """Raise `InvalidError` where a URL has a parameter that is none of the `known` ones."""
-    try:
-        _refuse_unknown(told, "", known)
-    except FieldError as error:
-        raise InvalidError.of(error) from None
-
-
-def parse_count(told: Mapping[str, str], field: str, default: int, most: int) -> int:
-    """Return the query parameter `field` of a URL, an integer from 1 to `most`.
-
-    Raises `InvalidError`.
-    """
-    raw = told.get(field, str(default))
-    if not (raw.isascii() and raw.isdigit() and 1 <= int(raw[:6]) <= most):
-        message = f"expected an integer from 1 to {most}, got {raw!r:.40}"
-        raise InvalidError(f"{field}: {message}", [(field, message)])
-    return int(raw)
-
-
-def parse_query_ids(told: Sequence[str], field: str, most: int) -> tuple[str, ...]:
-    """Return the ids of a parameter that a URL may repeat; raise `InvalidError`."""
-    try:
-        return _ids(list(told), field, most)
-    except FieldError as error:
-        raise InvalidError.of(error) from None
-
-
-def parse_path_id(request_path: Mapping[str, str], field: str) -> str:
-    """Return the id that the path names; raise `InvalidError` where it can be none."""
-    try:
-        return parse_id(request_path[field], field)
-    except FieldError as error:
-        raise InvalidError.of(error) from None
-
-
 def parse_object(raw: object, field: str, known: tuple[str, ...]) -> Mapping[str, Any]:
     """Return `raw` if it is an object of `known` fields; raise `FieldError` below `field`."""
     if not isinstance(raw, dict):
         raise FieldError(field or "body", f"expected an object, got {raw!r:.40}")
-    _refuse_unknown(raw, field, known)
+    refuse_unknown(raw, field, known)
     return raw
 
 
-def _refuse_unknown(names: Iterable[str], field: str, known: tuple[str, ...]) -> None:
+def refuse_unknown(names: Iterable[str], field: str, known: tuple[str, ...]) -> None:
+    """Raise `FieldError` below `field` for a name that is none of the `known` ones."""
     for name in names:
         if name not in known:
             near = get_close_matches(name[:MAX_LABEL], known, 1)
@@ -324,14 +289,15 @@ def _filters(raw: object) -> Filters:
     return Filters(
         categories=None
         if categories is None
-        else _ids(categories, "filters.category", MAX_CATEGORIES),
+        else parse_ids(categories, "filters.category", MAX_CATEGORIES),
         price_min=low,
         price_max=high,
         in_stock=in_stock,
     )
 
 
-def _ids(raw: object, field: str, limit: int) -> tuple[str, ...]:
+def parse_ids(raw: object, field: str, limit: int) -> tuple[str, ...]:
+    """Return `raw` as at most `limit` ids, none where it is None; raise `FieldError`."""
     if raw is None:
         return ()
     if not isinstance(raw, list):

@@ -9,8 +9,8 @@ from monitoring.exposition import render
 from monitoring.snapshot import MAX_WINDOW_S
 from server import keys
 from server.admin import admin
-from server.query import parse_count, parse_parameters
 from server.response import Response
+from server.url import parse_count, parse_parameters
 
 
 async def alive(_: web.Request) -> Response:

@@ -13,15 +13,9 @@ from models.reasons import Kind, explained
 from models.request import ANY_IN_STOCK, Listed
 from server import keys
 from server.errors import NotFoundError
-from server.query import (
-    DEFAULT_K,
-    MAX_K,
-    parse_count,
-    parse_parameters,
-    parse_path_id,
-    parse_query_ids,
-)
+from server.query import DEFAULT_K, MAX_K
 from server.response import Response
+from server.url import parse_count, parse_parameters, parse_path_id, parse_query_ids
 
 Item = TypeVar("Item")
 

@@ -29,8 +29,9 @@ from server import keys
 from server.admin import admin
 from server.body import read_body
 from server.errors import InvalidError, UnavailableError
-from server.query import parse_merge, parse_path_id
+from server.query import parse_merge
 from server.response import Response
+from server.url import parse_path_id
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from models.request import Filters
 from server import query
 from server.errors import InvalidError, MalformedError
-from server.query import Query, parse_count, parse_query
+from server.query import Query, parse_query
+from server.url import parse_count
 
 NOON = 1_760_011_200.0
 

@@ -1,0 +1,44 @@
+"""What a URL tells beside its route: parameters, and the ids in its path."""
+
+from collections.abc import Mapping, Sequence
+
+from features.errors import FieldError
+from features.events import parse_id
+from server.errors import InvalidError
+from server.query import parse_ids, refuse_unknown
+
+
+def parse_parameters(told: Mapping[str, str], known: tuple[str, ...]) -> None:
+    """Raise `InvalidError` where a URL has a parameter that is none of the `known` ones."""
+    try:
+        refuse_unknown(told, "", known)
+    except FieldError as error:
+        raise InvalidError.of(error) from None
+
+
+def parse_count(told: Mapping[str, str], field: str, default: int, most: int) -> int:
+    """Return the query parameter `field` of a URL, an integer from 1 to `most`.
+
+    Raises `InvalidError`.
+    """
+    raw = told.get(field, str(default))
+    if not (raw.isascii() and raw.isdigit() and 1 <= int(raw[:6]) <= most):
+        message = f"expected an integer from 1 to {most}, got {raw!r:.40}"
+        raise InvalidError(f"{field}: {message}", [(field, message)])
+    return int(raw)
+
+
+def parse_query_ids(told: Sequence[str], field: str, most: int) -> tuple[str, ...]:
+    """Return the ids of a parameter that a URL may repeat; raise `InvalidError`."""
+    try:
+        return parse_ids(list(told), field, most)
+    except FieldError as error:
+        raise InvalidError.of(error) from None
+
+
+def parse_path_id(request_path: Mapping[str, str], field: str) -> str:
+    """Return the id that the path names; raise `InvalidError` where it can be none."""
+    try:
+        return parse_id(request_path[field], field)
+    except FieldError as error:
+        raise InvalidError.of(error) from None
