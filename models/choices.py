@@ -60,7 +60,6 @@ class Choices:
 def choose(
     catalogue: Catalogue,
     split: Split,
-    seed: int,
     gram: Gram = gram_of,
     newcomers: Sequence[Newcomers] = (),
 ) -> Choices:
@@ -70,7 +69,7 @@ def choose(
     taste, by_attribute = measure_tastes(catalogue, split)
     by_prior = measure_priors(taste, split)
     tried = _regularisations(catalogue)
-    by_regularisation = {each: _ndcg(split, each, seed, gram) for each in tried}
+    by_regularisation = {each: _ndcg(split, each, gram) for each in tried}
     return Choices(
         regularisation=max(by_regularisation, key=by_regularisation.__getitem__),
         taste=taste,
@@ -92,10 +91,10 @@ def _regularisations(catalogue: Catalogue) -> tuple[float, ...]:
     return REGULARISATIONS if len(catalogue) <= DENSE_LIMIT else (REGULARISATION,)
 
 
-def _ndcg(split: Split, regularisation: float, seed: int, gram: Gram) -> float:
+def _ndcg(split: Split, regularisation: float, gram: Gram) -> float:
     """Return NDCG@10 of the candidates alone."""
     matrix = split.known.matrix()
-    towers = fit_towers(faded(split.known, split.cut_ms), regularisation, seed, gram)
+    towers = fit_towers(faded(split.known, split.cut_ms), regularisation, gram)
     lists = []
     for start in range(0, len(split), _CHUNK):
         part = slice(start, start + _CHUNK)

@@ -88,7 +88,7 @@ def _of_new_items(timeline: Timeline, parts: Parts) -> list[tuple[str, Split, Pa
     log, catalogue, start = timeline.log, timeline.catalogue, timeline.moment(TEST)
     gone = taken_for_new(catalogue)
     split = new_items(temporal_split(log, catalogue, start, timeline.moment(NOW), gone=gone))
-    served = fit(log, split.known, catalogue, timeline.choices, start, timeline.seed, timeline.gram)
+    served = fit(log, split.known, catalogue, timeline.choices, start, timeline.gram)
     if served.personal is not None and parts.personal is not None:
         personal = replace(served.personal, ranker=parts.personal.ranker)
         served = replace(served, personal=personal)

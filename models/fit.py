@@ -32,7 +32,6 @@ def fit(
     catalogue: Catalogue,
     choices: Choices,
     at_ms: int,
-    seed: int,
     gram: Gram = gram_of,
 ) -> Parts:
     """Return parts without a ranker, made from `pairs`, all of which lie before `at_ms`.
@@ -43,7 +42,7 @@ def fit(
     personal: Personal | None = None
     agreement: dict[str, float] = {}
     if np.count_nonzero(pairs.counts() > 1) >= LEAST_SHOPPERS:
-        personal, agreement = _personal(pairs, catalogue, choices, at_ms, seed, gram)
+        personal, agreement = _personal(pairs, catalogue, choices, at_ms, gram)
     return Parts(
         items=ItemTable.of(catalogue),
         segments=_segments(log, pairs, choices, at_ms),
@@ -85,12 +84,12 @@ def _stats(catalogue: Catalogue, pairs: Interactions, at_ms: int) -> Floats:
 
 
 def _personal(
-    pairs: Interactions, catalogue: Catalogue, choices: Choices, at_ms: int, seed: int, gram: Gram
+    pairs: Interactions, catalogue: Catalogue, choices: Choices, at_ms: int, gram: Gram
 ) -> tuple[Personal, dict[str, float]]:
     matrix = pairs.matrix()
     met = pairs.met()
     towers, implicit = (
-        introduce(fit_towers(grades, choices.regularisation, seed, gram), catalogue, met)
+        introduce(fit_towers(grades, choices.regularisation, gram), catalogue, met)
         for grades in (faded(pairs, at_ms), faded_implicit(pairs, at_ms))
     )
     graph = tower_graph(towers.inputs.shape[1])

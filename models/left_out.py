@@ -42,7 +42,6 @@ def examples_left_out(timeline: Timeline) -> Examples:
         timeline.catalogue,
         timeline.choices,
         split.cut_ms,
-        timeline.seed,
         timeline.gram,
     )
     pieces = _pieces(timeline, parts, split)

@@ -1,7 +1,8 @@
 """The second stage: a linear score, and boosted trees where they help, that order candidates.
 
 The linear score (`models.listwise`) has weights that change with the length of the history: of
-whom much is known, the fit tells more. Where that is not enough it is one more column for trees,
+whom much is known, the fit tells more. It learns which candidates were wanted, and, where it is
+asked to, which of those that were shown. Where that is not enough it is one more column for trees,
 histogram gradient boosting (Ke et al., "LightGBM", NeurIPS 2017, as in scikit-learn) on whether a
 candidate was wanted. What counts is the order it gives, not the numbers.
 """
@@ -18,7 +19,7 @@ from models.errors import ModelsError
 from models.examples import Examples
 from models.listwise import fit_listwise
 from models.metrics import ideal_ndcg
-from models.parts import Floats, Rows
+from models.parts import Floats
 from models.ranker_features import HISTORY, OF_THE_CANDIDATE, RANKER_FEATURES
 
 TREES = 40
@@ -26,6 +27,9 @@ LEAVES = 6
 LEARNING_RATE = 0.05
 NEGATIVES = 0.25
 """Share of the candidates nobody wanted that are learnt from: more gave no better order."""
+
+DRAWS = 4
+"""Times that these are drawn for the sum, whose weights are the mean: one draw decides less."""
 
 AGEING = 0.3
 """What a list of one split counts for beside one of the next: shops change."""
@@ -54,31 +58,32 @@ class Ranker:
         return sums
 
 
-def fit_ranker(splits: Sequence[Examples], seed: int, *, trees: bool) -> Ranker | None:
+def fit_ranker(
+    splits: Sequence[Examples], seed: int, *, trees: bool = False, shown: bool = False
+) -> Ranker | None:
     """Return what orders candidates, None where there are too few shoppers, or all is wanted.
 
-    `splits` are in order of time; with `trees` the sum is not the last word. Raises `ModelsError`
-    naming a column that holds what is no number. One thread: threads that wait for one another on
-    a busy machine take three times as long.
+    `splits` are in order of time; with `trees` the sum is not the last word; with `shown` it
+    learns from what was shown, too. Raises `ModelsError` naming a column that holds what is no
+    number. One thread: threads that wait for one another on a busy machine take three times as
+    long.
     """
     if sum(len(each.sizes) for each in splits) < LEAST_SHOPPERS:
         return None
-    random = np.random.default_rng(seed)
-    sampled = [_sampled(each, random) for each in splits]
-    features = np.concatenate([each.features for each in sampled])
-    labels = np.concatenate([each.labels for each in sampled])
-    _check_numbers(features)
+    for each in splits:
+        _check_numbers(each.features)
+    labels = np.concatenate([each.labels for each in splits])
     if np.ptp(labels) == 0:
         return None
-    sizes = np.concatenate([each.sizes for each in sampled])
-    ages = np.repeat(np.arange(len(sampled))[::-1], [len(each.sizes) for each in sampled])
+    random = np.random.default_rng(seed)
     with threadpool_limits(1):
-        ranker = Ranker(
-            *_linear(features, labels, sizes, np.power(AGEING, ages, dtype=np.float64)), None
-        )
+        drawn = [_linear(_lists(splits, random, shown=shown)) for _ in range(DRAWS)]
+        mean = np.mean(np.stack(drawn), axis=0)
+        ranker = Ranker(mean[0], mean[1], None)
         if not trees:
             return ranker
-        return replace(ranker, trees=_trees(_with_sum(ranker, features), labels, seed))
+        some = Examples.joined([_sampled(each, random) for each in splits])
+        return replace(ranker, trees=_trees(_with_sum(ranker, some.features), some.labels, seed))
 
 
 def _check_numbers(features: Floats) -> None:
@@ -116,27 +121,56 @@ def _sampled(examples: Examples, random: np.random.Generator) -> Examples:
     chosen = (random.random(len(examples.labels)) < NEGATIVES) | (examples.labels > 0)
     begins = np.cumsum(examples.sizes) - examples.sizes
     sizes = np.add.reduceat(chosen, begins, dtype=np.int64) if len(begins) else examples.sizes
-    return Examples(examples.features[chosen], examples.labels[chosen], sizes)
+    return Examples(
+        examples.features[chosen], examples.labels[chosen], sizes, examples.shown[chosen]
+    )
 
 
-def _linear(
-    features: Floats, labels: Floats, sizes: Rows, importance: npt.NDArray[np.float64]
-) -> tuple[Floats, Floats]:
+@dataclass(frozen=True, slots=True)
+class _Lists:
+    """Lists that the sum learns from.
+
+    `counts` float64[n] says how many of its kind each candidate stands for, `importance`
+    float64[lists] by how much each list counts.
+    """
+
+    told: Examples
+    counts: npt.NDArray[np.float64]
+    importance: npt.NDArray[np.float64]
+
+
+def _lists(splits: Sequence[Examples], random: np.random.Generator, *, shown: bool) -> _Lists:
+    """Return the lists of one draw: of candidates, and with `shown` of what was shown of them."""
+    ages = [AGEING**age for age in reversed(range(len(splits)))]
+    pieces = [
+        (_sampled(each, random), 1 / NEGATIVES, age) for each, age in zip(splits, ages, strict=True)
+    ]
+    if shown:
+        pieces += [(each.shown_only(), 1, age) for each, age in zip(splits, ages, strict=True)]
+    return _Lists(
+        Examples.joined([each for each, _, _ in pieces]),
+        np.concatenate([np.where(each.labels > 0, 1, many) for each, many, _ in pieces]),
+        np.concatenate([np.full(len(each.sizes), age) for each, _, age in pieces]),
+    )
+
+
+def _linear(lists: _Lists) -> npt.NDArray[np.float32]:
     """Return `Ranker.weights` and `by_history`, 0 for what is known of the shopper.
 
     Products are of centred columns: a penalty on how weights change is none on what they are, and
     sums of long histories are no greater than those of short ones, which would lead trees astray.
     """
-    counts = np.where(labels > 0, 1, 1 / NEGATIVES)
+    features, labels, sizes = lists.told.features, lists.told.labels, lists.told.sizes
     columns, known = features[:, :OF_THE_CANDIDATE], features[:, HISTORY]
     usual, means = known.mean(dtype=np.float64), columns.mean(axis=0, dtype=np.float64)
     products = (columns - means) * (known - usual)[:, None]
     both = np.hstack((columns, products.astype(np.float32)))
-    plain, change = np.split(fit_listwise(both, labels, sizes, counts, importance), 2)
+    fitted = fit_listwise(both, labels, sizes, lists.counts, lists.importance)
+    plain, change = np.split(fitted, 2)
     told = np.zeros((2, len(RANKER_FEATURES)), np.float32)
     told[:, :OF_THE_CANDIDATE] = plain - usual * change, change
     told[0, HISTORY] -= means @ change
-    return told[0], told[1]
+    return told
 
 
 def _trees(columns: Floats, labels: Floats, seed: int) -> HistGradientBoostingRegressor:

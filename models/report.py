@@ -30,7 +30,12 @@ _NOTE = (
     "the difference, shopper by shopper. Items in a shopper's history that were bought, rated or "
     "refused are never shown."
 )
-_ORDERS = {"candidates": "their own scores", "sum": "a sum", "trees": "trees over a sum"}
+_ORDERS = {
+    "candidates": "their own scores",
+    "sum": "a sum",
+    "shown": "a sum that learnt from what was shown, too",
+    "trees": "trees over a sum",
+}
 _UNJUDGED = "Too few shoppers had a history to judge this model by."
 
 

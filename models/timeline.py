@@ -10,13 +10,18 @@ At each cut everything is made anew from what was there before.
 
 from functools import cached_property
 
+import numpy as np
+
 from features.catalogue import Catalogue
 from features.eventlog import EventLog
 from models.choices import Choices, choose
 from models.dataset import Interactions, interactions, moment_of
 from models.ease import Gram, gram_of
 from models.examples import Examples, examples_of
+from models.exposures import UNKNOWN, Exposures, See
 from models.fit import fit
+from models.item_table import ItemTable
+from models.items import Items
 from models.model import Model
 from models.newcomers import Newcomers
 from models.parts import Parts
@@ -47,9 +52,14 @@ class Timeline:
         seed: int,
         stages: Stages | None = None,
         gram: Gram = gram_of,
+        see: See | None = None,
     ) -> None:
-        """Cut nothing yet; with `stages` what was made before, of the same, is used."""
+        """Cut nothing yet; with `stages` what was made before, of the same, is used.
+
+        Without `see` nobody knows what shoppers saw.
+        """
         self.gram = gram
+        self._see = see
         self.log = log
         self.catalogue = catalogue
         self.seed = seed
@@ -71,7 +81,7 @@ class Timeline:
         """What the validation split decides, the usual where it holds too few shoppers."""
         if not self.can_be_judged:
             return Choices()
-        return choose(self.catalogue, self.split(VALIDATION), self.seed, self.gram, self.newcomers)
+        return choose(self.catalogue, self.split(VALIDATION), self.gram, self.newcomers)
 
     def moment(self, share: float) -> int:
         """Return the time, in milliseconds, before which `share` of the pairs were there."""
@@ -118,9 +128,7 @@ class Timeline:
         if cut not in self._parts:
             pairs = self.pairs if cut == NOW else self.split(cut).known
             at_ms = self.moment(cut)
-            self._parts[cut] = fit(
-                self.log, pairs, self.catalogue, self.choices, at_ms, self.seed, self.gram
-            )
+            self._parts[cut] = fit(self.log, pairs, self.catalogue, self.choices, at_ms, self.gram)
         return self._parts[cut]
 
     def examples(self, cut: float) -> Examples:
@@ -128,7 +136,28 @@ class Timeline:
         if cut not in self._examples:
             told = self._stages.arrays(
                 f"examples-{cut}",
-                lambda: examples_of(Model(self.parts(cut)), self.split(cut)).arrays(),
+                lambda: self._examples_of(cut).arrays(),
             )
             self._examples[cut] = Examples(**told)
         return self._examples[cut]
+
+    def _examples_of(self, cut: float) -> Examples:
+        start, end = self.moment(cut), self.moment(round(cut + _SPAN, 6))
+        exposures = self.exposures.between(start, end)
+        return examples_of(Model(self.parts(cut)), self.split(cut), exposures)
+
+    @cached_property
+    def exposures(self) -> Exposures:
+        """What the shoppers of all splits have seen, as far as it was logged."""
+        see = self._see
+        if see is None:
+            return UNKNOWN
+        asked = [
+            self.split(cut).users for cut in sorted({*LEARNT_FROM[VALIDATION], *LEARNT_FROM[NOW]})
+        ]
+        users, items = np.unique(np.concatenate(asked)), Items(ItemTable.of(self.catalogue))
+        told = self._stages.arrays(
+            "exposures",
+            lambda: Exposures.of_log(self.log.user_ids, users, items, see).arrays(),
+        )
+        return Exposures(**told)

@@ -1,46 +1,40 @@
 """From events to what serving needs: measured on a temporal split, then made from all of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from enum import Enum
+from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from features.declared import FEATURES_FILE
 from features.errors import InputError
+from features.lists.exposures import seen
 from features.offline.store import OfflineStore
 from models.baskets import companions
 from models.comparison import Comparison, Others, compare, nobody_else
 from models.ease import RANK
 from models.engine import LOCAL, Engine
 from models.evaluate import Figures
-from models.examples import Examples
-from models.export import ranker_graph, require_agreement, with_short_histories
 from models.item_index import INDEXED_FROM, RECALL_AT, ItemIndex
 from models.left_out import examples_left_out, figures_left_out
 from models.manifest import MADE_WITH
-from models.metrics import mean_and_error
 from models.model import Model
+from models.orders import ChosenOrder, Kept, choose_order, learn_order, order_of
 from models.parts import FORGOTTEN_MS, LEARNT_UNTIL_MS, Floats, Parts, Personal
-from models.personal import open_ranker
-from models.ranker import TREES, fit_ranker, ordering, predict
+from models.ranker import TREES
 from models.reference.sample import sample_rows
 from models.split import leave_last_out
 from models.stages import Stages
-from models.timeline import LEARNT_FROM, NOW, TEST, VALIDATION, Timeline
+from models.timeline import NOW, TEST, VALIDATION, Timeline
 from models.training_log import training_log
 from models.validated import VALIDATED
 from models.validation import Against, validate
 
 EXAMPLE_HISTORY = 12
 """Items that the example shopper should know: enough to see why they are shown what they are."""
-
-_COMPARED = 500
-"""Shoppers over whose candidates an exported ranker is compared with the original."""
 
 _ASKED_FOR = 1_000
 """Shoppers over whom an index of items learns how far to look."""
@@ -52,38 +46,11 @@ Step = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """A ranker as a graph, and what became of rows it had not learnt from.
-
-    `by_shopper` float64[n] is NDCG@10 of each of their shoppers, `given` that of the candidates'
-    own order, `agreement` how alike graph and original rank.
-    """
-
-    graph: bytes
-    by_shopper: npt.NDArray[np.float64]
-    given: npt.NDArray[np.float64]
-    agreement: Mapping[str, float]
-
-    def beats(self, other: npt.NDArray[np.float64]) -> bool:
-        """Tell whether it orders better than another order did, by more than chance."""
-        gain, error = mean_and_error(self.by_shopper - other)
-        return gain > 2 * error
-
-
-class Kept(Enum):
-    """What orders the candidates of the model that serves."""
-
-    CANDIDATES = "candidates"
-    SUM = "sum"
-    TREES = "trees"
-
-
-@dataclass(frozen=True, slots=True)
 class Trial:
     """What would have come of training earlier; `comparison` None where too few can be judged."""
 
     comparison: Comparison | None
-    kept: Kept
+    chosen: ChosenOrder
     parts: Parts | None = None
     """What was learnt then, where it was judged."""
 
@@ -104,7 +71,8 @@ def read(
             "or make the demo shop with python -m features simulate"
         )
     stages = stages or Stages()
-    return Timeline(training_log(store, stages, engine.read), catalogue, seed, stages, engine.gram)
+    log = training_log(store, stages, engine.read)
+    return Timeline(log, catalogue, seed, stages, engine.gram, partial(seen, store))
 
 
 def one_thread() -> AbstractContextManager[object]:
@@ -155,7 +123,7 @@ def _trained(
         step("comparing with what serves")
         metrics[VALIDATED] = validate(timeline, trial.parts, against).told()
     step("learning from everything")
-    parts, agreement = learn(timeline, NOW, trial.kept)
+    parts, agreement = learn(timeline, NOW, trial.chosen.kept)
     if parts.personal is not None and len(parts.items) >= INDEXED_FROM:
         step("indexing items")
         index, recall = ItemIndex.build(parts.personal.outputs, _users(timeline, parts.personal))
@@ -185,12 +153,12 @@ def try_out(timeline: Timeline, step: Step = lambda _: None, others: Others = no
     """
     step("choosing")
     if not timeline.can_be_judged or timeline.parts(VALIDATION).personal is None:
-        return Trial(None, Kept.CANDIDATES)
+        return Trial(None, ChosenOrder())
     step("learning an order")
-    kept = choose_order(timeline)
-    parts, _ = learn(timeline, TEST, kept)
+    chosen = choose_order(timeline)
+    parts, _ = learn(timeline, TEST, chosen.kept)
     step("evaluating")
-    return Trial(compare(timeline, parts, others), kept, parts)
+    return Trial(compare(timeline, parts, others), chosen, parts)
 
 
 def try_left_out(
@@ -202,11 +170,11 @@ def try_left_out(
     before = Timeline(left_out.past, timeline.catalogue, timeline.seed)
     step("learning without what was left out")
     parts = before.parts(NOW)
-    kept = choose_order(before) if before.can_be_judged else Kept.CANDIDATES
+    kept = choose_order(before).kept if before.can_be_judged else Kept.CANDIDATES
     if kept is not Kept.CANDIDATES:
         rows = examples_left_out(before)
-        if order := _order([rows], lambda: rows, before.seed, kept):
-            parts = _ordered(parts, order)
+        if order := order_of([rows], lambda: rows, before.seed, kept):
+            parts = order.given_to(parts)
     step("evaluating")
     return Comparison(figures_left_out(before, parts, left_out, others))
 
@@ -216,60 +184,9 @@ def learn(timeline: Timeline, cut: float, kept: Kept) -> tuple[Parts, dict[str, 
     parts = timeline.parts(cut)
     agreement: dict[str, Any] = {"tower": parts.metrics}
     if order := learn_order(timeline, cut, TEST, kept):
-        parts = _ordered(parts, order)
+        parts = order.given_to(parts)
         agreement["ranker"] = order.agreement
     return parts, agreement
-
-
-def choose_order(timeline: Timeline) -> Kept:
-    """Return what orders the candidates of the validation split best.
-
-    Trees, which take many times longer to ask, must beat the sum by more than chance, and what
-    is kept must beat the inner product by as much.
-    """
-    told = [learn_order(timeline, VALIDATION, VALIDATION, each) for each in (Kept.SUM, Kept.TREES)]
-    by_sum, by_trees = told
-    if by_sum is None or by_trees is None:
-        return Kept.CANDIDATES
-    trees = by_trees.beats(by_sum.by_shopper)
-    chosen = by_trees if trees else by_sum
-    if not chosen.beats(chosen.given):
-        return Kept.CANDIDATES
-    return Kept.TREES if trees else Kept.SUM
-
-
-def learn_order(timeline: Timeline, cut: float, checked: float, kept: Kept) -> Order | None:
-    """Return the ranker that the past of a cut teaches, None where it holds too little or none is.
-
-    Its export is compared with the original over the split at `checked`.
-    """
-    if kept is Kept.CANDIDATES:
-        return None
-    examples = [timeline.examples(each) for each in LEARNT_FROM[cut]]
-    return _order(examples, lambda: timeline.examples(checked), timeline.seed, kept)
-
-
-def _order(
-    examples: Sequence[Examples], checked: Callable[[], Examples], seed: int, kept: Kept
-) -> Order | None:
-    """Return the ranker that `examples` teach, None where there are too few."""
-    ranker = fit_ranker(examples, seed, trees=kept is Kept.TREES)
-    if ranker is None:
-        return None
-    graph, rows = ranker_graph(ranker), checked()
-    told = open_ranker(graph).run({"features": rows.features})[:, 0]
-    some = rows.first(_COMPARED)
-    original = with_short_histories(some.features, predict(ranker, some.features))
-    agreement = require_agreement(
-        "ranker", some.by_shopper(original), some.by_shopper(told[: len(original)])
-    )
-    return Order(graph, ordering(rows, told), ordering(rows), agreement)
-
-
-def _ordered(parts: Parts, order: Order) -> Parts:
-    if parts.personal is None:
-        return parts
-    return replace(parts, personal=replace(parts.personal, ranker=order.graph))
 
 
 def _users(timeline: Timeline, personal: Personal) -> Floats:
@@ -282,15 +199,17 @@ def _users(timeline: Timeline, personal: Personal) -> Floats:
 
 
 def _parameters(timeline: Timeline, trial: Trial) -> dict[str, Any]:
+    choices = timeline.choices.told()
     return {
         "seed": timeline.seed,
         MADE_WITH: FEATURES_FILE,
         "rank": RANK,
-        "order": trial.kept.value,
-        "trees": TREES if trial.kept is Kept.TREES else 0,
+        "order": trial.chosen.kept.value,
+        "trees": TREES if trial.chosen.kept is Kept.TREES else 0,
         "pairs": len(timeline.pairs),
         "shoppers": len(timeline.log.user_ids),
-        **timeline.choices.told(),
+        **choices,
+        "validation": {**choices["validation"], **trial.chosen.measured},
     }
 
 

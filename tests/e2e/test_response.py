@@ -14,11 +14,12 @@ from features.demo_shop.simulate import World, simulate
 from features.offline.store import OfflineStore
 from features.online.embedded import EmbeddedValkey
 from models.bundle import write_bundle
+from models.orders import Kept
 from models.parts import LEARNT_UNTIL_MS, Parts
 from models.reference.sample import sample_rows
 from models.registry import Registry
 from models.timeline import NOW
-from models.training import Kept, learn, read
+from models.training import learn, read
 from tests.support.changed_world import change_world, log_what_is_served
 from tests.support.failing import failing_parts
 from tests.support.monitor import alertmanager, decisions, monitoring

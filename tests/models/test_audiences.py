@@ -59,7 +59,7 @@ def test_of_the_anonymous_a_sessions_last_clicks_are_all_that_is_known() -> None
 def test_anonymous_sessions_are_ranked_for() -> None:
     """With a click or two the model shows other than what everybody buys."""
     split = temporal_split(tasteful(), CATALOGUE, CUT_MS, END_MS)
-    model = Model(fit(split.past, split.known, CATALOGUE, Choices(), CUT_MS, 0))
+    model = Model(fit(split.past, split.known, CATALOGUE, Choices(), CUT_MS))
     asked = anonymous(split, CATALOGUE)
     ranked, popular = ranked_lists(model, asked), popular_lists(model, asked)
     assert len(ranked) == len(split)
@@ -88,6 +88,6 @@ def test_only_new_items_can_be_asked_for() -> None:
     """Lists hold nothing but items that nobody met, ranked and popular ones alike."""
     split = _where_some_are_new()
     asked = only_new(new_items(split), CATALOGUE)
-    model = Model(fit(split.past, split.known, CATALOGUE, Choices(), CUT_MS, 0))
+    model = Model(fit(split.past, split.known, CATALOGUE, Choices(), CUT_MS))
     for lists in (ranked_lists(model, asked), popular_lists(model, asked)):
         assert all(len(rows) and not split.known.met()[rows].any() for rows in lists)

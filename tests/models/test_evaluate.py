@@ -49,7 +49,7 @@ def split() -> Split:
 @pytest.fixture(scope="module")
 def parts(split: Split) -> Parts:
     """Return what was learnt before the split."""
-    return fit(split.past, split.known, CATALOGUE, choose(CATALOGUE, split, 0), CUT_MS, 0)
+    return fit(split.past, split.known, CATALOGUE, choose(CATALOGUE, split), CUT_MS)
 
 
 def test_tastes_beat_popularity(parts: Parts, split: Split) -> None:
@@ -90,7 +90,7 @@ def test_without_a_personal_part_segments_answer(parts: Parts, split: Split) -> 
 
 def test_gains_come_with_their_errors(split: Split) -> None:
     """A gain counts only beyond two standard errors."""
-    figures = evaluate(fit(split.past, split.known, CATALOGUE, Choices(), CUT_MS, 0), split)
+    figures = evaluate(fit(split.past, split.known, CATALOGUE, Choices(), CUT_MS), split)
     told = figures.told()
     gain = told["gain"][SEGMENT]
     assert told["beats_segments"] == (gain["ndcg@10"] > 2 * gain["se"])

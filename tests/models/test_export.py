@@ -1,5 +1,7 @@
 """Graphs rank as what they were made from, and wrong ones are refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -36,7 +38,7 @@ def examples() -> Examples:
     strength = features[:, 0] + 2 * (features[:, 5] > 0.35) + random.normal(0, 0.3, len(features))
     labels = (strength > 2.6).astype(np.float32)
     labels[::each] = 1
-    return Examples(features, labels, np.full(shoppers, each))
+    return Examples(features, labels, np.full(shoppers, each), np.zeros(len(labels), np.bool_))
 
 
 def _padded(histories: list[tuple[Rows, Floats]]) -> tuple[Rows, Floats]:
@@ -131,7 +133,7 @@ def test_a_wrong_tower_is_refused(towers: Towers) -> None:
 def test_a_wrong_ranker_is_refused(examples: Examples) -> None:
     """Trees of other data do not pass for these."""
     ranker, labels = fit_ranker([examples], 0, trees=True), np.roll(examples.labels, 1)
-    wrong = fit_ranker([Examples(examples.features, labels, examples.sizes)], 0, trees=True)
+    wrong = fit_ranker([replace(examples, labels=labels)], 0, trees=True)
     assert ranker is not None
     assert wrong is not None
     original = predict(ranker, examples.features)

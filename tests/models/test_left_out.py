@@ -9,10 +9,10 @@ from models.choices import Choices
 from models.evaluate import CANDIDATES, MODEL, POPULARITY, RECENT, SEGMENT
 from models.fit import fit
 from models.left_out import MOMENTS, examples_left_out, figures_left_out
+from models.orders import Kept
 from models.ranker_features import RANKER_FEATURES
 from models.split import LEAST_HISTORY, Split, leave_last_out
 from models.timeline import Timeline
-from models.training import Kept
 from tests.support.histories import Happened, log_of, tasteful, wines
 
 CATALOGUE = wines(60)
@@ -56,7 +56,7 @@ def timeline(log: EventLog) -> Timeline:
 def shown(split: Split, name: str) -> list[list[int]]:
     """Return the lists of one kind, in the order in which shoppers are asked for."""
     past = timeline(split.past)
-    parts = fit(split.past, split.known, CATALOGUE, Choices(), split.cut_ms, 0)
+    parts = fit(split.past, split.known, CATALOGUE, Choices(), split.cut_ms)
     figures = figures_left_out(past, parts, split, lambda _: {})
     return [rows.tolist() for rows in figures.by_name[name].shown]
 
@@ -74,7 +74,7 @@ def test_nobody_is_shown_what_sells_later(split: Split, name: str) -> None:
 
 def test_what_goes_together_is_learnt_from_all(split: Split) -> None:
     """Candidates are those of one model, whenever a shopper is asked for."""
-    parts = fit(split.past, split.known, CATALOGUE, Choices(), split.cut_ms, 0)
+    parts = fit(split.past, split.known, CATALOGUE, Choices(), split.cut_ms)
     assert parts.personal is not None
     scores = (split.histories() @ parts.personal.inputs) @ parts.personal.outputs.T
     for row, blocked in zip(scores, split.blocked, strict=True):
@@ -88,7 +88,7 @@ def test_what_goes_together_is_learnt_from_all(split: Split) -> None:
 
 def test_others_are_asked_for_the_same_shoppers(split: Split) -> None:
     """In the same order: a list of what each wanted is perfect."""
-    parts = fit(split.past, split.known, CATALOGUE, Choices(), split.cut_ms, 0)
+    parts = fit(split.past, split.known, CATALOGUE, Choices(), split.cut_ms)
     mixed = split.some(np.random.default_rng(0).permutation(len(split)))
     figures = figures_left_out(
         timeline(split.past), parts, mixed, lambda asked: {"perfect": list(asked.wanted)}

@@ -70,7 +70,7 @@ def test_new_items_find_those_who_like_such() -> None:
     catalogue, cut_ms, end_ms = wines(60), 19_270 * DAY_MS, 19_366 * DAY_MS
     gone = taken_for_new(catalogue)
     split = temporal_split(tasteful(400), catalogue, cut_ms, end_ms, gone=gone)
-    parts = fit(split.past, split.known, catalogue, Choices(), cut_ms, 0)
+    parts = fit(split.past, split.known, catalogue, Choices(), cut_ms)
     figures = evaluate(parts, only_new(new_items(split), catalogue)).by_name
     gain, error = difference(figures[MODEL], figures[POPULARITY])
     assert gain > 3 * error > 0
@@ -107,7 +107,7 @@ def test_what_is_expected_of_an_item_does_not_say_that_it_was_met() -> None:
     catalogue, cut_ms, end_ms = wines(60), 19_270 * DAY_MS, 19_366 * DAY_MS
     gone = taken_for_new(catalogue)
     split = temporal_split(tasteful(), catalogue, cut_ms, end_ms, gone=gone)
-    parts = fit(split.past, split.known, catalogue, Choices(), cut_ms, 0)
+    parts = fit(split.past, split.known, catalogue, Choices(), cut_ms)
     assert parts.personal is not None
     met, new = split.known.met(), split.known.met() == 0
     assert (parts.personal.item_stats[new, ITEM_STATS.index("log_events")] > 1).all()
@@ -125,7 +125,7 @@ def test_a_ranker_that_goes_by_sales_does_not_set_new_items_back() -> None:
     catalogue, cut_ms, end_ms = wines(60), 19_270 * DAY_MS, 19_366 * DAY_MS
     gone = taken_for_new(catalogue)
     split = temporal_split(tasteful(400), catalogue, cut_ms, end_ms, gone=gone)
-    parts = fit(split.past, split.known, catalogue, Choices(), cut_ms, 0)
+    parts = fit(split.past, split.known, catalogue, Choices(), cut_ms)
     assert parts.personal is not None
     weights = np.zeros(len(RANKER_FEATURES), np.float32)
     weights[SCORE], weights[RANKER_FEATURES.index("log_events")] = 1, 0.5
@@ -152,7 +152,7 @@ def test_rankers_learn_of_what_somebody_had_met_only() -> None:
     catalogue, cut_ms, end_ms = wines(60), 19_270 * DAY_MS, 19_366 * DAY_MS
     gone = taken_for_new(catalogue)
     split = temporal_split(tasteful(), catalogue, cut_ms, end_ms, gone=gone)
-    parts = fit(split.past, split.known, catalogue, Choices(), cut_ms, 0)
+    parts = fit(split.past, split.known, catalogue, Choices(), cut_ms)
     examples = examples_of(Model(parts), split)
     is_met = split.known.met() > 0
     wanted = [is_met[rows].sum() for rows in split.wanted]

@@ -136,7 +136,7 @@ def test_what_is_measured_is_what_segments_have(timeline: Timeline) -> None:
     crowds, (markets, _) = Crowds(30.0, 3, 400.0), markets_of(timeline.log)
     asked = timeline.came(TEST)
     choices = replace(timeline.choices, crowds=crowds)
-    parts = fit(timeline.log, asked.known, CATALOGUE, choices, asked.cut_ms, 0)
+    parts = fit(timeline.log, asked.known, CATALOGUE, choices, asked.cut_ms)
     split = newcomers(timeline.log, CATALOGUE, asked.cut_ms, timeline.moment(NOW))
     shown = popular_lists(Model(parts), split)
     assert [each.tolist() for each in asked.lists(crowds, markets)] == [x.tolist() for x in shown]

@@ -1,4 +1,6 @@
-"""Trees that order candidates."""
+"""Sums and trees that order candidates."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ def _examples(shoppers: int, seed: int = 0) -> Examples:
         features.reshape(-1, len(RANKER_FEATURES)),
         labels.ravel().astype(np.float32),
         np.full(shoppers, EACH),
+        np.zeros(labels.size, np.bool_),
     )
 
 
@@ -74,7 +77,7 @@ def _opposed(shoppers: int, seed: int = 0) -> Examples:
     long = np.arange(shoppers) % 2 == 0
     features[:, :, HISTORY] = np.where(long, 4, 2)[:, None]
     features[~long, :, SIGNAL] *= -1
-    return Examples(features.reshape(examples.features.shape), examples.labels, examples.sizes)
+    return replace(examples, features=features.reshape(examples.features.shape))
 
 
 def test_the_next_split_counts_for_more() -> None:
@@ -83,6 +86,61 @@ def test_the_next_split_counts_for_more() -> None:
     opposite.features[:, SIGNAL] *= -1
     assert _fitted([opposite, one], trees=False).weights[SIGNAL] > 0.1
     assert _fitted([one, opposite], trees=False).weights[SIGNAL] < -0.1
+
+
+def test_what_was_shown_tells_why_it_was_wanted() -> None:
+    """What is shown most is wanted most; of what was seen, the rest is. One fit knows which."""
+    splits = [_pushed(300), _pushed(300, seed=1)]
+    plain, informed = (fit_ranker(splits, 0, shown=shown) for shown in (False, True))
+    assert plain is not None
+    assert informed is not None
+    assert plain.weights[SIGNAL] > 0.5
+    assert informed.weights[SIGNAL] < 0.7 * plain.weights[SIGNAL]
+    others = _pushed(200, seed=2).shown_only()
+    told = [ordering(others, predict(each, others.features)) for each in (informed, plain)]
+    gain, error = mean_and_error(told[0] - told[1])
+    assert gain > 2 * error
+
+
+def test_what_was_not_shown_is_learnt_as_before() -> None:
+    """Where nobody knows what was seen, or all of it was wanted, nothing changes."""
+    examples = _examples(150)
+    alike = replace(examples, shown=examples.labels > 0)
+    for each in (examples, alike):
+        assert len(each.shown_only().sizes) == 0
+        told = [fit_ranker([each], 0, shown=shown) for shown in (False, True)]
+        assert told[0] is not None
+        assert told[1] is not None
+        np.testing.assert_array_equal(told[0].weights, told[1].weights)
+
+
+def test_only_lists_that_tell_anything_are_of_what_was_shown() -> None:
+    """Some of it wanted and some not; what was not seen is not in them."""
+    examples = Examples(
+        np.arange(9, dtype=np.float32)[:, None] * np.ones(len(RANKER_FEATURES), np.float32),
+        np.array([1, 0, 0, 1, 0, 0, 1, 0, 0], np.float32),
+        np.array([3, 3, 3]),
+        np.array([1, 1, 0, 1, 0, 0, 0, 1, 1], np.bool_),
+    )
+    told = examples.shown_only()
+    assert (told.features[:, 0].tolist(), told.labels.tolist()) == ([0, 1], [1, 0])
+    assert (told.sizes.tolist(), told.shown.tolist()) == ([2], [True, True])
+
+
+def _pushed(shoppers: int, seed: int = 0) -> Examples:
+    """Return candidates that are wanted by taste, of those that are shown: mostly a few."""
+    random = np.random.default_rng(seed)
+    features = random.normal(size=(shoppers, EACH, len(RANKER_FEATURES))).astype(np.float32)
+    push, taste = features[:, :, SIGNAL], features[:, :, RANKER_FEATURES.index("nearest")]
+    shown = np.argsort(np.argsort(-(push + random.normal(0, 0.5, push.shape)), axis=1), axis=1) < 8
+    liked = np.where(shown, taste + random.normal(0, 0.5, taste.shape), -np.inf)
+    labels = liked == liked.max(axis=1, keepdims=True)
+    return Examples(
+        features.reshape(-1, len(RANKER_FEATURES)),
+        labels.ravel().astype(np.float32),
+        np.full(shoppers, EACH),
+        shown.ravel(),
+    )
 
 
 def test_the_order_it_was_given_gains_nothing() -> None:
@@ -97,7 +155,7 @@ def test_noise_loses_against_a_good_order() -> None:
     examples = _examples(80)
     order = np.argsort(-examples.features[:, SIGNAL].reshape(80, EACH), axis=1)
     rows = (order + EACH * np.arange(80)[:, None]).ravel()
-    best = Examples(examples.features[rows], examples.labels[rows], examples.sizes)
+    best = replace(examples, features=examples.features[rows], labels=examples.labels[rows])
     noise = np.random.default_rng(0).random(len(rows)).astype(np.float32)
     assert _gain(best, noise)[0] < -0.5
 
@@ -133,6 +191,7 @@ def test_by_shopper_splits_and_first_cuts() -> None:
         np.zeros((5, len(RANKER_FEATURES)), np.float32),
         np.array([1, 0, 0, 1, 0], np.float32),
         np.array([2, 3]),
+        np.zeros(5, np.bool_),
     )
     assert [each.tolist() for each in examples.by_shopper(examples.labels)] == [[1, 0], [0, 1, 0]]
     assert examples.first(1).labels.tolist() == [1, 0]
@@ -143,7 +202,7 @@ def test_by_shopper_splits_and_first_cuts() -> None:
 def test_where_every_candidate_was_wanted_there_is_no_order_to_learn() -> None:
     """Labels of one class teach nothing."""
     examples = _examples(120)
-    alike = Examples(examples.features, np.ones_like(examples.labels), examples.sizes)
+    alike = replace(examples, labels=np.ones_like(examples.labels))
     assert fit_ranker([alike], 0, trees=False) is None
 
 
@@ -151,7 +210,7 @@ def test_where_every_candidate_was_wanted_there_is_no_order_to_learn() -> None:
 def test_candidates_that_look_alike_are_left_as_they_were(trees: bool) -> None:
     """Columns that tell nothing apart give one score to all, and no gain."""
     examples = _examples(120)
-    flat = Examples(np.ones_like(examples.features), examples.labels, examples.sizes)
+    flat = replace(examples, features=np.ones_like(examples.features))
     scores = predict(_fitted([flat], trees=trees), flat.features)
     assert np.ptp(scores) == 0
     assert _gain(flat, scores) == (0, 0)

@@ -13,11 +13,11 @@ from features.demo_shop.simulate import DEFAULT_UNTIL, World, simulate
 from features.offline.store import OfflineStore
 from models.__main__ import cli
 from models.bundle import write_bundle
+from models.orders import Kept
 from models.plot import Mark, intervals_plot
 from models.registry import Registry
 from models.report import training_page
 from models.titles import AUDIENCES, FIGURES, HISTORY
-from models.training import Kept
 from tests.support.bundles import small_parts
 
 VOID = {"meta", "circle", "path"}
@@ -136,7 +136,12 @@ def test_a_page_tells_what_orders_candidates(kept: Kept, tmp_path: Path) -> None
     version = write_bundle(registry.directory, small_parts(30))
     parameters = {"order": kept.value}
     page = _Page(training_page(replace(registry.manifest(version), parameters=parameters)))
-    words = {Kept.CANDIDATES: "their own scores", Kept.SUM: "a sum", Kept.TREES: "trees over a sum"}
+    words = {
+        Kept.CANDIDATES: "their own scores",
+        Kept.SUM: "a sum",
+        Kept.SHOWN: "a sum that learnt from what was shown",
+        Kept.TREES: "trees over a sum",
+    }
     assert f"candidates in the order of{words[kept]}" in page.text.replace("\n", "")
 
 

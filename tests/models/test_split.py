@@ -33,7 +33,7 @@ def _altered(log: EventLog) -> EventLog:
 
 def _made(log: EventLog) -> tuple[Split, Parts]:
     split = temporal_split(log, CATALOGUE, CUT_MS, END_MS)
-    return split, fit(split.past, split.known, CATALOGUE, Choices(), CUT_MS, 0)
+    return split, fit(split.past, split.known, CATALOGUE, Choices(), CUT_MS)
 
 
 def test_no_row_sees_its_own_future() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +27,7 @@ from features.ids import NO_HASHES, stable_hash
 from features.moments import Moment
 from features.offline.store import OfflineStore
 from features.offline.tables import SCHEMAS
-from models import train_command, training
+from models import train_command
 from models.__main__ import cli
 from models.arrays import Array
 from models.baskets import companions
@@ -35,15 +35,15 @@ from models.bundle import read_bundle, write_bundle
 from models.code_revision import code_revision
 from models.manifest import read_manifest
 from models.model import Model
+from models.orders import Kept
 from models.parts import LEARNT_UNTIL_MS, Parts
 from models.reference.scores import SCORES
 from models.registry import Registry
 from models.request import Filters, RankRequest
 from models.signature import TrustedKeys, make_keys
 from models.stages import Stages
-from models.timeline import Timeline
 from models.train_command import _place
-from models.training import STEPS, Kept, Order, choose_order, train
+from models.training import STEPS, train
 from models.validated import VALIDATED
 from tests.support.process import ROOT
 
@@ -165,31 +165,6 @@ def test_what_was_normal_comes_along(parts: Parts) -> None:
     assert len(parts.reference) > 1_000
     assert json.dumps(dict(parts.metrics))
     assert json.dumps(dict(parts.parameters))
-
-
-def _order(by_shopper: float) -> Order:
-    wavering = 0.01 * np.sin(np.arange(100.0))
-    return Order(b"", by_shopper + wavering, np.full(100, 0.2), {})
-
-
-@pytest.mark.parametrize(
-    ("by_sum", "by_trees", "kept"),
-    [
-        (0.3, 0.4, Kept.TREES),
-        (0.3, 0.3, Kept.SUM),
-        (0.4, 0.3, Kept.SUM),
-        (0.1, 0.4, Kept.TREES),
-        (0.1, 0.1, Kept.CANDIDATES),
-        (0.1, 0.15, Kept.CANDIDATES),
-    ],
-)
-def test_the_dearer_order_must_be_better(
-    by_sum: float, by_trees: float, kept: Kept, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Trees must beat the sum, and what is kept the candidates' own order."""
-    orders = {Kept.SUM: _order(by_sum), Kept.TREES: _order(by_trees)}
-    monkeypatch.setattr(training, "learn_order", lambda *told: orders[told[-1]])
-    assert choose_order(cast("Timeline", None)) is kept
 
 
 @pytest.mark.parametrize(

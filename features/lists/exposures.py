@@ -1,0 +1,99 @@
+"""What shoppers have seen, as far as it was logged: what a shop reports, and lists that served.
+
+events ── impressions ───────────────────────────────────────── each of them
+served ── down to the last item of a list that the shopper acted on
+
+Whoever acts on an item has seen what stands above it (Joachims, "Optimizing Search Engines using
+Clickthrough Data", KDD 2002). What stands below, or on a list that nobody acted on, may never have
+come into view.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from features.events import TYPE_CODES, EventType, type_codes
+from features.ids import Hashes, stable_hashes
+from features.offline.parts import Part
+from features.offline.store import OfflineStore
+from features.offline.translated import collected
+
+PART_EVENTS = 2_000_000
+"""Events, about, of the shoppers that are looked at together."""
+
+ACTED_WITHIN_MS = 86_400_000
+"""What is done with an item of a list later than this says nothing of the list."""
+
+_SHOWN = TYPE_CODES[EventType.IMPRESSION]
+_ROWS = pl.Schema({"user": pl.UInt64, "item": pl.UInt64, "at_ms": pl.Int64})
+_SEEN = pl.Schema({"user_id": pl.String, "item": pl.UInt64, "at_ms": pl.Int64})
+
+
+class Seen(NamedTuple):
+    """Who saw which item, and when: places in the ids that were asked for, hashes, and ms."""
+
+    by: npt.NDArray[np.int64]
+    items: Hashes
+    at_ms: npt.NDArray[np.int64]
+
+
+def seen(store: OfflineStore, user_ids: Sequence[str]) -> Seen:
+    """Return what some shoppers have seen, shopper by shopper, in order of time.
+
+    Raises `StoreError` where the tables cannot be read.
+    """
+    whose = pl.DataFrame({"user_id": user_ids}, {"user_id": pl.String})
+    parts = store.parts(whose=whose, size=PART_EVENTS)
+    told = pl.concat([_SEEN.to_frame(), *(_of_part(store, part) for part in parts)])
+    placed = told.join(whose.with_row_index("by"), "user_id").sort("by", "at_ms", "item")
+    by = placed["by"].cast(pl.Int64).to_numpy()
+    return Seen(by, placed["item"].to_numpy(), placed["at_ms"].to_numpy())
+
+
+def _of_part(store: OfflineStore, part: Part) -> pl.DataFrame:
+    log = store.event_log(part=part)
+    users = np.repeat(np.arange(len(log.user_ids)), np.diff(log.offsets))
+    records = log.records
+    columns = {"user": users, "item": records["item"], "at_ms": records["ts"]}
+    events, is_shown = pl.DataFrame(columns, _ROWS), type_codes(records) == _SHOWN
+    whose = pl.DataFrame({"user_id": log.user_ids}, {"user_id": pl.String})
+    numbered = whose.with_row_index("user").cast({"user": pl.UInt64})
+    looked_at = _looked_at(_lists(store, numbered), events.filter(~is_shown))
+    told = pl.concat((events.filter(is_shown), looked_at))
+    return told.join(numbered, "user").select(_SEEN.names())
+
+
+def _lists(store: OfflineStore, numbered: pl.DataFrame) -> pl.DataFrame:
+    """Return the lists of these shoppers, whose they are now, an item a row: `list`, `place`."""
+    served = store.served().select("user_id", "items", arrived_at="served_at")
+    theirs = store.merges().owned(served).join(numbered.lazy(), "user_id")
+    lists = collected(theirs).with_row_index("list")
+    places = pl.int_ranges(pl.col("items").list.len()).alias("place")
+    told = lists.with_columns(places).explode("items", "place").drop_nulls("items")
+    ids = told["items"].unique()
+    hashes = pl.Series(stable_hashes(ids.to_list()), dtype=pl.UInt64)
+    return told.select(
+        "list",
+        "place",
+        "user",
+        item=pl.col("items").replace_strict(ids, hashes, default=0, return_dtype=pl.UInt64),
+        at_ms=pl.col("arrived_at").dt.epoch("ms"),
+    )
+
+
+def _looked_at(lists: pl.DataFrame, acts: pl.DataFrame) -> pl.DataFrame:
+    """Return the items of lists down to the last that was acted on, in time."""
+    acted = lists.sort("at_ms").join_asof(
+        acts.sort("at_ms").with_columns(acted_ms="at_ms"),
+        on="at_ms",
+        by=["user", "item"],
+        strategy="forward",
+        tolerance=ACTED_WITHIN_MS,
+        check_sortedness=False,
+    )
+    lowest = acted.drop_nulls("acted_ms").group_by("list").agg(lowest=pl.col("place").max())
+    told = lists.join(lowest, "list").filter(pl.col("place") <= pl.col("lowest"))
+    return told.select(_ROWS.names())

@@ -1,0 +1,153 @@
+"""What orders candidates: learnt in several ways, of which one split of the past chooses."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+from models.examples import Examples
+from models.export import ranker_graph, require_agreement, with_short_histories
+from models.metrics import mean_and_error
+from models.parts import Floats, Parts
+from models.personal import open_ranker
+from models.ranker import fit_ranker, ordering, predict
+from models.timeline import LEARNT_FROM, VALIDATION, Timeline
+from models.validated import LEAST_JUDGED
+
+_COMPARED = 500
+"""Shoppers over whose candidates an exported ranker is compared with the original."""
+
+Doubles = npt.NDArray[np.float64]
+
+
+class Kept(Enum):
+    """What orders the candidates of the model that serves."""
+
+    CANDIDATES = "candidates"
+    SUM = "sum"
+    SHOWN = "shown"
+    TREES = "trees"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A ranker as a graph, and what became of rows it had not learnt from.
+
+    `by_shopper` float64[n] is NDCG@10 of each of their shoppers, `given` that of the candidates'
+    own order, `of_shown` float64[m] that of what was shown, where that tells anything; `agreement`
+    is how alike graph and original rank.
+    """
+
+    graph: bytes
+    by_shopper: Doubles
+    given: Doubles
+    of_shown: Doubles
+    agreement: Mapping[str, float]
+
+    def beats(self, other: Doubles) -> bool:
+        """Tell whether it orders better than another order did, by more than chance."""
+        return _is_more(self.by_shopper, other)
+
+    def knows_better(self, other: "Order") -> bool:
+        """Tell whether it orders better what was shown, and not worse what was not."""
+        return (
+            len(self.of_shown) >= LEAST_JUDGED
+            and _is_more(self.of_shown, other.of_shown)
+            and not other.beats(self.by_shopper)
+        )
+
+    def given_to(self, parts: Parts) -> Parts:
+        """Return the parts with this for a ranker."""
+        if parts.personal is None:
+            return parts
+        return replace(parts, personal=replace(parts.personal, ranker=self.graph))
+
+
+def _is_more(ours: Doubles, theirs: Doubles) -> bool:
+    gain, error = mean_and_error(ours - theirs)
+    return gain > 2 * error
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenOrder:
+    """What orders candidates, and NDCG@10 of what was tried, by figure and way."""
+
+    kept: Kept = Kept.CANDIDATES
+    measured: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+def choose_order(timeline: Timeline) -> ChosenOrder:
+    """Return what orders the candidates of the validation split best.
+
+    A sum that learns from what was shown, too, must know better which of that is wanted. Trees,
+    which take many times longer to ask, must beat the sum by more than chance, and what is kept
+    must beat the inner product by as much.
+    """
+    ways = (Kept.SUM, Kept.SHOWN, Kept.TREES) if timeline.exposures else (Kept.SUM, Kept.TREES)
+    learnt = {kept: learn_order(timeline, VALIDATION, VALIDATION, kept) for kept in ways}
+    told = {kept: order for kept, order in learnt.items() if order is not None}
+    if Kept.SUM not in told:
+        return ChosenOrder()
+    chosen = Kept.SUM
+    if Kept.SHOWN in told and told[Kept.SHOWN].knows_better(told[Kept.SUM]):
+        chosen = Kept.SHOWN
+    if told[Kept.TREES].beats(told[chosen].by_shopper):
+        chosen = Kept.TREES
+    if not told[chosen].beats(told[chosen].given):
+        chosen = Kept.CANDIDATES
+    return ChosenOrder(chosen, _measured(told))
+
+
+def _measured(told: Mapping[Kept, Order]) -> Mapping[str, Mapping[str, float]]:
+    by_order = {kept.value: _mean(order.by_shopper) for kept, order in told.items()}
+    measured = {"order": {Kept.CANDIDATES.value: _mean(told[Kept.SUM].given), **by_order}}
+    if Kept.SHOWN in told:
+        of_shown = {kept.value: _mean(order.of_shown) for kept, order in told.items()}
+        measured["order_of_what_was_shown"] = of_shown
+    return {f"ndcg@10_by_{name}": each for name, each in measured.items()}
+
+
+def _mean(values: Doubles) -> float:
+    return round(float(values.mean()), 5)
+
+
+def learn_order(timeline: Timeline, cut: float, checked: float, kept: Kept) -> Order | None:
+    """Return the ranker that the past of a cut teaches, None where it holds too little or none is.
+
+    Its export is compared with the original over the split at `checked`.
+    """
+    if kept is Kept.CANDIDATES:
+        return None
+    examples = [timeline.examples(each) for each in LEARNT_FROM[cut]]
+    return order_of(examples, lambda: timeline.examples(checked), timeline.seed, kept)
+
+
+def order_of(
+    examples: Sequence[Examples], checked: Callable[[], Examples], seed: int, kept: Kept
+) -> Order | None:
+    """Return the ranker that `examples` teach, None where there are too few."""
+    ways = {"trees": kept is Kept.TREES, "shown": kept is Kept.SHOWN}
+    ranker = fit_ranker(examples, seed, **ways)
+    if ranker is None:
+        return None
+    graph, rows = ranker_graph(ranker), checked()
+    told, of_shown = _scores(graph, rows), rows.shown_only()
+    some = rows.first(_COMPARED)
+    original = with_short_histories(some.features, predict(ranker, some.features))
+    agreement = require_agreement(
+        "ranker", some.by_shopper(original), some.by_shopper(told[: len(original)])
+    )
+    return Order(
+        graph,
+        ordering(rows, told),
+        ordering(rows),
+        ordering(of_shown, _scores(graph, of_shown)),
+        agreement,
+    )
+
+
+def _scores(graph: bytes, examples: Examples) -> Floats:
+    scores: Floats = open_ranker(graph).run({"features": examples.features})[:, 0]
+    return scores

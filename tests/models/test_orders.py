@@ -1,0 +1,98 @@
+"""Which way to order candidates is kept."""
+
+from types import SimpleNamespace
+from typing import cast
+
+import numpy as np
+import pytest
+
+from models import orders
+from models.exposures import UNKNOWN, Exposures
+from models.orders import Kept, Order, choose_order
+from models.timeline import Timeline
+
+ROWS = np.arange(3)
+SEEN = Exposures(ROWS, ROWS, ROWS)
+
+
+def order_of(by_shopper: float, of_shown: float = 0.5, lists: int = 50) -> Order:
+    """Return an order with these means."""
+    return Order(b"", _around(by_shopper), np.full(100, 0.2), _around(of_shown)[:lists], {})
+
+
+def _around(mean: float) -> orders.Doubles:
+    wavering: orders.Doubles = mean + 0.01 * np.sin(np.arange(100.0))
+    return wavering
+
+
+def choose(
+    told: dict[Kept, Order | None], exposures: Exposures, monkeypatch: pytest.MonkeyPatch
+) -> orders.ChosenOrder:
+    """Return what is chosen of what the ways were worth."""
+    monkeypatch.setattr(orders, "learn_order", lambda *asked: told[asked[-1]])
+    return choose_order(cast("Timeline", SimpleNamespace(exposures=exposures)))
+
+
+@pytest.mark.parametrize(
+    ("by_sum", "by_trees", "kept"),
+    [
+        (0.3, 0.4, Kept.TREES),
+        (0.3, 0.3, Kept.SUM),
+        (0.4, 0.3, Kept.SUM),
+        (0.1, 0.4, Kept.TREES),
+        (0.1, 0.1, Kept.CANDIDATES),
+        (0.1, 0.15, Kept.CANDIDATES),
+    ],
+)
+def test_the_dearer_order_must_be_better(
+    by_sum: float, by_trees: float, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trees must beat the sum, and what is kept the candidates' own order."""
+    told: dict[Kept, Order | None] = {Kept.SUM: order_of(by_sum), Kept.TREES: order_of(by_trees)}
+    chosen = choose(told, UNKNOWN, monkeypatch)
+    assert chosen.kept is kept
+    assert list(chosen.measured) == ["ndcg@10_by_order"]
+    assert list(chosen.measured["ndcg@10_by_order"]) == ["candidates", "sum", "trees"]
+
+
+@pytest.mark.parametrize(
+    ("informed", "kept"),
+    [
+        (order_of(0.3, 0.6), Kept.SHOWN),
+        (order_of(0.31, 0.6), Kept.SHOWN),
+        (order_of(0.29, 0.6), Kept.SUM),
+        (order_of(0.31, 0.5), Kept.SUM),
+        (order_of(0.3, 0.6, lists=5), Kept.SUM),
+    ],
+)
+def test_what_was_shown_must_help(
+    informed: Order, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It must order better what was shown, and not worse what was not; of a few lists, neither."""
+    plain = order_of(0.3, 0.5, len(informed.of_shown))
+    told: dict[Kept, Order | None] = {
+        Kept.SUM: plain,
+        Kept.SHOWN: informed,
+        Kept.TREES: order_of(0.25),
+    }
+    chosen = choose(told, SEEN, monkeypatch)
+    assert chosen.kept is kept
+    assert "ndcg@10_by_order_of_what_was_shown" in chosen.measured
+
+
+def test_trees_must_beat_what_knows_what_was_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By all candidates, like the sum they are beside."""
+    told: dict[Kept, Order | None] = {
+        Kept.SUM: order_of(0.3),
+        Kept.SHOWN: order_of(0.35, 0.6),
+        Kept.TREES: order_of(0.33),
+    }
+    assert choose(told, SEEN, monkeypatch).kept is Kept.SHOWN
+    told[Kept.TREES] = order_of(0.4)
+    assert choose(told, SEEN, monkeypatch).kept is Kept.TREES
+
+
+def test_too_little_to_learn_from_leaves_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was measured then."""
+    chosen = choose(dict.fromkeys(Kept), SEEN, monkeypatch)
+    assert (chosen.kept, chosen.measured) == (Kept.CANDIDATES, {})
