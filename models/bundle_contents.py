@@ -51,7 +51,10 @@ LADDER_PART = frozenset((ITEMS, SEGMENTS, *(f"{name}.npy" for name in _LADDER_AR
 NAMES = "names.npy"
 """What people call the items: absent where the catalogue does not say."""
 
-LADDER_FILES = LADDER_PART | {NAMES}
+POPULAR = "popular.npy"
+"""What may be called popular in which segment: absent in bundles of earlier versions."""
+
+LADDER_FILES = LADDER_PART | {NAMES, POPULAR}
 
 _NEEDED = frozenset((TOWER, *(f"{name}.npy" for name in _PERSONAL_ARRAYS)))
 MET = "met.npy"
@@ -76,6 +79,8 @@ def contents_of(parts: Parts) -> dict[str, bytes]:
     arrays |= dict(zip(_LADDER_ARRAYS, columns, strict=True))
     if (parts.items.names.packed != b"").any():
         files[NAMES] = pack(parts.items.names.packed)
+    if parts.segments.popular is not None:
+        files[POPULAR] = pack(parts.segments.popular)
     if (told := parts.companions) is not None:
         arrays |= zip(_BASKET_ARRAYS, (told.offsets, told.rows, told.scores), strict=True)
     if (personal := parts.personal) is not None:
@@ -169,6 +174,9 @@ def _segments(files: BundleFiles, items: int) -> Segments:
         item_rows=files.array("item_rows", np.int32, items, least=0, below=rows),
         shoppers=shoppers,
         shopper_rows=files.array("shopper_rows", np.uint16, len(shoppers), below=rows),
+        popular=files.array("popular", np.uint8, rows, -(-items // 8))
+        if POPULAR in files
+        else None,
     )
 
 

@@ -14,6 +14,8 @@ from models.reference.rows import Rows as Reference
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
+Bits = npt.NDArray[np.uint8]
+"""Eight items a byte, the first of them the lowest bit."""
 
 FORGOTTEN_MS = "forgotten_ms"
 """The parameter that says when the last forgetting was noted that training knew of."""
@@ -39,6 +41,9 @@ class Segments:
     """uint64[shoppers]: stable hashes of user ids, sorted."""
     shopper_rows: npt.NDArray[np.uint16]
     """uint16[shoppers]: the row of each of `shoppers`."""
+    popular: Bits | None = None
+    """uint8[rows, ⌈items / 8⌉]: which items may be called popular in a row, see
+    `models.popular_items`; None in bundles of earlier versions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,7 +192,8 @@ class PersonalRanker:
         speaks = np.where(met[shoppers, loudest] == rows, _VIEWED, reasons[shoppers, loudest])
         if np.count_nonzero(adds) == adds.size:  # as nearly always
             return speaks
-        return np.where(adds, speaks, self._segments.sources(batch.segments[places], rows))
+        segments = batch.segments[places][:, None]
+        return np.where(adds, speaks, self._segments.sources(segments, rows))
 
 
 def open_ranker(model: bytes, name: str = "ranker.onnx") -> Graph:

@@ -79,7 +79,7 @@ class PopularArranger:
         """Return what is popular, and behind it the boosted items that sell best."""
         lifted = most_popular_lifted(self._segments, segment, arrangement, is_open, told.rows)
         own, shares = np.array(told.scores, np.float32), self._segments.popularity(segment, lifted)
-        sources = self._segments.listed_for(segment, lifted)
+        sources = self._segments.sources(segment, lifted)
         return _Popular(
             np.concatenate((np.array(told.rows, np.int64), lifted)),
             np.concatenate((own, shares)),

@@ -6,7 +6,7 @@ import numpy.typing as npt
 from features.ids import Hashes, stable_hash
 from models.candidates import best
 from models.items import Mask, Rows
-from models.parts import Floats, Segments
+from models.parts import Bits, Floats, Segments
 from models.pauses import pause
 from models.reasons import IN_RANGE, POPULAR, Sources
 from models.request import Listed
@@ -36,7 +36,7 @@ class SegmentTable:
         self._hidden: frozenset[int] = frozenset()
         self._popularity = segments.popularity
         self._most = np.maximum(segments.popularity.max(axis=1), 1e-9)
-        self._means = np.array([each.mean() for each in segments.popularity])
+        self._popular = _sold(segments.popularity) if segments.popular is None else segments.popular
         everybody, *others = segments.popularity
         self._orders = [_descending(everybody), *map(_listed, others)]
 
@@ -102,28 +102,17 @@ class SegmentTable:
         told: Floats = self._popularity[segment].take(rows)
         return told
 
-    def sources(self, segments: Rows, items: Rows) -> Sources:
-        """Return int64[b, c]: what of popularity speaks for `items` int64[b, c] in `segments`.
+    def sources(self, segments: Rows | int, items: Rows) -> Sources:
+        """Return what of popularity speaks for `items`, of the shape that both make.
 
-        An item is popular in a segment, or else with everybody, that sells more than most do: more
-        than the mean. Of others nothing does.
+        That an item is popular in its segment, or else with everybody; of others nothing does.
         """
-        own = segments[:, None]
-        is_popular = self._popularity[own, items] > self._means[own]
-        everybody = np.where(
-            self._popularity[GLOBAL, items] > self._means[GLOBAL], POPULAR, IN_RANGE
-        )
-        return np.where(is_popular, POPULAR - own, everybody)
+        everybody = np.where(self._is_popular(GLOBAL, items), POPULAR, IN_RANGE)
+        return np.where(self._is_popular(segments, items), POPULAR - segments, everybody)
 
-    def listed_for(self, segment: int, items: Rows) -> Sources:
-        """Return int64[n]: why `items` stand in a list of what a segment buys.
-
-        What the segment buys less than the mean stands where everybody's liking puts it: shares of
-        segments lean on that.
-        """
-        is_own = self._popularity[segment, items] >= self._means[segment]
-        is_sold = self._popularity[GLOBAL, items] > 0
-        return np.where(is_own, POPULAR - segment, np.where(is_sold, POPULAR, IN_RANGE))
+    def _is_popular(self, segments: Rows | int, items: Rows) -> Mask:
+        told: Mask = (self._popular[segments, items >> 3] >> (items & 7) & 1).astype(np.bool_)
+        return told
 
     def popular(self, segment: int, allowed: Mask, k: int) -> Listed:
         """Return at most `k` allowed items, best first.
@@ -141,8 +130,17 @@ class SegmentTable:
 
     def _listed(self, rows: Order, segment: int) -> Listed:
         scores = self._popularity[segment, rows]
-        sources = self.listed_for(segment, rows.astype(np.int64))
+        sources = self.sources(segment, rows.astype(np.int64))
         return Listed(rows.tolist(), scores.tolist(), sources.tolist())
+
+
+def _sold(popularity: Floats) -> Bits:
+    """Return what sells no less than the mean item: of earlier bundles no more is known."""
+    packed = []
+    for each in popularity:
+        packed.append(np.packbits((each > 0) & (each >= each.mean()), bitorder="little"))
+        pause()
+    return np.array(packed)
 
 
 def _first(order: Order, allowed: Mask, k: int) -> Order:

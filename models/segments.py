@@ -23,6 +23,7 @@ from features.ids import stable_hashes
 from models.dataset import Interactions
 from models.metrics import best_new, quality
 from models.parts import Floats, Segments
+from models.popular_items import popular_items
 from models.popularity import HALF_LIFE_DAYS, RECENT_DAYS, popularity, weights_of
 from models.segment_table import GLOBAL, MARKET
 from models.split import Split
@@ -203,7 +204,10 @@ def make_segments(
     """Return everybody, the tastes and the markets, and which taste each shopper has."""
     crowds = crowds or Crowds()
     names = ["global"]
-    tables = [everybodys(pairs, at_ms, crowds)[None]]
+    counted, half_life_days = _counted(pairs, crowds), crowds.half_life_days
+    everybody = np.zeros(pairs.user_count, np.int32)
+    tables = [popularity(counted, at_ms, half_life_days)[None]]
+    popular = [popular_items(counted, everybody, 1, at_ms, half_life_days)]
     item_rows = np.zeros(pairs.item_count, np.int32)
     shopper_rows = np.zeros(pairs.user_count, np.uint16)
     if taste is not None:
@@ -211,17 +215,22 @@ def make_segments(
         # What somebody gave few stars to is no taste of theirs, though it tells what tastes buy.
         groups = tastes(likings(taste, pairs.only(pairs.grades > LOW_GRADE)))
         tables.append(group_popularity(pairs, shares(liked), at_ms, prior))
+        popular.append(popular_items(pairs, groups, len(taste.names), at_ms))
         item_rows = np.where(taste.codes >= 0, taste.codes + 1, GLOBAL).astype(np.int32)
         shopper_rows = (groups + 1).astype(np.uint16)
         names += taste.names
     markets, market_names = markets_of(log)
     if market_names and crowds.market_prior is not None:
         tables.append(market_popularity(pairs, markets, at_ms, crowds))
+        popular.append(popular_items(counted, markets, len(market_names), at_ms, half_life_days))
         names += market_names
     hashes = stable_hashes(log.user_ids)
     order = np.argsort(hashes)
     order = order[shopper_rows[order] > 0]
-    return Segments(tuple(names), np.vstack(tables), item_rows, hashes[order], shopper_rows[order])
+    shoppers = hashes[order], shopper_rows[order]
+    return Segments(
+        tuple(names), np.vstack(tables), item_rows, *shoppers, popular=np.vstack(popular)
+    )
 
 
 def everybodys(pairs: Interactions, at_ms: int, crowds: Crowds) -> Floats:

@@ -25,6 +25,8 @@ MOST_INLINE: Final = 20_000
 MAX_BASKET: Final = 50
 """Items of a basket beside the one that the path names."""
 
+_SOURCES: Final = {Kind.BOUGHT_WITH: "baskets", Kind.SIMILAR_TO: "similar", None: "popular"}
+
 
 async def similar(request: web.Request) -> Response:
     """Return the neighbours of an item."""
@@ -39,8 +41,8 @@ async def similar(request: web.Request) -> Response:
 async def bought_together(request: web.Request) -> Response:
     """Return what is bought with an item, or with a basket: `with` names what else is in it.
 
-    `source` says what the first of the items comes from. What the model does not know of the rest
-    of a basket is left out of account.
+    `source` says what the first of the items comes from, if anything speaks for it. What the model
+    does not know of the rest of a basket is left out of account.
     """
     parse_parameters(request.query, ("k", "with"))
     k = parse_count(request.query, "k", DEFAULT_K, MAX_K)
@@ -86,9 +88,7 @@ def _source(items: Listed) -> str | None:
     if not items.sources:
         return None
     kind, _ = explained(items.sources[0])
-    if kind is Kind.BOUGHT_WITH:
-        return "baskets"
-    return "popular" if kind is None else "similar"
+    return _SOURCES.get(kind)
 
 
 def _listed(subject: dict[str, Any], items: bytes, version: str) -> Response:

@@ -146,6 +146,21 @@ def test_items_without_names_have_no_file_of_them(tmp_path: Path, names: Any) ->
     assert b"Similar to wine-0002" in read_bundle(directory).json(listed)
 
 
+def test_what_may_be_called_popular_is_kept(tmp_path: Path) -> None:
+    """A bundle of an earlier version has no file of it: what sells well is called popular there."""
+    parts = small_parts(10)
+    segments = replace(parts.segments, popular=np.zeros((4, 2), np.uint8))
+    reasons = []
+    for each in (parts, replace(parts, segments=segments)):
+        directory = tmp_path / write_bundle(tmp_path, each)
+        assert (directory / "popular.npy").exists() == (each.segments.popular is not None)
+        for model in (read_bundle(directory), read_ladder(directory)):
+            told = orjson.loads(model.popular_json(1, NO_HASHES, Filters(), 3))
+            reasons.append([item["reason"] for item in told])
+    assert reasons[:2] == [["popular_in:type=Red"] * 3] * 2
+    assert reasons[2:] == [["in_range"] * 3] * 2
+
+
 # What is damaged
 
 
@@ -511,6 +526,9 @@ def misfits() -> dict[str, Parts]:
     ids = [f"wine-{row}" for row in range(29)]
     return {
         "popularity: expected": replace(parts, segments=replace(parts.segments, popularity=double)),
+        "popular: expected uint8 .4, 4., got uint8 .4, 3.": replace(
+            parts, segments=replace(parts.segments, popular=np.zeros((4, 3), np.uint8))
+        ),
         "each id once": small_parts(ids=[*ids, ids[0]]),
         "tower.onnx": replace(parts, personal=replace(parts.personal, tower=b"?")),
     }

@@ -183,10 +183,10 @@ def source(parts: Parts, request: RankRequest, row: int) -> int:
 
 
 def popular_or_not(parts: Parts, segment: int, row: int) -> int:
-    """Return that an item sells more than the mean, in a segment or with everybody, or neither."""
+    """Return that an item sells no less than the mean, in a segment, with everybody, or neither."""
     for told in (segment, 0):
         popularity = parts.segments.popularity[told]
-        if popularity[row] > popularity.mean():
+        if popularity[row] >= popularity.mean():
             return popular_in(told)
     return IN_RANGE
 
@@ -287,15 +287,9 @@ def test_popular_is_the_segment_then_everybody(
     own = [row for row in rows if segment and popularity[segment][row] > 0]
     own.sort(key=lambda row: (-popularity[segment][row], row))
     rest = sorted({*rows} - {*own}, key=lambda row: (-popularity[0][row], row))
-    mean = parts.segments.popularity[segment].mean()
-    everybodys = [POPULAR if each else IN_RANGE for each in popularity[0]]
-    sources = [
-        popular_in(segment) if segment and each >= mean else everybodys[row]
-        for row, each in enumerate(popularity[segment])
-    ]
     expected = [
-        *((row, popularity[segment][row], sources[row]) for row in own),
-        *((row, popularity[0][row], everybodys[row]) for row in rest),
+        *((row, popularity[segment][row], popular_or_not(parts, segment, row)) for row in own),
+        *((row, popularity[0][row], popular_or_not(parts, 0, row)) for row in rest),
     ]
     told = model.popular(segment, hashes(blocked), filters, k)
     assert list(zip(*told[:3], strict=True)) == expected[:k]

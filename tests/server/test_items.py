@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from models.bundle import write_bundle
@@ -66,6 +67,11 @@ async def test_what_shares_no_basket(home: Path, start: Start) -> None:
     Registry(home).promote(write_bundle(home / "models", parts))
     told = await bought_with(await start(), "wine-0009")
     assert (told["source"], len(told["items"])) == ("popular", 5)
+    nothing = np.zeros((len(parts.segments.names), 4), np.uint8)
+    parts = replace(parts, segments=replace(parts.segments, popular=nothing))
+    Registry(home).promote(write_bundle(home / "models", parts))
+    told = await bought_with(await start(), "wine-0009")
+    assert (told["source"], {each["reason"] for each in told["items"]}) == (None, {"in_range"})
     Registry(home).promote(write_bundle(home / "models", replace(small_parts(1), companions=None)))
     told = await bought_with(await start(), "wine-0000")
     assert (told["source"], told["items"]) == (None, [])

@@ -109,7 +109,7 @@ async def test_who_only_rated_low_is_shown_what_everybody_buys(
     answer = await ask(service, user_id, k=100)
     assert (answer["source"], answer["segment"]) == ("global", "global")
     assert ids(answer) == [each for each in popular if each != RATED]
-    assert {each["reason"] for each in answer["items"]} == {"popular"}
+    assert {each["reason"] for each in answer["items"]} == {"popular", "in_range"}
 
 
 async def test_rules_bring_back_nothing_that_is_rated_low(start: Start, tmp_path: Path) -> None:
