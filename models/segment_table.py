@@ -22,6 +22,9 @@ LISTED = 2_000
 
 _SORTED_AT_ONCE = 8_192
 
+_BITS = np.left_shift(1, np.arange(8)).astype(np.uint8)
+"""The bit of each item of a byte."""
+
 
 class SegmentTable:
     """Rows of segments by name, shopper, market and history; popular items of each."""
@@ -36,7 +39,8 @@ class SegmentTable:
         self._hidden: frozenset[int] = frozenset()
         self._popularity = segments.popularity
         self._most = np.maximum(segments.popularity.max(axis=1), 1e-9)
-        self._popular = _sold(segments.popularity) if segments.popular is None else segments.popular
+        popular = _sold(segments.popularity) if segments.popular is None else segments.popular
+        self._popular, self._width = popular.ravel(), popular.shape[1]
         everybody, *others = segments.popularity
         self._orders = [_descending(everybody), *map(_listed, others)]
 
@@ -107,12 +111,11 @@ class SegmentTable:
 
         That an item is popular in its segment, or else with everybody; of others nothing does.
         """
-        everybody = np.where(self._is_popular(GLOBAL, items), POPULAR, IN_RANGE)
-        return np.where(self._is_popular(segments, items), POPULAR - segments, everybody)
-
-    def _is_popular(self, segments: Rows | int, items: Rows) -> Mask:
-        told: Mask = (self._popular[segments, items >> 3] >> (items & 7) & 1).astype(np.bool_)
-        return told
+        places, bits = items >> 3, _BITS.take(items & 7)
+        with_everybody = self._popular.take(places) & bits
+        in_segment = self._popular.take(segments * self._width + places) & bits
+        everybody = np.where(with_everybody, POPULAR, IN_RANGE)
+        return np.where(in_segment, POPULAR - segments, everybody)
 
     def popular(self, segment: int, allowed: Mask, k: int) -> Listed:
         """Return at most `k` allowed items, best first.
