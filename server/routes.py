@@ -19,6 +19,7 @@ from server.handlers import (
 )
 from server.response import Handler, Response
 from server.routed import routed
+from server.url import taking
 
 ROUTES: tuple[tuple[str, str, Handler, Route], ...] = (
     ("POST", "/v1/recommendations", recommendations.recommend, Route.RECOMMENDATIONS),
@@ -55,6 +56,17 @@ ROUTES: tuple[tuple[str, str, Handler, Route], ...] = (
     ("GET", "/ui/page/{file}", ui.file, Route.UI),
 )
 
+STRICT = "/v1/"
+"""Paths with unknown parameters that are refused. Elsewhere scrapers and clients add their own."""
+
+PARAMETERS = {
+    "/v1/items/{item_id}/similar": ("k",),
+    "/v1/items/{item_id}/bought-together": ("k", "with"),
+    "/v1/popular": ("k", "segment"),
+    "/v1/realtime": ("seconds",),
+}
+"""Of strict paths that have any."""
+
 
 def add_routes(app: web.Application) -> None:
     """Give `app` every route, and an answer to what is none."""
@@ -62,11 +74,15 @@ def add_routes(app: web.Application) -> None:
     for path, routes in groupby(ROUTES, lambda route: route[1]):
         methods = []
         for method, _, handler, label in routes:
-            router.add_route(method, path, routed(handler, label, path))
+            router.add_route(method, path, routed(_strict(path, handler), label, path))
             methods.append(method)
         router.add_route("*", path, routed(_no_method(methods), Route.UNMATCHED))
     router.add_route("*", "/v2/{anything:.*}", routed(inference.nothing, Route.UNMATCHED))
     router.add_route("*", "/{anything:.*}", routed(_nothing_there, Route.UNMATCHED))
+
+
+def _strict(path: str, handler: Handler) -> Handler:
+    return taking(PARAMETERS.get(path, ()), handler) if path.startswith(STRICT) else handler
 
 
 def _no_method(allowed: list[str]) -> Handler:

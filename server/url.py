@@ -1,15 +1,30 @@
 """What a URL tells beside its route: parameters, and the ids in its path."""
 
 from collections.abc import Mapping, Sequence
+from functools import wraps
+
+from aiohttp import web
 
 from features.errors import FieldError
 from features.events import parse_id
 from server.errors import InvalidError
 from server.query import parse_ids, refuse_unknown
+from server.response import Handler, Response
 
 
-def parse_parameters(told: Mapping[str, str], known: tuple[str, ...]) -> None:
-    """Raise `InvalidError` where a URL has a parameter that is none of the `known` ones."""
+def taking(known: tuple[str, ...], handler: Handler) -> Handler:
+    """Return `handler`, for URLs without parameters but `known` ones: others are refused."""
+
+    @wraps(handler)
+    async def answer(request: web.Request) -> Response:
+        if request.query_string:
+            _parse_parameters(request.query, known)
+        return await handler(request)
+
+    return answer
+
+
+def _parse_parameters(told: Mapping[str, str], known: tuple[str, ...]) -> None:
     try:
         refuse_unknown(told, "", known)
     except FieldError as error:

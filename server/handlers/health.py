@@ -10,7 +10,7 @@ from monitoring.snapshot import MAX_WINDOW_S
 from server import keys
 from server.admin import admin
 from server.response import Response
-from server.url import parse_count, parse_parameters
+from server.url import parse_count
 
 
 async def alive(_: web.Request) -> Response:
@@ -40,7 +40,6 @@ async def metrics(request: web.Request) -> Response:
 @admin
 async def window(request: web.Request) -> Response:
     """Return the figures of the last `seconds`, 1 to 60, of all workers."""
-    parse_parameters(request.query, ("seconds",))
     seconds = parse_count(request.query, "seconds", MAX_WINDOW_S, MAX_WINDOW_S)
     snapshot = await asyncio.to_thread(request.app[keys.MONITOR].snapshot, seconds)
     return Response(orjson.dumps(snapshot.as_dict()))

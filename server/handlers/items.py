@@ -15,7 +15,7 @@ from server import keys
 from server.errors import NotFoundError
 from server.query import DEFAULT_K, MAX_K
 from server.response import Response
-from server.url import parse_count, parse_parameters, parse_path_id, parse_query_ids
+from server.url import parse_count, parse_path_id, parse_query_ids
 
 Item = TypeVar("Item")
 
@@ -30,7 +30,6 @@ _SOURCES: Final = {Kind.BOUGHT_WITH: "baskets", Kind.SIMILAR_TO: "similar", None
 
 async def similar(request: web.Request) -> Response:
     """Return the neighbours of an item."""
-    parse_parameters(request.query, ("k",))
     k = parse_count(request.query, "k", DEFAULT_K, MAX_K)
     model = request.app[keys.MODELS].require()
     item_id = parse_path_id(request.match_info, "item_id")
@@ -44,7 +43,6 @@ async def bought_together(request: web.Request) -> Response:
     `source` says what the first of the items comes from, if anything speaks for it. What the model
     does not know of the rest of a basket is left out of account.
     """
-    parse_parameters(request.query, ("k", "with"))
     k = parse_count(request.query, "k", DEFAULT_K, MAX_K)
     also = parse_query_ids(request.query.getall("with", []), "with", MAX_BASKET)
     model = request.app[keys.MODELS].require()
@@ -58,7 +56,6 @@ async def bought_together(request: web.Request) -> Response:
 
 async def popular(request: web.Request) -> Response:
     """Return what a segment buys, or everybody."""
-    parse_parameters(request.query, ("k", "segment"))
     k = parse_count(request.query, "k", DEFAULT_K, MAX_K)
     model = request.app[keys.MODELS].require()
     name = request.query.get("segment", model.segment_names[0])
