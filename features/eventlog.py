@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from features.events import CODE_MASK, RECORD, TYPE_CODES, Records, type_codes
 from features.history import HISTORY_CAP, HISTORY_TYPES, RECENT_CAP, RECENT_TYPES
+from features.turns import Turns, with_turns
 
 NO_RECORDS: Records = np.empty(0, RECORD)
 """No events."""
@@ -22,17 +23,26 @@ _RECENT[[TYPE_CODES[kind] for kind in RECENT_TYPES]] = True
 class EventLog:
     """Events sorted by (shopper, time): shopper i's are `records[offsets[i]:offsets[i + 1]]`.
 
-    `profiles` holds what is known of a shopper beside the events, by user id.
+    `profiles` holds what is known of a shopper beside the events, by user id, `turns` uint16 those
+    of the events: see `features.turns`.
     """
 
     user_ids: tuple[str, ...]
     offsets: npt.NDArray[np.int64]
     records: Records
     profiles: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    turns: Turns | None = None
 
     def of(self, user: int) -> Records:
         """Return the events of shopper number `user`, oldest first."""
         return self.records[self.offsets[user] : self.offsets[user + 1]]
+
+    def held(self, user: int) -> Records:
+        """Return the events of shopper number `user` as rings hold them."""
+        theirs = self.of(user)
+        if self.turns is None:
+            return theirs
+        return with_turns(theirs, self.turns[self.offsets[user] : self.offsets[user + 1]])
 
 
 def rings(records: Records) -> tuple[Records, Records]:

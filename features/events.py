@@ -3,7 +3,8 @@
 An event is validated once, at the door, and becomes a frozen `Event`. What is kept per
 shopper is the 24-byte `RECORD`, little-endian, which numpy reads without a copy:
 
-    ts     int64   milliseconds since the epoch, the server's stamp at arrival
+    ts     int64   milliseconds since the epoch, the server's stamp at arrival; where it is stored,
+                   the upper 16 bits tell its turn among those of its millisecond
     item   uint64  `stable_hash(item_id)`, 0 where the event has no item
     value  int32   fixed point, hundredths (money, stars or seconds), so that sums are exact
     tag    uint32  28 bits of the event id's hash, then 4 bits of the event type
@@ -46,6 +47,9 @@ VALUE_SCALE = 100
 
 RECORD = np.dtype([("ts", "<i8"), ("item", "<u8"), ("value", "<i4"), ("tag", "<u4")])
 """One event of one shopper as it is stored."""
+
+TURN_AT = 48
+"""The bit of `ts` at which its turn begins where it is stored: see `features.turns`."""
 
 _PACKED = Struct("<qQiI")
 
@@ -205,12 +209,15 @@ def id_bits(id_hashes: Hashes) -> npt.NDArray[np.uint32]:
     return ((id_hashes & np.uint64(0xFFFFFFF)) << np.uint64(4)).astype(np.uint32)
 
 
-def pack_event(event: Event, arrived_ms: int) -> bytes:
-    """Return the 24-byte record of `event`, stamped `arrived_ms`."""
+def pack_event(event: Event, arrived_ms: int, turn: int = 0) -> bytes:
+    """Return the 24-byte record of `event`, stamped `arrived_ms`, as rings hold it.
+
+    See `features.turns` for the turn.
+    """
     item = 0 if event.item_id is None else stable_hash(event.item_id)
     value = 0 if event.value is None else round(event.value * VALUE_SCALE)
     tag = event_tag(event.event_id, event.type)
-    return _PACKED.pack(arrived_ms, item, value, tag)
+    return _PACKED.pack(arrived_ms | turn << TURN_AT, item, value, tag)
 
 
 def type_codes(records: Records) -> npt.NDArray[np.uint32]:

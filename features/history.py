@@ -291,16 +291,17 @@ def _joined(parts: Sequence[Records]) -> Records:
 def _older(recent: Records, history: Records) -> int:
     """Return how many events of the long ring stand before the first of the short one.
 
-    Of one moment they are in the order of their tags, as in the rings.
+    Of the moment at which that one begins they are those that it does not hold.
     """
     if not len(recent) or not len(history):
         return len(history)
     ts, _, _, tag = recent.item(0)
     first_ts, _, _, first_tag = history.item(0)
-    if (first_ts, first_tag) >= (ts, tag):  # the short ring has them all, as most often
+    if first_ts > ts or (first_ts, first_tag) == (ts, tag):  # it has them all, as most often
         return 0
     begin, end = (history["ts"].searchsorted(ts, side) for side in ("left", "right"))
-    return int(begin + history["tag"][begin:end].searchsorted(tag))
+    held = {*recent[: recent["ts"].searchsorted(ts, "right")].tolist()}
+    return int(begin) + sum(each not in held for each in history[begin:end].tolist())
 
 
 def _latest(told: Ints, by: Ints, limit: int) -> Ints:

@@ -162,7 +162,7 @@ async def _bring(
                 profiles += await online.put_profiles(dict(records), heeded_ms)
                 await pace.wait(len(records))
             for users in _chunks(enumerate(log.user_ids)):
-                rings = [Carried(user_id, log.of(number)) for number, user_id in users]
+                rings = [Carried(user_id, log.held(number)) for number, user_id in users]
                 events += await online.rings.carry(rings)
                 bar.advance(len(rings))
                 if part.whose is None:

@@ -53,7 +53,7 @@ def joined(
 ) -> PointInTime:
     """Return what was known of `users` int64[n] at `moments`, or `until_ms` int64[n] if given.
 
-    Shopper number u has `records[offsets[u]:offsets[u + 1]]`, sorted by (stamp, tag).
+    Shopper number u has `records[offsets[u]:offsets[u + 1]]`, sorted by (stamp, turn, tag).
     """
     until_ms = moments.as_of_ms if until_ms is None else until_ms
     first, behind = offsets[users], offsets[users + 1]

@@ -12,6 +12,7 @@ from features.catalogue import Catalogue
 from features.eventlog import NO_RECORDS, EventLog
 from features.events import RECORD, TYPE_CODES, VALUE_SCALE, Records, id_bits
 from features.ids import Hashes, stable_hashes
+from features.turns import TURNS
 
 _SLICE = 1_000_000
 """Ids hashed at a time: their Python strings are the largest thing this module holds."""
@@ -20,28 +21,29 @@ _SLICE = 1_000_000
 def event_log(events: pl.DataFrame, users: pl.DataFrame) -> EventLog:
     """Return the `EventLog` of rows of the events table, stamped with `arrived_at`.
 
-    Shoppers are sorted by id, their events by (stamp, tag): the order the online store keeps.
+    Shoppers are sorted by id, their events by (stamp, turn, tag): the order the online store keeps.
     """
     if not len(events):
         return EventLog((), np.zeros(1, np.int64), NO_RECORDS, dict(profiles(users)))
     user_ids = events["user_id"].unique().sort()
-    ordered = _numbers(events, user_ids).sort("user", "ts", "tag")
+    ordered = _numbers(events, user_ids).sort("user", "us", "tag")
     counts = np.bincount(ordered["user"].to_numpy(), minlength=len(user_ids))
     offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)))
-    return EventLog(tuple(user_ids), offsets, _records(ordered), dict(profiles(users)))
+    turns = (ordered["us"].to_numpy() % TURNS).astype(np.uint16)
+    return EventLog(tuple(user_ids), offsets, _records(ordered), dict(profiles(users)), turns)
 
 
 def _numbers(events: pl.DataFrame, user_ids: pl.Series) -> pl.DataFrame:
-    """Return the events as integers only: `user` (its rank), `ts`, `item`, `value`, `tag`."""
+    """Return the events as integers only: `user` (its rank), `us`, `item`, `value`, `tag`."""
     codes = {str(kind): code for kind, code in TYPE_CODES.items()}
     plain = events.select(
         user=pl.col("user_id").cast(pl.Enum(user_ids)).to_physical(),
-        ts=pl.col("arrived_at").dt.epoch("ms"),
+        us=pl.col("arrived_at").dt.epoch("us"),
         code=pl.col("type").replace_strict(codes, return_dtype=pl.UInt32),
     )
     value = np.rint(events["value"].fill_null(0.0).to_numpy() * VALUE_SCALE).astype(np.int32)
     tags = id_bits(_id_hashes(events["event_id"]))
-    return plain.select("user", "ts").with_columns(
+    return plain.select("user", "us").with_columns(
         item=_item_hashes(events["item_id"]),
         value=pl.Series(value),
         tag=pl.Series(tags | plain["code"].to_numpy()),
@@ -61,7 +63,8 @@ def _item_hashes(items: pl.Series) -> pl.Series:
 
 def _records(ordered: pl.DataFrame) -> Records:
     records = np.empty(len(ordered), RECORD)
-    for name in ("ts", "item", "value", "tag"):
+    records["ts"] = ordered["us"].to_numpy() // TURNS
+    for name in ("item", "value", "tag"):
         records[name] = ordered[name].to_numpy()
     return records
 

@@ -8,6 +8,7 @@ from features.events import RECORD, TYPE_CODES, VALUE_SCALE, Records, id_bits
 from features.history import RECENT_TYPES
 from features.ids import stable_hashes
 from features.offline.translated import collected
+from features.turns import TURNS
 
 Ints = npt.NDArray[np.int64]
 
@@ -32,8 +33,8 @@ def numbered(users: pl.Series) -> tuple[pl.Series, Ints]:
 def events_of(events: pl.LazyFrame, shoppers: pl.Series) -> tuple[Records, Ints]:
     """Return those of `events` that are of `shoppers` and kept, and where each shopper's begin.
 
-    Sorted by (shopper, stamp, tag). Items are numbered by a hash of their own: here they are only
-    told apart.
+    Sorted by (shopper, stamp, turn, tag). Items are numbered by a hash of their own: here they are
+    only told apart.
     """
     user = pl.col(USER_ID).cast(pl.Enum(shoppers), strict=False).to_physical()  # null for others
     some = collected(
@@ -41,6 +42,7 @@ def events_of(events: pl.LazyFrame, shoppers: pl.Series) -> tuple[Records, Ints]
         .select(
             "event_id",
             ts=pl.col("arrived_at").dt.epoch("ms"),
+            turn=pl.col("arrived_at").dt.epoch("us") % TURNS,
             item=pl.when(pl.col("item_id").is_not_null()).then(pl.col("item_id").hash()),
             value=pl.col("value").fill_null(0.0) * VALUE_SCALE,
             code=pl.col("type").cast(_TYPES).to_physical(),
@@ -56,7 +58,7 @@ def events_of(events: pl.LazyFrame, shoppers: pl.Series) -> tuple[Records, Ints]
     users = some["user"].to_numpy().astype(np.int64)
     order = _order(users, records["ts"])
     records, users = records.take(order), users.take(order)
-    _order_ties(records, users, some["event_id"], order)
+    _order_ties(records, users, some["turn"], some["event_id"], order)
     return records, users.searchsorted(np.arange(len(shoppers) + 1))
 
 
@@ -70,10 +72,12 @@ def _order(user: Ints, ts: Ints) -> Ints:
     return keys.argsort()
 
 
-def _order_ties(records: Records, user: Ints, ids: pl.Series, order: Ints) -> None:
-    """Bring events of one shopper and stamp into the order of their tags, as rings have them.
+def _order_ties(
+    records: Records, user: Ints, turns: pl.Series, ids: pl.Series, order: Ints
+) -> None:
+    """Bring events of one shopper and stamp into the order of (turn, tag), as rings have them.
 
-    Event n has the id `ids[order[n]]`.
+    Event n has the turn `turns[order[n]]`, and the id of that place.
     """
     if not len(records):
         return
@@ -82,7 +86,8 @@ def _order_ties(records: Records, user: Ints, ids: pl.Series, order: Ints) -> No
     tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
     if not len(tied):
         return
-    hashes = stable_hashes(ids.gather(order.take(tied)).to_list())
+    which = order.take(tied)
+    hashes, turn = stable_hashes(ids.gather(which).to_list()), turns.gather(which).to_numpy()
     some = records[tied]
     some["tag"] |= id_bits(hashes)
-    records[tied] = some[np.lexsort((some["tag"], some["ts"], user[tied]))]
+    records[tied] = some[np.lexsort((some["tag"], turn, some["ts"], user[tied]))]

@@ -1,8 +1,9 @@
 -- Append events to the stream, each id once.
 -- KEYS: stream, ids seen in this window, ids seen in the one before
 -- ARGV: most entries the stream may hold, seconds ids are kept, then id and payload per event
--- Returns each event's stamp in milliseconds (the time part of its stream id), 0 where the id
--- was seen before. All or nothing.
+-- Returns each event's stamp in microseconds, 0 where the id was seen before: the milliseconds of
+-- its stream id, and its turn, which is the number in it. Where a millisecond has no more turns the
+-- next one begins, so that events are in the order in which they were sent. All or nothing.
 local limit, ttl = tonumber(ARGV[1]), ARGV[2]
 local ids = {}
 for at = 3, #ARGV, 2 do ids[#ids + 1] = ARGV[at] end
@@ -25,11 +26,16 @@ if length + #new > limit then
   return redis.error_reply('FULL the stream holds ' .. length .. ' of ' .. limit .. ' events')
 end
 
-local stamps, added = {}, {}
+local LAST = 999
+local stamps, added, place = {}, {}, '*'
 for index = 1, #ids do stamps[index] = 0 end
 for _, index in ipairs(new) do
-  local entry = redis.call('XADD', KEYS[1], '*', 'event', ARGV[2 + 2 * index])
-  stamps[index] = tonumber(string.match(entry, '^%d+'))
+  local entry = redis.call('XADD', KEYS[1], place, 'event', ARGV[2 + 2 * index])
+  local ms, turn = string.match(entry, '(%d+)-(%d+)')
+  ms, turn = tonumber(ms), tonumber(turn)
+  stamps[index] = ms * 1000 + math.min(turn, LAST)
+  -- The last turn is left to what goes on in another call.
+  place = turn < LAST - 1 and '*' or string.format('%.0f-0', ms + 1)
   added[#added + 1] = ids[index]
 end
 redis.call('SADD', KEYS[2], unpack(added))

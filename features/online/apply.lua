@@ -2,8 +2,9 @@
 -- KEYS: recent ring, history ring, mark of being forgotten, merges into others
 -- ARGV: version byte, owner (8 bytes), seconds to live,
 --       cap and records of the recent ring, cap and records of the history ring, and perhaps
---       when they became the shopper's, in milliseconds, else each did at its ts;
---       records are sorted by (ts, tag) and no two have the same tag and item
+--       when they became the shopper's, in milliseconds, else each did at its ms;
+--       records are sorted by (ms, turn, tag), the turn being the upper 16 bits of ts, and no two
+--       have the same tag and item
 -- Returns how many records were new in each ring. The same call twice changes nothing.
 local version, owner, ttl = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local HEAD, SIZE, DAY = 16, 24, 86400
@@ -13,12 +14,15 @@ local merged = redis.call('ZREVRANGE', KEYS[4], 0, 0, 'WITHSCORES')
 if merged[2] then gone = math.max(gone, tonumber(merged[2])) end
 local since = tonumber(ARGV[8])
 
+local TURNS = 1024
+
 local function order(bytes, at)
-  return (unpack_of('<i8', bytes, at)), (unpack_of('<I4', bytes, at + 20))
+  local low, high, turn = unpack_of('<I4I2I2', bytes, at)
+  return (low + high * 4294967296) * TURNS + turn, (unpack_of('<I4', bytes, at + 20))
 end
 
-local function before(ts, tag, other_ts, other_tag)
-  return ts < other_ts or (ts == other_ts and tag < other_tag)
+local function before(place, tag, other, other_tag)
+  return place < other or (place == other and tag < other_tag)
 end
 
 local function holds(body, record)
@@ -32,13 +36,14 @@ local function holds(body, record)
 end
 
 local function fresh_of(body, records, cap)
-  local floor_ts, floor_tag = -1, -1
-  if #body >= cap * SIZE then floor_ts, floor_tag = order(body, #body - cap * SIZE + 1) end
+  local floor, floor_tag = -1, -1
+  if #body >= cap * SIZE then floor, floor_tag = order(body, #body - cap * SIZE + 1) end
   local fresh = {}
   for at = 1, #records, SIZE do
     local record = sub(records, at, at + SIZE - 1)
-    local ts, tag = order(record, 1)
-    if (since or ts) > gone and not before(ts, tag, floor_ts, floor_tag) and not holds(body, record) then
+    local place, tag = order(record, 1)
+    if (since or math.floor(place / TURNS)) > gone and not before(place, tag, floor, floor_tag)
+        and not holds(body, record) then
       fresh[#fresh + 1] = record
     end
   end
@@ -50,8 +55,8 @@ local function merge(body, fresh, cap)
   while at <= #body or next_fresh <= #fresh do
     local take_fresh = at > #body
     if not take_fresh and next_fresh <= #fresh then
-      local ts, tag = order(fresh[next_fresh], 1)
-      take_fresh = before(ts, tag, order(body, at))
+      local place, tag = order(fresh[next_fresh], 1)
+      take_fresh = before(place, tag, order(body, at))
     end
     if take_fresh then
       merged[#merged + 1], is_new[#merged + 1] = fresh[next_fresh], 1
@@ -95,8 +100,8 @@ local function enter(key, cap, records)
   if #fresh == 0 then return 0 end
   local added, in_order = table.concat(fresh), true
   if #body > 0 then
-    local ts, tag = order(fresh[1], 1)
-    in_order = not before(ts, tag, order(body, #body - SIZE + 1))
+    local place, tag = order(fresh[1], 1)
+    in_order = not before(place, tag, order(body, #body - SIZE + 1))
   end
   if in_order and revision and #body + #added <= (cap + math.floor(cap / 4)) * SIZE then
     append(key, revision, added)  -- a quarter more than the cap, so that trimming is rare

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from features.events import Records
+from features.turns import stamps
 
 
 class Carried(NamedTuple):
-    """Records on their way into the rings of a shopper.
+    """Records on their way into the rings of a shopper, with their turns.
 
     They became the shopper's at `since_ms`, where that was not when each of them arrived.
     """
@@ -32,7 +33,7 @@ def onwards(
 
 def up_to(stamp_ms: int, records: Records) -> Records:
     """Return those records that arrived up to a stamp."""
-    return records[records["ts"] <= stamp_ms]
+    return records[stamps(records) <= stamp_ms]
 
 
 def _led(
@@ -43,9 +44,9 @@ def _led(
     for stamp, into in merged:
         if since_ms is None:
             if gone < stamp:
-                records = records[records["ts"] > gone]
+                records = records[stamps(records) > gone]
             yield Carried(into, up_to(stamp, records), stamp)
-            records = records[records["ts"] > stamp]
+            records = records[stamps(records) > stamp]
         elif since_ms <= gone < stamp:
             return
         elif since_ms < stamp:

@@ -15,11 +15,16 @@ if KEYS[6] then
   redis.call('EXPIRE', KEYS[6], ARGV[6])
 end
 
+local function ms_at(value, at)
+  local low, high = struct.unpack('<I4I2', value, at)
+  return low + high * 4294967296
+end
+
 for ring = 1, 2 do
   local value = redis.call('GET', KEYS[ring])
   if value then
     local at = HEAD + 1
-    while at <= #value - SIZE + 1 and struct.unpack('<i8', value, at) <= stamp do at = at + SIZE end
+    while at <= #value - SIZE + 1 and ms_at(value, at) <= stamp do at = at + SIZE end
     if at > #value - SIZE + 1 then
       redis.call('DEL', KEYS[ring])
     elseif at > HEAD + 1 then

@@ -14,7 +14,8 @@ from features.online import keys
 from features.online.carried import Carried, onwards, up_to
 from features.online.stream_entries import Merge
 from features.online.valkey_client import Call, Client, Script, call, chunks, translated
-from features.online.values import LAYOUT, decode_ring, owner_of
+from features.online.values import LAYOUT, held_records, owner_of
+from features.turns import in_order
 
 FORGOTTEN_TTL_S = 7 * 86_400
 """How long what arrived before a shopper was forgotten is kept from coming back, and what arrived
@@ -33,7 +34,7 @@ class Rings:
         self._merge = Script("merge")
 
     async def apply(self, shoppers: Iterable[tuple[str, Records]]) -> int:
-        """Enter records of any order into the rings of each (user id, records).
+        """Enter records of any order, with their turns, into the rings of each (user id, records).
 
         Idempotent by tag and item: returns how many places in rings were new.
         """
@@ -165,11 +166,9 @@ class Rings:
 def _records(user_id: str, recent: bytes | None, history: bytes | None) -> Records:
     """Return the records of two values of a shopper's, if they are that."""
     owner, caps = stable_hash(user_id), (RECENT_CAP, HISTORY_CAP)
-    told = [
-        value and decode_ring(value, owner, cap)
-        for value, cap in zip((recent, history), caps, strict=True)
-    ]
-    return np.concatenate([each.records if each else NO_RECORDS for each in told])
+    values = zip((recent, history), caps, strict=True)
+    told = [held_records(value, owner, cap) for value, cap in values if value]
+    return np.concatenate([NO_RECORDS, *told])
 
 
 def _merged(told: bytes) -> tuple[int, str]:
@@ -178,10 +177,10 @@ def _merged(told: bytes) -> tuple[int, str]:
 
 
 def _in_order(records: Records) -> Records:
-    """Return the records sorted by (ts, tag), each tag and item once: as the script needs them."""
+    """Return the records in order, each tag and item once: as the script needs them."""
     if len(records) < 2:
         return records
-    records = records[np.lexsort((records["tag"], records["ts"]))]
+    records = in_order(records)
     if len(np.unique(records["tag"])) == len(records):
         return records
     identity = np.stack((records["tag"].astype(np.uint64), records["item"]))

@@ -7,6 +7,7 @@ import orjson
 
 from features.errors import FieldError
 from features.events import Event, parse_event, parse_id
+from features.turns import TURNS
 
 EVENT = b"event"
 FORGET = b"forget"
@@ -43,6 +44,12 @@ class Entry:
         if self.event is not None:
             return self.event.user_id
         return self.forget or (self.merge.source if self.merge else "")
+
+    @property
+    def turn(self) -> int:
+        """Return its turn among those of its millisecond."""
+        _, _, number = self.entry_id.partition(b"-")
+        return min(int(number), TURNS - 1)
 
 
 def encode_event(event: Event) -> bytes:

@@ -41,6 +41,7 @@ from features.online.valkey_client import (
     translated,
 )
 from features.online.values import LAYOUT, encode_answer, owner_of
+from features.turns import TURNS
 
 RING_TTL_S = 400 * 86_400
 """How long a shopper who does nothing is remembered online."""
@@ -127,10 +128,10 @@ class ValkeyStore:
         records: dict[str, list[bytes]] = {}
         for event, stamp in zip(events, stamps, strict=True):
             if stamp:
-                records.setdefault(event.user_id, []).append(pack_event(event, stamp))
+                packed = pack_event(event, *divmod(stamp, TURNS))
+                records.setdefault(event.user_id, []).append(packed)
         await self.rings.apply(
-            (user_id, np.frombuffer(b"".join(packed), RECORD))
-            for user_id, packed in records.items()
+            (user_id, np.frombuffer(b"".join(some), RECORD)) for user_id, some in records.items()
         )
         accepted = sum(1 for stamp in stamps if stamp)
         return Appended(accepted, len(events) - accepted)
@@ -194,6 +195,7 @@ class ValkeyStore:
         return self._writes
 
     async def _append_to_stream(self, events: Sequence[Event]) -> list[int]:
+        """Return the stamps of events in microseconds, 0 of those that were there before."""
         where = (keys.STREAM, *keys.seen_keys(self._clock()))
         calls = []
         for chunk in chunks(events):

@@ -16,8 +16,10 @@ from zlib import crc32
 import numpy as np
 import orjson
 
+from features.eventlog import NO_RECORDS
 from features.events import RECORD, Records
 from features.ids import stable_hash
+from features.turns import without_turns
 
 VERSION = 1
 """The layout written now. Raise it when `RECORD` or the header changes."""
@@ -55,13 +57,19 @@ def owner_of(user_id: str) -> bytes:
 
 
 def decode_ring(value: bytes, owner: int, cap: int) -> Ring | None:
-    """Return the latest `cap` records in `value` without a copy, or None if not believed."""
+    """Return the latest `cap` records in `value`, or None if not believed."""
     revision = _revision(value, owner)
-    size = len(value) - HEADER.size
-    if revision is None or size % RECORD.itemsize:
+    if revision is None or (len(value) - HEADER.size) % RECORD.itemsize:
         return None
-    records = np.frombuffer(value, RECORD, -1, HEADER.size)
-    return Ring(records if size <= cap * RECORD.itemsize else records[-cap:], revision)
+    records = without_turns(value, HEADER.size)
+    return Ring(records if len(records) <= cap else records[-cap:], revision)
+
+
+def held_records(value: bytes, owner: int, cap: int) -> Records:
+    """Return the latest `cap` records in `value` with their turns, none if not believed."""
+    if _revision(value, owner) is None or (len(value) - HEADER.size) % RECORD.itemsize:
+        return NO_RECORDS
+    return np.frombuffer(value, RECORD, -1, HEADER.size)[-cap:]
 
 
 def decode_profile(value: bytes, owner: int) -> StoredProfile | None:

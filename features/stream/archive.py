@@ -23,6 +23,7 @@ from features.offline.tidying import Tidying
 from features.online.stream_entries import Entry, tombstones_in
 from features.online.valkey_store import ValkeyStore
 from features.stream import dead_letters
+from features.turns import TURNS
 
 log = logging.getLogger("cuvee.features.consumer")
 
@@ -104,7 +105,7 @@ def _row(entry: Entry) -> dict[str, object]:
         "user_id": event.user_id,
         "item_id": event.item_id,
         "timestamp": round(event.timestamp * 1_000_000),
-        "arrived_at": entry.arrived_ms * 1_000,
+        "arrived_at": entry.arrived_ms * TURNS + entry.turn,
         "value": event.value,
         "recommendation_id": event.recommendation_id,
         "session_id": event.session_id,

@@ -44,7 +44,7 @@ def _by_shopper(entries: Sequence[Entry]) -> Iterable[Carried]:
     packed: dict[str, list[bytes]] = {}
     for entry in entries:
         if entry.event is not None:
-            record = pack_event(entry.event, entry.arrived_ms)
+            record = pack_event(entry.event, entry.arrived_ms, entry.turn)
             packed.setdefault(entry.event.user_id, []).append(record)
     for user_id, records in packed.items():
         yield Carried(user_id, np.frombuffer(b"".join(records), RECORD))

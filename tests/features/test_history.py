@@ -1,17 +1,17 @@
 """What events say of items: grades, refusals, and what must not be shown."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from features.eventlog import NO_RECORDS
-from features.events import RECORD, TYPE_CODES, EventType, Records
+from features.events import CODE_MASK, RECORD, TYPE_CODES, EventType, Records, type_codes
 from features.history import (
     GRADED_ITEMS,
+    HISTORY_TYPES,
     LOW_STARS,
+    RECENT_TYPES,
     Tastes,
     bought,
     disliked,
@@ -19,7 +19,7 @@ from features.history import (
     merge_rings,
     tastes_of,
 )
-from tests.support.behaviour import KINDS, ROWS, Row, as_records
+from tests.support.behaviour import DAY_MS, KINDS, ROWS, Row, as_records
 
 CLICK, CART, UNCART = EventType.CLICK, EventType.ADD_TO_CART, EventType.REMOVE_FROM_CART
 BUY, RATE, REFUSE = EventType.PURCHASE, EventType.RATING, EventType.NOT_INTERESTED
@@ -272,34 +272,24 @@ def test_rings_are_merged_without_doubles() -> None:
     assert [len(each) for each in merge_rings([])] == [0, 0]
 
 
-@given(st.lists(st.tuples(ROWS, st.integers(0, 40), st.integers(0, 40)), max_size=5))
+@given(st.lists(st.tuples(ROWS, st.integers(1, 40), st.integers(1, 40)), max_size=5))
 def test_merged_rings_are_what_plain_python_makes_of_them(
     shoppers: list[tuple[list[Row], int, int]],
 ) -> None:
-    """Of the long ring what stands before the short one's first event, by stamp and then tag."""
-    rings = []
-    for rows, recent, history in shoppers:
-        records = as_records(rows)
-        records = records[np.lexsort((records["tag"], records["ts"]))]
-        rings.append((records[len(records) - recent :], records[max(0, len(records) - history) :]))
-    expected = [
-        (number, *event)
-        for number, (recent, history) in enumerate(rings)
-        for event in (
-            *(
-                old
-                for old in history.tolist()
-                if not len(recent) or _place(old) < _place(recent[0])
-            ),
-            *recent.tolist(),
+    """Of the long ring what stands before the short one's first event, however tags are ordered."""
+    rings, expected = [], []
+    for number, (rows, recent, history) in enumerate(shoppers):
+        records = as_records([(row[0] // DAY_MS, *row[1:]) for row in rows])
+        places = np.arange(len(records))
+        records["tag"] = places * 37 % 41 << 4 | records["tag"] & CODE_MASK
+        short, long = (
+            places[np.isin(type_codes(records), [TYPE_CODES[kind] for kind in kinds])][-most:]
+            for kinds, most in ((RECENT_TYPES, recent), (HISTORY_TYPES, history))
         )
-    ]
+        rings.append((records[short], records[long]))
+        older = long[long < short[0]] if len(short) else long
+        expected += [(number, *records.item(at)) for at in (*older, *short)]
 
     merged, by = merge_rings(rings)
 
     assert [(n, *event) for n, event in zip(by.tolist(), merged.tolist(), strict=True)] == expected
-
-
-def _place(event: Sequence[int]) -> tuple[int, int]:
-    """Return stamp and tag."""
-    return int(event[0]), int(event[3])

@@ -1,6 +1,5 @@
 """What a shopper rates low, over HTTP: it speaks for nothing from the very next list on."""
 
-import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -28,11 +27,13 @@ def home(tmp_path: Path) -> Path:
 
 async def happened(service: Client, user_id: str, *told: tuple[str, str, float | None]) -> None:
     """Tell what a shopper did, one after the other: which item, what, and the value of it."""
-    for item, kind, value in told:
-        await send(
-            service, event(user_id, item, kind, **({} if value is None else {"value": value}))
-        )
-        await asyncio.sleep(0.002)  # within a millisecond events have no order
+    for each in told:
+        await send(service, did(user_id, *each))
+
+
+def did(user_id: str, item: str, kind: str, value: float | None) -> dict[str, Any]:
+    """Return an event with a value, where it has one."""
+    return event(user_id, item, kind, **({} if value is None else {"value": value}))
 
 
 async def shown(service: Client, user_id: str, **context: Any) -> list[dict[str, Any]]:
@@ -125,3 +126,23 @@ async def test_rules_bring_back_nothing_that_is_rated_low(start: Start, tmp_path
     assert RATED not in wines(low)
     assert not naming(low, RATED)
     assert "buy_again" in {each["reason"] for each in high if each["item_id"] == RATED}
+
+
+VERDICTS = [(RATED, "purchase", 9.5), (RATED, "rating", 1.0)]
+
+
+@pytest.mark.parametrize(("verdicts", "speaks"), [(VERDICTS, False), (VERDICTS[::-1], True)])
+async def test_the_last_word_of_one_request_counts(
+    service: Client, verdicts: list[tuple[str, str, float | None]], *, speaks: bool
+) -> None:
+    """For each of many shoppers, in requests of their own and in one; sent again, too."""
+    alone, together = ([f"{where}{number}" for number in range(20)] for where in "at")
+    requests = [[did(user, *each) for each in verdicts] for user in alone]
+    requests.append([did(user, *each) for each in verdicts for user in together])
+    for events in (*requests, *requests):
+        answer = await service.post("/v1/events", json={"events": events})
+        assert answer.status == 202, await answer.text()
+    for user in (*alone, *together):
+        items = await shown(service, user)
+        assert RATED not in wines(items)
+        assert bool(naming(items, RATED)) is speaks, user

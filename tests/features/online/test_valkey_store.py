@@ -31,6 +31,7 @@ from features.online.store import (
 )
 from features.online.valkey_store import RING_TTL_S, ValkeyStore
 from features.online.values import HEADER, VERSION
+from features.turns import with_turns
 from loadtests.faults.proxy import ChaosProxy
 
 ODD_IDS = ["a", "{", "}", "{u:a}:r", "x}:a:b", "é 漢字 🍷", "a\0b\r\n", "q" * 128]
@@ -130,13 +131,15 @@ async def test_rings_equal_what_offline_leaves(online_store: ValkeyStore) -> Non
     """Whatever order and repetition records come in, the rings are those of the sorted log."""
     rng = random.Random(7)
     kinds = list(EventType)
-    log = np.array(
+    plain = np.array(
         [
-            (rng.randrange(400), rng.randrange(1, 60), n, event_tag(str(n), rng.choice(kinds)))
+            (rng.randrange(200), rng.randrange(1, 60), n, event_tag(str(n), rng.choice(kinds)))
             for n in range(900)
         ],
         RECORD,
     )
+    turns = np.array(rng.choices([0, 0, 1, 2, 300, 999], k=900), np.uint16)
+    log = with_turns(plain, turns)
     order = rng.sample(range(900), 900)
     at = 0
     while at < len(order):
@@ -146,12 +149,55 @@ async def test_rings_equal_what_offline_leaves(online_store: ValkeyStore) -> Non
         at += size
 
     state = await state_of(online_store)
-    recent, history = rings(log[np.lexsort((log["tag"], log["ts"]))])
+    recent, history = rings(plain[np.lexsort((plain["tag"], turns, plain["ts"]))])
     assert state.recent.tolist() == recent.tolist()
     assert state.history.tolist() == history.tolist()
     revision = state.revision
     assert await online_store.rings.apply([("u1", log)]) == 0
     assert (await state_of(online_store)).revision == revision
+
+
+async def test_events_of_one_request_are_in_its_order(online_store: ValkeyStore, raw: Any) -> None:
+    """Whatever their ids; sent again they are duplicates, and change nothing."""
+    told = [event(f"{n * 37 % 150}", item_id=f"i{n}") for n in range(150)]
+    assert await online_store.append(told) == Appended(150, 0)
+    state = await state_of(online_store)
+    assert state.recent["item"].tolist() == [stable_hash(f"i{n}") for n in range(150)]
+    assert await online_store.append(told[::-1]) == Appended(0, 150)
+    assert (await state_of(online_store)).revision == state.revision
+    assert raw.xlen(keys.STREAM) == 150
+
+
+async def test_a_millisecond_without_turns_left_is_followed_by_the_next(
+    online_store: ValkeyStore, raw: Any
+) -> None:
+    """Where the clock stands, or was set back, a request is in its order all the same."""
+    ahead_ms = round(time.time() * 1_000) + 60_000
+    raw.xadd(keys.STREAM, {b"forget": b"nobody"}, id=f"{ahead_ms}-996")
+    await online_store.append([event(f"e{n}", item_id=f"i{n}") for n in range(6)])
+    state = await state_of(online_store)
+    assert state.recent["item"].tolist() == [stable_hash(f"i{n}") for n in range(6)]
+    assert (state.recent["ts"] - ahead_ms).tolist() == [0, 0, 1, 1, 1, 1]
+
+
+async def test_who_is_forgotten_is_so_with_all_turns(online_store: ValkeyStore) -> None:
+    """Of the millisecond of the tombstone all goes and nothing comes, of the next one all stays."""
+    some = with_turns(
+        records((10, 0), (10, 1), (11, 2), (11, 3)), np.array([0, 7, 0, 7], np.uint16)
+    )
+    await online_store.rings.apply([("u1", some)])
+    await online_store.rings.forget_until("u1", 10)
+    assert await online_store.rings.apply([("u1", some)]) == 0
+    assert (await state_of(online_store)).recent["ts"].tolist() == [11, 11]
+
+
+async def test_what_is_merged_keeps_its_turns(online_store: ValkeyStore) -> None:
+    """Events of a session are in their order among the shopper's."""
+    told = [event(f"{n * 7 % 20}", f"u{n % 2}", item_id=f"i{n}") for n in range(20)]
+    await online_store.append(told)
+    await online_store.merge("u0", "u1")
+    state = await state_of(online_store)
+    assert state.recent["item"].tolist() == [stable_hash(f"i{n}") for n in range(20)]
 
 
 async def test_late_records_enter_in_place(online_store: ValkeyStore) -> None:

@@ -15,7 +15,9 @@ from features.online.values import (
     decode_profile,
     decode_ring,
     encode_answer,
+    held_records,
 )
+from features.turns import with_turns
 from tests.support.behaviour import as_records
 
 OWNER = 2**64 - 3
@@ -31,19 +33,29 @@ def test_the_header_is_that_of_the_scripts() -> None:
     assert value(b"") == bytes([VERSION, 0, 0, 0, 7, 0, 0, 0, 0xFD]) + b"\xff" * 7
 
 
-def test_a_ring_is_read_without_a_copy() -> None:
-    """Records are a view of the value, and at most the cap."""
+def test_a_ring_is_read_without_turns() -> None:
+    """Records are at most the cap, and nobody's to change; what carries them has the turns."""
     records = as_records([(n, 1, 2, 1) for n in range(9)])
-    stored = value(records.tobytes())
+    held = with_turns(records, np.arange(9, dtype=np.uint16) * 111)
+    stored = value(held.tobytes())
 
     ring = decode_ring(stored, OWNER, 4)
 
     assert ring is not None
     assert ring.revision == 7
     assert ring.records.tolist() == records[-4:].tolist()
-    assert np.shares_memory(ring.records, np.frombuffer(stored, np.uint8))
+    assert not ring.records.flags.writeable
+    assert held_records(stored, OWNER, 4).tolist() == held[-4:].tolist()
     assert decode_ring(value(b""), OWNER, 4) is not None
     assert NO_RECORDS.dtype == RECORD
+
+
+def test_a_ring_from_before_turns_is_read() -> None:
+    """All of its events have the first."""
+    records = as_records([(n, 1, 2, 1) for n in range(9)])
+    ring = decode_ring(value(records.tobytes()), OWNER, 9)
+    assert ring is not None
+    assert ring.records.tolist() == records.tolist()
 
 
 @pytest.mark.parametrize(
