@@ -76,8 +76,10 @@ class Batch:
 
         self._scored: list[tuple[Rows | slice, Floats]] = []
         liked = segments.of_histories(by, rows, grades, len(requests))
-        judged = np.bincount(self._tastes.blocked_by, minlength=len(requests)) > 0
-        self.segments = _segments(requests, segments, liked, judged)
+        self.segments = np.array(
+            [self._segment(place, segments, taste) for place, taste in enumerate(liked.tolist())],
+            np.int64,
+        )
 
     def __len__(self) -> int:
         """Return the number of requests."""
@@ -105,6 +107,28 @@ class Batch:
         if self._forbidden is None:
             self._forbidden = self._looked_up()
         return self._forbidden
+
+    def _segment(self, place: int, segments: SegmentTable, taste: int) -> int:
+        """Return a shopper's segment: the one asked for, else their taste, else what is shared.
+
+        What training knew has become untrue of whoever has no taste any more, and turned down an
+        item that speaks for it.
+        """
+        request = self.requests[place]
+        if request.segment is not None:
+            return request.segment
+        if taste:
+            return taste
+        known = segments.of_shopper(request.user_id)
+        if known and known not in map(segments.of_item, self._blocked_rows(place)):
+            return known
+        return segments.of_market(request.moment.home)
+
+    def _blocked_rows(self, place: int) -> list[int]:
+        begin, end = self._tastes.blocked_by.searchsorted((place, place + 1))
+        rows = self._items.rows_of(self._tastes.blocked[begin:end])
+        told: list[int] = rows[rows >= 0].tolist()
+        return told
 
     def _looked_up(self) -> tuple[Rows, Rows]:
         by, hashes = self._tastes.blocked_by, self._tastes.blocked
@@ -222,24 +246,3 @@ def _pairs(by: Rows, hashes: Hashes) -> npt.NDArray[np.void]:
     pairs = np.empty(len(by), [("by", np.int64), ("item", np.uint64)])
     pairs["by"], pairs["item"] = by, hashes
     return pairs
-
-
-def _segments(
-    requests: Sequence[RankRequest],
-    segments: SegmentTable,
-    tastes: Rows,
-    judged: npt.NDArray[np.bool_],
-) -> Rows:
-    """Return each shopper's segment: the one asked for, else their taste, else what is shared.
-
-    Of whoever `judged` items, and likes none any more, what training knew has become untrue.
-    """
-    told = []
-    for request, taste, is_judge in zip(requests, tastes.tolist(), judged.tolist(), strict=True):
-        if request.segment is not None:
-            told.append(request.segment)
-        elif is_judge:
-            told.append(taste or segments.of_market(request.moment.home))
-        else:
-            told.append(taste or segments.shared(request.user_id, request.moment.home))
-    return np.array(told, np.int64)

@@ -512,8 +512,8 @@ def test_segments_of_shoppers() -> None:
     assert _segment(model, asked((0, "bought"), segment=0)) == 0
     for told in ("rated low", "refused"):  # what training knew is no more true
         assert _segment(model, asked((0, told), segment=None)._replace(user_id="amélie")) == 0
-    looked = asked((0, "seen"), segment=None)._replace(user_id="amélie")
-    assert _segment(model, looked) == 1
+    for row, told in ((0, "seen"), (1, "refused"), (2, "bought"), (ITEMS, "rated low")):
+        assert _segment(model, asked((row, told), segment=None)._replace(user_id="amélie")) == 1
 
 
 def _segment(model: Model, request: RankRequest) -> int:
