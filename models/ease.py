@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.sparse.linalg import svds
+from scipy.sparse.linalg import LinearOperator, eigsh
 from sklearn.utils.extmath import randomized_svd
 
 from models.dataset import Interactions, edges
@@ -137,14 +137,18 @@ def _best_of_rank(weights: Doubles, rank: int) -> tuple[Doubles, Doubles]:
     """Return float64[items, rank] twice, whose product is nearest to float64[items, items].
 
     Exactly: singular values lie close together, and which of them were missed decided more of an
-    order than what else was tried.
+    order than what else was tried. Where there are fewer than `rank`, the others are drawn, from
+    always the same numbers; `svds` hands none on.
     """
-    if len(weights) <= _SMALL:
+    if len(weights) <= _SMALL or not weights.any():
         left, sizes, right = np.linalg.svd(weights)
-    else:
-        left, sizes, right = svds(weights, rank, v0=np.ones(len(weights)))
-    largest = np.argsort(-sizes)[:rank]
-    return left[:, largest] * sizes[largest], right[largest].T
+        return left[:, :rank] * sizes[:rank], right[:rank].T
+    squared = LinearOperator(
+        weights.shape, lambda vector: weights.T @ (weights @ vector), dtype=np.float64
+    )
+    _, right = eigsh(squared, rank, v0=np.ones(len(weights)), rng=0)
+    right, _ = np.linalg.qr(right)
+    return weights @ right, right
 
 
 def _towers(inputs: Doubles, outputs: Doubles, scales: Doubles) -> Towers:

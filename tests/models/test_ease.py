@@ -71,6 +71,17 @@ def test_towers_are_the_best_of_their_rank(small: int, monkeypatch: pytest.Monke
     assert error <= 1.0001 * np.linalg.norm(left_out) + 1e-5
 
 
+@pytest.mark.parametrize("met", [0, 10])
+def test_towers_of_fewer_directions_than_rank_repeat(met: int) -> None:
+    """Where few of many items were met, what fills towers up to `RANK` repeats to the last bit."""
+    grades = np.zeros((100, 300), np.float32)
+    grades[:, :met] = np.random.default_rng(0).random((100, met)) < 0.4
+    first, second = (fit_towers(sparse.csr_matrix(grades), 100.0) for _ in range(2))
+    assert first.inputs.tobytes() == second.inputs.tobytes()
+    assert first.outputs.tobytes() == second.outputs.tobytes()
+    assert (first.inputs @ first.outputs.T).any() == (met > 0)
+
+
 def test_full_damping_makes_columns_equally_long() -> None:
     """Up to the constant that keeps short ones from being blown up; none leaves all as they are."""
     grades = _grades()
