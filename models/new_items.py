@@ -7,9 +7,8 @@ items: Gantner et al., ICDM 2010; the mean in place of a fitted map was better h
 statistics it gets the mean of the same. All of it is done in training; serving knows no new items.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
 from features.catalogue import Catalogue
@@ -17,9 +16,6 @@ from models.ease import Towers
 from models.parts import Floats, Rows
 from models.ranker_features import ITEM_STATS
 from models.segments import Attribute, text_attributes
-
-SHARPNESS = 8
-"""Power of the number of common attributes; less sharp, new items are not found among all."""
 
 _PRICE = ITEM_STATS.index("log_price")
 _CHUNK = 128
@@ -34,11 +30,10 @@ def introduce(towers: Towers, catalogue: Catalogue, met: Rows) -> Towers:
     new, old = np.flatnonzero(met == 0), np.flatnonzero(met)
     if not len(new) or not len(old):
         return towers
-    inputs, outputs = towers.inputs.copy(), towers.outputs.copy()
-    for rows, likeness in _likeness(catalogue, new, old):
-        inputs[rows] = likeness @ inputs[old]
-        outputs[rows] = likeness @ outputs[old]
-    return Towers(inputs, outputs)
+    both = np.hstack((towers.inputs, towers.outputs))
+    both[new], _ = _means(catalogue, new, old, both[old])
+    inputs, outputs = np.split(both, 2, axis=1)
+    return Towers(np.ascontiguousarray(inputs), np.ascontiguousarray(outputs))
 
 
 def expected(stats: Floats, catalogue: Catalogue, met: Rows) -> Floats:
@@ -51,30 +46,45 @@ def expected(stats: Floats, catalogue: Catalogue, met: Rows) -> Floats:
     if not len(new) or not len(old):
         return stats
     told = stats.copy()
-    for rows, likeness in _likeness(catalogue, new, old):
-        is_like_some = likeness.any(axis=1)
-        told[rows[is_like_some]] = likeness[is_like_some] @ stats[old]
+    means, is_like_some = _means(catalogue, new, old, stats[old])
+    told[new[is_like_some]] = means[is_like_some]
     told[:, _PRICE] = stats[:, _PRICE]
     return told
 
 
-def _likeness(catalogue: Catalogue, new: Rows, old: Rows) -> Iterator[tuple[Rows, Floats]]:
-    """Yield rows of new items and how much each of `old` counts for them, 1 in all or 0."""
-    told = _told(text_attributes(catalogue))
-    others = told[old].T.tocsc()
-    for start in range(0, len(new), _CHUNK):
-        rows = new[start : start + _CHUNK]
-        weights = (told[rows] @ others).toarray() ** SHARPNESS
-        total = weights.sum(axis=1, keepdims=True)
-        yield rows, (weights / np.maximum(total, 1)).astype(np.float32)
+def _means(
+    catalogue: Catalogue, new: Rows, old: Rows, values: Floats
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Return the mean float32[new, k] of `values` [old, k] of the items like each, and if any is.
+
+    Items with the same attributes are of a kind; kinds are compared, and there are far fewer.
+    """
+    attributes = text_attributes(catalogue)
+    codes = np.column_stack([np.zeros(len(catalogue), np.int64), *(a.codes for a in attributes)])
+    kinds, kind = np.unique(codes, axis=0, return_inverse=True)
+    kind = kind.ravel()
+    told = _told(kinds[:, 1:], attributes)
+    known, place = np.unique(kind[old], return_inverse=True)
+    asked, asking = np.unique(kind[new], return_inverse=True)
+    of_kind = sparse.csr_matrix((np.ones(len(old)), (place, np.arange(len(old)))))
+    sums, counts, others = of_kind @ values, np.bincount(place), told[known].T.tocsc()
+    means, totals = np.zeros((len(asked), values.shape[1]), np.float32), np.zeros(len(asked))
+    for start in range(0, len(asked), _CHUNK):
+        some = slice(start, start + _CHUNK)
+        in_common = (told[asked[some]] @ others).toarray()
+        weights = np.square(np.square(np.square(in_common)))  # less sharp, they are not found
+        totals[some] = weights @ counts
+        means[some] = (weights @ sums) / np.maximum(totals[some], 1)[:, None]
+    return means[asking], totals[asking] > 0
 
 
-def _told(attributes: list[Attribute]) -> sparse.csr_matrix:
-    """Return which item has which value, float64[items, values]: 1 where it has."""
-    blocks = []
-    for each in attributes:
-        (rows,) = np.nonzero(each.codes >= 0)
-        places = rows, each.codes[rows]
-        shape = len(each.codes), len(each.names)
-        blocks.append(sparse.csr_matrix((np.ones(len(rows)), places), shape))
-    return sparse.hstack(blocks).tocsr()
+def _told(kinds: Rows, attributes: list[Attribute]) -> sparse.csr_matrix:
+    """Return which kind has which value, float64[kinds, values]: 1 where it has.
+
+    `kinds` int64[kinds, attributes] are codes, -1 for no value.
+    """
+    sizes = [len(each.names) for each in attributes]
+    begins = np.cumsum([0, *sizes[:-1]]) if sizes else np.empty(0, np.int64)
+    rows, columns = np.nonzero(kinds >= 0)
+    places = rows, kinds[rows, columns] + begins[columns]
+    return sparse.csr_matrix((np.ones(len(rows)), places), (len(kinds), sum(sizes)))

@@ -51,11 +51,11 @@ class Order:
         return _is_more(self.by_shopper, other)
 
     def knows_better(self, other: "Order") -> bool:
-        """Tell whether it orders better what was shown, and not worse what was not."""
+        """Tell whether it orders what was shown better, by more than chance, and all no worse."""
         return (
             len(self.of_shown) >= LEAST_JUDGED
             and _is_more(self.of_shown, other.of_shown)
-            and not other.beats(self.by_shopper)
+            and float(self.by_shopper.mean()) >= float(other.by_shopper.mean())
         )
 
     def given_to(self, parts: Parts) -> Parts:

@@ -1,14 +1,14 @@
 """What shoppers have seen, as far as it was logged: what a shop reports, and lists that served.
 
-events ── impressions ───────────────────────────────────────── each of them
-served ── down to the last item of a list that the shopper acted on
+events ── impressions ───────────────────────── each of them
+served ── lists of which the shopper acted on an item ─ whole
 
-Whoever acts on an item has seen what stands above it (Joachims, "Optimizing Search Engines using
-Clickthrough Data", KDD 2002). What stands below, or on a list that nobody acted on, may never have
-come into view.
+A list that nobody acted on may never have come into view. Of one that was, how far it was looked at
+is not known, and must not be guessed by what was acted on: lists that end there all have at their
+end what was wanted, and to turn their order round would seem to be better.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,9 @@ from features.offline.translated import collected
 PART_EVENTS = 2_000_000
 """Events, about, of the shoppers that are looked at together."""
 
+PART_LISTS = 100_000
+"""Lists, about, that are: some ten times as many items."""
+
 ACTED_WITHIN_MS = 86_400_000
 """What is done with an item of a list later than this says nothing of the list."""
 
@@ -33,7 +36,7 @@ _SEEN = pl.Schema({"user_id": pl.String, "item": pl.UInt64, "at_ms": pl.Int64})
 
 
 class Seen(NamedTuple):
-    """Who saw which item, and when: places in the ids that were asked for, hashes, and ms."""
+    """Who saw which item, and by when: places in the ids asked for, hashes, and milliseconds."""
 
     by: npt.NDArray[np.int64]
     items: Hashes
@@ -61,39 +64,36 @@ def _of_part(store: OfflineStore, part: Part) -> pl.DataFrame:
     events, is_shown = pl.DataFrame(columns, _ROWS), type_codes(records) == _SHOWN
     whose = pl.DataFrame({"user_id": log.user_ids}, {"user_id": pl.String})
     numbered = whose.with_row_index("user").cast({"user": pl.UInt64})
-    looked_at = _looked_at(_lists(store, numbered), events.filter(~is_shown))
-    told = pl.concat((events.filter(is_shown), looked_at))
+    acts = events.filter(~is_shown).sort("at_ms")
+    touched = [_touched(lists, acts) for lists in _lists(store, numbered)]
+    told = pl.concat((events.filter(is_shown), *touched))
     return told.join(numbered, "user").select(_SEEN.names())
 
 
-def _lists(store: OfflineStore, numbered: pl.DataFrame) -> pl.DataFrame:
-    """Return the lists of these shoppers, whose they are now, an item a row: `list`, `place`."""
+def _lists(store: OfflineStore, numbered: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Yield the lists of these shoppers, whose they are now, an item a row, some at a time."""
     served = store.served().select("user_id", "items", arrived_at="served_at")
-    theirs = store.merges().owned(served).join(numbered.lazy(), "user_id")
-    lists = collected(theirs).with_row_index("list")
-    places = pl.int_ranges(pl.col("items").list.len()).alias("place")
-    told = lists.with_columns(places).explode("items", "place").drop_nulls("items")
-    ids = told["items"].unique()
-    hashes = pl.Series(stable_hashes(ids.to_list()), dtype=pl.UInt64)
-    return told.select(
-        "list",
-        "place",
-        "user",
-        item=pl.col("items").replace_strict(ids, hashes, default=0, return_dtype=pl.UInt64),
-        at_ms=pl.col("arrived_at").dt.epoch("ms"),
-    )
+    theirs = store.merges().owned(served).join(numbered.lazy(), "user_id").drop("user_id")
+    count = collected(theirs.select(pl.len())).item()
+    pieces = -(-count // PART_LISTS)
+    for piece in range(pieces):
+        lists = collected(theirs.filter(pl.col("user") % pieces == piece)).with_row_index("list")
+        told = lists.explode("items").drop_nulls("items")
+        ids = told["items"].unique()
+        hashes = pl.Series(stable_hashes(ids.to_list()), dtype=pl.UInt64)
+        item = pl.col("items").replace_strict(ids, hashes, default=0, return_dtype=pl.UInt64)
+        yield told.select("list", "user", item=item, at_ms=pl.col("arrived_at").dt.epoch("ms"))
 
 
-def _looked_at(lists: pl.DataFrame, acts: pl.DataFrame) -> pl.DataFrame:
-    """Return the items of lists down to the last that was acted on, in time."""
+def _touched(lists: pl.DataFrame, acts: pl.DataFrame) -> pl.DataFrame:
+    """Return the items of lists that were acted on in time, as of the first of these acts."""
     acted = lists.sort("at_ms").join_asof(
-        acts.sort("at_ms").with_columns(acted_ms="at_ms"),
+        acts.with_columns(acted_ms="at_ms"),
         on="at_ms",
         by=["user", "item"],
         strategy="forward",
         tolerance=ACTED_WITHIN_MS,
         check_sortedness=False,
     )
-    lowest = acted.drop_nulls("acted_ms").group_by("list").agg(lowest=pl.col("place").max())
-    told = lists.join(lowest, "list").filter(pl.col("place") <= pl.col("lowest"))
-    return told.select(_ROWS.names())
+    first = acted.drop_nulls("acted_ms").group_by("list").agg(pl.col("acted_ms").min())
+    return lists.join(first, "list").select("user", "item", at_ms="acted_ms")

@@ -60,7 +60,7 @@ def test_the_dearer_order_must_be_better(
     [
         (order_of(0.3, 0.6), Kept.SHOWN),
         (order_of(0.31, 0.6), Kept.SHOWN),
-        (order_of(0.29, 0.6), Kept.SUM),
+        (order_of(0.2999, 0.6), Kept.SUM),
         (order_of(0.31, 0.5), Kept.SUM),
         (order_of(0.3, 0.6, lists=5), Kept.SUM),
     ],

@@ -1,4 +1,4 @@
-"""What shoppers have seen: impressions, and lists down to the last item they acted on."""
+"""What shoppers have seen: impressions, and lists that they acted on."""
 
 from pathlib import Path
 
@@ -26,10 +26,10 @@ def told(store: OfflineStore, *user_ids: str) -> list[tuple[str, int, int]]:
     """Return whom, which item (number) and when after `AT_MS`, of what these have seen."""
     numbers = {stable_hash(f"i{number}"): number for number in range(1, 10)}
     by, items, at_ms = seen(store, user_ids)
-    return [
-        (user_ids[place], numbers[item], at - AT_MS)
-        for place, item, at in zip(by.tolist(), items.tolist(), at_ms.tolist(), strict=True)
-    ]
+    rows = list(zip(by.tolist(), at_ms.tolist(), items.tolist(), strict=True))
+    assert rows == sorted(rows)
+    in_order = sorted((place, at - AT_MS, numbers[item]) for place, at, item in rows)
+    return [(user_ids[place], number, at) for place, at, number in in_order]
 
 
 def test_impressions_were_seen(store: OfflineStore) -> None:
@@ -47,8 +47,8 @@ def test_impressions_were_seen(store: OfflineStore) -> None:
 
 
 @pytest.mark.parametrize("kind", [EventType.CLICK, EventType.PURCHASE, EventType.NOT_INTERESTED])
-def test_a_list_was_seen_down_to_what_was_acted_on(store: OfflineStore, kind: EventType) -> None:
-    """What stands below may not have been, nor a list of which nothing was touched."""
+def test_a_list_that_was_acted_on_was_seen(store: OfflineStore, kind: EventType) -> None:
+    """All of it, by the first act; none was of which nothing was touched."""
     items = ["i1", "i2", "i3", "i4"]
     serve(
         store,
@@ -58,12 +58,21 @@ def test_a_list_was_seen_down_to_what_was_acted_on(store: OfflineStore, kind: Ev
     )
     happen(
         store,
-        done("e1", "ann", "i1", AT_MS + 10, kind),
-        done("e2", "ann", "i3", AT_MS + 20, kind),
+        done("e1", "ann", "i3", AT_MS + 20, kind),
+        done("e2", "ann", "i1", AT_MS + 30, kind),
         done("e3", "ben", "i9", AT_MS + 20, kind),
         done("e4", "ann", "i9", AT_MS + 40, kind),
     )
-    assert told(store, "ann", "ben") == [("ann", 1, 0), ("ann", 2, 0), ("ann", 3, 0)]
+    assert told(store, "ann", "ben") == [("ann", number, 20) for number in (1, 2, 3, 4)]
+
+
+def test_where_it_was_acted_on_does_not_matter(store: OfflineStore) -> None:
+    """Lists that ended there would all have at their end what was wanted."""
+    users = [f"u{place}" for place in range(4)]
+    items = ["i1", "i2", "i3", "i4"]
+    serve(store, *(list_line(f"r-{user}", user, AT_MS, items) for user in users))
+    happen(store, *(done(f"e-{user}", user, items[at], AT_MS + 1) for at, user in enumerate(users)))
+    assert told(store, *users) == [(user, number, 1) for user in users for number in (1, 2, 3, 4)]
 
 
 @pytest.mark.parametrize(("after_ms", "counts"), [(-1, False), (0, True), (ACTED_WITHIN_MS, True)])
@@ -71,13 +80,19 @@ def test_acts_count_for_a_day(store: OfflineStore, after_ms: int, counts: bool) 
     """What was done before the list, or later, says nothing of it; nor does an impression."""
     serve(store, list_line("r1", "ann", AT_MS, ["i1", "i2"]))
     happen(store, done("e1", "ann", "i1", AT_MS + after_ms))
-    assert told(store, "ann") == ([("ann", 1, 0)] if counts else [])
+    both = [("ann", 1, after_ms), ("ann", 2, after_ms)]
+    assert told(store, "ann") == (both if counts else [])
+
+
+def test_what_came_too_late_says_nothing(store: OfflineStore) -> None:
+    """Nor does an impression: that is of the item alone."""
+    serve(store, list_line("r1", "ann", AT_MS, ["i1", "i2"]))
     happen(
         store,
         done("e2", "ann", "i2", AT_MS + ACTED_WITHIN_MS + 1),
         done("e3", "ann", "i2", AT_MS + 1, SHOWN),
     )
-    assert ("ann", 2, 0) not in told(store, "ann")
+    assert told(store, "ann") == [("ann", 2, 1)]
 
 
 def test_what_was_merged_is_the_shoppers(store: OfflineStore) -> None:
@@ -85,7 +100,7 @@ def test_what_was_merged_is_the_shoppers(store: OfflineStore) -> None:
     serve(store, list_line("r1", "session:1", AT_MS, ["i1", "i2"]))
     happen(store, done("e1", "session:1", "i2", AT_MS + 5), done("e2", "ann", "i9", AT_MS))
     store.merge([("session:1", "ann", AT_MS + 10)])
-    assert told(store, "ann") == [("ann", 1, 0), ("ann", 2, 0)]
+    assert told(store, "ann") == [("ann", 1, 5), ("ann", 2, 5)]
     assert told(store, "session:1") == []
 
 
@@ -98,7 +113,7 @@ def test_who_was_forgotten_has_seen_nothing(store: OfflineStore) -> None:
         *(done(f"f-{user}", user, "i2", AT_MS + 6, SHOWN) for user in ("ann", "ben")),
     )
     Erasure(store).forget({"ann": AT_MS + 10})
-    assert told(store, "ann", "ben") == [("ben", 1, 0), ("ben", 2, 6)]
+    assert told(store, "ann", "ben") == [("ben", 1, 5), ("ben", 2, 6)]
 
 
 def test_many_shoppers_are_looked_at_in_parts(
@@ -113,6 +128,7 @@ def test_many_shoppers_are_looked_at_in_parts(
         *(done(f"f-{user}", user, "i3", AT_MS + 2, SHOWN) for user in users),
     )
     whole = told(store, *users)
-    assert len(whole) == 2 * len(users)
-    monkeypatch.setattr(exposures, "PART_EVENTS", 4)
+    assert len(whole) == 3 * len(users)
+    monkeypatch.setattr(exposures, "PART_EVENTS", 8)
+    monkeypatch.setattr(exposures, "PART_LISTS", 2)
     assert told(store, *users) == whole
