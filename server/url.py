@@ -11,6 +11,9 @@ from server.errors import InvalidError
 from server.query import parse_ids, refuse_unknown
 from server.response import Handler, Response
 
+REPEATED = frozenset({"with"})
+"""Parameters that a URL may have more than once."""
+
 
 def taking(known: tuple[str, ...], handler: Handler) -> Handler:
     """Return `handler`, for URLs without parameters but `known` ones: others are refused."""
@@ -18,17 +21,25 @@ def taking(known: tuple[str, ...], handler: Handler) -> Handler:
     @wraps(handler)
     async def answer(request: web.Request) -> Response:
         if request.query_string:
-            _parse_parameters(request.query, known)
+            _check_parameters(request, known)
         return await handler(request)
 
     return answer
 
 
-def _parse_parameters(told: Mapping[str, str], known: tuple[str, ...]) -> None:
+def _check_parameters(request: web.Request, known: tuple[str, ...]) -> None:
     try:
-        refuse_unknown(told, "", known)
+        refuse_unknown(request.query, "", known)
+        _refuse_repeated(request, known)
     except FieldError as error:
         raise InvalidError.of(error) from None
+
+
+def _refuse_repeated(request: web.Request, known: tuple[str, ...]) -> None:
+    for name in known:
+        count = len(request.query.getall(name, ()))
+        if count > 1 and name not in REPEATED:
+            raise FieldError(name, f"expected it once, got it {count} times")
 
 
 def parse_count(told: Mapping[str, str], field: str, default: int, most: int) -> int:

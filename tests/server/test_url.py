@@ -3,6 +3,7 @@
 import pytest
 
 from server.routes import PARAMETERS, ROUTES, STRICT
+from server.url import REPEATED
 from tests.server.test_docs import DOCUMENT
 from tests.server.test_http import problem
 from tests.support.service import ADMIN, Client
@@ -35,6 +36,15 @@ async def test_known_parameters_are_taken(service: Client, method: str, path: st
     for query in ("?", *(f"?{name}=1" for name in named)):
         answer = await service.request(method, url(path, query), headers=ADMIN, json={})
         assert "unknown field" not in await answer.text()
+
+
+@pytest.mark.parametrize("path", PARAMETERS)
+async def test_parameters_are_given_once(service: Client, path: str) -> None:
+    """But for those that may be repeated: of two values nobody knows which is meant."""
+    for name in PARAMETERS[path]:
+        answer = await service.get(url(path, f"?{name}=1&{name}=2"), headers=ADMIN)
+        message = "expected it once, got it 2 times"
+        assert (message in await answer.text()) is (name not in REPEATED)
 
 
 @pytest.mark.parametrize(("method", "path"), OTHERS)
