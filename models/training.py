@@ -208,6 +208,7 @@ def _parameters(timeline: Timeline, trial: Trial) -> dict[str, Any]:
         "trees": TREES if trial.chosen.kept is Kept.TREES else 0,
         "pairs": len(timeline.pairs),
         "shoppers": len(timeline.log.user_ids),
+        "exposures": len(timeline.exposures) if timeline.can_be_judged else 0,
         **choices,
         "validation": {**choices["validation"], **trial.chosen.measured},
     }
