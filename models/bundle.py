@@ -36,7 +36,7 @@ from models.bundle_contents import (
 )
 from models.bundle_files import BundleFiles
 from models.directory import new_directory, replace_file, write_file
-from models.errors import BundleError
+from models.errors import BundleError, NewerBundleError
 from models.lease import Lease
 from models.manifest import MADE_WITH, MANIFEST, FileSum, Manifest, read_manifest
 from models.model import Model
@@ -44,6 +44,8 @@ from models.parts import Parts
 from models.ranker_features import RANKER_FEATURES
 from models.reference.stored import REFERENCE_PART
 from models.signature import SigningKey, TrustedKeys
+
+_KNOWN = LADDER_FILES | PERSONAL_PART | BASKET_PART | REFERENCE_PART
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ def read_bundle(directory: Path, trusted: TrustedKeys | None = None) -> Model:
 
     Raises `BundleError` for a file that is missing, superfluous or changed, for features other
     than this program's, for contents that do not fit together, and where there are `trusted`
-    keys for a manifest that none of them signed.
+    keys for a manifest that none of them signed; `NewerBundleError` for files not known.
     """
     lease, manifest = Lease(directory), read_trusted(directory, trusted)
     require_known(manifest)
@@ -140,14 +142,18 @@ def read_trusted(directory: Path, trusted: TrustedKeys | None) -> Manifest:
 
 def require_known(manifest: Manifest) -> None:
     """Raise `BundleError` if a bundle is of other features or other files than this program's."""
+    require_not_newer(manifest)
     if manifest.schema_hash != _schema():
         raise BundleError(
             f"{manifest.version}: made for features {manifest.schema_hash}, "
             f"this program computes {_schema()}; {_why_others(manifest)}"
         )
-    known = LADDER_FILES | PERSONAL_PART | BASKET_PART | REFERENCE_PART
-    if strange := manifest.files.keys() - known:
-        raise BundleError(f"{MANIFEST}: files: {', '.join(sorted(strange))} not known")
+
+
+def require_not_newer(manifest: Manifest) -> None:
+    """Raise `NewerBundleError` if a bundle holds a file that this program does not know."""
+    if strange := manifest.files.keys() - _KNOWN:
+        raise NewerBundleError(f"{MANIFEST}: files: {', '.join(sorted(strange))} not known")
 
 
 def _schema() -> str:

@@ -19,6 +19,10 @@ class BundleError(ModelsError):
 class NewerBundleError(BundleError):
     """A bundle that a newer program wrote; it may well be whole."""
 
+    def __init__(self, told: str) -> None:
+        """Tell by what it is known, and what to do."""
+        super().__init__(f"{told}: written by a newer program, upgrade this")
+
 
 class RegistryError(ModelsError):
     """The registry cannot do what it was asked."""

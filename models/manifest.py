@@ -171,7 +171,7 @@ _OPTIONAL = ("code_revision", "parent", "feature_codes", "signature")
 def _other_layout(layout: object) -> BundleError:
     told = f"{MANIFEST}: expected layout {LAYOUT}, got {layout!r}"
     if isinstance(layout, int) and layout > LAYOUT:
-        return NewerBundleError(f"{told}: written by a newer program, upgrade this")
+        return NewerBundleError(told)
     return BundleError(told)
 
 

@@ -23,7 +23,7 @@ import orjson
 from features.lock import locked
 from models.alias_move import AliasMove
 from models.alias_registry import Cleared
-from models.bundle import read_bundle, read_ladder
+from models.bundle import read_bundle, read_ladder, require_not_newer
 from models.canary import Canary
 from models.directory import remove_directory, replace_file
 from models.errors import BundleError, ConflictError, RegistryError
@@ -64,19 +64,19 @@ class Registry:
         self._journal = Journal(Directory(self.directory))
 
     def manifests(self) -> list[Manifest]:
-        """Return the manifests of all bundles that have a believable one, newest first."""
+        """Return the manifests of all bundles that this program can read, newest first."""
         manifests = []
         for directory in self._bundles():
             with suppress(BundleError):
-                manifests.append(read_manifest(directory))
+                manifests.append(_readable(directory))
         return sorted(manifests, key=lambda each: each.version, reverse=True)
 
     def unreadable(self) -> dict[str, BundleError]:
-        """Return what is wrong with the bundles that have no believable manifest, by version."""
+        """Return what is wrong with the bundles that `manifests` leaves out, by version."""
         unreadable = {}
         for directory in self._bundles():
             try:
-                read_manifest(directory)
+                _readable(directory)
             except BundleError as error:
                 unreadable[directory.name] = error
         return unreadable
@@ -366,3 +366,10 @@ class Registry:
                 yield
         except OSError as error:
             raise RegistryError(f"{self._aliases}: {error.strerror or error}") from error
+
+
+def _readable(directory: Path) -> Manifest:
+    """Return a bundle's manifest; raise `BundleError`, also where a newer program wrote it."""
+    manifest = read_manifest(directory)
+    require_not_newer(manifest)
+    return manifest

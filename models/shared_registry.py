@@ -20,7 +20,7 @@ from types import EllipsisType
 
 from models.alias_move import AliasMove
 from models.alias_registry import Cleared
-from models.bundle import add_bundle, require_known
+from models.bundle import add_bundle, require_known, require_not_newer
 from models.canary import Canary
 from models.canary_exchange import TRIALS, hear_counts, over, tell_counts
 from models.errors import AwayError, BundleError, ConflictError, RegistryError
@@ -81,8 +81,9 @@ class SharedRegistry:
             self._storage.require()
             for name in sorted(self._storage.entries(MANIFESTS), reverse=True):
                 with suppress(BundleError):
-                    content = self._storage.read(f"{MANIFESTS}/{name}")
-                    manifests.append(Manifest.from_json(content))
+                    manifest = Manifest.from_json(self._storage.read(f"{MANIFESTS}/{name}"))
+                    require_not_newer(manifest)
+                    manifests.append(manifest)
         return manifests
 
     def push(self, name: str, *, anew: bool = False) -> Pushed:

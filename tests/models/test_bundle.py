@@ -27,7 +27,7 @@ from features.feature_set import FeatureSet
 from features.ids import NO_HASHES
 from models.arrays import Array, map_array, pack
 from models.bundle import read_bundle, read_ladder, write_bundle
-from models.errors import BundleError
+from models.errors import BundleError, NewerBundleError
 from models.item_table import ItemTable
 from models.manifest import MADE_WITH, MANIFEST, FileSum, read_manifest
 from models.model import Model
@@ -35,6 +35,7 @@ from models.parts import Parts
 from models.ranker_features import ITEM_STATS, RANKER_FEATURES
 from models.request import Filters, Listed
 from tests.support.bundles import RANK, graph, indexed_parts, linear_ranker, small_parts, tower
+from tests.support.forged import forge
 
 LADDER = (
     MANIFEST, "items.json", "segments.json",
@@ -296,20 +297,6 @@ def test_other_columns_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 # What is whole but does not fit
 
 
-def forge(bundle: Path, name: str, content: bytes | None) -> Path:
-    """Replace a file (None: remove it), with a manifest to match, and return the directory."""
-    told = read_manifest(bundle)
-    files = {**told.files}
-    files.pop(name, None)
-    (bundle / name).unlink(missing_ok=True)
-    if content is not None:
-        files[name] = FileSum.of(content)
-        (bundle / name).write_bytes(content)
-    told = replace(told, files=files).versioned()
-    (bundle / MANIFEST).write_bytes(told.to_json())
-    return bundle.rename(bundle.parent / told.version)
-
-
 def changed(array: Array, value: object) -> Array:
     """Return a copy with another first value."""
     array = array.copy()
@@ -412,6 +399,18 @@ def test_a_manifest_without_a_file(bundle: Path, name: str) -> None:
     """What every bundle has, the manifest lists."""
     with pytest.raises(BundleError, match=rf"{name} missing"):
         read_bundle(forge(bundle, name, None))
+
+
+def test_a_file_of_a_newer_program_is_told_as_one(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever features it was made for: it may well be whole, and its ladder serves."""
+    newer = forge(bundle, "future.npy", b"")
+    monkeypatch.setattr("models.bundle.FEATURE_SET", FeatureSet(()))
+    told = r"manifest\.json: files: future\.npy not known: written by a newer program, upgrade this"
+    with pytest.raises(NewerBundleError, match=told):
+        read_bundle(newer)
+    assert len(read_ladder(newer)) == 30
 
 
 def test_a_manifest_that_leads_elsewhere(bundle: Path) -> None:

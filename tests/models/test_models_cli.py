@@ -16,6 +16,7 @@ from models.manifest import LAYOUT
 from models.registry import Registry
 from models.signature import SigningKey, TrustedKeys, make_keys
 from tests.support.bundles import small_parts
+from tests.support.forged import forge
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +97,11 @@ def test_what_a_newer_program_wrote_is_not_called_damaged(registry: Registry) ->
     told = f"manifest.json: expected layout {LAYOUT}, got {LAYOUT + 1}: written by a newer program"
     assert run("list").stderr == f"not read: {version}: {told}, upgrade this\n"
     assert run("verify", version).stderr == f"error: {told}, upgrade this\n"
+    path.parent.rename(registry.directory / ".gone")
+    newer = forge(registry.directory / written(registry), "future.npy", b"").name
+    told = "manifest.json: files: future.npy not known: written by a newer program"
+    assert run("list").stderr == f"not read: {newer}: {told}, upgrade this\n"
+    assert run("verify", newer).stderr == f"error: {told}, upgrade this\n"
 
 
 @pytest.mark.parametrize("garbage", [b"garbage\n", b"\xff\0", b"", b"20261123T101500Z-00000000\n"])

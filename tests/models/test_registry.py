@@ -16,6 +16,7 @@ from models.journal import Aliases
 from models.model import Model
 from models.registry import Registry
 from tests.support.bundles import small_parts
+from tests.support.forged import forge
 
 
 def written(registry: Registry, items: int = 30) -> str:
@@ -504,3 +505,13 @@ def test_what_cannot_be_read_is_not_removed(registry: Registry) -> None:
     assert "written by a newer program" in str(registry.unreadable()[version])
     assert registry.clear(0).versions == ()
     assert manifest.exists()
+
+
+def test_what_holds_a_newer_programs_file_is_not_removed(registry: Registry) -> None:
+    """Nor does it count among those that are kept."""
+    version = written(registry, 31)
+    newer = forge(registry.directory / written(registry), "future.npy", b"").name
+    assert "written by a newer program" in str(registry.unreadable()[newer])
+    assert registry.clear(1).versions == ()
+    assert registry.clear(0).versions == (version,)
+    assert registry.has(newer)

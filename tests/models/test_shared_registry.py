@@ -23,6 +23,7 @@ from models.shared_registry import YOUNG_S, SharedRegistry
 from models.signature import SigningKey, TrustedKeys, make_keys
 from models.storage import Directory, Storage
 from tests.support.bundles import small_parts
+from tests.support.forged import forge
 from tests.support.s3 import S3, s3
 
 __all__ = ["s3"]
@@ -517,6 +518,23 @@ def test_old_bundles_and_loose_blobs_are_removed(
     needed = {told.sha256 for each in shared.manifests() for told in each.files.values()}
     assert left == needed < blobs
     home("b").pull(versions[3])
+
+
+@in_a_directory
+def test_a_bundle_with_a_newer_programs_file_stays(
+    home: Home, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all blobs: what this program would call loose may be the newer one's."""
+    shared = home()
+    version = written(shared)
+    shared.push(version)
+    newer = forge(shared._registry.directory / version, "future.npy", b"")
+    manifest = (newer / "manifest.json").read_bytes()
+    replace_blob(url, f"manifests/{newer.name}.json", manifest, tmp_path)
+    later = time.time() + YOUNG_S + 60
+    monkeypatch.setattr("models.shared_registry.time.time", lambda: later)
+    assert (shared.clear(0).versions, shared.clear(0).blobs) == ((version,), 0)
+    assert f"{newer.name}.json" in storage(url).entries("manifests")
 
 
 @in_a_directory
