@@ -15,10 +15,12 @@ from fsspec.core import url_to_fs
 from models.storage import Entry
 
 _PROBE = "history/.conditional"
-_CONNECT_S = 5
-_READ_S = 30
-_TRIES = 2
-"""Each with timeouts as above; whoever needs it longer asks again later."""
+_CONNECT_S = 3
+_READ_S = 7
+"""Without a byte; whoever waits for an answer over HTTP waits for both."""
+
+_TRIES = 1
+"""What is over at once is tried again later, by whoever asks."""
 
 
 class Bucket:

@@ -31,6 +31,8 @@ class RegistryError(ModelsError):
 class AwayError(RegistryError):
     """A shared registry that is not reached, or does not take what it is sent."""
 
+    exit_code = 4
+
 
 class ConflictError(RegistryError):
     """Somebody else moved an alias meanwhile; what they did stands."""

@@ -32,6 +32,10 @@ from models.storage import Storage
 BLOBS = "blobs/sha256"
 MANIFESTS = "manifests"
 
+_UNCHANGED = "nothing was changed"
+_UNSURE = "python -m models history --shared tells whether it was moved"
+_MOVED = "it is moved there, and this home follows when it can"
+
 YOUNG_S = 86_400.0
 """Blobs that are younger may be of a bundle whose manifest is still to come."""
 
@@ -150,20 +154,22 @@ class SharedRegistry:
 
         Raises as `Registry.promote`, and changes nothing.
         """
-        present = self.aliases()
-        version = self._sent(name)
-        if present.production != version:
+        with _telling(_UNCHANGED):
+            present = self.aliases()
+            version = self._sent(name)
+        if present.production == version:
+            self.follow()
+        else:
             self._move(AliasMove.promote(version, present, serves, canary), why, who)
-        self.follow()
         return version
 
     def start_canary(self, canary: Canary, why: str = "", who: str | None = None) -> Canary:
         """Begin the trial of a model, here and in the home, as `Registry.start_canary` does."""
-        canary = replace(canary, version=self._resolve(canary.version))
-        move = AliasMove.start_canary(canary, self.aliases())
-        self._sent(canary.version)
+        with _telling(_UNCHANGED):
+            canary = replace(canary, version=self._resolve(canary.version))
+            move = AliasMove.start_canary(canary, self.aliases())
+            self._sent(canary.version)
         self._move(move, why, who)
-        self.follow()
         return canary
 
     def move_canary(
@@ -171,7 +177,6 @@ class SharedRegistry:
     ) -> None:
         """Go on to another step, or end the trial, here and in the home."""
         self._move(AliasMove.move_canary(canary, wanted), why, who)
-        self.follow()
 
     def rollback(
         self, why: str = "", who: str | None = None, *, serves: str | EllipsisType = ...
@@ -180,18 +185,19 @@ class SharedRegistry:
 
         Raises as `Registry.rollback`, and changes nothing.
         """
-        present = self.aliases()
-        if present.previous is None:
-            raise RegistryError(f"there is no previous model to roll back to in {self}")
-        version = self._sent(present.previous)
+        with _telling(_UNCHANGED):
+            present = self.aliases()
+            if present.previous is None:
+                raise RegistryError(f"there is no previous model to roll back to in {self}")
+            version = self._sent(present.previous)
         self._move(AliasMove.roll_back(version, present, serves), why, who)
-        self.follow()
         return version
 
     def set_candidate(self, name: str, why: str = "", who: str | None = None) -> None:
         """Name the model that waits for promotion, here and in the home."""
-        self._move(AliasMove.set_candidate(self._sent(name)), why, who)
-        self.follow()
+        with _telling(_UNCHANGED):
+            version = self._sent(name)
+        self._move(AliasMove.set_candidate(version), why, who)
 
     def follow(self) -> Record | None:
         """Let the home's aliases name what these do, and return the record that was followed.
@@ -297,17 +303,26 @@ class SharedRegistry:
         return version
 
     def _move(self, move: AliasMove, why: str, who: str | None) -> None:
-        """Append a record."""
-        while True:
-            with self._reaching():
-                last = self._journal.last()
-                present = last.aliases if last else Aliases()
-                if not move.fits(present):
-                    raise ConflictError(last)
-                with suppress(ConflictError):  # look what they did, and whether it matters
-                    wanted = move.change(present)
-                    self._journal.append(record_after(last, move.action, wanted, why, who))
-                    return
+        """Append a record, and let the home follow."""
+        while not self._is_appended(move, why, who):
+            pass
+        with _telling(_MOVED):
+            self.follow()
+
+    def _is_appended(self, move: AliasMove, why: str, who: str | None) -> bool:
+        """Append a record; tell whether nobody was quicker: else what they did may not matter."""
+        with _telling(_UNCHANGED), self._reaching():
+            last = self._journal.last()
+        present = last.aliases if last else Aliases()
+        if not move.fits(present):
+            raise ConflictError(last)
+        record = record_after(last, move.action, move.change(present), why, who)
+        try:
+            with _telling(_UNSURE), self._reaching():
+                self._journal.append(record)
+        except ConflictError:
+            return False
+        return True
 
     def _known_files(self) -> dict[FileSum, Path]:
         """Return where the home has files of bundles, by what is in them."""
@@ -342,6 +357,15 @@ class SharedRegistry:
             yield
         except OSError as error:
             raise AwayError(f"{self}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _telling(outcome: str) -> Iterator[None]:
+    """Add to what is told of a registry that is away what became of the move."""
+    try:
+        yield
+    except AwayError as error:
+        raise AwayError(f"{error}; {outcome}") from error
 
 
 def _blob(told: FileSum) -> str:

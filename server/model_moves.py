@@ -11,21 +11,26 @@ import sys
 
 from models.advance import advance
 from models.canary import Canary
+from models.errors import AwayError
 from models.model import Model
 from models.registry import Registry
 from models.rollout import ROLLOUT, Rollout
 from models.signature import PUBLIC_KEY
-from server.errors import ConflictError
+from server.errors import ConflictError, UnavailableError
 from server.settings import Settings
 
 WITHIN_S = 120.0
-"""How long a bucket may take."""
+"""How long a bucket may take that answers."""
+
+RETRY_S = 10
+"""When somebody may ask again for what a registry that is away did not do."""
 
 
 class ModelMoves:
     """Promotes and rolls back, at once or step by step.
 
-    In this home alone a model that is `loaded` is not loaded again.
+    In this home alone a model that is `loaded` is not loaded again. A shared registry that is away
+    is `UnavailableError`.
     """
 
     def __init__(self, settings: Settings, registry: Registry, rollout: Rollout) -> None:
@@ -77,7 +82,7 @@ class ModelMoves:
             words = ("canary", "stop", "--step", canary.key, "--why", why, "--who", who)
             try:
                 await asyncio.to_thread(self._run, *words)
-            except ConflictError as error:
+            except (ConflictError, UnavailableError) as error:
                 why = f"{why}; in this home alone: {error}"
             else:
                 return
@@ -95,6 +100,14 @@ class ModelMoves:
                 env={**os.environ, **self._environment},
             )
         except subprocess.TimeoutExpired:
-            raise ConflictError(f"the shared registry took more than {WITHIN_S:g} s") from None
+            raise UnavailableError(
+                f"the shared registry took more than {WITHIN_S:g} s; "
+                "python -m models history --shared tells whether it was moved",
+                RETRY_S,
+            ) from None
+        told = done.stderr.rpartition("error: ")[2].strip()
+        if done.returncode == AwayError.exit_code:
+            away = f"the shared registry does not answer as it should: {told}"
+            raise UnavailableError(away, RETRY_S)
         if done.returncode:
-            raise ConflictError(done.stderr.rpartition("error: ")[2].strip())
+            raise ConflictError(told)

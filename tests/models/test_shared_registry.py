@@ -1,6 +1,7 @@
 """A registry that homes share, in a directory and in a bucket: of two one wins."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ from models.signature import SigningKey, TrustedKeys, make_keys
 from models.storage import Directory, Storage
 from tests.support.bundles import small_parts
 from tests.support.forged import forge
-from tests.support.s3 import S3, s3
+from tests.support.s3 import S3, VARIABLES, s3
 
 __all__ = ["s3"]
 
@@ -426,6 +427,55 @@ def test_a_registry_that_is_away(s3: S3, tmp_path: Path, monkeypatch: pytest.Mon
         away.follow()
     assert registry.aliases() == Aliases(version)
     assert [each.action for each in registry.history()] == ["promote"]
+
+
+def test_a_bucket_that_answers_nothing_is_asked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asked is told, and may ask again: one try is as long as anybody should wait."""
+    registry = Registry(tmp_path)
+    version = write_bundle(registry.directory, small_parts(personal=False))
+    monkeypatch.setattr(models.bucket, "_READ_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        for name, value in {**VARIABLES, "AWS_ENDPOINT_URL": endpoint}.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(AwayError, match="nothing was changed"):
+            SharedRegistry(Bucket("s3://silent/cuvee"), registry).promote(version)
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+    assert registry.production() is None
+
+
+@in_a_directory
+def test_who_moved_while_it_went_away_is_told_what_became_of_it(
+    home: Home, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not known where the record's answer was lost; moved where only this home does not follow."""
+    shared, kind = home(), type(storage(url))
+    first, second = written(shared, 30), written(shared, 31)
+
+    def lost(*_: object) -> None:
+        raise TimeoutError("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "create", lost)
+        with pytest.raises(AwayError, match=r"no answer; .* tells whether it was moved"):
+            shared.promote(first)
+    shared.promote(first)
+    create = kind.create
+
+    def last(self: Storage, name: str, content: bytes) -> None:
+        create(self, name, content)
+        patch.setattr(kind, "read", lost)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "create", last)
+        with pytest.raises(AwayError, match="no answer; it is moved there, and this home follows"):
+            shared.promote(second)
+    assert (shared.aliases().production, local(shared).production) == (second, first)
 
 
 def test_a_store_without_conditional_writes_is_refused(s3: S3, tmp_path: Path) -> None:

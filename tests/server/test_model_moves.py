@@ -14,9 +14,10 @@ from models.storage import Directory
 from server.app import build_app
 from server.settings import Settings
 from tests.support.bundles import small_parts
+from tests.support.s3 import S3, s3
 from tests.support.service import Start, home, start
 
-__all__ = ["home", "start"]
+__all__ = ["home", "s3", "start"]
 
 ADMIN = {"Authorization": "Bearer secret"}
 
@@ -100,6 +101,43 @@ async def test_aliases_are_moved_in_the_shared_registry(
     status, told = await post(client, f"/v1/models/{second}/promote")
     assert (status, "price.npy: expected" in told["detail"]) == (409, True)
     assert shared.aliases().production == registry.production() == first
+
+
+async def ask_one_that_is_away(client: Any, path: str, body: object = None) -> None:
+    """Post to an admin route, and find that the registry is away and nothing was changed."""
+    answer = await client.post(path, headers=ADMIN, json=body)
+    told = (await answer.json(content_type=None))["detail"]
+    assert (answer.status, int(answer.headers["Retry-After"]) > 0) == (503, True)
+    assert told.startswith("the shared registry does not answer as it should: s3://away/models: ")
+    assert told.endswith("; nothing was changed")
+
+
+@pytest.mark.usefixtures("s3")
+async def test_a_bucket_that_is_not_there_is_no_conflict(
+    start: Start, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be later: what was asked can be asked again."""
+    registry = Registry(home)
+    second = write_bundle(registry.directory, small_parts(31))
+    before = registry.aliases()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    client = await start(CUVEE_REGISTRY="s3://away/models")
+    await ask_one_that_is_away(client, f"/v1/models/{second}/promote")
+    await ask_one_that_is_away(client, f"/v1/models/{second}/promote", {"how": "canary"})
+    await ask_one_that_is_away(client, "/v1/models/rollback")
+    assert registry.aliases() == before
+
+
+@pytest.mark.slow
+async def test_a_bucket_that_hangs_is_no_conflict(start: Start, home: Path, s3: S3) -> None:
+    """It takes connections and answers nothing."""
+    registry = Registry(home)
+    second = write_bundle(registry.directory, small_parts(31))
+    before = registry.aliases()
+    client = await start(CUVEE_REGISTRY="s3://away/models")
+    with s3.stuck():
+        await ask_one_that_is_away(client, f"/v1/models/{second}/promote")
+    assert registry.aliases() == before
 
 
 async def test_what_is_not_signed_does_not_serve(start: Start, home: Path, tmp_path: Path) -> None:
