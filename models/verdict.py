@@ -60,6 +60,11 @@ class Evidence:
         """Tell whether the canary surely is no worse than it may be."""
         return self.high is not None and self.high < self.margin
 
+    @property
+    def figures(self) -> str:
+        """Return its name and the figures of canary and control, where there are any."""
+        return f"{self.guardrail} {self.canary:.4g} and {self.control:.4g}"
+
     def __str__(self) -> str:
         """Return it as a sentence."""
         if None in (self.control, self.canary, self.low, self.high):
@@ -137,7 +142,8 @@ def _decided(rollout: Rollout, canary: Canary, told: _Told) -> tuple[Move, str]:
         return Move.STOP, f"{'; '.join(map(str, (*broken, *told.mismatch)))} ({seen})"
     still = _still_open(rollout, told, age_s)
     if still is None:
-        return Move.ADVANCE, f"every guardrail is kept ({seen})"
+        figures = ", ".join(each.figures for each in told.evidence)
+        return Move.ADVANCE, f"every guardrail is kept, canary and control: {figures} ({seen})"
     if canary.automatic and age_s > rollout.longest_s:
         return Move.STOP, f"no verdict within {rollout.longest_s:g} s: {still}"
     return Move.HOLD, still

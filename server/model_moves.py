@@ -16,6 +16,7 @@ from models.model import Model
 from models.registry import Registry
 from models.rollout import ROLLOUT, Rollout
 from models.signature import PUBLIC_KEY
+from models.why import one_line
 from server.errors import ConflictError, UnavailableError
 from server.settings import Settings
 
@@ -71,22 +72,24 @@ class ModelMoves:
     async def advance_canary(self, canary: Canary, why: str, who: str) -> None:
         """Take the step after `canary`; raise `ConflictError` where another is on."""
         if self._is_shared:
-            words = ("canary", "advance", "--step", canary.key, "--why", why, "--who", who)
-            await asyncio.to_thread(self._run, *words)
+            await self._step("advance", canary, why, who)
         else:
             await asyncio.to_thread(advance, self._registry, self._rollout, canary, why, who)
 
     async def stop_canary(self, canary: Canary, why: str, who: str) -> None:
         """End a trial; where the shared registry is away in this home at least."""
         if self._is_shared:
-            words = ("canary", "stop", "--step", canary.key, "--why", why, "--who", who)
             try:
-                await asyncio.to_thread(self._run, *words)
+                await self._step("stop", canary, why, who)
             except (ConflictError, UnavailableError) as error:
                 why = f"{why}; in this home alone: {error}"
             else:
                 return
         await asyncio.to_thread(self._registry.move_canary, canary, None, why, who)
+
+    async def _step(self, verb: str, canary: Canary, why: str, who: str) -> None:
+        words = ("canary", verb, "--step", canary.key, "--why", one_line(why), "--who", who)
+        await asyncio.to_thread(self._run, *words)
 
     def _run(self, *words: str) -> None:
         try:

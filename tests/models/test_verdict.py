@@ -1,6 +1,7 @@
 """What becomes of a canary: by sums of several workers, and never for want of data."""
 
 import random
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +70,9 @@ def test_a_good_one_goes_on(tmp_path: Path) -> None:
     assert verdict.move is Move.ADVANCE, verdict
     kept = [each.guardrail for each in verdict.evidence]
     assert kept == ["errors", "fallbacks", "empty", "latency_ms", "clicks"]
+    figures = r"errors 0 and 0, fallbacks 0\.0\d+ and 0\.0\d+, empty 0 and 0, latency_ms \d.*"
+    told = rf"every guardrail is kept, canary and control: {figures} \(5000 requests in 0 s\)"
+    assert re.fullmatch(told, verdict.why)
 
 
 def test_little_is_not_enough(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from models.canary_counts import CANARY, CONTROL, read_counts
 from models.model import Model
 from models.parts import Parts
 from models.registry import Registry
+from models.shared_registry import SharedRegistry
+from models.storage import Directory
 from monitoring.fallback_share import FallbackShare, write_share
 from server import keys
 from tests.support.bundles import small_parts
@@ -452,3 +454,19 @@ async def test_a_shared_registry_that_is_away_keeps_no_harm_going(
     await service.app[keys.MODEL_MOVES].stop_canary(canary, "harm", "judge@here")
     assert registry.canary() is None
     assert next(registry.history()).why.startswith("harm; in this home alone: ")
+
+
+async def test_much_harm_ends_a_trial_in_all_homes(
+    start: Start, home: Path, registry: Registry, tmp_path: Path
+) -> None:
+    """A reason that is longer than an admin's may be is cut, not refused."""
+    shared = SharedRegistry(Directory(tmp_path / "shared"), registry)
+    shared.promote(str(registry.production()))
+    second = write_bundle(home / "models", small_parts(31))
+    canary = shared.start_canary(Canary.begun(second, 1, 0.5, automatic=True))
+    service = await start(**declared(home), CUVEE_REGISTRY=str(tmp_path / "shared"))
+    harm = "fallbacks: 0.5012 of the canary, 0.0242 of the control\n" * 20
+    await service.app[keys.MODEL_MOVES].stop_canary(canary, harm, "judge@here")
+    assert (shared.canary(), registry.canary()) == (None, None)
+    why = next(shared.history()).why
+    assert (why[:10], why[-1], len(why)) == ("fallbacks:", "…", 400)
