@@ -8,6 +8,7 @@ import orjson
 
 from models.arrays import Array, pack
 from models.bundle_files import BundleFiles
+from models.distinct import are_distinct
 from models.item_index import ItemIndex
 from models.item_table import ItemTable, Texts, unnamed
 from models.manifest import Manifest
@@ -144,6 +145,8 @@ def _items(files: BundleFiles, count: int) -> ItemTable:
     rows = files.array("hash_rows", np.int32, count, least=0, below=count)
     if not count or not (hashes[1:] > hashes[:-1]).all():
         raise ValueError("items: expected at least one, and each id once")
+    if not are_distinct(ids):
+        raise ValueError("item_ids: expected each id once")
     has_row = np.zeros(count, np.bool_)
     has_row[rows] = True
     if not has_row.all():
@@ -174,10 +177,15 @@ def _segments(files: BundleFiles, items: int) -> Segments:
         item_rows=files.array("item_rows", np.int32, items, least=0, below=rows),
         shoppers=shoppers,
         shopper_rows=files.array("shopper_rows", np.uint16, len(shoppers), below=rows),
-        popular=files.array("popular", np.uint8, rows, -(-items // 8))
-        if POPULAR in files
-        else None,
+        popular=_popular(files, rows, items) if POPULAR in files else None,
     )
+
+
+def _popular(files: BundleFiles, segments: int, items: int) -> Array:
+    bits = files.array("popular", np.uint8, segments, -(-items // 8))
+    if items % 8 and (bits[:, -1] >> items % 8).any():
+        raise ValueError(f"popular: expected {items} bits a segment, and none behind them")
+    return bits
 
 
 def _companions(files: BundleFiles, items: int) -> Companions | None:

@@ -325,6 +325,7 @@ FORGED_ARRAYS: dict[str, tuple[str, Callable[[Array], Array], str]] = {
     "not sorted": ("shoppers", lambda a: a[::-1], "shoppers: expected ascending"),
     "code": ("item_codes", lambda a: changed(a, -2), "item_codes: expected at least -1"),
     "numbers for ids": ("item_ids", lambda a: np.arange(len(a)), "item_ids: expected"),
+    "one id of two items": ("item_ids", lambda a: changed(a, a[1]), "item_ids: expected each id"),
     "an id twice": ("item_hashes", lambda a: changed(a, a[1]), "each id once"),
     "a row twice": ("hash_rows", lambda a: changed(a, a[1]), "hash_rows: expected each row once"),
     "no such companion": ("companion_rows", lambda a: changed(a, 30), "companion_rows: expected"),
@@ -527,6 +528,9 @@ def misfits() -> dict[str, Parts]:
         "popularity: expected": replace(parts, segments=replace(parts.segments, popularity=double)),
         "popular: expected uint8 .4, 4., got uint8 .4, 3.": replace(
             parts, segments=replace(parts.segments, popular=np.zeros((4, 3), np.uint8))
+        ),
+        "popular: expected 30 bits a segment": replace(
+            parts, segments=replace(parts.segments, popular=np.full((4, 4), 64, np.uint8))
         ),
         "each id once": small_parts(ids=[*ids, ids[0]]),
         "tower.onnx": replace(parts, personal=replace(parts.personal, tower=b"?")),
