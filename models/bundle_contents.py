@@ -8,7 +8,6 @@ import orjson
 
 from models.arrays import Array, pack
 from models.bundle_files import BundleFiles
-from models.distinct import are_distinct
 from models.item_index import ItemIndex
 from models.item_table import ItemTable, Texts, unnamed
 from models.manifest import Manifest
@@ -145,8 +144,6 @@ def _items(files: BundleFiles, count: int) -> ItemTable:
     rows = files.array("hash_rows", np.int32, count, least=0, below=count)
     if not count or not (hashes[1:] > hashes[:-1]).all():
         raise ValueError("items: expected at least one, and each id once")
-    if not are_distinct(ids):
-        raise ValueError("item_ids: expected each id once")
     has_row = np.zeros(count, np.bool_)
     has_row[rows] = True
     if not has_row.all():

@@ -325,7 +325,6 @@ FORGED_ARRAYS: dict[str, tuple[str, Callable[[Array], Array], str]] = {
     "not sorted": ("shoppers", lambda a: a[::-1], "shoppers: expected ascending"),
     "code": ("item_codes", lambda a: changed(a, -2), "item_codes: expected at least -1"),
     "numbers for ids": ("item_ids", lambda a: np.arange(len(a)), "item_ids: expected"),
-    "one id of two items": ("item_ids", lambda a: changed(a, a[1]), "item_ids: expected each id"),
     "an id twice": ("item_hashes", lambda a: changed(a, a[1]), "each id once"),
     "a row twice": ("hash_rows", lambda a: changed(a, a[1]), "hash_rows: expected each row once"),
     "no such companion": ("companion_rows", lambda a: changed(a, 30), "companion_rows: expected"),
