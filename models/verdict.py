@@ -62,7 +62,7 @@ class Evidence:
 
     @property
     def figures(self) -> str:
-        """Return its name and the figures of canary and control, where there are any."""
+        """Return its name and the figures of canary and control; there must be some."""
         return f"{self.guardrail} {self.canary:.4g} and {self.control:.4g}"
 
     def __str__(self) -> str:
