@@ -12,7 +12,7 @@ from models.export import ranker_graph, require_agreement, with_short_histories
 from models.metrics import mean_and_error
 from models.parts import Floats, Parts
 from models.personal import open_ranker
-from models.ranker import fit_ranker, ordering, predict
+from models.ranker import Ranker, fit_ranker, ordering, predict, with_trees
 from models.timeline import LEARNT_FROM, VALIDATION, Timeline
 from models.validated import LEAST_JUDGED
 
@@ -79,17 +79,25 @@ class ChosenOrder:
 
 
 def choose_order(timeline: Timeline) -> ChosenOrder:
-    """Return what orders the candidates of the validation split best.
+    """Return what orders the candidates of the validation split best."""
+    examples = [timeline.examples(each) for each in LEARNT_FROM[VALIDATION]]
+    plain = fit_ranker(examples, timeline.seed)
+    if plain is None:
+        return ChosenOrder()
+    rankers = {Kept.SUM: plain, Kept.TREES: with_trees(plain, examples, timeline.seed)}
+    if timeline.exposures:
+        rankers[Kept.SHOWN] = fit_ranker(examples, timeline.seed, shown=True) or plain
+    checked = timeline.examples(VALIDATION)
+    return best_of({kept: _judged(ranker, checked) for kept, ranker in rankers.items()})
+
+
+def best_of(told: Mapping[Kept, Order]) -> ChosenOrder:
+    """Return which of several orders of the same rows is kept; the plain sum is among them.
 
     A sum that learns from what was shown, too, must know better which of that is wanted. Trees,
     which take many times longer to ask, must beat the sum by more than chance, and what is kept
     must beat the inner product by as much.
     """
-    ways = (Kept.SUM, Kept.SHOWN, Kept.TREES) if timeline.exposures else (Kept.SUM, Kept.TREES)
-    learnt = {kept: learn_order(timeline, VALIDATION, VALIDATION, kept) for kept in ways}
-    told = {kept: order for kept, order in learnt.items() if order is not None}
-    if Kept.SUM not in told:
-        return ChosenOrder()
     chosen = Kept.SUM
     if Kept.SHOWN in told and told[Kept.SHOWN].knows_better(told[Kept.SUM]):
         chosen = Kept.SHOWN
@@ -130,11 +138,12 @@ def order_of(
     """Return the ranker that `examples` teach, None where there are too few."""
     ways = {"trees": kept is Kept.TREES, "shown": kept is Kept.SHOWN}
     ranker = fit_ranker(examples, seed, **ways)
-    if ranker is None:
-        return None
-    graph, rows = ranker_graph(ranker), checked()
-    told, of_shown = _scores(graph, rows), rows.shown_only()
-    some = rows.first(_COMPARED)
+    return None if ranker is None else _judged(ranker, checked())
+
+
+def _judged(ranker: Ranker, rows: Examples) -> Order:
+    graph, of_shown = ranker_graph(ranker), rows.shown_only()
+    told, some = _scores(graph, rows), rows.first(_COMPARED)
     original = with_short_histories(some.features, predict(ranker, some.features))
     agreement = require_agreement(
         "ranker", some.by_shopper(original), some.by_shopper(told[: len(original)])

@@ -79,10 +79,15 @@ def fit_ranker(
     with threadpool_limits(1):
         drawn = [_linear(_lists(splits, random, shown=shown)) for _ in range(DRAWS)]
         mean = np.mean(np.stack(drawn), axis=0)
-        ranker = Ranker(mean[0], mean[1], None)
-        if not trees:
-            return ranker
-        some = Examples.joined([_sampled(each, random) for each in splits])
+    ranker = Ranker(mean[0], mean[1], None)
+    return with_trees(ranker, splits, seed) if trees else ranker
+
+
+def with_trees(ranker: Ranker, splits: Sequence[Examples], seed: int) -> Ranker:
+    """Return the ranker with trees over its columns and its sum, learnt from `splits`."""
+    random = np.random.default_rng(seed)
+    some = Examples.joined([_sampled(each, random) for each in splits])
+    with threadpool_limits(1):
         return replace(ranker, trees=_trees(_with_sum(ranker, some.features), some.labels, seed))
 
 

@@ -7,12 +7,8 @@ import numpy as np
 import pytest
 
 from models import orders
-from models.exposures import UNKNOWN, Exposures
-from models.orders import Kept, Order, choose_order
+from models.orders import Kept, Order, best_of, choose_order
 from models.timeline import Timeline
-
-ROWS = np.arange(3)
-SEEN = Exposures(ROWS, ROWS, ROWS)
 
 
 def order_of(by_shopper: float, of_shown: float = 0.5, lists: int = 50) -> Order:
@@ -23,14 +19,6 @@ def order_of(by_shopper: float, of_shown: float = 0.5, lists: int = 50) -> Order
 def _around(mean: float) -> orders.Doubles:
     wavering: orders.Doubles = mean + 0.01 * np.sin(np.arange(100.0))
     return wavering
-
-
-def choose(
-    told: dict[Kept, Order | None], exposures: Exposures, monkeypatch: pytest.MonkeyPatch
-) -> orders.ChosenOrder:
-    """Return what is chosen of what the ways were worth."""
-    monkeypatch.setattr(orders, "learn_order", lambda *asked: told[asked[-1]])
-    return choose_order(cast("Timeline", SimpleNamespace(exposures=exposures)))
 
 
 @pytest.mark.parametrize(
@@ -44,12 +32,9 @@ def choose(
         (0.1, 0.15, Kept.CANDIDATES),
     ],
 )
-def test_the_dearer_order_must_be_better(
-    by_sum: float, by_trees: float, kept: Kept, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_dearer_order_must_be_better(by_sum: float, by_trees: float, kept: Kept) -> None:
     """Trees must beat the sum, and what is kept the candidates' own order."""
-    told: dict[Kept, Order | None] = {Kept.SUM: order_of(by_sum), Kept.TREES: order_of(by_trees)}
-    chosen = choose(told, UNKNOWN, monkeypatch)
+    chosen = best_of({Kept.SUM: order_of(by_sum), Kept.TREES: order_of(by_trees)})
     assert chosen.kept is kept
     assert list(chosen.measured) == ["ndcg@10_by_order"]
     assert list(chosen.measured["ndcg@10_by_order"]) == ["candidates", "sum", "trees"]
@@ -65,34 +50,23 @@ def test_the_dearer_order_must_be_better(
         (order_of(0.3, 0.6, lists=5), Kept.SUM),
     ],
 )
-def test_what_was_shown_must_help(
-    informed: Order, kept: Kept, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_shown_must_help(informed: Order, kept: Kept) -> None:
     """It must order better what was shown, and not worse what was not; of a few lists, neither."""
     plain = order_of(0.3, 0.5, len(informed.of_shown))
-    told: dict[Kept, Order | None] = {
-        Kept.SUM: plain,
-        Kept.SHOWN: informed,
-        Kept.TREES: order_of(0.25),
-    }
-    chosen = choose(told, SEEN, monkeypatch)
+    chosen = best_of({Kept.SUM: plain, Kept.SHOWN: informed, Kept.TREES: order_of(0.25)})
     assert chosen.kept is kept
     assert "ndcg@10_by_order_of_what_was_shown" in chosen.measured
 
 
-def test_trees_must_beat_what_knows_what_was_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trees_must_beat_what_knows_what_was_shown() -> None:
     """By all candidates, like the sum they are beside."""
-    told: dict[Kept, Order | None] = {
-        Kept.SUM: order_of(0.3),
-        Kept.SHOWN: order_of(0.35, 0.6),
-        Kept.TREES: order_of(0.33),
-    }
-    assert choose(told, SEEN, monkeypatch).kept is Kept.SHOWN
-    told[Kept.TREES] = order_of(0.4)
-    assert choose(told, SEEN, monkeypatch).kept is Kept.TREES
+    sums = {Kept.SUM: order_of(0.3), Kept.SHOWN: order_of(0.35, 0.6)}
+    assert best_of({**sums, Kept.TREES: order_of(0.33)}).kept is Kept.SHOWN
+    assert best_of({**sums, Kept.TREES: order_of(0.4)}).kept is Kept.TREES
 
 
 def test_too_little_to_learn_from_leaves_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was measured then."""
-    chosen = choose(dict.fromkeys(Kept), SEEN, monkeypatch)
+    monkeypatch.setattr(orders, "fit_ranker", lambda *_: None)
+    chosen = choose_order(cast("Timeline", SimpleNamespace(examples=lambda cut: cut, seed=0)))
     assert (chosen.kept, chosen.measured) == (Kept.CANDIDATES, {})
