@@ -1,4 +1,4 @@
-"""What the past before the last cut decides: λ of EASE, tastes, affinities, and for newcomers."""
+"""What the past before the last cut decides: what candidates come of, tastes, and newcomers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from features.catalogue import Catalogue
-from models.ease import DENSE_LIMIT, Gram, faded, fit_towers, gram_of
-from models.metrics import best_new, quality
+from models.ease import DENSE_LIMIT, Gram, Method, faded, fit_towers, gram_of
+from models.metrics import Quality, best_new, difference, quality
 from models.newcomers import Newcomers, Trials
 from models.segments import (
     PRIOR,
@@ -34,6 +34,7 @@ class Choices:
     """What was decided, and the NDCG@10 by which it was."""
 
     regularisation: float = REGULARISATION
+    method: Method = Method.EASE
     taste: Attribute | None = None
     prior: float = PRIOR
     affinities: tuple[Attribute, ...] = ()
@@ -43,6 +44,7 @@ class Choices:
     def told(self) -> dict[str, Any]:
         """Return all of it, JSON-able."""
         return {
+            "candidates": self.method.value,
             "regularisation": self.regularisation,
             "taste": self.taste.title if self.taste else None,
             "prior": self.prior,
@@ -69,9 +71,17 @@ def choose(
     taste, by_attribute = measure_tastes(catalogue, split)
     by_prior = measure_priors(taste, split)
     tried = _regularisations(catalogue)
-    by_regularisation = {each: _ndcg(split, each, gram) for each in tried}
+    by_regularisation = {each: _quality(split, each, gram, Method.EASE) for each in tried}
+    regularisation = max(tried, key=lambda each: by_regularisation[each].ndcg)
+    by_method = {
+        each: by_regularisation[regularisation]
+        if each is Method.EASE
+        else _quality(split, regularisation, gram, each)
+        for each in _methods(catalogue)
+    }
     return Choices(
-        regularisation=max(by_regularisation, key=by_regularisation.__getitem__),
+        regularisation=regularisation,
+        method=_best(by_method),
         taste=taste,
         prior=max(by_prior, key=by_prior.__getitem__, default=PRIOR),
         affinities=tuple(
@@ -81,7 +91,8 @@ def choose(
         measured={
             "ndcg@10_by_taste": by_attribute,
             "ndcg@10_by_prior": {f"{k:g}": v for k, v in by_prior.items()},
-            "ndcg@10_by_regularisation": {f"{k:g}": v for k, v in by_regularisation.items()},
+            "ndcg@10_by_regularisation": {f"{k:g}": v.ndcg for k, v in by_regularisation.items()},
+            "ndcg@10_by_candidates": {k.value: v.ndcg for k, v in by_method.items()},
             **trials.told(),
         },
     )
@@ -91,13 +102,28 @@ def _regularisations(catalogue: Catalogue) -> tuple[float, ...]:
     return REGULARISATIONS if len(catalogue) <= DENSE_LIMIT else (REGULARISATION,)
 
 
-def _ndcg(split: Split, regularisation: float, gram: Gram) -> float:
-    """Return NDCG@10 of the candidates alone."""
+def _methods(catalogue: Catalogue) -> tuple[Method, ...]:
+    """Return what towers may be made of, the usual first."""
+    return tuple(Method) if len(catalogue) <= DENSE_LIMIT else (Method.FACTORS,)
+
+
+def _best(measured: Mapping[Method, Quality]) -> Method:
+    """Return the first, or what is better than that by more than chance."""
+    chosen, *others = measured
+    for other in others:
+        gain, error = difference(measured[other], measured[chosen])
+        if gain > 2 * error:
+            chosen = other
+    return chosen
+
+
+def _quality(split: Split, regularisation: float, gram: Gram, method: Method) -> Quality:
+    """Return how good the candidates alone are."""
     matrix = split.known.matrix()
-    towers = fit_towers(faded(split.known, split.cut_ms), regularisation, gram)
+    towers = fit_towers(faded(split.known, split.cut_ms), regularisation, gram, method)
     lists = []
     for start in range(0, len(split), _CHUNK):
         part = slice(start, start + _CHUNK)
         scores = towers.scores(matrix[split.users[part]])
         lists += best_new(scores, np.arange(len(scores)), split.blocked[part])
-    return quality(lists, split.wanted, split.known.met()).ndcg
+    return quality(lists, split.wanted, split.known.met())

@@ -11,6 +11,7 @@ the towers undo it: `scale · B · scale⁻¹` is what they are of.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from enum import Enum
 from itertools import pairwise
 
 import numpy as np
@@ -99,18 +100,35 @@ def added(parts: Iterable[Floats], items: int) -> Doubles:
     return total
 
 
-def fit_towers(matrix: sparse.csr_matrix, regularisation: float, gram: Gram = gram_of) -> Towers:
+class Method(Enum):
+    """What towers are made of; beyond `DENSE_LIMIT` items always of `FACTORS`."""
+
+    EASE = "EASE"
+    ITEMS = "item-item cosine"
+    FACTORS = "PureSVD"
+
+
+def fit_towers(
+    matrix: sparse.csr_matrix,
+    regularisation: float,
+    gram: Gram = gram_of,
+    method: Method = Method.EASE,
+) -> Towers:
     """Return the towers for grades float32[users, items].
 
-    Beyond `DENSE_LIMIT` items it is PureSVD (Cremonesi et al., RecSys 2010) instead, whose
-    memory grows with the grades and not with items²: the right singular vectors are both towers.
-    They are drawn near there (Halko et al., 2011), from always the same numbers.
+    Those of PureSVD (Cremonesi et al., RecSys 2010) take memory that grows with the grades and not
+    with items²: the right singular vectors are both towers. They are drawn near there (Halko et
+    al., 2011), from always the same numbers.
     """
     rank = min(RANK, *matrix.shape)
-    if matrix.shape[1] > DENSE_LIMIT:
+    if method is Method.FACTORS or matrix.shape[1] > DENSE_LIMIT:
         scaled, scales = damped(matrix, SVD_DAMPING)
         _, _, right = randomized_svd(scaled, rank, random_state=0)
         return _towers(right.T, right.T, scales)
+    if method is Method.ITEMS:
+        cosines = gram(damped(matrix, SVD_DAMPING)[0])
+        np.fill_diagonal(cosines, 0.0)
+        return _towers(*_best_of_rank(cosines, rank), np.ones(len(cosines)))
     scaled, scales = damped(matrix, EASE_DAMPING)
     weights = ease_weights(scaled, regularisation, gram)
     return _towers(*_best_of_rank(weights, rank), scales)

@@ -89,7 +89,7 @@ def _personal(
     matrix = pairs.matrix()
     met = pairs.met()
     towers, implicit = (
-        introduce(fit_towers(grades, choices.regularisation, gram), catalogue, met)
+        introduce(fit_towers(grades, choices.regularisation, gram, choices.method), catalogue, met)
         for grades in (faded(pairs, at_ms), faded_implicit(pairs, at_ms))
     )
     graph = tower_graph(towers.inputs.shape[1])

@@ -146,6 +146,7 @@ def _choices(told: Mapping[str, Any]) -> Iterator[str]:
     chosen = {
         "segments by": told.get("taste") or "nothing: everybody is alike",
         "their prior, in events": told.get("prior", ""),
+        "candidates by": told.get("candidates", "EASE"),
         "λ of EASE": told.get("regularisation", ""),
         "affinities, what tells most first": ", ".join(told.get("affinities", ())) or "none",
     }
