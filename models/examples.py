@@ -81,7 +81,7 @@ class Examples:
 
     def by_shopper(self, values: Floats) -> list[Floats]:
         """Return a column of n values as one array for each shopper."""
-        return np.split(values, np.cumsum(self.sizes)[:-1])
+        return np.split(values, np.cumsum(self.sizes)[:-1]) if len(self.sizes) else []
 
 
 def examples_of(model: Model, split: Split, exposures: Exposures = UNKNOWN) -> Examples:

@@ -111,7 +111,7 @@ def best_of(told: Mapping[Kept, Order]) -> ChosenOrder:
 def _measured(told: Mapping[Kept, Order]) -> Mapping[str, Mapping[str, float]]:
     by_order = {kept.value: _mean(order.by_shopper) for kept, order in told.items()}
     measured = {"order": {Kept.CANDIDATES.value: _mean(told[Kept.SUM].given), **by_order}}
-    if Kept.SHOWN in told:
+    if Kept.SHOWN in told and len(told[Kept.SHOWN].of_shown):
         of_shown = {kept.value: _mean(order.of_shown) for kept, order in told.items()}
         measured["order_of_what_was_shown"] = of_shown
     return {f"ndcg@10_by_{name}": each for name, each in measured.items()}

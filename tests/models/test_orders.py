@@ -58,6 +58,14 @@ def test_what_was_shown_must_help(informed: Order, kept: Kept) -> None:
     assert "ndcg@10_by_order_of_what_was_shown" in chosen.measured
 
 
+def test_where_nothing_that_was_shown_tells_anything_nothing_is_told() -> None:
+    """No mean of nothing is in what was measured."""
+    told = {kept: order_of(0.3, lists=0) for kept in (Kept.SUM, Kept.SHOWN, Kept.TREES)}
+    chosen = best_of(told)
+    assert chosen.kept is Kept.SUM
+    assert list(chosen.measured) == ["ndcg@10_by_order"]
+
+
 def test_trees_must_beat_what_knows_what_was_shown() -> None:
     """By all candidates, like the sum they are beside."""
     sums = {Kept.SUM: order_of(0.3), Kept.SHOWN: order_of(0.35, 0.6)}

@@ -108,6 +108,7 @@ def test_what_was_not_shown_is_learnt_as_before() -> None:
     alike = replace(examples, shown=examples.labels > 0)
     for each in (examples, alike):
         assert len(each.shown_only().sizes) == 0
+        assert len(ordering(each.shown_only())) == 0
         told = [fit_ranker([each], 0, shown=shown) for shown in (False, True)]
         assert told[0] is not None
         assert told[1] is not None
