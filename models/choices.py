@@ -8,7 +8,7 @@ import numpy as np
 
 from features.catalogue import Catalogue
 from models.ease import DENSE_LIMIT, Gram, Method, faded, fit_towers, gram_of
-from models.metrics import Quality, best_new, difference, quality
+from models.metrics import Quality, best_new, is_above_chance, quality
 from models.newcomers import Newcomers, Trials
 from models.segments import (
     PRIOR,
@@ -71,14 +71,11 @@ def choose(
     taste, by_attribute = measure_tastes(catalogue, split)
     by_prior = measure_priors(taste, split)
     tried = _regularisations(catalogue)
-    by_regularisation = {each: _quality(split, each, gram, Method.EASE) for each in tried}
+    usual, *others = _methods(catalogue)
+    by_regularisation = {each: _quality(split, each, gram, usual) for each in tried}
     regularisation = max(tried, key=lambda each: by_regularisation[each].ndcg)
-    by_method = {
-        each: by_regularisation[regularisation]
-        if each is Method.EASE
-        else _quality(split, regularisation, gram, each)
-        for each in _methods(catalogue)
-    }
+    by_method = {usual: by_regularisation[regularisation]}
+    by_method |= {each: _quality(split, regularisation, gram, each) for each in others}
     return Choices(
         regularisation=regularisation,
         method=_best(by_method),
@@ -111,8 +108,7 @@ def _best(measured: Mapping[Method, Quality]) -> Method:
     """Return the first, or what is better than that by more than chance."""
     chosen, *others = measured
     for other in others:
-        gain, error = difference(measured[other], measured[chosen])
-        if gain > 2 * error:
+        if is_above_chance(measured[other].by_user - measured[chosen].by_user):
             chosen = other
     return chosen
 

@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 
 from models.bootstrap import intervals
-from models.metrics import Quality, best_new, difference, mean_and_error, quality
+from models.metrics import (
+    Quality,
+    best_new,
+    difference,
+    is_above_chance,
+    mean_and_error,
+    quality,
+)
 from models.model import Model
 from models.parts import Parts, Rows
 from models.popularity import ALL_TIME_DAYS, RECENT_DAYS, popularity
@@ -44,8 +51,7 @@ class Figures:
     @property
     def beats_segments(self) -> bool:
         """Tell whether the model is better than what costs nothing, by more than chance."""
-        gain, error = difference(self.by_name[MODEL], self.by_name[SEGMENT])
-        return gain > 2 * error
+        return is_above_chance(self.by_name[MODEL].by_user - self.by_name[SEGMENT].by_user)
 
     def told(self) -> dict[str, Any]:
         """Return all figures with their intervals, and what the model gains over the others."""

@@ -119,6 +119,12 @@ def difference(one: Quality, other: Quality) -> tuple[float, float]:
     return mean_and_error(one.by_user - other.by_user)
 
 
+def is_above_chance(gains: npt.NDArray[np.float64]) -> bool:
+    """Tell whether the mean of float64[n] is above 0 by more than two standard errors."""
+    mean, error = mean_and_error(gains)
+    return mean > 2 * error
+
+
 def mean_and_error(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     """Return the mean of float64[n] and its standard error, 0 for both where there is none."""
     return (float(values.mean()) if len(values) else 0.0), _standard_error(values)

@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from models.examples import Examples
 from models.export import ranker_graph, require_agreement, with_short_histories
-from models.metrics import mean_and_error
+from models.metrics import is_above_chance
 from models.parts import Floats, Parts
 from models.personal import open_ranker
 from models.ranker import Ranker, fit_ranker, ordering, predict, with_trees
-from models.timeline import LEARNT_FROM, VALIDATION, Timeline
+from models.timeline import LEARNT_FROM, TEST, VALIDATION, Timeline
 from models.validated import LEAST_JUDGED
 
 _COMPARED = 500
@@ -48,13 +48,13 @@ class Order:
 
     def beats(self, other: Doubles) -> bool:
         """Tell whether it orders better than another order did, by more than chance."""
-        return _is_more(self.by_shopper, other)
+        return is_above_chance(self.by_shopper - other)
 
     def knows_better(self, other: "Order") -> bool:
         """Tell whether it orders what was shown better, by more than chance, and all no worse."""
         return (
             len(self.of_shown) >= LEAST_JUDGED
-            and _is_more(self.of_shown, other.of_shown)
+            and is_above_chance(self.of_shown - other.of_shown)
             and float(self.by_shopper.mean()) >= float(other.by_shopper.mean())
         )
 
@@ -63,11 +63,6 @@ class Order:
         if parts.personal is None:
             return parts
         return replace(parts, personal=replace(parts.personal, ranker=self.graph))
-
-
-def _is_more(ours: Doubles, theirs: Doubles) -> bool:
-    gain, error = mean_and_error(ours - theirs)
-    return gain > 2 * error
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +80,8 @@ def choose_order(timeline: Timeline) -> ChosenOrder:
     if plain is None:
         return ChosenOrder()
     rankers = {Kept.SUM: plain, Kept.TREES: with_trees(plain, examples, timeline.seed)}
-    if timeline.exposures:
-        rankers[Kept.SHOWN] = fit_ranker(examples, timeline.seed, shown=True) or plain
+    if timeline.exposures and (informed := fit_ranker(examples, timeline.seed, shown=True)):
+        rankers[Kept.SHOWN] = informed
     checked = timeline.examples(VALIDATION)
     return best_of({kept: _judged(ranker, checked) for kept, ranker in rankers.items()})
 
@@ -121,23 +116,22 @@ def _mean(values: Doubles) -> float:
     return round(float(values.mean()), 5)
 
 
-def learn_order(timeline: Timeline, cut: float, checked: float, kept: Kept) -> Order | None:
+def learn_order(timeline: Timeline, cut: float, kept: Kept) -> Order | None:
     """Return the ranker that the past of a cut teaches, None where it holds too little or none is.
 
-    Its export is compared with the original over the split at `checked`.
+    Its export is compared with the original over the last split.
     """
     if kept is Kept.CANDIDATES:
         return None
     examples = [timeline.examples(each) for each in LEARNT_FROM[cut]]
-    return order_of(examples, lambda: timeline.examples(checked), timeline.seed, kept)
+    return order_of(examples, lambda: timeline.examples(TEST), timeline.seed, kept)
 
 
 def order_of(
     examples: Sequence[Examples], checked: Callable[[], Examples], seed: int, kept: Kept
 ) -> Order | None:
     """Return the ranker that `examples` teach, None where there are too few."""
-    ways = {"trees": kept is Kept.TREES, "shown": kept is Kept.SHOWN}
-    ranker = fit_ranker(examples, seed, **ways)
+    ranker = fit_ranker(examples, seed, trees=kept is Kept.TREES, shown=kept is Kept.SHOWN)
     return None if ranker is None else _judged(ranker, checked())
 
 

@@ -41,6 +41,9 @@ CAME = (0.3, 0.4, 0.5, 0.6, 0.7, VALIDATION)
 _SPAN = 0.1
 """How far a split looks on, as a share of the pairs."""
 
+_CUTS = (*LEARNT_FROM[VALIDATION], *LEARNT_FROM[NOW])
+"""Where splits are cut in any case."""
+
 
 class Timeline:
     """A log and the splits cut from it; what is made for one is made once."""
@@ -89,10 +92,14 @@ class Timeline:
             return moment_of(self.pairs, share)
         return int(self.log.records["ts"].max(initial=-1)) + 1
 
+    def _span(self, cut: float) -> tuple[int, int]:
+        """Return the moments between which the split at `cut` looks on."""
+        return self.moment(cut), self.moment(round(cut + _SPAN, 6))
+
     def split(self, cut: float) -> Split:
         """Return the split at `cut`, a share of the pairs."""
         if cut not in self._splits:
-            start, end = self.moment(cut), self.moment(round(cut + _SPAN, 6))
+            start, end = self._span(cut)
             told = self._stages.arrays(
                 f"split-{cut}",
                 lambda: temporal_split(self.log, self.catalogue, start, end).arrays(),
@@ -112,7 +119,7 @@ class Timeline:
 
     def _known(self, cut: float) -> Interactions:
         """Return the pairs that were there at a cut."""
-        if cut in (NOW, *LEARNT_FROM[VALIDATION], *LEARNT_FROM[NOW]):  # are there in any case
+        if cut in (NOW, *_CUTS):
             return self.pairs if cut == NOW else self.split(cut).known
         if cut not in self._earlier:
             told = self._stages.arrays(
@@ -134,16 +141,12 @@ class Timeline:
     def examples(self, cut: float) -> Examples:
         """Return what a ranker learns from the split at `cut`."""
         if cut not in self._examples:
-            told = self._stages.arrays(
-                f"examples-{cut}",
-                lambda: self._examples_of(cut).arrays(),
-            )
+            told = self._stages.arrays(f"examples-{cut}", lambda: self._examples_of(cut).arrays())
             self._examples[cut] = Examples(**told)
         return self._examples[cut]
 
     def _examples_of(self, cut: float) -> Examples:
-        start, end = self.moment(cut), self.moment(round(cut + _SPAN, 6))
-        exposures = self.exposures.between(start, end)
+        exposures = self.exposures.between(*self._span(cut))
         return examples_of(Model(self.parts(cut)), self.split(cut), exposures)
 
     @cached_property
@@ -152,10 +155,8 @@ class Timeline:
         see = self._see
         if see is None:
             return UNKNOWN
-        asked = [
-            self.split(cut).users for cut in sorted({*LEARNT_FROM[VALIDATION], *LEARNT_FROM[NOW]})
-        ]
-        users, items = np.unique(np.concatenate(asked)), Items(ItemTable.of(self.catalogue))
+        users = np.unique(np.concatenate([self.split(cut).users for cut in _CUTS]))
+        items = Items(ItemTable.of(self.catalogue))
         told = self._stages.arrays(
             "exposures",
             lambda: Exposures.of_log(self.log.user_ids, users, items, see).arrays(),

@@ -183,7 +183,7 @@ def learn(timeline: Timeline, cut: float, kept: Kept) -> tuple[Parts, dict[str, 
     """Return what is learnt before `cut`, and how well each graph agrees with its original."""
     parts = timeline.parts(cut)
     agreement: dict[str, Any] = {"tower": parts.metrics}
-    if order := learn_order(timeline, cut, TEST, kept):
+    if order := learn_order(timeline, cut, kept):
         parts = order.given_to(parts)
         agreement["ranker"] = order.agreement
     return parts, agreement

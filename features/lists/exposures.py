@@ -16,7 +16,8 @@ import numpy.typing as npt
 import polars as pl
 
 from features.events import TYPE_CODES, EventType, type_codes
-from features.ids import Hashes, stable_hashes
+from features.ids import Hashes
+from features.offline.assemble import item_hashes
 from features.offline.parts import Part
 from features.offline.store import OfflineStore
 from features.offline.translated import collected
@@ -79,10 +80,8 @@ def _lists(store: OfflineStore, numbered: pl.DataFrame) -> Iterator[pl.DataFrame
     for piece in range(pieces):
         lists = collected(theirs.filter(pl.col("user") % pieces == piece)).with_row_index("list")
         told = lists.explode("items").drop_nulls("items")
-        ids = told["items"].unique()
-        hashes = pl.Series(stable_hashes(ids.to_list()), dtype=pl.UInt64)
-        item = pl.col("items").replace_strict(ids, hashes, default=0, return_dtype=pl.UInt64)
-        yield told.select("list", "user", item=item, at_ms=pl.col("arrived_at").dt.epoch("ms"))
+        at_ms = pl.col("arrived_at").dt.epoch("ms")
+        yield told.select("list", "user", item=item_hashes(told["items"]), at_ms=at_ms)
 
 
 def _touched(lists: pl.DataFrame, acts: pl.DataFrame) -> pl.DataFrame:

@@ -44,7 +44,7 @@ def _numbers(events: pl.DataFrame, user_ids: pl.Series) -> pl.DataFrame:
     value = np.rint(events["value"].fill_null(0.0).to_numpy() * VALUE_SCALE).astype(np.int32)
     tags = id_bits(_id_hashes(events["event_id"]))
     return plain.select("user", "us").with_columns(
-        item=_item_hashes(events["item_id"]),
+        item=item_hashes(events["item_id"]),
         value=pl.Series(value),
         tag=pl.Series(tags | plain["code"].to_numpy()),
     )
@@ -55,7 +55,8 @@ def _id_hashes(ids: pl.Series) -> Hashes:
     return np.concatenate([stable_hashes(ids.slice(start, _SLICE).to_list()) for start in starts])
 
 
-def _item_hashes(items: pl.Series) -> pl.Series:
+def item_hashes(items: pl.Series) -> pl.Series:
+    """Return the stable hash of each item id, UInt64, 0 for none."""
     distinct = items.drop_nulls().unique()
     hashes = pl.Series(stable_hashes(distinct.to_list()), dtype=pl.UInt64)
     return items.replace_strict(distinct, hashes, default=0, return_dtype=pl.UInt64)
