@@ -29,8 +29,11 @@ MOST_WAITING = 4_096
 """Lines of one process, some 2 KB each."""
 
 EVERY_S = 0.2
+WAKES_AT = 512
+"""So many lines wait for no others: to wake the thread costs the loop as much as forty lines."""
+
 TOGETHER = 48
-"""Lines that are written at once, and do not wait for others: some 100 KB, which stay warm."""
+"""Lines that are written at once: some 100 KB, which are joined in no time that answers notice."""
 
 
 class ListLog:
@@ -83,7 +86,7 @@ class ListLog:
         except Exception:  # whoever asked gets the list all the same
             log.exception("a served list is not logged")
             self._on_drop(1)
-        if len(waiting) >= TOGETHER and not self._due.is_set():
+        if len(waiting) >= WAKES_AT and not self._due.is_set():
             self._due.set()
 
     def _run(self) -> None:

@@ -31,6 +31,9 @@ SEGMENT_BYTES = 4 * 2**20
 SEGMENT_S = 10.0
 """When a segment is whole, whichever comes first."""
 
+ROOM_EVERY_S = 1.0
+"""How often a writer looks whether there are too many: to look at hundreds takes milliseconds."""
+
 MOST_SMALL = 100
 """So many whole segments wait: nobody carries them, and none is whole for its age any more."""
 
@@ -182,7 +185,10 @@ class SegmentWriter:
     def __init__(
         self, home: Path, most_bytes: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Write below `home`, where all segments together have at most `most_bytes`."""
+        """Write below `home`, where all segments together have at most `most_bytes`.
+
+        Or as much more as is written in `ROOM_EVERY_S`.
+        """
         self._home = home
         self._folder = home / FOLDER
         self._most_bytes = most_bytes
@@ -193,6 +199,7 @@ class SegmentWriter:
         self._lines = 0
         self._size = 0
         self._looked = float("-inf")
+        self._made_room = float("-inf")
         self._is_waiting = False
 
     def write(self, lines: Sequence[bytes]) -> None:
@@ -224,7 +231,7 @@ class SegmentWriter:
         if self._size < SEGMENT_BYTES and (age_s < SEGMENT_S or self._nobody_carries()):
             return 0
         self.close()
-        return make_room(self._home, self._most_bytes)
+        return self._make_room()
 
     def close(self) -> None:
         """Make the segment whole, if there is one."""
@@ -252,6 +259,13 @@ class SegmentWriter:
             raise
         self._file, self._began, self._lines, self._size = file, self._clock(), 0, 0
         return file
+
+    def _make_room(self) -> int:
+        now = self._clock()
+        if now - self._made_room < ROOM_EVERY_S:
+            return 0
+        self._made_room = now
+        return make_room(self._home, self._most_bytes)
 
     def _nobody_carries(self) -> bool:
         """Tell whether many segments wait, as it was a moment ago."""

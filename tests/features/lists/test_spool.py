@@ -127,6 +127,18 @@ def test_the_oldest_go_where_too_many_wait(tmp_path: Path) -> None:
     assert writer.tend() == 4 + 5 + 1
 
 
+def test_a_writer_looks_for_room_once_a_second(tmp_path: Path) -> None:
+    """Thousands of lists a second fill many segments; what is too much then goes with the next."""
+    now = 0.0
+    writer = SegmentWriter(tmp_path, 1, lambda: now)
+    dropped = []
+    for now in (0.0, 0.1, spool.ROOM_EVERY_S):  # noqa: B007 - the writer's clock
+        writer.write([b"x" * spool.SEGMENT_BYTES + b"\n"])
+        dropped.append(writer.tend())
+    assert dropped == [1, 0, 2]
+    assert spool.whole_segments(tmp_path) == []
+
+
 def test_what_the_killed_left_makes_room_too(tmp_path: Path) -> None:
     """Where nobody carries, or it would stay for ever, and the living have no room."""
     program = (
