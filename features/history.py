@@ -67,8 +67,14 @@ _OWNED, _REFUSED = 1, 2
 _MARKS = np.zeros(16, np.uint8)
 _MARKS[[TYPE_CODES[kind] for kind in HISTORY_TYPES]] = _OWNED
 _MARKS[TYPE_CODES[EventType.NOT_INTERESTED]] |= _REFUSED
-_BASKET = np.zeros(16, bool)
-_BASKET[[TYPE_CODES[EventType.ADD_TO_CART], TYPE_CODES[EventType.REMOVE_FROM_CART]]] = True
+_BASKET = np.full(16, -1)
+"""int64[16]: 1 where an event puts its item into the basket, 0 where it takes it out, else -1."""
+
+_BASKET[[_ADDED, _REMOVED]] = 1, 0
+_UNPAID, _WANTED = _BASKET.copy(), _BASKET.copy()
+"""The same where buying takes out of it, and where it is as good as to put in again."""
+
+_UNPAID[_BOUGHT], _WANTED[_BOUGHT] = 0, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +145,8 @@ def tastes_of(
     items, by = items.take(one_each), shoppers.take(one_each)
     marks = np.bitwise_or.reduceat(_MARKS.take(codes), first)
     blocked = marks > 0
-    if np.count_nonzero(_BASKET.take(codes)):
-        moves = np.maximum.reduceat(_moves(codes, order), first)
+    if np.count_nonzero(_BASKET.take(codes) >= 0):
+        moves = np.maximum.reduceat(_moves(codes, order, _BASKET), first)
         blocked |= moves % 2 == 1
         is_out = np.repeat((moves >= 0) & ~blocked, np.diff(first, append=len(order)))
         grades[is_out & (codes == _ADDED)] = 0
@@ -171,7 +177,7 @@ class Bought(NamedTuple):
 
     `by` int64[n] tells whose, ascending, `items` uint64[n] which, `ts` int64[n] when last, in
     milliseconds, `was_paid` bool[n] whether it was bought, not rated only. What was refused since
-    ever, is rated low, or is in the basket now, is not among them.
+    ever, is rated low, or is in the basket now, is not among them: buying takes out of it.
     """
 
     by: Ints
@@ -192,7 +198,7 @@ def bought(records: Records, shoppers: Ints) -> Bought:
     owned = np.where(marks == _OWNED, records["ts"].take(order), -1)
     last = np.maximum.reduceat(owned, first)
     is_told = (last >= 0) & (np.bitwise_or.reduceat(marks, first) < _REFUSED)
-    is_told &= np.maximum.reduceat(_moves(codes, order), first) % 2 == 0
+    is_told &= np.maximum.reduceat(_moves(codes, order, _UNPAID), first) % 2 == 0
     is_told &= ~_rated_low(codes, is_low.take(order), order, first)
     was_paid = np.logical_or.reduceat(codes == _BOUGHT, first)[is_told]
     one_each = order.take(first)[is_told]
@@ -218,7 +224,7 @@ def disliked(
 
     `by_code` float32[16] weighs events by the code of their type: refusals, ratings with fewer
     than `stars_below` that no better one and no purchase followed, and removals from the basket
-    that nothing was put in after.
+    after which it was neither put in nor bought.
     """
     items, codes = np.ascontiguousarray(records["item"]), type_codes(records)
     weights, is_low = by_code.take(codes), _are_low(codes, records, stars_below)
@@ -227,7 +233,7 @@ def disliked(
         return Disliked(shoppers[:0], items[:0], weights[:0])
     order, first = grouped(items, shoppers)
     codes, weights = codes.take(order), weights.take(order)
-    is_back = np.maximum.reduceat(_moves(codes, order), first) % 2 == 1
+    is_back = np.maximum.reduceat(_moves(codes, order, _WANTED), first) % 2 == 1
     is_better = ~_rated_low(codes, is_low.take(order), order, first)
     sizes = np.diff(first, append=len(order))
     weights[np.repeat(is_back, sizes) & (codes == _REMOVED)] = 0
@@ -259,9 +265,13 @@ def _rated_low(
     return told
 
 
-def _moves(codes: npt.NDArray[np.uint32], order: Ints) -> Ints:
-    """Return for events with these places what grows with time: odd for put in, even for out."""
-    moves: Ints = np.where(_BASKET.take(codes), 2 * order + (codes == _ADDED), -2)
+def _moves(codes: npt.NDArray[np.uint32], order: Ints, by_code: Ints) -> Ints:
+    """Return for events with these places what grows with time: odd for put in, even for out.
+
+    `by_code` int64[16] tells which they are, see `_BASKET`.
+    """
+    told = by_code.take(codes)
+    moves: Ints = np.where(told >= 0, 2 * order + told, -2)
     return moves
 
 

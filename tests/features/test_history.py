@@ -127,9 +127,37 @@ def test_what_is_rated_low_says_nothing_for_taste(
     assert told.blocked.tolist() == [1]
     against = disliked(records, alone, BY_RATING, LOW_STARS).items.tolist()
     assert (1 in against) is not is_liked
-    in_basket = CART in [each for each, *_ in events]
-    again = bought(records, alone).items.tolist()
-    assert again == ([1] if is_liked and not in_basket else [])
+    assert bought(records, alone).items.tolist() == ([1] if is_liked else [])
+
+
+@pytest.mark.parametrize(
+    ("events", "is_paid"),
+    [
+        ([(BUY, 1)], True),
+        ([(CLICK, 1), (CART, 1), (BUY, 1)], True),
+        ([(CART, 1), (BUY, 1), (CART, 1)], False),
+        ([(CART, 1), (BUY, 1), (CART, 1), (BUY, 1)], True),
+        ([(BUY, 1), (CART, 1), (UNCART, 1)], True),
+        ([(CART, 1), (CART, 1), (UNCART, 1), (CART, 1), (BUY, 1), (RATE, 1, 4)], True),
+        ([(RATE, 1, 4), (CART, 1)], False),
+    ],
+)
+def test_what_is_bought_is_out_of_the_basket(
+    events: list[tuple[EventType, int] | tuple[EventType, int, float]], *, is_paid: bool
+) -> None:
+    """So that it may be shown again some day; until it is put in once more."""
+    records = did(*events)
+    told = bought(records, np.zeros(len(records), np.int64))
+    assert told.items.tolist() == ([1] if is_paid else [])
+
+
+def test_what_was_taken_out_and_bought_is_not_disliked() -> None:
+    """As little as what was put in again."""
+    by_removal = (np.arange(16) == TYPE_CODES[UNCART]).astype(np.float32)
+    for ending, against in {CLICK: [1], CART: [], BUY: []}.items():
+        records = did((CART, 1), (UNCART, 1), (ending, 1))
+        told = disliked(records, np.zeros(3, np.int64), by_removal, LOW_STARS)
+        assert told.items.tolist() == against
 
 
 def test_only_the_latest_items_count() -> None:
