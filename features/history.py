@@ -147,8 +147,9 @@ def tastes_of(
     blocked = marks > 0
     if np.count_nonzero(_BASKET.take(codes) >= 0):
         moves = np.maximum.reduceat(_moves(codes, order, _BASKET), first)
-        blocked |= moves % 2 == 1
-        is_out = np.repeat((moves >= 0) & ~blocked, np.diff(first, append=len(order)))
+        is_in = moves % 2 == 1
+        blocked |= is_in
+        is_out = np.repeat((moves >= 0) & ~is_in, np.diff(first, append=len(order)))
         grades[is_out & (codes == _ADDED)] = 0
     best, best_codes = _best(grades, codes, first)
     is_told = (best > 0) & (marks < _REFUSED)

@@ -90,12 +90,14 @@ def test_a_refused_item_says_nothing_of_taste() -> None:
         ([(CART, 1), (UNCART, 1), (CLICK, 1)], [(1, CLICK)]),
         ([(CART, 1), (UNCART, 1), (CART, 1)], [(1, CART)]),
         ([(CART, 1), (BUY, 1), (UNCART, 1)], [(1, BUY)]),
+        ([(RATE, 1, 3.5), (CART, 1), (UNCART, 1)], [(1, RATE)]),
     ],
 )
 def test_what_was_taken_out_of_the_basket_was_not_put_in(
-    events: list[tuple[EventType, int]], graded: list[tuple[int, EventType]]
+    events: list[tuple[EventType, int] | tuple[EventType, int, float]],
+    graded: list[tuple[int, EventType]],
 ) -> None:
-    """Not as what was put in; that it was looked at, put in again or bought does."""
+    """Not as what was put in; that it was looked at, put in again, rated or bought does."""
     told = tastes(did(*events))
     codes = zip(told.graded.tolist(), told.graded_codes.tolist(), strict=True)
     assert list(codes) == [(item, TYPE_CODES[kind]) for item, kind in graded]
@@ -213,10 +215,9 @@ def test_graded_items_are_those_of_plain_python(rows: list[Row]) -> None:
     """Best grade, order of the latest telling event, without refused, rated low, put back."""
     records = as_records(rows)
     best: dict[int, float] = {}
-    owned = {item for _, item, _, code in rows if KINDS[code] in (BUY, RATE, REFUSE)}
     moved = {item: KINDS[code] for _, item, _, code in rows if KINDS[code] in (CART, UNCART)}
     for (_, item, _, code), grade in zip(rows, grades_of(records).tolist(), strict=True):
-        is_removed = KINDS[code] is CART and moved[item] is UNCART and item not in owned
+        is_removed = KINDS[code] is CART and moved[item] is UNCART
         if grade > 0 and not is_removed:
             best[item] = max(grade, best.pop(item, 0.0))
     refused = {item for _, item, _, code in rows if KINDS[code] is REFUSE}
