@@ -208,7 +208,10 @@ def bought(records: Records, shoppers: Ints) -> Bought:
 
 
 class Disliked(NamedTuple):
-    """Items that shoppers did not like: whose int64[n], ascending, which uint64[n], how much."""
+    """Items that shoppers did not like: whose int64[n], ascending, which uint64[n], how much.
+
+    Of each shopper the item that was told of last is last.
+    """
 
     by: Ints
     items: Hashes
@@ -240,9 +243,10 @@ def disliked(
     weights[np.repeat(is_back, sizes) & (codes == _REMOVED)] = 0
     weights[np.repeat(is_better, sizes) & (codes == _RATING)] = 0
     most = np.maximum.reduceat(weights, first)
-    found = most > 0
-    one_each = order.take(first)[found]
-    return Disliked(shoppers.take(one_each), items.take(one_each), most[found])
+    last = np.maximum.reduceat(np.where(weights > 0, order, -1), first)
+    found = last.argsort()[np.count_nonzero(last < 0) :]
+    told = last.take(found)
+    return Disliked(shoppers.take(told), items.take(told), most.take(found))
 
 
 def _are_low(

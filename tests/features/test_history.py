@@ -162,6 +162,15 @@ def test_what_was_taken_out_and_bought_is_not_disliked() -> None:
         assert told.items.tolist() == against
 
 
+def test_what_was_disliked_last_is_last() -> None:
+    """Shopper by shopper, whatever their items are called: of many the latest count."""
+    by_refusal = (np.arange(16) == TYPE_CODES[REFUSE]).astype(np.float32)
+    events = [(REFUSE, 4), (REFUSE, 9), (CLICK, 3), (REFUSE, 7), (REFUSE, 4), (CLICK, 9)]
+    told = disliked(did(*events, *events), np.repeat([0, 1], len(events)), by_refusal, LOW_STARS)
+    assert told.by.tolist() == [0, 0, 0, 1, 1, 1]
+    assert told.items.tolist() == [9, 7, 4] * 2
+
+
 def test_only_the_latest_items_count() -> None:
     """Of more items than the limit the latest are kept, and refusing one makes room."""
     events = [(CLICK, n) for n in range(1, 100)]
