@@ -38,6 +38,9 @@ GRADED_ITEMS = 50
 HISTORY_TYPES = frozenset({EventType.PURCHASE, EventType.RATING, EventType.NOT_INTERESTED})
 """What is remembered in the long ring."""
 
+HIDING_TYPES = HISTORY_TYPES | {EventType.ADD_TO_CART}
+"""After what an item is not shown to who did it."""
+
 RECENT_TYPES = frozenset(EventType) - {EventType.IMPRESSION}
 """What is remembered in the short ring."""
 

@@ -1,11 +1,14 @@
-"""What was last seen of recent shoppers, for when the store cannot be asked.
+"""What was last seen of recent shoppers, in lists and events, for when the store cannot be asked.
 
 Without it an outage would show a shopper what they bought a minute ago.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import chain, islice
 from typing import NamedTuple
+
+import numpy as np
 
 from features.ids import NO_HASHES, Hashes
 
@@ -57,6 +60,14 @@ class LastKnown:
         """Return what was seen last, `UNSEEN` for others."""
         return self._young.get(user_id) or self._old.get(user_id, UNSEEN)
 
+    def hide(self, user_id: str, items: Iterable[int]) -> None:
+        """Keep from the shopper these items (hashes), too, until they are ranked for again."""
+        seen = self.recall(user_id)
+        known = {*seen.blocked.tolist()}
+        if more := {*items} - known:
+            blocked = np.array([*known, *more], np.uint64)
+            self.remember(user_id, seen._replace(blocked=blocked))
+
     def users(self) -> list[str]:
         """Return the ids of all that are held, some of them twice."""
         return [*self._young, *self._old]
@@ -64,6 +75,11 @@ class LastKnown:
     def latest(self, most: int) -> list[str]:
         """Return at most so many ids of those who joined last."""
         return list(islice(chain(reversed(self._young), reversed(self._old)), most))
+
+    def merge(self, source: str, user_id: str) -> None:
+        """Make what is kept from a shopper that of another one."""
+        self.hide(user_id, self.recall(source).blocked.tolist())
+        self.forget(source)
 
     def forget(self, user_id: str) -> None:
         """Drop the shopper."""

@@ -74,7 +74,7 @@ async def merge(request: web.Request) -> Response:
     async with _reachable():
         await _check_named(store, source)
         events = await store.merge(source, user_id)
-    request.app[keys.LAST_KNOWN].forget(source)
+    request.app[keys.LAST_KNOWN].merge(source, user_id)
     return Response(orjson.dumps({"user_id": user_id, "from": source, "events": events}))
 
 

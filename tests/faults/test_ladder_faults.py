@@ -69,6 +69,28 @@ async def test_slow_by_60_ms(start: Start, proxy: ChaosProxy) -> None:
     await until(service, user, personal)
 
 
+async def test_what_was_done_since_the_last_list_is_hidden(start: Start, proxy: ChaosProxy) -> None:
+    """Of shoppers who never had one, too, after a login, and though the store takes no event."""
+    service = await start(CUVEE_REDIS_URL=proxy.url, **DEADLINE)
+    user = await known_shopper(service)
+    done = ids(await ask(service, user, k=4))
+    kinds = ("not_interested", "purchase", "add_to_cart", "rating")
+    for each in (user, "new", "session:s"):
+        told = zip(done, kinds, strict=True)
+        await send(service, *(event(each, item, kind, value=1.0) for item, kind in told))
+    merged = await service.post("/v1/users/anna/merge", json={"from": "session:s"})
+    assert merged.status == 200
+    proxy.garbage = GARBAGE
+    for each in (user, "new", "anna"):
+        await until(service, each, because("feature_error", "feature_timeout"))
+        shown = ids(await ask(service, each, k=100))
+        assert shown
+        assert not {*done} & {*shown}
+        bought = {"events": [event(each, shown[0], "purchase")]}
+        assert (await service.post("/v1/events", json=bought)).status == 503
+        assert ids(await ask(service, each, k=100)) == shown[1:]
+
+
 async def test_garbage(start: Start, proxy: ChaosProxy) -> None:
     """A store that talks nonsense is not believed, and believed again when it talks sense."""
     service = await start(CUVEE_REDIS_URL=proxy.url, **DEADLINE)

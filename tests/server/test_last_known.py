@@ -34,3 +34,29 @@ def test_a_forgotten_shopper_is_unseen() -> None:
     known.forget("a")
     known.forget("stranger")
     assert known.recall("a") is UNSEEN
+
+
+def test_what_is_hidden_is_added_once() -> None:
+    """To what was seen, whose segment stays; of who was never seen it is all that is known."""
+    known = LastKnown()
+    known.remember("a", Seen(np.array([1, 2], np.uint64), "x"))
+    known.hide("a", [2, 3, 3])
+    known.hide("b", [4])
+    seen, other = known.recall("a"), known.recall("b")
+    assert sorted(seen.blocked.tolist()) == [1, 2, 3]
+    assert seen.blocked.dtype.str == "<u8"
+    assert seen.segment == "x"
+    assert (other.blocked.tolist(), other.segment) == ([4], None)
+    known.hide("c", [])
+    assert known.recall("c") is UNSEEN
+
+
+def test_who_is_merged_is_known_as_the_other() -> None:
+    """By what must not be shown; their own segment stays."""
+    known = LastKnown()
+    known.remember("session", Seen(np.array([1], np.uint64), "x"))
+    known.remember("a", Seen(np.array([2], np.uint64), "y"))
+    known.merge("session", "a")
+    assert sorted(known.recall("a").blocked.tolist()) == [1, 2]
+    assert known.recall("a").segment == "y"
+    assert known.recall("session") is UNSEEN
