@@ -63,8 +63,9 @@ class Arrangement:
 
     `pool` int64[x] are items that come beside the candidates, `column` int32[items] where each
     stands in it, -1 elsewhere: `pins` (columns of it) with their `positions` from 0, items that
-    are lifted (`lifted`, a part of it) and new ones (`fresh`, another). `lifts` float32[items]
-    are logarithms of factors, `caps` int64[categories], and `categories` int32[x] are the pool's.
+    are lifted (`lifted`, a part of it) and new ones (`fresh`, one that may overlap). `lifts`
+    float32[items] are logarithms of factors, `caps` int64[categories], and `categories` int32[x]
+    are the pool's.
     """
 
     rules: PageRules
@@ -158,21 +159,22 @@ class CompiledRules:
             _NONE if rules.explore is None else np.flatnonzero(self._met < rules.explore.met_below)
         )
         pinned = np.array(list(pins.values()), np.int64)
-        # An item stands once in the pool, where it is of most use.
-        lifted = np.setdiff1d(lifted, pinned)
-        fresh = np.setdiff1d(fresh, np.concatenate((pinned, lifted)))
-        pool = np.concatenate((np.unique(pinned), lifted, fresh))
+        # An item stands once in the pool; what is new and lifted stands where both parts overlap.
+        lifted, fresh = np.setdiff1d(lifted, pinned), np.setdiff1d(fresh, pinned)
+        both = np.intersect1d(lifted, fresh)
+        parts = np.unique(pinned), np.setdiff1d(lifted, both), both, np.setdiff1d(fresh, both)
+        pool = np.concatenate(parts)
         column = np.full(len(self._table), -1, np.int32)
         column[pool] = np.arange(len(pool))
-        ends = len(pool) - len(fresh)
+        begins = len(parts[0])
         return Arrangement(
             rules,
             pool,
             column,
             column[pinned].astype(np.int64),
             np.array(list(pins), np.int64),
-            slice(ends - len(lifted), ends),
-            slice(ends, len(pool)),
+            slice(begins, begins + len(lifted)),
+            slice(len(pool) - len(fresh), len(pool)),
             lifts,
             self._caps(rules),
             self._table.category.take(pool),

@@ -514,6 +514,21 @@ def test_a_new_item_is_in_lists_as_often_as_is_told(share: float, k: int, rules:
     assert sum(told.values()) == pytest.approx(share * k)
 
 
+@pytest.mark.parametrize("names", [["Red"], CATEGORIES])
+def test_what_is_new_and_boosted_is_drawn_as_well(names: Sequence[str]) -> None:
+    """As probably as other new items, whichever are boosted, on every rung."""
+    boosts = f"boosts: [{{categories: {json.dumps([*names])}, factor: 1.1}}]"
+    made = model(f"explore: {{share: 0.5, met_below: 5, every: 30m}}\n{boosts}")
+    shown = set[int]()
+    for slot in range(60):
+        request = turned(made, asked(LIKED), NOW_MS + slot * 1_800_000)
+        for listed in rungs(made, request):
+            told = explored(listed)
+            assert [*told.values()] == pytest.approx([5 / 12] * 5)
+            shown |= told.keys()
+    assert len(shown) == 12
+
+
 def test_no_draw_of_new_items_breaks_a_cap() -> None:
     """Nor do they beside what is pinned."""
     made = model(
