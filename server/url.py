@@ -14,6 +14,8 @@ from server.response import Handler, Response
 REPEATED = frozenset({"with"})
 """Parameters that a URL may have more than once."""
 
+_MOST_DIGITS = 6
+
 
 def taking(known: tuple[str, ...], handler: Handler) -> Handler:
     """Return `handler`, for URLs without parameters but `known` ones: others are refused."""
@@ -48,7 +50,7 @@ def parse_count(told: Mapping[str, str], field: str, default: int, most: int) ->
     Raises `InvalidError`.
     """
     raw = told.get(field, str(default))
-    if not (raw.isascii() and raw.isdigit() and 1 <= int(raw[:6]) <= most):
+    if not (raw.isascii() and raw.isdigit() and len(raw) <= _MOST_DIGITS and 1 <= int(raw) <= most):
         message = f"expected an integer from 1 to {most}, got {raw!r:.40}"
         raise InvalidError(f"{field}: {message}", [(field, message)])
     return int(raw)

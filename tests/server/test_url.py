@@ -55,3 +55,13 @@ async def test_others_may_add_parameters(service: Client, method: str, path: str
         for query in ("", "?name[]=up&zz=1")
     ]
     assert (more.status, more.content_type) == (bare.status, bare.content_type)
+
+
+@pytest.mark.parametrize(
+    "count", ["101", "0000101", "00001099999", "000001" + "9" * 5_000, "٣", "+5", "1e1"]
+)
+async def test_counts_are_no_greater_than_may_be_asked_for(service: Client, count: str) -> None:
+    """However they are written."""
+    answer = await service.get("/v1/popular", params={"k": count})
+    told = await problem(answer, 422)
+    assert [each["field"] for each in told["errors"]] == ["k"]
