@@ -88,8 +88,8 @@ class Query(NamedTuple):
     def bucket(self, turn: Turn = FIRST) -> str:
         """Return the stable hash, 16 hex digits, of all that changes the answer but the shopper.
 
-        A timestamp becomes its hour of the week and month and the `turn` of the rules, a position
-        its degree, the excluded items a set: requests that deserve the same answer share it.
+        A timestamp becomes its hour and the `turn` of the rules, a position its degree, the
+        excluded items a set: requests that deserve the same answer share it.
         """
         context, filters = self.context, self.filters
         names = len(self.exclude) + len(filters.categories or ()) + len(self.shown)
@@ -124,9 +124,8 @@ def _digest(
     shown: bytes,
 ) -> str:
     """Return the hash of a bucket."""
-    when = time.strftime("%m%w%H", time.gmtime(hour * 3_600))
     categories = filters.categories and sorted(filters.categories)
-    about = (k, when, device, country, latitude, page, item_id, segment)
+    about = (k, hour, device, country, latitude, page, item_id, segment)
     parts = (*about, categories, *filters[1:], sorted(exclude), *turn, shown.hex())
     return blake2b(orjson.dumps(parts), digest_size=8).hexdigest()
 

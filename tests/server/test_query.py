@@ -180,6 +180,7 @@ def test_requests_that_deserve_the_same_answer_share_a_bucket() -> None:
         {"filters": {"price_max": 1}},
         {"filters": {"in_stock": False}},
         {"context": {"timestamp": NOON + 3_600}},
+        {"context": {"timestamp": NOON + 7 * 86_400}},
         {"context": {"device": "phone"}},
         {"context": {"page": "basket"}},
         {"context": {"item_id": "w1"}},
