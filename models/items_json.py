@@ -31,7 +31,7 @@ TEXTS = {
     Kind.BECAUSE_YOU_VIEWED: "Because you looked at {name}",
     Kind.PINNED: "Our choice",
     Kind.PROMOTED: "Promoted",
-    Kind.EXPLORE: "New here",
+    Kind.EXPLORE: "Known to few so far",
     Kind.BUY_AGAIN: "Buy it again",
     Kind.VIEWED_BEFORE: "You looked at it before",
     Kind.RATED_BEFORE: "You rated it before",

@@ -139,6 +139,7 @@ async def test_what_is_new_has_its_share_and_its_propensity(start: Start, tmp_pa
         first = await ask(service, user, k=8, context=at)
         new = [place for place, each in enumerate(first["items"]) if each["reason"] == "explore"]
         assert len(new) == 4
+        assert {first["items"][each]["reason_text"] for each in new} == {"Known to few so far"}
         chances = answers[-1].propensities
         assert {place for place, each in enumerate(chances) if each < 1} == {*new}
         assert len({chances[place] for place in new}) == 1
