@@ -107,8 +107,11 @@ class PersonalArranger:
             yield self._completed(batch, request, place, told, arrangement)
 
     def _sources(self, batch: Batch, places: Rows, rows: Rows) -> Sources:
-        """Return why each item is shown; of what was bought or rated before, that it was."""
-        sources = self._personal.sources(batch, rows, places)
+        """Return why each item int64[g, k] is shown that was ranked."""
+        return self._as_back(batch, places, rows, self._personal.sources(batch, rows, places))
+
+    def _as_back(self, batch: Batch, places: Rows, rows: Rows, sources: Sources) -> Sources:
+        """Return the sources; of what was bought or rated before, that it was."""
         if batch.again is None or not len(batch.again[0]):
             return sources
         by, back, why = batch.again
@@ -137,8 +140,12 @@ class PersonalArranger:
         allowed = self._allowed(batch, request, place)
         segment = int(batch.segments[place])
         told = self._completer.complete(listed, arrangement, segment, allowed, request.k)
-        unranked = len(told.rows) - len(listed.rows)
-        return told._replace(scores=[*listed.scores, *[0.0] * unranked])
+        ranked = len(listed.rows)
+        more = np.array([told.rows[ranked:]], np.int64), np.array([told.sources[ranked:]], np.int64)
+        (sources,) = self._as_back(batch, np.array([place]), *more).tolist()
+        return told._replace(
+            scores=[*listed.scores, *[0.0] * len(sources)], sources=[*listed.sources, *sources]
+        )
 
     def _allowed(self, batch: Batch, request: RankRequest, place: int) -> Mask:
         by, gone = batch.forbidden()

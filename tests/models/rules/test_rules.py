@@ -376,6 +376,16 @@ def test_what_was_bought_comes_back_after_its_window() -> None:
         assert 4 in ranked(made, asked(LIKED, *happened, k=ITEMS))[0].rows
 
 
+def test_what_comes_back_is_told_as_that_wherever_it_stands() -> None:
+    """Ranked, or behind what caps leave, where what is popular fills the list up."""
+    made = model("repurchase: {default: 30d}\ncaps: {default: 1}")
+    owned = [(row, EventType.PURCHASE, 40.0) for row in range(2, 40)]
+    (listed,) = ranked(made, asked(LIKED, *owned, k=ITEMS))
+    told = dict(zip(listed.rows, map(explained, listed.sources), strict=True))
+    assert len(told) == ITEMS
+    assert {row for row, (kind, _) in told.items() if kind is Kind.BUY_AGAIN} == {*range(2, 40)}
+
+
 @pytest.mark.parametrize(
     ("kind", "weight"),
     [
