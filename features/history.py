@@ -74,10 +74,11 @@ _BASKET = np.full(16, -1)
 """int64[16]: 1 where an event puts its item into the basket, 0 where it takes it out, else -1."""
 
 _BASKET[[_ADDED, _REMOVED]] = 1, 0
-_UNPAID, _WANTED = _BASKET.copy(), _BASKET.copy()
-"""The same where buying takes out of it, and where it is as good as to put in again."""
+_UNPAID, _PAID = _BASKET.copy(), np.full(16, -1)
+"""The same where buying takes out of it as well, and where nothing else does."""
 
-_UNPAID[_BOUGHT], _WANTED[_BOUGHT] = 0, 1
+_UNPAID[_BOUGHT] = 0
+_PAID[[_ADDED, _BOUGHT]] = 1, 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +232,7 @@ def disliked(
 
     `by_code` float32[16] weighs events by the code of their type: refusals, ratings with fewer
     than `stars_below` that no better one and no purchase followed, and removals from the basket
-    after which it was neither put in nor bought.
+    of what was not put in after, nor bought since it was put in.
     """
     items, codes = np.ascontiguousarray(records["item"]), type_codes(records)
     weights, is_low = by_code.take(codes), _are_low(codes, records, stars_below)
@@ -240,7 +241,9 @@ def disliked(
         return Disliked(shoppers[:0], items[:0], weights[:0])
     order, first = grouped(items, shoppers)
     codes, weights = codes.take(order), weights.take(order)
-    is_back = np.maximum.reduceat(_moves(codes, order, _WANTED), first) % 2 == 1
+    paid = np.maximum.reduceat(_moves(codes, order, _PAID), first)
+    is_back = (paid >= 0) & (paid % 2 == 0)
+    is_back |= np.maximum.reduceat(_moves(codes, order, _BASKET), first) % 2 == 1
     is_better = ~_rated_low(codes, is_low.take(order), order, first)
     sizes = np.diff(first, append=len(order))
     weights[np.repeat(is_back, sizes) & (codes == _REMOVED)] = 0

@@ -153,13 +153,26 @@ def test_what_is_bought_is_out_of_the_basket(
     assert told.items.tolist() == ([1] if is_paid else [])
 
 
-def test_what_was_taken_out_and_bought_is_not_disliked() -> None:
-    """As little as what was put in again."""
+@pytest.mark.parametrize(
+    ("events", "against"),
+    [
+        ([CART, UNCART], [1]),
+        ([CART, UNCART, CLICK], [1]),
+        ([CART, UNCART, CART], []),
+        ([CART, UNCART, BUY], []),
+        ([CART, BUY, UNCART], []),
+        ([CART, BUY, CART, UNCART], [1]),
+        ([UNCART], [1]),
+    ],
+)
+def test_what_was_taken_out_and_bought_is_not_disliked(
+    events: list[EventType], against: list[int]
+) -> None:
+    """As little as what was put in again, though the basket was cleared after it was paid."""
     by_removal = (np.arange(16) == TYPE_CODES[UNCART]).astype(np.float32)
-    for ending, against in {CLICK: [1], CART: [], BUY: []}.items():
-        records = did((CART, 1), (UNCART, 1), (ending, 1))
-        told = disliked(records, np.zeros(3, np.int64), by_removal, LOW_STARS)
-        assert told.items.tolist() == against
+    records = did(*((kind, 1) for kind in events))
+    told = disliked(records, np.zeros(len(records), np.int64), by_removal, LOW_STARS)
+    assert told.items.tolist() == against
 
 
 def test_what_was_disliked_last_is_last() -> None:
