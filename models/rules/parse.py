@@ -190,7 +190,7 @@ def _dislikes(fields: Fields) -> Dislikes:
 def _rotation(fields: Fields) -> Rotation | None:
     if not fields.items():
         return None
-    every = fields.need("every", partial(seconds, least=60), 3_600.0)
+    every = fields.need("every", seconds, 3_600.0)
     return Rotation(every, fields.get("strength", partial(number, low=0.05, high=2), 0.2))
 
 

@@ -61,6 +61,19 @@ async def test_a_page_has_rules_of_its_own(start: Start, tmp_path: Path, user_id
     assert not {category(each) for each in ids(home) + ids(elsewhere)} & {3}
 
 
+@pytest.mark.parametrize("user_id", ["u1", "stranger"])
+async def test_each_reload_may_be_another_list(start: Start, tmp_path: Path, user_id: str) -> None:
+    """Where a list is drawn anew each second; without rotation it is the same list."""
+    service = await shop(start, tmp_path, "pages: {home: {rotation: {every: 1s, strength: 1}}}")
+
+    async def reloads(page: str) -> set[tuple[str, ...]]:
+        moments = [{"page": page, "timestamp": NOON + second} for second in range(6)]
+        return {tuple(ids(await ask(service, user_id, context=each))) for each in moments}
+
+    assert len(await reloads("home")) == 6
+    assert len(await reloads("product")) == 1
+
+
 async def test_what_a_shop_never_shows_is_on_no_list(start: Start, tmp_path: Path) -> None:
     """Nor in lists that are no shopper's, whatever a request lets through."""
     service = await shop(start, tmp_path)

@@ -139,7 +139,7 @@ MISTAKES = {
     "dislikes: {low_star: 1}": (
         "dislikes.low_star: there is no 'low_star'; did you mean 'low_stars'?"
     ),
-    "rotation: {every: 10s}": "rotation.every: expected a time like 30m, 12h or 7d, got '10s'",
+    "rotation: {every: 0s}": "rotation.every: expected a time like 30m, 12h or 7d, got '0s'",
     "rotation: {strength: 0.5}": "rotation.every: required",
     "explore: {share: 0.9}": "explore.share: expected a number from 0 to 0.5, got 0.9",
     "repurchase: {categories: {Red: 30}}": (
