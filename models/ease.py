@@ -48,6 +48,9 @@ Gram = Callable[[sparse.csr_matrix], Doubles]
 _SMALL = 200
 """Items of which all singular values are as quickly found as some."""
 
+_BASIS = 4 * RANK
+"""Vectors among which some are looked for: among half of them equal ones are missed."""
+
 _LEAST_LENGTH = 1.0
 """Added to squared lengths: a column of next to nothing is not blown up."""
 
@@ -155,8 +158,9 @@ def _best_of_rank(weights: Doubles, rank: int) -> tuple[Doubles, Doubles]:
     """Return float64[items, rank] twice, whose product is nearest to float64[items, items].
 
     Exactly: singular values lie close together, and which of them were missed decided more of an
-    order than what else was tried. Where there are fewer than `rank`, the others are drawn, from
-    always the same numbers; `svds` hands none on.
+    order than what else was tried. What is looked for from is drawn, from always the same numbers:
+    ones all alike see nothing of what differs between items that are. Where there are fewer than
+    `rank`, the others are drawn likewise; `svds` hands no generator on.
     """
     if len(weights) <= _SMALL or not weights.any():
         left, sizes, right = np.linalg.svd(weights)
@@ -164,7 +168,8 @@ def _best_of_rank(weights: Doubles, rank: int) -> tuple[Doubles, Doubles]:
     squared = LinearOperator(
         weights.shape, lambda vector: weights.T @ (weights @ vector), dtype=np.float64
     )
-    _, right = eigsh(squared, rank, v0=np.ones(len(weights)), rng=0)
+    start = np.random.default_rng(0).standard_normal(len(weights))
+    _, right = eigsh(squared, rank, v0=start, ncv=_BASIS, rng=0)
     right, _ = np.linalg.qr(right)
     return weights @ right, right
 

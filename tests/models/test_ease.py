@@ -71,6 +71,20 @@ def test_towers_are_the_best_of_their_rank(small: int, monkeypatch: pytest.Monke
     assert error <= 1.0001 * np.linalg.norm(left_out) + 1e-5
 
 
+@pytest.mark.parametrize(("kits", "size"), [(60, 5), (20, 20), (42, 10)])
+def test_items_that_are_alike_are_told_apart(kits: int, size: int) -> None:
+    """Where all is bought in kits of equal size many singular values are one: none is missed."""
+    items, rank = kits * size, min(RANK, kits)
+    places = np.repeat(np.arange(kits), size), np.arange(items)
+    grades = sparse.csr_matrix((np.ones(items, np.float32), places), (kits, items))
+    scaled, scales = damped(grades, EASE_DAMPING)
+    weights, towers = ease_weights(scaled, 10.0), fit_towers(grades, 10.0)
+    product = towers.inputs @ towers.outputs.T
+    left_out = np.linalg.svd(weights, compute_uv=False)[rank:]
+    error = np.linalg.norm(weights - product / scales[:, None] * scales)
+    assert error == pytest.approx(np.linalg.norm(left_out), rel=1e-4)
+
+
 @pytest.mark.parametrize("met", [0, 10])
 def test_towers_of_fewer_directions_than_rank_repeat(met: int) -> None:
     """Where few of many items were met, what fills towers up to `RANK` repeats to the last bit."""
