@@ -5,11 +5,16 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
+import polars as pl
 
 from features.lists.exposures import Seen
 from models.arrays import Array
+from models.dataset import POSITIVE, Interactions
 from models.items import Items
 from models.parts import Rows
+
+Bools = npt.NDArray[np.bool_]
 
 See = Callable[[Sequence[str]], Seen]
 """Returns what shoppers with these ids have seen."""
@@ -39,15 +44,29 @@ class Exposures:
         known = rows >= 0
         return cls(users[told.by[known]], rows[known], told.at_ms[known])
 
+    def until_wanted(self, pairs: Interactions) -> "Exposures":
+        """Return those that came no later than what they show was wanted.
+
+        `pairs` tell when that was; what a page shows of a purchase did not lead to it.
+        """
+        wanted = pairs.only(pairs.grades >= POSITIVE)
+        known = pl.DataFrame({"user": wanted.users, "item": wanted.items, "wanted": wanted.ts})
+        told = pl.DataFrame({"user": self.users, "item": self.items, "ts": self.ts})
+        joined = told.join(known, ["user", "item"], "left", maintain_order="left")
+        led = joined.select(pl.col("wanted").is_null() | (pl.col("ts") <= pl.col("wanted")))
+        return self._only(led.to_series().to_numpy())
+
     def between(self, start_ms: int, end_ms: int) -> "Exposures":
         """Return those from the start and before the end."""
-        inside = (self.ts >= start_ms) & (self.ts < end_ms)
-        return Exposures(self.users[inside], self.items[inside], self.ts[inside])
+        return self._only((self.ts >= start_ms) & (self.ts < end_ms))
 
     def of(self, user: int) -> Rows:
         """Return the items that a shopper saw."""
         begin, end = np.searchsorted(self.users, [user, user + 1])
         return self.items[begin:end]
+
+    def _only(self, chosen: Bools) -> "Exposures":
+        return Exposures(self.users[chosen], self.items[chosen], self.ts[chosen])
 
 
 _NONE: Rows = np.empty(0, np.int64)

@@ -151,7 +151,7 @@ class Timeline:
 
     @cached_property
     def exposures(self) -> Exposures:
-        """What the shoppers of all splits have seen, as far as it was logged."""
+        """What the shoppers of all splits saw before they wanted it, as far as it was logged."""
         see = self._see
         if see is None:
             return UNKNOWN
@@ -159,6 +159,10 @@ class Timeline:
         items = Items(ItemTable.of(self.catalogue))
         told = self._stages.arrays(
             "exposures",
-            lambda: Exposures.of_log(self.log.user_ids, users, items, see).arrays(),
+            lambda: (
+                Exposures.of_log(self.log.user_ids, users, items, see)
+                .until_wanted(self.pairs)
+                .arrays()
+            ),
         )
         return Exposures(**told)
