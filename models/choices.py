@@ -105,12 +105,12 @@ def _methods(catalogue: Catalogue) -> tuple[Method, ...]:
 
 
 def _best(measured: Mapping[Method, Quality]) -> Method:
-    """Return the first, or what is better than that by more than chance."""
-    chosen, *others = measured
-    for other in others:
-        if is_above_chance(measured[other].by_user - measured[chosen].by_user):
-            chosen = other
-    return chosen
+    """Return the best of those that are better than the first by more than chance, or the first."""
+    usual, *others = measured
+    better = [
+        each for each in others if is_above_chance(measured[each].by_user - measured[usual].by_user)
+    ]
+    return max(better, key=lambda each: measured[each].ndcg, default=usual)
 
 
 def _quality(split: Split, regularisation: float, gram: Gram, method: Method) -> Quality:

@@ -39,6 +39,7 @@ def test_all_methods_are_measured(split: Split) -> None:
     [
         ((0.0, 0.1, 0.05), Method.ITEMS),
         ((0.0, 0.05, 0.1), Method.FACTORS),
+        ((0.0, 0.0500, 0.0501), Method.FACTORS),
         ((0.0, 0.0001, -0.1), Method.EASE),
         ((0.0, -0.1, -0.1), Method.EASE),
     ],
@@ -55,7 +56,8 @@ def test_what_is_better_by_more_than_chance_is_taken(
 
     def measured(_split: Split, _regularisation: float, _gram: Gram, asked: Method) -> Quality:
         place = [*Method].index(asked)
-        return replace(told, by_user=told.by_user + gains[place] + place * wavering)
+        by_user = told.by_user + gains[place] + place * wavering
+        return replace(told, by_user=by_user, ndcg=float(by_user.mean()))
 
     monkeypatch.setattr(choices_module, "_quality", measured)
     assert choose(CATALOGUE, split).method is method
