@@ -15,7 +15,7 @@ from features.catalogue import Catalogue
 from models.ease import Towers
 from models.parts import Floats, Rows
 from models.ranker_features import ITEM_STATS
-from models.segments import Attribute, text_attributes
+from models.segments import Attribute, Codes, text_attributes
 
 _PRICE = ITEM_STATS.index("log_price")
 _CHUNK = 128
@@ -57,10 +57,12 @@ def _means(
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Return the mean float32[new, k] of `values` [old, k] of the items like each, and if any is.
 
-    Items with the same attributes are of a kind; kinds are compared, and there are far fewer.
+    Items with the same attributes are of a kind; kinds are compared, and there are fewer. What no
+    item of both has, a name say, tells no kinds apart.
     """
     attributes = text_attributes(catalogue)
-    codes = np.column_stack([np.zeros(len(catalogue), np.int64), *(a.codes for a in attributes)])
+    shared = (_shared(each.codes, new, old) for each in attributes)
+    codes = np.column_stack([np.zeros(len(catalogue), np.int64), *shared])
     kinds, kind = np.unique(codes, axis=0, return_inverse=True)
     kind = kind.ravel()
     told = _told(kinds[:, 1:], attributes)
@@ -76,6 +78,11 @@ def _means(
         totals[some] = weights @ counts
         means[some] = (weights @ sums) / np.maximum(totals[some], 1)[:, None]
     return means[asking], totals[asking] > 0
+
+
+def _shared(codes: Codes, new: Rows, old: Rows) -> Codes:
+    """Return the codes int32[items] of values, -1 for those that no new or no old item has."""
+    return np.where(np.isin(codes, np.intersect1d(codes[new], codes[old])), codes, -1)
 
 
 def _told(kinds: Rows, attributes: list[Attribute]) -> sparse.csr_matrix:

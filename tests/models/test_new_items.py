@@ -3,7 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
+from scipy import sparse
 
+from models import new_items as new_items_module
 from models.audiences import new_items, only_new, taken_for_new
 from models.choices import Choices
 from models.ease import Towers
@@ -18,6 +21,7 @@ from models.parts import Floats, Rows
 from models.personal import PersonalRanker
 from models.ranker_features import ITEM_STATS, RANKER_FEATURES, SCORE
 from models.segment_table import SegmentTable
+from models.segments import Attribute
 from models.split import temporal_split
 from tests.support.bundles import linear_ranker
 from tests.support.histories import DAY_MS, tasteful, wines
@@ -43,6 +47,23 @@ def test_the_more_alike_the_more_they_count() -> None:
         expected = (256 * before[alike].sum(axis=0) + before[kin].sum(axis=0)) / (256 + len(kin))
         np.testing.assert_allclose(after[0], expected, rtol=1e-5)
         np.testing.assert_array_equal(after[1:], before[1:])
+
+
+def test_names_tell_no_kinds_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What each item has alone is in common to none: as few kinds are compared, with one result."""
+    towers, met, compared = _towers(24), (np.arange(24) % 3 > 0).astype(np.int64), list[int]()
+    told_of = new_items_module._told
+
+    def counted(kinds: Rows, attributes: list[Attribute]) -> sparse.csr_matrix:
+        compared.append(len(kinds))
+        return told_of(kinds, attributes)
+
+    monkeypatch.setattr(new_items_module, "_told", counted)
+    shop, names = wines(24), np.array([f"wine {number}" for number in range(24)], object)
+    named = replace(shop, attributes={**shop.attributes, "name": names})
+    plain, told = introduce(towers, shop, met), introduce(towers, named, met)
+    np.testing.assert_array_equal(told.outputs, plain.outputs)
+    assert compared[0] == compared[1] == 12
 
 
 def test_where_all_were_met_or_none_nothing_changes() -> None:
