@@ -192,6 +192,11 @@ class Model:
         """Return the segment training put the shopper in, else their market's, else everybody."""
         return self._segments.shared(user_id, country)
 
+    def segment_looked_at(self, segment: int, item_id: str) -> int:
+        """Return what an item speaks for to shoppers of a segment: its taste, if they have none."""
+        item = self._items.row_of(item_id)
+        return segment if item is None else self._segments.looked_at(segment, item)
+
     def batch(self, requests: Sequence[RankRequest]) -> Batch:
         """Return the requests of one run, with what their histories say."""
         return Batch(requests, self._items, self._segments, self._rules, self.version)

@@ -79,6 +79,11 @@ class SegmentTable:
         """Return the taste row that an item (row) speaks for."""
         return int(self._item_rows[item])
 
+    def looked_at(self, segment: int, item: int) -> int:
+        """Return the taste that an item (row) speaks for, where a segment is no taste itself."""
+        is_taste = segment != GLOBAL and not self.names[segment].startswith(MARKET)
+        return segment if is_taste else self.of_item(item) or segment
+
     def of_histories(self, by: Rows, items: Rows, grades: Floats, count: int) -> Rows:
         """Return the taste row that most of each shopper's graded `items` (rows) speak for.
 

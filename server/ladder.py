@@ -88,13 +88,14 @@ class Ladder:
         reason: Reason | None,
         seen: Seen | None = None,
     ) -> Answer:
-        """Return popular items: of the segment that the shopper was `seen` in, or is known by."""
+        """Return popular items: of the segment that the shopper was `seen` in, or is known by.
+
+        Of whom no taste is known is shown what is liked by whoever likes the item they look at.
+        """
         seen = seen or self.last_known.recall(query.user_id)
         segment = _named_segment(query, model)
-        if segment is None and seen.segment is not None:
-            segment = model.segment_named(seen.segment)
         if segment is None:
-            segment = model.shared_segment(query.user_id, query.context.country)
+            segment = _segment_of(query, model, seen)
         excluded = _excluded(query)
         blocked = np.concatenate((seen.blocked, excluded)) if len(excluded) else seen.blocked
         items, propensities = self.pages.popular(query, model, segment, blocked, spot)
@@ -130,6 +131,17 @@ def _named_segment(query: Query, model: Model) -> int | None:
     """Return the segment that the request names, None where it names none of this model's."""
     name = query.context.segment
     return None if name is None else model.segment_named(name)
+
+
+def _segment_of(query: Query, model: Model, seen: Seen) -> int:
+    """Return the segment a shopper was `seen` in, or else is known by, or what their page tells."""
+    context = query.context
+    segment = None if seen.segment is None else model.segment_named(seen.segment)
+    if segment is None:
+        segment = model.shared_segment(query.user_id, context.country)
+    if context.item_id is None:
+        return segment
+    return model.segment_looked_at(segment, context.item_id)
 
 
 def _excluded(query: Query) -> Hashes:

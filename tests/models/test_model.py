@@ -496,6 +496,11 @@ def test_segments_of_shoppers() -> None:
     shoppers = ("amélie", "bruno", "用户 7", "stranger", "")
     assert [model.shared_segment(each, None) for each in shoppers] == [1, 2, 3, 0, 0]
     assert [model.shared_segment("", each) for each in ("FR", "fr", None, 7)] == [3, 0, 0, 0]
+    looked_at = [
+        [model.segment_looked_at(row, item(each)) for each in (0, 1, 2)] for row in range(4)
+    ]
+    assert looked_at == [[1, 2, 0], [1, 1, 1], [2, 2, 2], [1, 2, 3]]
+    assert model.segment_looked_at(3, "unknown") == 3
     liked = [
         ([(0, "bought"), (1, "rated")], 1),
         ([(0, "rated"), (1, "bought")], 2),

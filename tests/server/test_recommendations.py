@@ -132,6 +132,24 @@ async def test_a_filter_that_nothing_passes_gives_an_empty_list(service: Client)
     assert answer["items"] == []
 
 
+async def test_a_stranger_looks_at_an_item(service: Client) -> None:
+    """Whose page it is says more than what everybody buys; what the request names says more yet."""
+    seen = (await popular(service))[0]
+    await send(service, event("u1", seen))
+    taste = (await ask(service, "u1"))["segment"]
+    assert taste != "global"
+    for user_id in ("stranger", "session:s1"):
+        answer = await ask(service, user_id, k=5, context={"item_id": seen})
+        told = answer["source"], answer["reason"], answer["segment"]
+        assert told == ("segment", "unknown_user", taste)
+        assert len(answer["items"]) == 5
+        assert seen not in ids(answer)
+    named = await ask(service, "stranger", context={"item_id": seen, "segment": "global"})
+    assert named["segment"] == "global"
+    unknown = await ask(service, "stranger", context={"item_id": "not in the catalogue"})
+    assert unknown["segment"] == "global"
+
+
 async def test_a_named_segment_is_answered_from(service: Client) -> None:
     """The page may name the segment; an unknown one is ignored, since models change."""
     model = await (await service.get("/v1/models", headers=ADMIN)).json()
