@@ -237,8 +237,7 @@ def _evidence(
     more_is_worse: bool = True,
 ) -> Evidence:
     control, canary = arms
-    if not math.isfinite(control.variance + canary.variance):
+    worse = canary.minus(control) if more_is_worse else control.minus(canary)
+    if not math.isfinite(worse.variance):
         return Evidence(name, None, None, None, None, margin)
-    worse = canary.mean - control.mean if more_is_worse else control.mean - canary.mean
-    estimate = Estimate(worse, control.variance + canary.variance)
-    return Evidence(name, control.mean, canary.mean, *bounds(estimate, margin, alpha), margin)
+    return Evidence(name, control.mean, canary.mean, *bounds(worse, margin, alpha), margin)

@@ -1,6 +1,7 @@
 """The sequential test: it errs no more often for being looked at all the time."""
 
 import numpy as np
+import pytest
 
 from models.sequential import Estimate, bounds, mean, ratio, share
 
@@ -64,9 +65,38 @@ def test_the_variance_is_between_shoppers() -> None:
 
 def test_too_little_says_nothing() -> None:
     """Of nobody, or of one cluster, anything may be true; none of ten is not never."""
-    nothing, one = np.zeros(4), np.array([5.0, 0, 0, 0])
+    nothing, one = np.zeros(5), np.array([5.0, 0, 0, 0, 0])
     assert bounds(share(nothing, nothing), 0.1, ALPHA) == (-np.inf, np.inf)
     assert bounds(ratio(nothing, one), 0.1, ALPHA) == (-np.inf, np.inf)
-    assert share(nothing, np.full(4, 3.0)).variance > 0
+    assert share(nothing, np.full(5, 3.0)).variance > 0
     assert bounds(mean(1, 1, 1), 0.1, ALPHA) == (-np.inf, np.inf)
     assert bounds(mean(4, 8, 2), 0.1, ALPHA) == (2, 2)
+
+
+def few_shoppers(random: np.random.Generator, shoppers: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return sums of times of 25 ms in the mean, and requests, by look and shopper."""
+    asked = random.poisson(20 / shoppers, (300, shoppers))
+    times = np.zeros(asked.shape)
+    for place in np.argwhere(asked):
+        times[tuple(place)] = random.lognormal(np.log(25) - 0.5, 1, asked[tuple(place)]).sum()
+    return times.cumsum(axis=0), asked.astype(np.float64).cumsum(axis=0)
+
+
+@pytest.mark.parametrize("shoppers", [2, 3, 5, 8])
+def test_few_shoppers_who_are_alike_are_not_sure(shoppers: int) -> None:
+    """Exactly at its margin, times of a few shoppers are hardly ever called worse than that."""
+    random = np.random.default_rng(14)
+    wrong = 0
+    for _ in range(40):
+        times, asked = few_shoppers(random, shoppers)
+        told = [ratio(*each) for each in zip(times[2:], asked[2:], strict=True)]
+        wrong += any(bounds(each.minus(Estimate(10, 0)), 15, 0.01)[0] > 15 for each in told)
+    assert wrong <= 1
+
+
+def test_many_clusters_are_nearly_normal() -> None:
+    """The fewer clusters, the wider the bounds; of many they are those of a known variance."""
+    radius = [bounds(Estimate(0, 1e-4, each), 0.02, ALPHA)[1] for each in (4, 9, 63, np.inf)]
+    assert radius == sorted(radius, reverse=True)
+    assert radius[-2] < 1.06 * radius[-1] < radius[1]
+    assert bounds(Estimate(0, 1, 1), 1e-3, ALPHA) == (-np.inf, np.inf)
