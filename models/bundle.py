@@ -82,14 +82,21 @@ def write_bundle(
     return manifest.version
 
 
-def add_bundle(directory: Path, manifest: Manifest, fetch: Callable[[str, Path], None]) -> None:
+def add_bundle(
+    directory: Path,
+    manifest: Manifest,
+    fetch: Callable[[str, Path], None],
+    *,
+    anew: bool = False,
+) -> None:
     """Add the bundle of a manifest to those below `directory`, whole or not at all.
 
-    `fetch` is handed the name of each file and where to write it. Raises what it does, or
-    `BundleError` for files that are not what the manifest says, and leaves nothing.
+    `fetch` is handed the name of each file and where to write it. With `anew` it takes the place
+    of what lies there. Raises what `fetch` does, or `BundleError` for files that are not what the
+    manifest says, and leaves all as it was.
     """
     try:
-        with new_directory(directory / manifest.version) as unfinished:
+        with new_directory(directory / manifest.version, anew=anew) as unfinished:
             for name in manifest.files:
                 fetch(name, unfinished / name)
             write_file(unfinished / MANIFEST, manifest.to_json())

@@ -18,11 +18,11 @@ _ABANDONED_S = 3_600.0
 
 
 @contextmanager
-def new_directory(path: Path) -> Iterator[Path]:
+def new_directory(path: Path, *, anew: bool = False) -> Iterator[Path]:
     """Yield an empty directory that becomes `path` at the end, on the disk before this returns.
 
     Where the block or the disk raises, nothing is left. A `path` that is there already is left
-    as it is.
+    as it is; with `anew` its place is taken, and whoever has its files open keeps them.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path.parent)
@@ -31,6 +31,8 @@ def new_directory(path: Path) -> Iterator[Path]:
         yield unfinished
         unfinished.chmod(0o755)
         sync_directory(unfinished)
+        if anew and path.exists():
+            remove_directory(path)
         if not path.exists():
             unfinished.rename(path)
             _keep(path)

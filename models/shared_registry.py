@@ -20,7 +20,7 @@ from types import EllipsisType
 
 from models.alias_move import AliasMove
 from models.alias_registry import Cleared
-from models.bundle import add_bundle, require_known, require_not_newer
+from models.bundle import add_bundle, read_trusted, require_known, require_not_newer
 from models.canary import Canary
 from models.canary_exchange import TRIALS, hear_counts, over, tell_counts
 from models.errors import AwayError, BundleError, ConflictError, RegistryError
@@ -93,7 +93,8 @@ class SharedRegistry:
     def push(self, name: str, *, anew: bool = False) -> Pushed:
         """Send a bundle that is whole: the files that are not there, then its manifest.
 
-        With `anew` all files are sent, whatever is there. Raises `RegistryError` or `BundleError`.
+        With `anew` all files are sent, whatever is there. A manifest that somebody signed is not
+        replaced by one without a signature. Raises `RegistryError` or `BundleError`.
         """
         version = self._registry.resolve(name)
         model = self._registry.load(version)
@@ -107,35 +108,70 @@ class SharedRegistry:
             }
             for told, path in missing.items():
                 self._storage.upload(path, _blob(told))
-            self._storage.upload(directory / MANIFEST, f"{MANIFESTS}/{version}.json")
+            if manifest.signature is not None or not self._is_signed(version):
+                self._storage.upload(directory / MANIFEST, f"{MANIFESTS}/{version}.json")
         del model  # held until all is sent
         size = sum(told.size for told in missing)
         return Pushed(version, len(missing), size, len(set(manifest.files.values())) - len(missing))
 
+    def _is_signed(self, version: str) -> bool:
+        """Tell whether somebody signed what was pushed: whose copy is older must not undo that."""
+        try:
+            manifest = self._manifest(version)
+        except BundleError:  # damaged
+            return False
+        return manifest is not None and manifest.signature is not None
+
     def pull(self, name: str) -> str:
         """Bring a bundle to the home, whole or not at all, and return its version.
 
-        Files that a bundle of the home has are copied from there. Raises `RegistryError` or
-        `BundleError` for what is not there, damaged, not signed as told or a newer program's.
+        What is there already is looked at: it is brought anew where it is damaged, or not signed
+        as told. Files that a bundle of the home has are copied from there. Raises `RegistryError`
+        or `BundleError` for what is not there, damaged, not signed as told or a newer program's.
         """
         version = self._resolve(name)
-        if self._registry.has(version):
-            return version
+        if not self._is_whole(version):
+            self._bring(version)
+        return version
+
+    def _is_whole(self, version: str) -> bool:
+        """Tell whether the home has a bundle, and would load it."""
+        try:
+            self._registry.load(version)
+        except (BundleError, RegistryError):
+            return False
+        return True
+
+    def _is_trusted(self, version: str) -> bool:
+        """Tell whether the home has a bundle, signed as told; files are looked at by who loads."""
+        try:
+            read_trusted(self._registry.directory / version, self._registry.trusted)
+        except BundleError:
+            return False
+        return True
+
+    def _bring(self, version: str) -> None:
         with self._reaching():
             self._storage.require()
-            try:
-                manifest = Manifest.from_json(self._storage.read(f"{MANIFESTS}/{version}.json"))
-            except FileNotFoundError:
-                raise RegistryError(f"there is no model {version} in {self}") from None
-        if manifest.version != version:
-            raise BundleError(f"{MANIFESTS}/{version}.json: of {manifest.version}")
+            manifest = self._manifest(version)
+        if manifest is None:
+            raise RegistryError(f"there is no model {version} in {self}")
         if self._registry.trusted is not None:
             self._registry.trusted.require(manifest)
         require_known(manifest)
-        add_bundle(
-            self._registry.directory, manifest, partial(self._fetch, manifest, self._known_files())
-        )
-        return version
+        fetch = partial(self._fetch, manifest, self._known_files())
+        add_bundle(self._registry.directory, manifest, fetch, anew=True)
+
+    def _manifest(self, version: str) -> Manifest | None:
+        """Return the manifest that was pushed, None where there is none; raise `BundleError`."""
+        name = f"{MANIFESTS}/{version}.json"
+        try:
+            manifest = Manifest.from_json(self._storage.read(name))
+        except FileNotFoundError:
+            return None
+        if manifest.version != version:
+            raise BundleError(f"{name}: of {manifest.version}")
+        return manifest
 
     def canary(self) -> Canary | None:
         """Return the model on trial and how far it is."""
@@ -214,17 +250,22 @@ class SharedRegistry:
             return None
         aliases = record.aliases
         if aliases.production is not None:
-            self.pull(aliases.production)
+            self._pull_missing(aliases.production)
         canary = None if aliases.canary is None else aliases.canary.version
         for version in filter(None, (aliases.previous, aliases.candidate, canary)):
             self._pull_if_whole(version)
         self._registry.adopt(record, str(self))
         return record
 
+    def _pull_missing(self, version: str) -> None:
+        version = self._resolve(version)
+        if not self._is_trusted(version):
+            self._bring(version)
+
     def _pull_if_whole(self, version: str) -> None:
         """Pull a bundle unless it is gone or damaged; raise `AwayError`."""
         try:
-            self.pull(version)
+            self._pull_missing(version)
         except AwayError:
             raise
         except (BundleError, RegistryError):
@@ -285,8 +326,7 @@ class SharedRegistry:
     def _sent(self, name: str) -> str:
         """Return the version of a model that is in both registries, loads and ranks."""
         version = self._resolve(name)
-        if not self._registry.has(version):
-            self.pull(version)
+        self._pull_missing(version)
         self._registry.load(version).warm()
         return self.push(version).version
 

@@ -13,7 +13,7 @@ import pytest
 
 import models.bucket
 from models.bucket import Bucket
-from models.bundle import write_bundle
+from models.bundle import sign_bundle, write_bundle
 from models.canary import Canary
 from models.canary_counts import CONTROL, REQUESTS, CanaryCounter, read_counts
 from models.errors import AwayError, BundleError, ConflictError, RegistryError
@@ -393,6 +393,60 @@ def test_signatures_are_asked_of_what_is_pulled(home: Home, tmp_path: Path) -> N
     one.promote(signed)
     careful.follow()
     assert local(careful) == Aliases(signed)
+
+
+def test_a_signature_made_later_reaches_who_has_the_model(home: Home, tmp_path: Path) -> None:
+    """What was made before there was a key is signed, pushed and pulled once more."""
+    private, public, _ = make_keys(tmp_path / "keys")
+    key, trusted = SigningKey.of_file(private), TrustedKeys.of_file(public)
+    one, other = home("a"), home("b")
+    one.promote(version := written(one))
+    other.follow()
+    sign_bundle(one._registry.directory / version, key)
+    assert one.push(version).sent == 0
+    careful = home("b", trusted)
+    with pytest.raises(BundleError, match="is not signed"):
+        careful._registry.load(version)
+    assert careful.pull(version) == version
+    careful._registry.load(version).warm()
+
+
+def test_who_has_no_signature_takes_none_away(home: Home, tmp_path: Path) -> None:
+    """A home that has the model as it was before may push and promote it."""
+    private, public, _ = make_keys(tmp_path / "keys")
+    one, other = home("a"), home("b")
+    version = written(one)
+    one.push(version)
+    other.pull(version)
+    sign_bundle(one._registry.directory / version, SigningKey.of_file(private))
+    one.push(version)
+    other.push(version, anew=True)
+    other.promote(version)
+    careful = home("c", TrustedKeys.of_file(public))
+    careful.follow()
+    assert local(careful) == Aliases(version)
+    one.push(version)
+
+
+@in_a_directory
+def test_what_is_damaged_in_the_home_is_brought_anew(home: Home, tmp_path: Path) -> None:
+    """Changed, or a file too many: a pull mends it; where it cannot, all is left as it is."""
+    one, other = home("a"), home("b")
+    one.push(version := written(one))
+    other.pull(version)
+    bundle = other._registry.directory / version
+    for name in ("price.npy", "extra", "manifest.json"):
+        (bundle / name).write_bytes(b"damaged")
+        with pytest.raises(BundleError):
+            other._registry.load(version)
+        assert other.pull(version) == version
+        other._registry.load(version).warm()
+    (bundle / "price.npy").write_bytes(b"damaged")
+    away = SharedRegistry(Directory(tmp_path / "away"), other._registry)
+    with pytest.raises(AwayError):
+        away.pull(version)
+    assert (bundle / "price.npy").read_bytes() == b"damaged"
+    assert sorted(each.name for each in bundle.parent.iterdir()) == [version]
 
 
 @in_a_directory
