@@ -157,8 +157,8 @@ def _check_self_contained(name: str, content: bytes) -> None:
         )
     if outside := next(filter(_is_outside, _tensors(model)), None):
         raise InputError(
-            f"{name}: {outside.name}: its numbers are in a file beside it (external data): save "
-            "the model as one file, onnx.save(model, path, save_as_external_data=False)"
+            f"{name}: {outside.name or 'a tensor'}: its numbers are in a file beside it (external "
+            "data): save the model as one file, onnx.save(model, path, save_as_external_data=False)"
         )
 
 
@@ -190,10 +190,16 @@ def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
     """Yield every tensor that a model holds."""
     for graph in _graphs(model):
         yield from graph.initializer
-        yield from (each.values for each in graph.sparse_initializer)
+        yield from _of_sparse(graph.sparse_initializer)
     for attribute in (each for node in _nodes(model) for each in node.attribute):
-        yield attribute.t
-        yield from attribute.tensors
+        yield from (attribute.t, *attribute.tensors)
+        yield from _of_sparse((attribute.sparse_tensor, *attribute.sparse_tensors))
+
+
+def _of_sparse(tensors: Iterable[onnx.SparseTensorProto]) -> Iterator[onnx.TensorProto]:
+    """Yield what sparse tensors are made of."""
+    for each in tensors:
+        yield from (each.values, each.indices)
 
 
 def _sample(base: Model) -> list[Floats]:

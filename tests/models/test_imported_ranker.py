@@ -166,6 +166,24 @@ def with_external_data() -> bytes:
     return content
 
 
+def with_sparse_external_data(*, constant: bool = False) -> bytes:
+    """Return a ranker whose weights are sparse, and say where they are in a file beside it."""
+    values = numpy_helper.from_array(np.ones(1, np.float32), "weights")
+    outside = numpy_helper.from_array(np.zeros(1, np.int64), "places")
+    onnx.external_data_helper.set_external_data(outside, "places.bin")
+    outside.ClearField("raw_data")
+    sparse = onnx.SparseTensorProto(values=values, indices=outside, dims=[WIDTH, 1])
+    model = onnx.load_from_string(linear_ranker(weights("score")))
+    del model.graph.initializer[:]
+    if constant:
+        node = helper.make_node("Constant", [], ["weights"], sparse_value=sparse)
+        model.graph.node.insert(0, node)
+    else:
+        model.graph.sparse_initializer.append(sparse)
+    content: bytes = model.SerializeToString()
+    return content
+
+
 def with_a_custom_operator(*, inside: bool = False) -> bytes:
     """Return a ranker with an operator that ONNX does not have, perhaps in a branch of another."""
     node = helper.make_node("Embed", ["features"], ["score"], domain="com.acme")
@@ -269,6 +287,14 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "a pickle": (lambda: b"\x80\x04\x95\x1a\x00\x00\x00\x8c\x08sklearn.", "no ONNX file"),
     "half a file": (lambda: boosted()[:-200], "no ONNX"),
     "external data": (with_external_data, "weights: its numbers are in a file beside it"),
+    "sparse external data": (
+        with_sparse_external_data,
+        "places: its numbers are in a file beside it",
+    ),
+    "a sparse constant's external data": (
+        lambda: with_sparse_external_data(constant=True),
+        "places: its numbers are in a file beside it",
+    ),
     "custom operator": (with_a_custom_operator, r"operator Embed of domain com\.acme: ONNX does "),
     "custom in a branch": (lambda: with_a_custom_operator(inside=True), r"Embed of domain com\."),
     "of onnxruntime": (fused, r"operator FusedMatMul of domain com\.microsoft: ONNX does not "),
