@@ -11,6 +11,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError
 from fsspec.core import url_to_fs
+from s3fs.core import S3_RETRYABLE_ERRORS
 
 from models.storage import Entry
 
@@ -112,8 +113,8 @@ class Bucket:
 
 @contextmanager
 def _as_os_errors() -> Iterator[None]:
-    """Let what botocore could not do be what any disk could not."""
+    """Let what botocore could not do, or what broke off, be what any disk could not."""
     try:
         yield
-    except BotoCoreError as error:
+    except (BotoCoreError, *S3_RETRYABLE_ERRORS) as error:
         raise OSError(str(error)) from error

@@ -6,8 +6,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count, pairwise
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -481,6 +483,38 @@ def test_a_registry_that_is_away(s3: S3, tmp_path: Path, monkeypatch: pytest.Mon
         away.follow()
     assert registry.aliases() == Aliases(version)
     assert [each.action for each in registry.history()] == ["promote"]
+
+
+def test_an_answer_that_breaks_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a connection ends within an object, the registry is away, too."""
+
+    class Broken(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.do_HEAD()
+            self.wfile.write(b"{")
+            self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Broken) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{server.server_port}"
+        for name, value in {**VARIABLES, "AWS_ENDPOINT_URL": endpoint}.items():
+            monkeypatch.setenv(name, value)
+        bucket = Bucket("s3://bucket/cuvee")
+        with pytest.raises(OSError, match="not completed"):
+            bucket.read("history/00000001.json")
+        with pytest.raises(OSError, match="not completed"):
+            bucket.download("blobs/sha256/00", tmp_path / "blob")
+        server.shutdown()
 
 
 def test_a_bucket_that_answers_nothing_is_asked_once(
