@@ -8,6 +8,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from functools import partial
 
 from models.advance import advance
 from models.canary import Canary
@@ -46,12 +47,18 @@ class ModelMoves:
             ROLLOUT: str(settings.rollout or ""),
         }
 
-    async def promote(self, version: str, why: str, who: str, loaded: Model | None) -> None:
-        """Promote; raise as `Registry.promote`, or `ConflictError` where another process did."""
+    async def promote(
+        self, version: str, why: str, who: str, loaded: Model | None, *, serves: str | None
+    ) -> None:
+        """Promote; raise as `Registry.promote`, or `ConflictError` where another process did.
+
+        In this home alone only if `serves` still does: whoever asked may have waited for a load.
+        """
         if self._is_shared:
             await asyncio.to_thread(self._run, "promote", "--why", why, "--who", who, "--", version)
         else:
-            await asyncio.to_thread(self._registry.promote, version, why, who, loaded=loaded)
+            promote = partial(self._registry.promote, serves=serves, loaded=loaded)
+            await asyncio.to_thread(promote, version, why, who)
 
     async def rollback(self, why: str, who: str, loaded: Model | None) -> None:
         """Roll back; raise as `Registry.rollback`, or `ConflictError` where another process did."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import orjson
@@ -35,7 +36,10 @@ async def promote(request: web.Request) -> Response:
     if not await asyncio.to_thread(registry.has, version):
         raise NotFoundError(f"there is no model {version!r:.140}")
     asked, moves = await _asked(request, OF_PROMOTIONS), request.app[keys.MODEL_MOVES]
-    move = moves.start_canary if asked.is_canary else moves.promote
+    move: Callable[..., Awaitable[None]] = moves.start_canary
+    if not asked.is_canary:
+        serves = await asyncio.to_thread(registry.production)
+        move = partial(moves.promote, serves=serves)
     try:
         async with request.app[keys.MODELS].holding(version) as model:
             await move(version, *_by(request, asked), model)

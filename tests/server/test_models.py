@@ -61,6 +61,25 @@ async def test_a_damaged_model_is_refused_before_anything_moves(
     assert told["serving"] == told["production"] != second
 
 
+async def test_of_two_promotions_at_once_one_wins(service: Client, home: Path) -> None:
+    """Who was overtaken while a model was loaded changes nothing, and is told by whom."""
+    registry = Registry(home)
+    second, third = (write_bundle(home / "models", small_parts(items)) for items in (31, 32))
+    first, load = registry.production(), Registry.load
+
+    def overtaken(self: Registry, version: str) -> object:
+        if version == second and registry.production() == first:
+            registry.promote(third, who="ann")
+        return load(self, version)
+
+    with patch.object(Registry, "load", overtaken):
+        answer = await service.post(f"/v1/models/{second}/promote", headers=ADMIN)
+    assert answer.status == 409
+    assert (await answer.json())["detail"].startswith("ann was quicker (promote, ")
+    assert (registry.production(), registry.previous()) == (third, first)
+    assert (await service.post(f"/v1/models/{third}/promote", headers=ADMIN)).status == 200
+
+
 async def test_a_model_of_a_newer_program_is_told_as_one(service: Client, home: Path) -> None:
     """It is there: what is wrong with it is told, by the words of `python -m models`."""
     second = write_bundle(home / "models", small_parts())
