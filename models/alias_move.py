@@ -50,8 +50,11 @@ class AliasMove:
     ) -> Self:
         """Make the previous model, `version`, the production model again; a trial ends.
 
-        In the place of `serves`, or else of what `present` names.
+        In the place of `serves`, or else of what `present` names. Raises `RegistryError` where it
+        is that already.
         """
+        if version == present.production:
+            raise RegistryError(f"the previous model, {version}, is the one that serves")
         return cls("rollback", methodcaller("rolled_back", version), _replaced(present, serves))
 
     @classmethod

@@ -1,7 +1,9 @@
 """A model on trial beside the one that serves: which, for which share of shoppers, since when."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from features.ids import stable_hash
 
@@ -39,9 +41,32 @@ class Canary:
         return replace(self, step=step, share=share, since=_now())
 
     @classmethod
+    def of(cls, told: object) -> "Canary":
+        """Return the step that JSON tells; raise `TypeError` or `ValueError` if it is none."""
+        if not isinstance(told, dict):
+            raise TypeError(f"expected an object, got {type(told).__name__}")
+        canary = cls(**told)
+        for name, kind in _KINDS.items():
+            value = getattr(canary, name)
+            if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
+                raise TypeError(f"{name}: not of its type, got {type(value).__name__}")
+        if datetime.fromisoformat(canary.since).tzinfo is None:
+            raise ValueError(f"since: expected a moment in UTC, got {canary.since}")
+        return canary
+
+    @classmethod
     def begun(cls, version: str, step: int, share: float, *, automatic: bool) -> "Canary":
         """Return the first step of a trial, which begins now."""
         return cls(version, step, share, _now(), automatic)
+
+
+_KINDS: Mapping[str, Any] = {
+    "version": str,
+    "step": int,
+    "share": int | float,
+    "since": str,
+    "automatic": bool,
+}
 
 
 class Assignment:

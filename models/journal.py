@@ -97,9 +97,9 @@ class Record:
             told: Mapping[str, Any] = orjson.loads(raw)
             named = dict(told["aliases"])
             if named.get(CANARY) is not None:
-                named[CANARY] = Canary(**named[CANARY])
+                named[CANARY] = Canary.of(named[CANARY])
             return cls(**{**told, "aliases": Aliases(**named)})
-        except (TypeError, KeyError, orjson.JSONDecodeError) as error:
+        except (TypeError, KeyError, ValueError) as error:
             raise RegistryError(f"{name}: not a record of this program ({error})") from None
 
 

@@ -84,6 +84,8 @@ class Registry:
     def astray(self) -> dict[Path, str]:
         """Return what aliases name that is no model of this home, by the file of the alias."""
         told = {self._aliases / name: self._alias(name) for name in _PLAIN}
+        canary = self.aliases().canary
+        told[self._aliases / CANARY] = self._alias(CANARY) if canary is None else canary.version
         return {
             path: version or ""
             for path, version in told.items()
@@ -108,8 +110,8 @@ class Registry:
         if raw is None:
             return None
         try:
-            return Canary(**orjson.loads(raw))
-        except (TypeError, orjson.JSONDecodeError) as error:
+            return Canary.of(orjson.loads(raw))
+        except (TypeError, ValueError) as error:
             raise RegistryError(f"{self._aliases / CANARY}: not a canary ({error})") from None
 
     def resolve(self, name: str) -> str:
@@ -148,8 +150,15 @@ class Registry:
         return self._reports / f"{version}.html"
 
     def aliases(self) -> Aliases:
-        """Return what the aliases name, whether it is there or not."""
-        return Aliases(self.production(), self.previous(), self.candidate(), self.canary())
+        """Return what the aliases name, whether it is there or not.
+
+        A trial of which nothing can be made is none: it must not keep who serves from going.
+        """
+        try:
+            canary = self.canary()
+        except RegistryError:
+            canary = None
+        return Aliases(self.production(), self.previous(), self.candidate(), canary)
 
     def history(self) -> Iterator[Record]:
         """Yield the moves of aliases, newest first."""

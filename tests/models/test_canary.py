@@ -193,6 +193,32 @@ def test_an_alias_that_is_none_is_named(registry: Registry, versions: tuple[str,
         registry.canary()
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "garbage",
+        "[]",
+        '{"version": "v2", "step": 1, "share": "5 %", "since": "2026-11-28T00:00:00+00:00"}',
+        '{"version": "v2", "step": 1, "share": 0.05, "since": "2026-11-28T00:00:00"}',
+        '{"version": "v2", "step": true, "share": 0.05, "since": "2026-11-28T00:00:00+00:00"}',
+    ],
+)
+def test_an_alias_that_is_none_stands_in_nobodys_way(
+    registry: Registry, versions: tuple[str, str, str], told: str
+) -> None:
+    """It is told, and goes with the next promotion or rollback: these may be urgent."""
+    first, second, _ = versions
+    registry.promote(second)
+    path = registry.directory / "aliases" / "canary"
+    path.write_text(told)
+    with pytest.raises(RegistryError, match="aliases/canary: not a canary"):
+        registry.canary()
+    assert registry.astray() == {path: told}
+    assert registry.rollback() == first
+    assert (registry.canary(), registry.astray()) == (None, {})
+    assert next(registry.history()).action == "rollback"
+
+
 def test_records_of_old_are_read_and_new_ones_name_no_trial_where_there_is_none(
     registry: Registry, versions: tuple[str, str, str]
 ) -> None:

@@ -127,6 +127,15 @@ def test_an_alias_of_nothing(registry: Registry, alias: str) -> None:
         registry.resolve(alias)
 
 
+def test_a_rollback_to_what_serves_is_none(registry: Registry) -> None:
+    """Somebody wrote an alias by hand, say: it would be told as done, and help nobody."""
+    version = registry.promote(write_bundle(registry.directory, small_parts()))
+    (registry.directory / "aliases" / "previous").write_text(version)
+    with pytest.raises(RegistryError, match=f"the previous model, {version}, is the one that"):
+        registry.rollback()
+    assert [each.action for each in registry.history()] == ["promote"]
+
+
 def test_damage_is_not_promoted_and_not_rolled_back_to(registry: Registry) -> None:
     """A flipped bit changes nothing but what is told of it."""
     first, second = written(registry, 30), written(registry, 31)
