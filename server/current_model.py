@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, nullcontext
+from operator import attrgetter
 from time import monotonic
 
 from features.errors import FeaturesError
@@ -39,6 +40,8 @@ POLL_S = 1.0
 
 RETRY_S = 30.0
 """When a bundle that could not be loaded is tried again."""
+
+_version = attrgetter("version")
 
 
 class CurrentModel:
@@ -132,7 +135,10 @@ class CurrentModel:
             self._held = None
 
     async def start(self) -> None:
-        """Take the production model, else the newest other that can be loaded, if only in part."""
+        """Take the production model, else another that can be loaded, if only in part.
+
+        The one before first, then the newest: that may never have served, or have done harm.
+        """
         async with self._swapping:
             versions = await asyncio.to_thread(lambda: list(self._candidates()))
             canary = await self._on_trial()
@@ -249,12 +255,9 @@ class CurrentModel:
             self._metrics.canary_share(0.0)
 
     def _candidates(self) -> Iterator[str]:
-        production = self._registry.production()
-        if production is not None:
-            yield production
-        yield from (
-            each.version for each in self._registry.manifests() if each.version != production
-        )
+        registry = self._registry
+        told = (registry.production(), registry.previous(), *map(_version, registry.manifests()))
+        yield from dict.fromkeys(filter(None, told))
 
     def _serves(self, version: str) -> bool:
         model = self._model

@@ -3,9 +3,11 @@
 import shutil
 from pathlib import Path
 
+from models.bundle import write_bundle
 from models.registry import Registry
 from server import keys
 from server.announcement import announcement
+from tests.support.bundles import small_parts
 from tests.support.service import Client, Start, event, send
 
 
@@ -13,6 +15,12 @@ async def _told(client: Client) -> str:
     app = client.app
     assert app is not None
     return await announcement(app[keys.SETTINGS], app)
+
+
+async def _serving(client: Client) -> str:
+    app = client.app
+    assert app is not None
+    return app[keys.MODELS].require().version
 
 
 async def test_it_serves_a_model(service: Client, home: Path) -> None:
@@ -41,6 +49,21 @@ async def test_a_model_that_is_refused(start: Start, home: Path) -> None:
     told = await _told(await start())
     assert f"and has no model that can serve: {version} was refused: items.json: No such" in told
     assert "train" not in told
+
+
+async def test_who_served_before_serves_first_where_a_model_is_refused(
+    start: Start, home: Path
+) -> None:
+    """Not the newest, that nobody promoted, or that was stopped for the harm it did."""
+    registry = Registry(home)
+    before = registry.production()
+    second, third = (write_bundle(registry.directory, small_parts(items)) for items in (31, 32))
+    registry.promote(second)
+    registry.set_candidate(third)
+    (registry.directory / second / "price.npy").write_bytes(b"damaged")
+    assert await _serving(await start()) == before
+    (registry.directory / str(before) / "price.npy").write_bytes(b"damaged")
+    assert await _serving(await start()) == third
 
 
 async def test_no_model(start: Start, home: Path) -> None:
