@@ -108,8 +108,9 @@ def _features(tensor: Mapping[str, Any], behind: bytes) -> Floats:
     values = _of_list(tensor.get("data")) if size is None else _of_bytes(size, behind)
     if size is None and behind:
         raise TensorError(f"{INPUT}: {len(behind)} bytes behind the JSON belong to no tensor")
-    if values.size != rows * WIDTH:
-        raise TensorError(f"{INPUT}: expected {rows} × {WIDTH} values, got {values.size}")
+    if values.shape not in {(rows, WIDTH), (rows * WIDTH,)}:
+        got = " × ".join(map(str, values.shape))
+        raise TensorError(f"{INPUT}: expected {rows} × {WIDTH} values, got {got}")
     with np.errstate(over="ignore"):
         features: Floats = values.astype(np.float32).reshape(rows, WIDTH)
     if not np.isfinite(features).all():

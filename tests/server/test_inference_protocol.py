@@ -176,6 +176,10 @@ WRONG: dict[str, tuple[object, str]] = {
     "too many": (asking(shape=[MAX_ROWS + 1, WIDTH]), f"got [4097, {WIDTH}]"),
     "a shape": (asking(shape="x"), "got 'x'"),
     "too few": (asking(data=[1.0]), f"expected 1 × {WIDTH} values, got 1"),
+    "columns for rows": (
+        asking(shape=[2, WIDTH], data=[[1.0, 2.0]] * WIDTH),
+        f"expected 2 × {WIDTH} values, got {WIDTH} × 2",
+    ),
     "text": (
         asking(data=["1"] * WIDTH),
         "features.data: expected numbers, row after row, got ['1'",
