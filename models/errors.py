@@ -34,6 +34,10 @@ class AwayError(RegistryError):
     exit_code = 4
 
 
+class DiskError(RegistryError):
+    """The disk does not take what a registry writes: it is full, or may not be written to."""
+
+
 class ConflictError(RegistryError):
     """Somebody else moved an alias meanwhile; what they did stands."""
 

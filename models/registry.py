@@ -11,6 +11,7 @@ reports/VERSION.html          the page about the run that made a bundle
 An alias is a file that is replaced in one step; whoever reads it sees the old or the new one.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -21,12 +22,12 @@ from typing import TypeGuard
 import orjson
 
 from features.lock import locked
-from models.alias_move import AliasMove
+from models.alias_move import STOP, AliasMove
 from models.alias_registry import Cleared
 from models.bundle import read_bundle, read_ladder, require_not_newer
 from models.canary import Canary
 from models.directory import remove_directory, replace_file
-from models.errors import BundleError, ConflictError, RegistryError
+from models.errors import BundleError, ConflictError, DiskError, RegistryError
 from models.journal import (
     CANARY,
     CANDIDATE,
@@ -42,6 +43,8 @@ from models.manifest import VERSION, Manifest, read_manifest
 from models.model import Model
 from models.signature import TrustedKeys
 from models.storage import Directory
+
+log = logging.getLogger(__name__)
 
 _PLAIN = (PREVIOUS, PRODUCTION, CANDIDATE)
 """Aliases whose files hold a version; in this order what serves is never lost."""
@@ -350,17 +353,32 @@ class Registry:
             present, last = self.aliases(), self._journal.last()
             if not move.fits(present):
                 raise ConflictError(last)
-            if last is not None and last.aliases != present:
-                last = record_after(last, "found", present, "not what was recorded last", who)
-                self._journal.append(last)
             wanted = move.change(self._here(present))
             followed = None if follows is None else f"{who}#{follows}"
             record = replace(record_after(last, move.action, wanted, why, who), followed=followed)
-            self._journal.append(record)
+            self._record(record, last, present)
             for name in _PLAIN:
                 self._point(name, getattr(wanted, name))
             on_trial = wanted.canary
             self._point(CANARY, None if on_trial is None else orjson.dumps(on_trial).decode())
+
+    def _record(self, record: Record, last: Record | None, present: Aliases) -> None:
+        """Append a record, and before it that aliases were not as the `last` one says.
+
+        The end of a trial waits for none: harm must end on a full disk, too.
+        """
+        try:
+            if last is not None and last.aliases != present:
+                why = "not what was recorded last"
+                self._journal.append(record_after(last, "found", present, why, record.who))
+                record = replace(record, number=record.number + 1)
+            self._journal.append(record)
+        except OSError as error:
+            if record.action != STOP:
+                raise
+            log.error(  # noqa: TRY400 - told in a line
+                "a trial ended, which no record says (%s): %s", error.strerror, record.why
+            )
 
     def _point(self, name: str, told: str | None) -> None:
         if told is None:
@@ -374,7 +392,7 @@ class Registry:
             with locked(self._aliases):
                 yield
         except OSError as error:
-            raise RegistryError(f"{self._aliases}: {error.strerror or error}") from error
+            raise DiskError(f"{self._aliases}: {error.strerror or error}") from error
 
 
 def _readable(directory: Path) -> Manifest:

@@ -10,13 +10,14 @@ import orjson
 from aiohttp import web
 
 from models.canary import Canary
-from models.errors import BundleError, RegistryError
+from models.errors import BundleError, DiskError, RegistryError
 from models.manifest import Manifest
 from models.registry import Registry
 from server import keys
 from server.admin import admin
 from server.body import read_body
-from server.errors import ConflictError, NotFoundError
+from server.errors import ConflictError, NotFoundError, ServiceError, UnavailableError
+from server.model_moves import RETRY_S
 from server.move import OF_MOVES, OF_PROMOTIONS, Move, parse_move
 from server.response import Response
 
@@ -45,7 +46,7 @@ async def promote(request: web.Request) -> Response:
             await move(version, *_by(request, asked), model)
             return await _served(request)
     except (BundleError, RegistryError) as error:
-        raise ConflictError(str(error)) from None
+        raise _refusal(error) from None
 
 
 @admin
@@ -56,7 +57,7 @@ async def rollback(request: web.Request) -> Response:
         kept = request.app[keys.MODELS].kept
         await request.app[keys.MODEL_MOVES].rollback(*_by(request, asked), kept)
     except (BundleError, RegistryError) as error:
-        raise ConflictError(str(error)) from None
+        raise _refusal(error) from None
     return await _served(request)
 
 
@@ -82,8 +83,15 @@ async def _moved(
             raise NotFoundError("no model is on trial")
         await move(canary, *_by(request, asked))
     except (BundleError, RegistryError) as error:
-        raise ConflictError(str(error)) from None
+        raise _refusal(error) from None
     return await _served(request)
+
+
+def _refusal(error: BundleError | RegistryError) -> ServiceError:
+    """Return how it is told: a disk may take later what it does not take now."""
+    if isinstance(error, DiskError):
+        return UnavailableError(f"nothing can be moved: {error}", RETRY_S)
+    return ConflictError(str(error))
 
 
 async def _asked(request: web.Request, known: tuple[str, ...] = OF_MOVES) -> Move:

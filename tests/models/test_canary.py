@@ -22,12 +22,13 @@ from models.canary_counts import (
     CANARY_SCORES,
     CanaryCounter,
 )
-from models.errors import BundleError, ConflictError, RegistryError
+from models.errors import BundleError, ConflictError, DiskError, RegistryError
 from models.registry import Registry
 from models.rollout import rollout_in_force
 from models.shared_registry import SharedRegistry
 from models.storage import Directory
 from tests.support.bundles import small_parts
+from tests.support.limits import no_room
 
 ROLLOUT = rollout_in_force()
 
@@ -217,6 +218,23 @@ def test_an_alias_that_is_none_stands_in_nobodys_way(
     assert registry.rollback() == first
     assert (registry.canary(), registry.astray()) == (None, {})
     assert next(registry.history()).action == "rollback"
+
+
+def test_harm_ends_on_a_full_disk(
+    registry: Registry, versions: tuple[str, str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """No record can be written: the log has it, and the next record says what was found."""
+    _, second, third = versions
+    canary = registry.start_canary(ROLLOUT.begin(second))
+    with no_room():
+        with pytest.raises(DiskError):
+            registry.move_canary(canary, ROLLOUT.after(canary))
+        assert registry.canary() == canary
+        registry.move_canary(canary, None, "much harm")
+    assert registry.canary() is None
+    assert "a trial ended, which no record says (File too large): much harm" in caplog.text
+    registry.promote(third)
+    assert [each.action for each in registry.history()][:3] == ["promote", "found", "canary"]
 
 
 def test_records_of_old_are_read_and_new_ones_name_no_trial_where_there_is_none(

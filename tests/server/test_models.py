@@ -9,6 +9,7 @@ import pytest
 from models.bundle import write_bundle
 from models.registry import Registry
 from tests.support.bundles import small_parts
+from tests.support.limits import no_room
 from tests.support.service import ADMIN, Client, Start
 
 
@@ -78,6 +79,18 @@ async def test_of_two_promotions_at_once_one_wins(service: Client, home: Path) -
     assert (await answer.json())["detail"].startswith("ann was quicker (promote, ")
     assert (registry.production(), registry.previous()) == (third, first)
     assert (await service.post(f"/v1/models/{third}/promote", headers=ADMIN)).status == 200
+
+
+async def test_a_full_disk_is_no_conflict(service: Client, home: Path) -> None:
+    """What it does not take now it may take later; the one that serves serves on."""
+    registry = Registry(home)
+    first, second = registry.production(), write_bundle(home / "models", small_parts(31))
+    with no_room():
+        answer = await service.post(f"/v1/models/{second}/promote", headers=ADMIN)
+    assert (answer.status, int(answer.headers["Retry-After"]) > 0) == (503, True)
+    assert "aliases: File too large" in (await answer.json())["detail"]
+    assert registry.production() == first
+    assert (await service.post(f"/v1/models/{second}/promote", headers=ADMIN)).status == 200
 
 
 async def test_a_model_of_a_newer_program_is_told_as_one(service: Client, home: Path) -> None:
