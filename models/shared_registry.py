@@ -11,7 +11,7 @@ moves an alias moves it here, and their own home follows; other homes follow whe
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -100,19 +100,27 @@ class SharedRegistry:
         model = self._registry.load(version)
         directory, manifest = self._registry.directory / version, self._registry.manifest(version)
         with self._reaching():
-            there = {} if anew else self._storage.entries(BLOBS)
-            missing = {
-                told: directory / file
-                for file, told in manifest.files.items()
-                if told.sha256 not in there or there[told.sha256].size != told.size
-            }
-            for told, path in missing.items():
-                self._storage.upload(path, _blob(told))
+            files = {told: directory / file for file, told in manifest.files.items()}
+            missing = files if anew else self._missing(files)
+            self._send(missing)
             if manifest.signature is not None or not self._is_signed(version):
                 self._storage.upload(directory / MANIFEST, f"{MANIFESTS}/{version}.json")
+            self._send(self._missing(files))  # what went before a manifest named it
         del model  # held until all is sent
         size = sum(told.size for told in missing)
         return Pushed(version, len(missing), size, len(set(manifest.files.values())) - len(missing))
+
+    def _missing(self, files: Mapping[FileSum, Path]) -> dict[FileSum, Path]:
+        there = self._storage.entries(BLOBS)
+        return {
+            told: path
+            for told, path in files.items()
+            if told.sha256 not in there or there[told.sha256].size != told.size
+        }
+
+    def _send(self, files: Mapping[FileSum, Path]) -> None:
+        for told, path in files.items():
+            self._storage.upload(path, _blob(told))
 
     def _is_signed(self, version: str) -> bool:
         """Tell whether somebody signed what was pushed: whose copy is older must not undo that."""
@@ -302,6 +310,9 @@ class SharedRegistry:
             loose = self._loose(left, known=len(manifests))
             for name in () if dry_run else [f"{MANIFESTS}/{each.version}.json" for each in removed]:
                 self._storage.remove(name)
+            if not dry_run:  # somebody may have pushed meanwhile
+                left = self.manifests()
+                loose = self._loose(left, known=len(left))
             for name in () if dry_run else loose:
                 self._storage.remove(f"{BLOBS}/{name}")
             told = over(self._storage, self.canary(), time.time() - YOUNG_S)

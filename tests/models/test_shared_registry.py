@@ -485,6 +485,31 @@ def test_a_registry_that_is_away(s3: S3, tmp_path: Path, monkeypatch: pytest.Mon
     assert [each.action for each in registry.history()] == ["promote"]
 
 
+@in_a_directory
+@pytest.mark.parametrize("before", ["manifests/", "blobs/"])
+def test_what_goes_while_a_model_is_pushed_is_sent_again(
+    home: Home, url: str, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    """Old files that it shares with one that nobody needs are there, until `gc` takes them."""
+    one, other = home("a"), home("b")
+    old, new = (written(one, items) for items in (30, 31))
+    one.push(old)
+    for path in Path(url).rglob("blobs/sha256/*"):
+        os.utime(path, (0, 0))
+    upload = Directory.upload
+
+    def overtaken(self: Directory, path: Path, name: str) -> None:
+        if name.startswith(before):
+            monkeypatch.setattr(Directory, "upload", upload)
+            other.clear(0)
+        upload(self, path, name)
+
+    monkeypatch.setattr(Directory, "upload", overtaken)
+    one.push(new)
+    other.pull(new)
+    other._registry.load(new).warm()
+
+
 def test_an_answer_that_breaks_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a connection ends within an object, the registry is away, too."""
 
