@@ -85,7 +85,7 @@ format: .venv/.dev ## Format the code
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-loadtest: .venv/.dev ready ## Start the service, send it shoppers for a minute, judge what they saw
+loadtest: .venv/.dev ready ## Start the service over a copy, send it shoppers for 20 s, judge what they saw
 	$(PY) -m features shoppers --most 1000 > "$(CUVEE_HOME)/shoppers.txt"
 	$(PY) -m loadtests run --home "$(CUVEE_HOME)" --shoppers "$(CUVEE_HOME)/shoppers.txt"
 

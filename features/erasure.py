@@ -1,7 +1,8 @@
 """Forgetting shoppers in every place of a home, one after the other; as often as one likes.
 
     list of the forgotten ─ quarantine ─ tables ─ datasets ─ served features
-        ─ served lists not in their table yet ─ unfinished training ─ merges
+        ─ served lists not in their table yet ─ unfinished training
+        ─ copies of killed load tests ─ merges
 
 The list comes first: whoever writes rows of theirs from then on leaves them out, so that what
 follows finds all there will ever be. What is being released from quarantine comes into the
@@ -22,11 +23,12 @@ from contextlib import suppress
 
 from features.datasets import erasure
 from features.datasets.dataset import DATASETS
-from features.home import TRAINING
+from features.home import LOAD_TEST, TRAINING
 from features.identity.forgotten import ForgottenList
 from features.lists import spool
 from features.offline.store import OfflineStore
 from features.quality.quarantine import Quarantine
+from features.scratch import sweep
 from features.skew import served
 
 
@@ -59,6 +61,7 @@ class Erasure:
         served.forget(self._offline.home, whose, now_ms)
         spool.forget(self._offline.home, whose, now_ms)
         self._forget_unfinished()
+        sweep(self._offline.home, LOAD_TEST)
         self._offline.forget_merges(until_ms)
         return set(whose)
 

@@ -11,6 +11,9 @@ DEFAULT_HOME = "var"
 TRAINING = "training"
 """Below a home: what a training made so far. Nobody needs it once that has ended."""
 
+LOAD_TEST = ".loadtest-"
+"""What folders of a home begin with in which a load test has a copy of it."""
+
 
 def home_directory() -> Path:
     """Return `CUVEE_HOME`, or `var` where it is unset or empty.

@@ -1,11 +1,11 @@
 """`python -m loadtests VERB`: put the service under load, and judge what came out."""
 
-import sys
 import tempfile
 from pathlib import Path
 
 import click
 
+from features.errors import InputError
 from loadtests.run import LoadTestError, Plan, check_local, run
 from loadtests.shapes import SHAPES
 from loadtests.slo_gate import DEFAULT_SLO, SloError, judge, read_result, read_slo, table
@@ -23,7 +23,7 @@ def cli() -> None:
 @click.option("--shape", type=click.Choice(sorted(SHAPES)), default="smoke", show_default=True)
 @click.option("--time-scale", default=1.0, show_default=True, help="Stretch or shorten all phases.")
 @click.option("--url", help="Test a service that runs on this machine instead of starting one.")
-@click.option("--home", type=FOLDER, help="CUVEE_HOME of the service that is started.")
+@click.option("--home", type=FOLDER, help="What the service knows; by default CUVEE_HOME.")
 @click.option("--shoppers", type=FILE, help="Known user ids, one a line, most frequent first.")
 @click.option("--slo", type=FILE, default=DEFAULT_SLO, help="The objectives (load_test).")
 @click.option("--out", type=FOLDER, help="Keep result.json and the logs here.")
@@ -40,16 +40,19 @@ def run_command(
 ) -> None:
     """Start the service on a free port, send it shoppers, print the figures, stop everything.
 
-    COMMAND starts the service with CUVEE_HOST, CUVEE_PORT and CUVEE_HOME set; by default it is
-    `python -m server`. Ends with 0 if every objective was kept, 1 if one was missed, 2 if the
-    test could not be carried out.
+    The service is `python -m server` over a copy of the home, with a store of its own: what it is
+    told ends with it. COMMAND starts another, with CUVEE_HOST, CUVEE_PORT and CUVEE_HOME set; what
+    that one, or the one at --url, is told it keeps as what any shopper did.
+
+    Ends with 0 if every objective was kept, 1 if one was missed, 2 if the test could not be
+    carried out.
     """
     with tempfile.TemporaryDirectory() as scratch:
         plan = Plan(
             shape=shape,
             time_scale=time_scale,
             url=url and check_local(url),
-            command=command or (sys.executable, "-m", "server"),
+            command=command,
             home=home and home.absolute(),
             shoppers=shoppers and shoppers.absolute(),
             folder=(out or Path(scratch)).absolute(),
@@ -82,7 +85,7 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         raise SystemExit(2) from None
-    except (LoadTestError, SloError) as error:
+    except (InputError, LoadTestError, SloError) as error:
         click.echo(f"error: {error}", err=True)
         raise SystemExit(2) from None
     except (click.Abort, KeyboardInterrupt):

@@ -19,6 +19,9 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
+from features.home import home_directory
+from loadtests.spare_home import spare_home, spare_variables
+
 ROOT = Path(__file__).parents[1]
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 READY_ATTEMPTS = 300
@@ -32,12 +35,14 @@ class LoadTestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run: a shape, against `url` or against `command` started on a free port."""
+    """What to run: a shape, against `url` or against a service started on a free port."""
 
     shape: str
     time_scale: float
     url: str | None
     command: tuple[str, ...]
+    """What starts the service; where nothing is said it is ours, over a spare home."""
+
     home: Path | None
     shoppers: Path | None
     folder: Path
@@ -68,8 +73,14 @@ def _service(plan: Plan) -> Iterator[str]:
         _wait_ready(f"{url}/readyz", None)
         yield url
         return
-    home = {} if plan.home is None else {"CUVEE_HOME": str(plan.home)}
-    with started(plan.command, home, plan.folder / "server.log") as (port, _):
+    with contextlib.ExitStack() as stack:
+        command, variables = plan.command, {}
+        if plan.home is not None:
+            variables = {"CUVEE_HOME": str(plan.home)}
+        if not command:
+            home = stack.enter_context(spare_home(plan.home or home_directory()))
+            command, variables = (sys.executable, "-m", "server"), spare_variables(home)
+        port, _ = stack.enter_context(started(command, variables, plan.folder / "server.log"))
         yield f"http://127.0.0.1:{port}"
 
 

@@ -16,6 +16,7 @@ from features.datasets.dataset import DATA, MAKING, MANIFEST, Declaration, Refer
 from features.datasets.datasets import Datasets
 from features.erasure import Erasure
 from features.errors import InputError, StoreError
+from features.home import LOAD_TEST
 from features.identity.forgotten import ForgottenList
 from features.ids import stable_hash
 from features.offline.store import OfflineStore
@@ -253,6 +254,17 @@ def test_what_a_maker_left_who_was_killed_goes(
     left = abandoned(tmp_path / "datasets", MAKING)
 
     with scratch_folder(tmp_path / "datasets", ".making-now-") as mine:
+        Erasure(store).forget({"nobody": LATER_MS})
+        assert mine.exists()
+
+    assert not left.exists()
+
+
+def test_a_copy_of_a_killed_load_test_is_nobodys(store: OfflineStore, tmp_path: Path) -> None:
+    """It holds all that the home held; one that is still in use goes with its test."""
+    left = abandoned(tmp_path, LOAD_TEST)
+
+    with scratch_folder(tmp_path, f"{LOAD_TEST}now-") as mine:
         Erasure(store).forget({"nobody": LATER_MS})
         assert mine.exists()
 

@@ -1,0 +1,69 @@
+"""What a load test sends leaves nothing in the home that it is about."""
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from features.demo_shop.simulate import World, simulate
+from features.errors import InputError
+from features.offline.store import OfflineStore
+from loadtests.bench.shop import promote, shop_parts
+from loadtests.spare_home import spare_home
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Return a home with events and a model."""
+    home = tmp_path / "home"
+    simulate(OfflineStore(home), World(1_000, 1, datetime(2026, 1, 1, tzinfo=UTC)))
+    promote(home, shop_parts(300))
+    return home
+
+
+def _files(home: Path) -> set[tuple[str, int]]:
+    return {
+        (str(each.relative_to(home)), each.stat().st_size)
+        for each in home.rglob("*")
+        if each.is_file() and each.name != ".lock"
+    }
+
+
+def test_made_up_events_are_nobodys(home: Path) -> None:
+    """The tables, the models and the store are those of before."""
+    before = _files(home)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "loadtests", "run"),
+            *("--home", str(home), "--time-scale", "0.05"),
+        ],
+        cwd=ROOT,
+        env=os.environ | {"CUVEE_REDIS_URL": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "events" in done.stdout, done.stderr
+    assert _files(home) == before
+
+
+def test_a_spare_home_knows_the_same_and_goes(home: Path) -> None:
+    """Large files are linked: a shop is not on the disk twice."""
+    with spare_home(home) as spare:
+        assert OfflineStore(spare).version() == OfflineStore(home).version()
+        (table,) = (spare / "offline/items").glob("*.parquet")
+        assert table.stat().st_nlink == 2
+        assert (spare / "valkey").is_dir()
+    assert [each for each in home.iterdir() if each.name.startswith(".loadtest-")] == []
+
+
+def test_a_home_that_is_not_there(tmp_path: Path) -> None:
+    """It is not made."""
+    with pytest.raises(InputError, match="there is no home"), spare_home(tmp_path / "no"):
+        pytest.fail("it is not there")
+    assert not (tmp_path / "no").exists()
