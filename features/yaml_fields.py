@@ -1,5 +1,6 @@
 """What is declared in YAML, field by field; each mistake names the field and what was expected."""
 
+import re
 from collections.abc import Collection
 from difflib import get_close_matches
 from enum import StrEnum
@@ -15,6 +16,8 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 _MERGED = "<<"
 """What brings in the fields of another mapping."""
+
+_WHOLE = "tag:yaml.org,2002:int"
 
 _NAMELESS = 'in "<unicode string>", line'
 """Where YAML says that a mistake is, of a text."""
@@ -43,7 +46,10 @@ def parse_yaml(text: str, name: str) -> object:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a name that stands twice, where YAML's own keeps the last, and values of no type."""
+    """Refuses a name that stands twice, where YAML's own keeps the last, and values of no type.
+
+    A whole number is what is written as one: YAML's own reads the id 00113 as octal, as 75.
+    """
 
     def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -60,6 +66,13 @@ class _Loader(yaml.SafeLoader):
             return super().construct_object(node, deep)
         except (AttributeError, ValueError) as error:  # a date without such a day, say
             raise ConstructorError(problem=str(error), problem_mark=node.start_mark) from None
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [each for each in kinds if each[0] != _WHOLE]
+    for first, kinds in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_WHOLE, re.compile("[-+]?(0|[1-9][0-9]*)$"), list("-+0123456789"))
 
 
 def as_mapping(raw: object, where: str) -> dict[str, Any]:

@@ -44,3 +44,15 @@ def test_where_a_mistake_is_names_the_file_and_nothing_else() -> None:
         parse_yaml("a: [", "f.yaml")
     assert "at line 1, column 5" in str(refused.value)
     assert "unicode" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["00113", "007", "1_000", "0x1F", "12:30", "+"])
+def test_an_id_of_digits_is_what_is_written(text: str) -> None:
+    """YAML's own takes these for numbers of other bases: a pin would hold another item."""
+    assert parse_yaml(f"item: {text}", "f.yaml") == {"item": text}
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("42", 42), ("-7", -7), ("0.5", 0.5)])
+def test_numbers_are_numbers(text: str, number: float) -> None:
+    """As people write them."""
+    assert parse_yaml(text, "f.yaml") == number
