@@ -1,6 +1,7 @@
 """What all benchmarks' command lines have alike."""
 
 import os
+from collections.abc import Sequence
 
 import click
 
@@ -19,6 +20,13 @@ def run(command: click.Command) -> None:
     except LoadTestError as error:
         click.echo(f"error: {error}", err=True)
         raise SystemExit(2) from None
+
+
+def refuse_unknown(only: str, names: Sequence[str]) -> None:
+    """Raise where `only` is in none of the names: nothing would be done, and that look well."""
+    if not any(only in name for name in names):
+        told = "; ".join(names)
+        raise click.BadParameter(f"no name holds {only!r}: {told}", param_hint="'--only'")
 
 
 def warn_of_one_core() -> None:

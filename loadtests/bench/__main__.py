@@ -25,7 +25,7 @@ from loadtests.bench.measure import OTHERS_CORE, Load, measure, pinned
 from loadtests.bench.plot import plot
 from loadtests.bench.shop import TREES, fill, promote, shop_parts
 from loadtests.bench.table import Round, table
-from loadtests.command import run, warn_of_one_core
+from loadtests.command import refuse_unknown, run, warn_of_one_core
 
 ITEMS = 1_000
 
@@ -54,13 +54,15 @@ def main(seconds: float, repeat: int, rate: float, connections: int, only: str, 
     with tempfile.TemporaryDirectory() as scratch, EmbeddedValkey(Path(scratch) / "store") as store:
         folder = Path(scratch)
         owners = EmbeddedValkey(folder / "owners")
+        shop = Shop(store.url, owners, folder / "towers", folder / "trees")
+        everybody = contenders(shop)
+        refuse_unknown(only, [each.name for each in everybody])
         with owners:
             asyncio.run(fill(owners, ITEMS, OWNERS[1], bought=BOUGHT))
-        shop = Shop(store.url, owners, folder / "towers", folder / "trees")
         promote(shop.towers, shop_parts(ITEMS))
         promote(shop.trees, shop_parts(ITEMS, trees=TREES))
         asyncio.run(fill(store, ITEMS, REGULARS[1]))
-        chosen = [each for each in contenders(shop) if each.name == CEILING or only in each.name]
+        chosen = [each for each in everybody if each.name == CEILING or only in each.name]
         rounds = _measured(chosen, folder, repeat, Load(seconds, connections, rate))
     click.echo(table(rounds))
     out.mkdir(parents=True, exist_ok=True)

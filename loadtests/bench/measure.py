@@ -158,11 +158,16 @@ def warm_up(port: int, bodies: Path, expect: str, load: Load) -> None:
 
 
 def rank_all(port: int, bodies: Path, contender: Contender, load: Load) -> None:
-    """Ask until every shopper can be taken to have been ranked: each twice, all but a few times."""
+    """Ask until every shopper can be taken to have been ranked: each twice, all but a few times.
+
+    Each turn lasts twice as long as the one before, with half of its connections: on a busy machine
+    as many as are measured leave so many answers to the ladder.
+    """
     first, end = contender.shoppers
     odd = ""
     for turn in range(_MOST_TURNS):
-        told = closed_loop(port, bodies, RANKED, load.connections, 2**turn)
+        connections = max(1, load.connections >> turn)
+        told = closed_loop(port, bodies, RANKED, connections, 2**turn)
         if told.requests >= 2 * (end - first) and told.failed <= _FEW_SHARE * told.requests:
             return
         odd = told.odd

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from loadtests.bench.measure import OTHERS_CORE, pinned
-from loadtests.command import run
+from loadtests.command import refuse_unknown, run
 from loadtests.faults.faults import FAKETIME, faults
 from loadtests.faults.trial import Trial
 from loadtests.faults.verdict import HEAD, Verdict
@@ -33,6 +33,7 @@ def main(seconds: float, rate: float, only: str, repeat: int, out: Path | None) 
     Connections may end with the process that held them. Everything else must be a 200 with items
     within 100 ms.
     """
+    refuse_unknown(only, [fault.name for fault in faults()])
     pinned(OTHERS_CORE)()  # what a fault takes to prepare is not to be the service's loss
     if FAKETIME is None:
         click.echo("the clock is not stepped: apt-get install faketime (libfaketime)", err=True)

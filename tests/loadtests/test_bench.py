@@ -194,6 +194,34 @@ def test_shoppers_who_were_not_ranked_are_told(monkeypatch: pytest.MonkeyPatch) 
         measure.rank_all(1, Path("bodies"), contender, measure.Load(1.0, 1, 1.0))
 
 
+def test_a_busy_machine_is_asked_for_less_until_all_are_ranked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With all connections the ladder answered for ever, and what was measured before was lost."""
+    asked: list[int] = []
+
+    def loop(_: int, __: Path, ___: str, connections: int, seconds: float) -> measure.Closed:
+        asked.append(connections)
+        return measure.Closed(5_000, 2_000 if connections > 8 else 10, seconds, "segment")
+
+    monkeypatch.setattr(measure, "closed_loop", loop)
+    measure.rank_all(
+        1, Path("bodies"), Contender("x", (), shoppers=(0, 100)), measure.Load(1.0, 32, 1.0)
+    )
+    assert asked == [32, 16, 8]
+
+
+@pytest.mark.parametrize("program", ["bench", "faults"])
+def test_a_name_that_nobody_has_is_refused(program: str) -> None:
+    """An empty table would look as if all had gone well."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"loadtests.{program}", "--only", "kiled"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Invalid value for '--only': no name holds 'kiled': " in done.stderr
+
+
 @pytest.mark.skipif(not PEERS_PYTHON.exists(), reason="peers are not installed: make peers")
 @pytest.mark.parametrize("peer", ["FastAPI", "mosec"])
 def test_a_peer_answers_with_the_list_of_our_model(peer: str, tmp_path: Path) -> None:
