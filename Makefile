@@ -114,6 +114,7 @@ feast: .venv-feast/.made ## Install Feast, which `make store` then measures besi
 detectors: .venv-detectors/.made ## Install the libraries that `make drift` then measures beside our rule
 
 show: .venv/.train ## Show what data and models there are
+	$(IF_THERE)
 	$(PY) -m features show
 	$(PY) -m models list
 

@@ -37,7 +37,7 @@ def test_a_shop_that_has_no_files_yet_is_no_demo() -> None:
     assert "simulate --if-empty" in make("data").stdout
 
 
-@pytest.mark.parametrize("target", ["data", "train"])
+@pytest.mark.parametrize("target", ["data", "train", "show"])
 def test_nothing_is_made_for_a_shop_that_is_not_there(tmp_path: Path, target: str) -> None:
     """A name that is misspelt leaves no home behind."""
     home = tmp_path / "home"
