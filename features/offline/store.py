@@ -235,8 +235,10 @@ class OfflineStore:
         """Merge small files, remove those no version of the last `retention` uses; count these.
 
         What the logs of the tables tell of versions before goes as well. Lists that were served
-        `LISTS_KEPT` before the latest are deleted.
+        `LISTS_KEPT` before the latest are deleted. A home that is not there is not made.
         """
+        if not self._root.is_dir():
+            return 0
         with self._writing():
             self._tables.delete_days(SERVED, LISTS_KEPT, datetime.now(UTC).date())
             return self._tables.tidy(retention)

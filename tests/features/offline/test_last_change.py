@@ -63,6 +63,13 @@ def test_tidying_changes_nothing(store: OfflineStore, retention: timedelta) -> N
     )
 
 
+def test_a_home_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    """`make` would take what a misspelt `CUVEE_HOME` left for a shop."""
+    home = tmp_path / "typo"
+    assert OfflineStore(home).tidy() == 0
+    assert not home.exists()
+
+
 def test_what_is_tidy_gets_no_commit(store: OfflineStore) -> None:
     """Not for the note either."""
     store.tidy()
