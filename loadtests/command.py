@@ -7,13 +7,17 @@ import click
 
 from loadtests.bench.contender import SERVER_CORE
 from loadtests.bench.measure import OTHERS_CORE
-from loadtests.run import LoadTestError
+from loadtests.run import LoadTestError, terminable
 
 
 def run(command: click.Command) -> None:
-    """Run `command`; what was asked wrongly, or could not be carried out, is one line and 2."""
+    """Run `command`; what was asked wrongly, or could not be carried out, is one line and 2.
+
+    SIGTERM ends what was started, too.
+    """
     try:
-        command.main(standalone_mode=False)
+        with terminable():
+            command.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         raise SystemExit(2) from None

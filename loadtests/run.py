@@ -53,7 +53,7 @@ def run(plan: Plan) -> Path:
     if find_spec("locust") is None:
         raise LoadTestError("locust is not installed: make .venv/.dev does it")
     plan.folder.mkdir(parents=True, exist_ok=True)
-    with _terminable(), _service(plan) as url:
+    with terminable(), _service(plan) as url:
         return _locust(plan, url)
 
 
@@ -220,7 +220,7 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """Turn SIGTERM into an exit that runs the clean-up, as Ctrl-C does."""
 
     def leave(number: int, _: FrameType | None) -> None:

@@ -163,6 +163,39 @@ def test_an_interrupted_test_stops_all_it_started(tmp_path: Path, number: signal
     assert [pid for pid in children if not _gone(int(pid))] == []
 
 
+def test_a_benchmark_that_is_terminated_stops_all_it_started(tmp_path: Path) -> None:
+    """Its service would serve on, with a store and consumers, until the machine is off."""
+    program = f"""
+import time
+import click
+from pathlib import Path
+from loadtests.command import run
+from loadtests.run import started
+
+@click.command()
+def main():
+    with started(({sys.executable!r}, {str(FAKE)!r}), {{}}, Path({str(tmp_path / "log")!r})):
+        click.echo("begun")
+        time.sleep(60)
+
+run(main)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=os.environ | {"FAKE_PID_FILE": str(tmp_path / "pid")},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    process.terminate()
+    process.communicate(timeout=60)
+
+    assert process.returncode == 128 + signal.SIGTERM
+    assert _gone(int((tmp_path / "pid").read_text()))
+
+
 def test_who_is_interrupted_while_a_process_starts_leaves_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
