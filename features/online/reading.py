@@ -7,7 +7,6 @@ from typing import Any
 from redis.asyncio.cluster import RedisCluster
 
 from features.errors import StoreError
-from features.eventlog import NO_RECORDS
 from features.history import HISTORY_CAP, RECENT_CAP
 from features.ids import stable_hash
 from features.online import keys
@@ -92,8 +91,8 @@ def _state(
         return STRANGER
     return ShopperState(
         profile=profile.fields if profile else NO_PROFILE,
-        recent=recent.records if recent else NO_RECORDS,
-        history=history.records if history else NO_RECORDS,
+        recent_ring=recent,
+        history_ring=history,
         revision=_REVISION.pack(
             recent.revision if recent else 0,
             history.revision if history else 0,

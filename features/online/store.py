@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from features.eventlog import NO_RECORDS
 from features.events import Event, Records
+from features.online.values import Ring
 
 NO_PROFILE: Mapping[str, Any] = MappingProxyType({})
 
@@ -24,9 +25,19 @@ class ShopperState(NamedTuple):
     """
 
     profile: Mapping[str, Any] = NO_PROFILE
-    recent: Records = NO_RECORDS
-    history: Records = NO_RECORDS
+    recent_ring: Ring | None = None
+    history_ring: Ring | None = None
     revision: bytes = b""
+
+    @property
+    def recent(self) -> Records:
+        """Return the latest events."""
+        return NO_RECORDS if self.recent_ring is None else self.recent_ring.records
+
+    @property
+    def history(self) -> Records:
+        """Return the latest of what is remembered for long."""
+        return NO_RECORDS if self.history_ring is None else self.history_ring.records
 
     @property
     def known(self) -> bool:

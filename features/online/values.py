@@ -31,10 +31,20 @@ LAYOUT = bytes([VERSION])
 
 
 class Ring(NamedTuple):
-    """A ring as it was read: time-sorted records, at most its cap, and its revision."""
+    """A ring as it was read, and its revision; what `held` holds is believed."""
 
-    records: Records
+    held: bytes
+    cap: int
     revision: int
+
+    @property
+    def records(self) -> Records:
+        """Return the latest `cap` records, time-sorted: taken apart here, where they are needed.
+
+        A list that was cached needs none.
+        """
+        records = without_turns(self.held, HEADER.size)
+        return records if len(records) <= self.cap else records[-self.cap :]
 
 
 class StoredProfile(NamedTuple):
@@ -57,12 +67,11 @@ def owner_of(user_id: str) -> bytes:
 
 
 def decode_ring(value: bytes, owner: int, cap: int) -> Ring | None:
-    """Return the latest `cap` records in `value`, or None if not believed."""
+    """Return the ring in `value`, or None if not believed."""
     revision = _revision(value, owner)
     if revision is None or (len(value) - HEADER.size) % RECORD.itemsize:
         return None
-    records = without_turns(value, HEADER.size)
-    return Ring(records if len(records) <= cap else records[-cap:], revision)
+    return Ring(value, cap, revision)
 
 
 def held_records(value: bytes, owner: int, cap: int) -> Records:
