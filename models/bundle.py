@@ -5,7 +5,8 @@ VERSION/manifest.json                 where it came from; size and SHA-256 of ev
         names.npy                     what people call the items, where that is known
         price.npy, popularity.npy, …      an array each, mapped into memory
         tower.onnx, ranker.onnx, index.faiss, outputs.npy, …
-                                      absent where there was too little data
+                                      absent where there was too little data, or popular lists
+                                      were better
         companion_rows.npy, …         what is bought together, absent where no basket held two
         reference.json, …             what was normal at training, absent where nobody had come
 

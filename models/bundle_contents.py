@@ -59,9 +59,9 @@ LADDER_FILES = LADDER_PART | {NAMES, POPULAR}
 _NEEDED = frozenset((TOWER, *(f"{name}.npy" for name in _PERSONAL_ARRAYS)))
 MET = "met.npy"
 PERSONAL_PART = _NEEDED | {MET, RANKER, INDEX}
-"""What ranks for a shopper: absent where there was too little data. The ranker is absent where
-it was no better than its candidates, the index where there are few items, and how many met each
-item in bundles of earlier versions."""
+"""What ranks for a shopper: absent where there was too little data, or popular lists were better.
+The ranker is absent where it was no better than its candidates, the index where there are few
+items, and how many met each item in bundles of earlier versions."""
 
 BASKET_PART = frozenset(f"{name}.npy" for name in _BASKET_ARRAYS)
 """What is bought together: absent where no basket held two items."""

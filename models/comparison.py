@@ -83,13 +83,16 @@ def _audiences(timeline: Timeline, parts: Parts) -> Iterator[tuple[str, Split, P
 def _of_new_items(timeline: Timeline, parts: Parts) -> list[tuple[str, Split, Parts]]:
     """Return the splits of new items, and what is learnt where they are new.
 
-    The ranker is that of `parts`: it knows no item by name.
+    The ranker is that of `parts`: it knows no item by name. Where nothing of those is personal,
+    nothing here is.
     """
     log, catalogue, start = timeline.log, timeline.catalogue, timeline.moment(TEST)
     gone = taken_for_new(catalogue)
     split = new_items(temporal_split(log, catalogue, start, timeline.moment(NOW), gone=gone))
     served = fit(log, split.known, catalogue, timeline.choices, start, timeline.gram)
-    if served.personal is not None and parts.personal is not None:
+    if parts.personal is None:
+        served = replace(served, personal=None)
+    elif served.personal is not None:
         personal = replace(served.personal, ranker=parts.personal.ranker)
         served = replace(served, personal=personal)
     return [

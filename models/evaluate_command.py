@@ -14,6 +14,7 @@ from features.progress import progress
 from models.baselines import EXTRA, Chosen, are_there, baseline_lists, choose_baselines
 from models.comparison import Others, nobody_else
 from models.evaluate import MODEL
+from models.orders import Kept
 from models.page_file import write_page
 from models.report import evaluation_page
 from models.timeline import VALIDATION, Timeline
@@ -92,14 +93,16 @@ def measure(timeline: Timeline, split: str, step: Step = lambda _: None) -> dict
     chosen = choose_baselines(timeline.split(VALIDATION), timeline.seed) if are_there() else None
     others = nobody_else if chosen is None else _lists_of(chosen)
     told: dict[str, Any] = {"baselines": None if chosen is None else _settings(chosen)}
+    choices = timeline.choices.told()
     if split in (TEMPORAL, BOTH):
-        comparison = try_out(timeline, step, others).comparison
-        if comparison is None:
+        trial = try_out(timeline, step, others)
+        if trial.comparison is None:
             raise InputError("events: too few shoppers who met two items to learn from")
-        told[TEMPORAL] = comparison.told()
+        told[TEMPORAL] = trial.comparison.told()
+        choices = trial.chosen.told_beside(choices)
     if split in (LEFT_OUT, BOTH):
         told[LEFT_OUT] = try_left_out(timeline, step, others).told()
-    return {**told, "choices": timeline.choices.told()}
+    return {**told, "choices": choices}
 
 
 def _lists_of(chosen: Mapping[str, Chosen]) -> Others:
@@ -128,6 +131,8 @@ def _tables(told: Mapping[str, Any]) -> Iterator[str]:
     taste = choices["taste"] or "none"
     yield f"segments by {taste.replace(',', ' and ')}"
     yield f"newcomers are shown {newcomers_are_shown(choices)}"
+    if choices.get("order") == Kept.POPULARITY.value:
+        yield "the model shows what segments buy: personal lists were worse where that was chosen"
 
 
 def _table(title: str, told: Mapping[str, Any]) -> str:

@@ -118,7 +118,8 @@ def read_ranker(path: Path, base: Model) -> ImportedRanker:
     """
     if not base.is_personal:
         raise InputError(
-            f"--base: {base.version} has no candidates to order: it had too little data"
+            f"--base: {base.version} has no candidates to order: it had too little data, or "
+            "popular lists were better"
         )
     content = _content(path)
     _check_self_contained(path.name, content)

@@ -1,18 +1,25 @@
-"""What orders candidates: learnt in several ways, of which one split of the past chooses."""
+"""What orders candidates: learnt in several ways, of which one split of the past chooses.
+
+The same split has the last word on lists as a whole: where what segments buy is better, it serves.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from models.examples import Examples
 from models.export import ranker_graph, require_agreement, with_short_histories
-from models.metrics import is_above_chance
+from models.metrics import is_above_chance, quality
+from models.model import Model
 from models.parts import Floats, Parts
 from models.personal import open_ranker
 from models.ranker import Ranker, fit_ranker, ordering, predict, with_trees
+from models.replay import popular_lists, ranked_lists
+from models.split import Split
 from models.timeline import LEARNT_FROM, TEST, VALIDATION, Timeline
 from models.validated import LEAST_JUDGED
 
@@ -23,12 +30,22 @@ Doubles = npt.NDArray[np.float64]
 
 
 class Kept(Enum):
-    """What orders the candidates of the model that serves."""
+    """What orders the candidates of the model that serves; `POPULARITY` serves without any."""
 
+    POPULARITY = "popularity"
     CANDIDATES = "candidates"
     SUM = "sum"
     SHOWN = "shown"
     TREES = "trees"
+
+    @property
+    def is_learnt(self) -> bool:
+        """Tell whether there is a ranker."""
+        return self not in (Kept.POPULARITY, Kept.CANDIDATES)
+
+    def of(self, parts: Parts) -> Parts:
+        """Return what of the parts serves: all, or none that is personal."""
+        return replace(parts, personal=None) if self is Kept.POPULARITY else parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +89,35 @@ class ChosenOrder:
     kept: Kept = Kept.CANDIDATES
     measured: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
+    def told_beside(self, choices: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what was chosen before with this, JSON-able."""
+        return {
+            **choices,
+            "order": self.kept.value,
+            "validation": {**choices["validation"], **self.measured},
+        }
+
 
 def choose_order(timeline: Timeline) -> ChosenOrder:
-    """Return what orders the candidates of the validation split best."""
+    """Return what orders the candidates of the validation split best, if popularity does not."""
+    told, parts = _tried(timeline), timeline.parts(VALIDATION)
+    chosen = best_of(told) if told else ChosenOrder()
+    if chosen.kept in told:
+        parts = told[chosen.kept].given_to(parts)
+    return above_floor(chosen, parts, timeline.split(VALIDATION))
+
+
+def _tried(timeline: Timeline) -> Mapping[Kept, Order]:
+    """Return what became of the validation split in each order, none where that is too little."""
     examples = [timeline.examples(each) for each in LEARNT_FROM[VALIDATION]]
     plain = fit_ranker(examples, timeline.seed)
     if plain is None:
-        return ChosenOrder()
+        return {}
     rankers = {Kept.SUM: plain, Kept.TREES: with_trees(plain, examples, timeline.seed)}
     if timeline.exposures and (informed := fit_ranker(examples, timeline.seed, shown=True)):
         rankers[Kept.SHOWN] = informed
     checked = timeline.examples(VALIDATION)
-    return best_of({kept: _judged(ranker, checked) for kept, ranker in rankers.items()})
+    return {kept: _judged(ranker, checked) for kept, ranker in rankers.items()}
 
 
 def best_of(told: Mapping[Kept, Order]) -> ChosenOrder:
@@ -101,6 +135,21 @@ def best_of(told: Mapping[Kept, Order]) -> ChosenOrder:
     if not told[chosen].beats(told[chosen].given):
         chosen = Kept.CANDIDATES
     return ChosenOrder(chosen, _measured(told))
+
+
+def above_floor(chosen: ChosenOrder, parts: Parts, split: Split) -> ChosenOrder:
+    """Return what was chosen, or popularity where its lists are better by more than chance.
+
+    `parts` are in the order that was chosen. Who cannot be ranked for is shown the same by both.
+    """
+    model = Model(parts)
+    personal, popular = (
+        quality(lists, split.wanted, split.known.met()).by_user
+        for lists in (ranked_lists(model, split), popular_lists(model, split))
+    )
+    kept = Kept.POPULARITY if is_above_chance(popular - personal) else chosen.kept
+    by_lists = {"personal": _mean(personal), "segment popularity": _mean(popular)}
+    return ChosenOrder(kept, {**chosen.measured, "ndcg@10_by_lists": by_lists})
 
 
 def _measured(told: Mapping[Kept, Order]) -> Mapping[str, Mapping[str, float]]:
@@ -121,7 +170,7 @@ def learn_order(timeline: Timeline, cut: float, kept: Kept) -> Order | None:
 
     Its export is compared with the original over the last split.
     """
-    if kept is Kept.CANDIDATES:
+    if not kept.is_learnt:
         return None
     examples = [timeline.examples(each) for each in LEARNT_FROM[cut]]
     return order_of(examples, lambda: timeline.examples(TEST), timeline.seed, kept)

@@ -48,7 +48,7 @@ class Segments:
 
 @dataclass(frozen=True, slots=True)
 class Personal:
-    """The personal part: absent where there was too little to learn from.
+    """The personal part: absent where there was too little to learn from, or popularity is better.
 
     An item's score for a shopper is `outputs[item] @ user`.
     """

@@ -31,6 +31,7 @@ _NOTE = (
     "refused are never shown."
 )
 _ORDERS = {
+    "popularity": "none: what segments buy is better",
     "candidates": "their own scores",
     "sum": "a sum",
     "shown": "a sum that learnt from what was shown, too",

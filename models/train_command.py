@@ -24,6 +24,7 @@ from models.home_registry import home_registry, shared_registry, signing_key
 from models.journal import CANDIDATE, PRODUCTION
 from models.made_already import made_already, readable_manifest, serves_already, told_of
 from models.manifest import Manifest
+from models.orders import Kept
 from models.parts import Parts
 from models.placement import waits_here_if_away
 from models.registry import Registry
@@ -89,7 +90,8 @@ def train_command(
 
     The first tenths of the past train, the last tenth judges; then all of it trains what is
     written, with a page of figures in CUVEE_HOME/reports. The first model, and any that beats
-    segment popularity by more than chance, becomes the production model; any other waits as
+    segment popularity by more than chance, becomes the production model, as does popularity itself,
+    where personal lists are worse, in place of a model that did not beat it; any other waits as
     `candidate`. Services follow within a second. One that was killed goes on where it was, if the
     data are the same.
 
@@ -195,7 +197,8 @@ def _promote(moves: AliasRegistry, version: str, parts: Parts, why: str, who: st
 def _deserves(parts: Parts, present: Manifest | None) -> bool:
     """Tell whether a model should serve: the first, a better one, or as unjudged a newer one.
 
-    What was measured against another serves where it is no worse, and that one still serves.
+    Popularity itself takes the place of what was no better. What was measured against another
+    serves where it is no worse, and that one still serves.
     """
     if VALIDATED in parts.metrics:
         validation = Validation.of(parts.metrics[VALIDATED])
@@ -203,7 +206,14 @@ def _deserves(parts: Parts, present: Manifest | None) -> bool:
         return validation.is_no_worse and validation.incumbent == serves
     if present is None or parts.metrics.get("beats_segments"):
         return True
+    if _is_popularity(parts):
+        return not present.metrics.get("beats_segments")
     return MODEL not in parts.metrics and MODEL not in present.metrics
+
+
+def _is_popularity(parts: Parts) -> bool:
+    """Tell whether popular lists serve since personal ones were worse."""
+    return parts.parameters.get("order") == Kept.POPULARITY.value
 
 
 def _told_why(why: str, parts: Parts) -> str:
@@ -229,4 +239,6 @@ def _judged(parts: Parts) -> str:
     }
     if len(figures) < 2:
         return "too few shoppers to judge it"
+    if _is_popularity(parts):
+        return f"NDCG@10 {figures[MODEL]} (segment popularity itself: personal lists were worse)"
     return f"NDCG@10 {figures[MODEL]} (segment popularity {figures[SEGMENT]})"

@@ -148,8 +148,8 @@ def _trained(
 def try_out(timeline: Timeline, step: Step = lambda _: None, others: Others = nobody_else) -> Trial:
     """Return what would have come of training on the first nine tenths of the past.
 
-    The validation split decides what orders candidates; the last one, which gives the figures,
-    decides nothing.
+    The validation split decides what orders candidates, and whether popularity serves instead; the
+    last one, which gives the figures, decides nothing.
     """
     step("choosing")
     if not timeline.can_be_judged or timeline.parts(VALIDATION).personal is None:
@@ -171,17 +171,19 @@ def try_left_out(
     step("learning without what was left out")
     parts = before.parts(NOW)
     kept = choose_order(before).kept if before.can_be_judged else Kept.CANDIDATES
-    if kept is not Kept.CANDIDATES:
+    if kept.is_learnt:
         rows = examples_left_out(before)
         if order := order_of([rows], lambda: rows, before.seed, kept):
             parts = order.given_to(parts)
     step("evaluating")
-    return Comparison(figures_left_out(before, parts, left_out, others))
+    return Comparison(figures_left_out(before, kept.of(parts), left_out, others))
 
 
 def learn(timeline: Timeline, cut: float, kept: Kept) -> tuple[Parts, dict[str, Any]]:
     """Return what is learnt before `cut`, and how well each graph agrees with its original."""
     parts = timeline.parts(cut)
+    if kept is Kept.POPULARITY:
+        return kept.of(parts), {}
     agreement: dict[str, Any] = {"tower": parts.metrics}
     if order := learn_order(timeline, cut, kept):
         parts = order.given_to(parts)
@@ -199,18 +201,15 @@ def _users(timeline: Timeline, personal: Personal) -> Floats:
 
 
 def _parameters(timeline: Timeline, trial: Trial) -> dict[str, Any]:
-    choices = timeline.choices.told()
     return {
         "seed": timeline.seed,
         MADE_WITH: FEATURES_FILE,
         "rank": RANK,
-        "order": trial.chosen.kept.value,
         "trees": TREES if trial.chosen.kept is Kept.TREES else 0,
         "pairs": len(timeline.pairs),
         "shoppers": len(timeline.log.user_ids),
         "exposures": len(timeline.exposures) if timeline.can_be_judged else 0,
-        **choices,
-        "validation": {**choices["validation"], **trial.chosen.measured},
+        **trial.chosen.told_beside(timeline.choices.told()),
     }
 
 

@@ -229,7 +229,7 @@ def climb(
 
 
 def _why_not_ranked(model: Model) -> Reason | None:
-    """Return why a known shopper gets popular items: None where training had too little data."""
+    """Return why a known shopper gets popular items: None where no model is for any."""
     if not model.is_whole:
         return Reason.MODEL_ERROR
     return Reason.UNKNOWN_USER if model.is_personal else None

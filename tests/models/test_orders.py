@@ -1,14 +1,12 @@
-"""Which way to order candidates is kept."""
-
-from types import SimpleNamespace
-from typing import cast
+"""Which way to order candidates is kept, and where none is."""
 
 import numpy as np
 import pytest
 
 from models import orders
-from models.orders import Kept, Order, best_of, choose_order
-from models.timeline import Timeline
+from models.orders import ChosenOrder, Kept, Order, above_floor, best_of, choose_order
+from models.timeline import VALIDATION, Timeline
+from tests.support.histories import log_of, tasteful, tasteless, wines
 
 
 def order_of(by_shopper: float, of_shown: float = 0.5, lists: int = 50) -> Order:
@@ -74,7 +72,27 @@ def test_trees_must_beat_what_knows_what_was_shown() -> None:
 
 
 def test_too_little_to_learn_from_leaves_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing was measured then."""
+    """Nothing was measured then, but that popularity is no better."""
     monkeypatch.setattr(orders, "fit_ranker", lambda *_: None)
-    chosen = choose_order(cast("Timeline", SimpleNamespace(examples=lambda cut: cut, seed=0)))
-    assert (chosen.kept, chosen.measured) == (Kept.CANDIDATES, {})
+    chosen = choose_order(Timeline(tasteful(), wines(60), 0))
+    assert (chosen.kept, [*chosen.measured]) == (Kept.CANDIDATES, ["ndcg@10_by_lists"])
+
+
+def test_popularity_is_the_floor() -> None:
+    """Where all buy by it alone, personal lists are worse, and none is kept."""
+    timeline = Timeline(log_of(tasteless(), 200, wines(400)), wines(400), 0)
+    chosen = choose_order(timeline)
+    told = chosen.measured["ndcg@10_by_lists"]
+    assert chosen.kept is Kept.POPULARITY
+    assert told["personal"] < told["segment popularity"]
+    assert chosen.kept.of(timeline.parts(VALIDATION)).personal is None
+
+
+@pytest.mark.parametrize("kept", [Kept.CANDIDATES, Kept.SUM, Kept.TREES])
+def test_where_lists_are_no_worse_what_was_chosen_stays(kept: Kept) -> None:
+    """With what was measured of it, and what serves is whole."""
+    timeline = Timeline(tasteful(), wines(60), 0)
+    parts, split = timeline.parts(VALIDATION), timeline.split(VALIDATION)
+    chosen = above_floor(ChosenOrder(kept, {"before": {"a": 0.1}}), parts, split)
+    assert (chosen.kept, [*chosen.measured]) == (kept, ["before", "ndcg@10_by_lists"])
+    assert chosen.kept.of(parts) is parts

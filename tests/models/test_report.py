@@ -137,6 +137,7 @@ def test_a_page_tells_what_orders_candidates(kept: Kept, tmp_path: Path) -> None
     parameters = {"order": kept.value}
     page = _Page(training_page(replace(registry.manifest(version), parameters=parameters)))
     words = {
+        Kept.POPULARITY: "none: what segments buy is better",
         Kept.CANDIDATES: "their own scores",
         Kept.SUM: "a sum",
         Kept.SHOWN: "a sum that learnt from what was shown",

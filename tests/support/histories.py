@@ -70,3 +70,17 @@ def clicks(count: int) -> Records:
     records["item"] = stable_hashes(f"wine-{row:04d}" for row in range(count))
     records["tag"] = TYPE_CODES[EventType.CLICK]
     return records
+
+
+def tasteless(shoppers: int = 200, items: int = 400, bought: int = 8) -> list[Happened]:
+    """Return purchases of shoppers who go by the popularity of items alone, over a year."""
+    random = np.random.default_rng(0)
+    weights = np.arange(1, items + 1) ** -0.7
+    happened = []
+    for shopper in range(shoppers):
+        chosen = random.choice(items, bought, replace=False, p=weights / weights.sum())
+        days = random.uniform(19_000, 19_365, bought)
+        happened += [
+            Happened(shopper, int(item), float(day)) for item, day in zip(chosen, days, strict=True)
+        ]
+    return happened
