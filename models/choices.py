@@ -26,6 +26,9 @@ REGULARISATION = 10.0
 
 REGULARISATIONS = (3.0, 10.0, 30.0)
 
+ALS_LIMIT = 2_000_000
+"""Most pairs of which ALS is measured: its time grows with them, that of the others hardly does."""
+
 _CHUNK = 1_024
 
 
@@ -71,7 +74,7 @@ def choose(
     taste, by_attribute = measure_tastes(catalogue, split)
     by_prior = measure_priors(taste, split)
     tried = _regularisations(catalogue)
-    usual, *others = _methods(catalogue)
+    usual, *others = _methods(catalogue, len(split.known))
     by_regularisation = {each: _quality(split, each, gram, usual) for each in tried}
     regularisation = max(tried, key=lambda each: by_regularisation[each].ndcg)
     by_method = {usual: by_regularisation[regularisation]}
@@ -99,9 +102,11 @@ def _regularisations(catalogue: Catalogue) -> tuple[float, ...]:
     return REGULARISATIONS if len(catalogue) <= DENSE_LIMIT else (REGULARISATION,)
 
 
-def _methods(catalogue: Catalogue) -> tuple[Method, ...]:
+def _methods(catalogue: Catalogue, pairs: int) -> tuple[Method, ...]:
     """Return what towers may be made of, the usual first."""
-    return tuple(Method) if len(catalogue) <= DENSE_LIMIT else (Method.FACTORS,)
+    if len(catalogue) > DENSE_LIMIT:
+        return (Method.FACTORS,)
+    return tuple(each for each in Method if each is not Method.ALS or pairs <= ALS_LIMIT)
 
 
 def _best(measured: Mapping[Method, Quality]) -> Method:

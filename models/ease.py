@@ -1,4 +1,4 @@
-"""EASE: which items speak for which, in closed form, then cut down to two towers.
+"""EASE: which items speak for which, in closed form, then cut down to two towers; and others.
 
 H. Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019: the weights B that
 minimise |X - XB|² + λ|B|² with a diagonal of zeros are B = I - P · diag(1 / diag(P)) with
@@ -20,6 +20,7 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 from sklearn.utils.extmath import randomized_svd
 
+from models.als import folding_in, item_factors
 from models.dataset import Interactions, edges
 from models.parts import Floats
 from models.popularity import weights_of
@@ -109,6 +110,7 @@ class Method(Enum):
     EASE = "EASE"
     ITEMS = "item-item cosine"
     FACTORS = "PureSVD"
+    ALS = "ALS"
 
 
 def fit_towers(
@@ -121,13 +123,17 @@ def fit_towers(
 
     Those of PureSVD (Cremonesi et al., RecSys 2010) take memory that grows with the grades and not
     with items²: the right singular vectors are both towers. They are drawn near there (Halko et
-    al., 2011), from always the same numbers.
+    al., 2011), from always the same numbers. ALS folds shoppers in by a linear map.
     """
     rank = min(RANK, *matrix.shape)
     if method is Method.FACTORS or matrix.shape[1] > DENSE_LIMIT:
         scaled, scales = damped(matrix, SVD_DAMPING)
         _, _, right = randomized_svd(scaled, rank, random_state=0)
         return _towers(right.T, right.T, scales)
+    if method is Method.ALS:
+        scaled, scales = damped(matrix, SVD_DAMPING)
+        factors = item_factors(scaled, rank)
+        return _towers(folding_in(factors), factors, scales)
     if method is Method.ITEMS:
         cosines = gram(damped(matrix, SVD_DAMPING)[0])
         np.fill_diagonal(cosines, 0.0)

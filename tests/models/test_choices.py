@@ -37,11 +37,12 @@ def test_all_methods_are_measured(split: Split) -> None:
 @pytest.mark.parametrize(
     ("gains", "method"),
     [
-        ((0.0, 0.1, 0.05), Method.ITEMS),
-        ((0.0, 0.05, 0.1), Method.FACTORS),
-        ((0.0, 0.0500, 0.0501), Method.FACTORS),
-        ((0.0, 0.0001, -0.1), Method.EASE),
-        ((0.0, -0.1, -0.1), Method.EASE),
+        ((0.0, 0.1, 0.05, 0.0), Method.ITEMS),
+        ((0.0, 0.05, 0.1, 0.0), Method.FACTORS),
+        ((0.0, 0.0500, 0.0501, 0.0), Method.FACTORS),
+        ((0.0, 0.05, 0.1, 0.2), Method.ALS),
+        ((0.0, 0.0001, -0.1, 0.0001), Method.EASE),
+        ((0.0, -0.1, -0.1, -0.1), Method.EASE),
     ],
 )
 def test_what_is_better_by_more_than_chance_is_taken(
@@ -67,6 +68,15 @@ def test_many_items_leave_no_choice(split: Split, monkeypatch: pytest.MonkeyPatc
     """Beyond the limit no items² numbers are computed, to measure anything either."""
     monkeypatch.setattr(choices_module, "DENSE_LIMIT", 30)
     assert choose(CATALOGUE, split).method is Method.FACTORS
+
+
+def test_many_pairs_are_not_factored_to_be_measured(
+    split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the limit it would take more time than it is worth."""
+    monkeypatch.setattr(choices_module, "ALS_LIMIT", len(split.known) - 1)
+    told = choose(CATALOGUE, split).told()["validation"]["ndcg@10_by_candidates"]
+    assert [*told] == ["EASE", "item-item cosine", "PureSVD"]
 
 
 @pytest.mark.parametrize("method", Method)
