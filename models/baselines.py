@@ -14,10 +14,10 @@ import numpy as np
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from models.ease import DENSE_LIMIT
 from models.metrics import best_new, quality
 from models.parts import Floats, Rows
 from models.split import Split
+from models.towers import DENSE_LIMIT
 
 KNN = "item_knn"
 ALS = "als"

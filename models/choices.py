@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from features.catalogue import Catalogue
-from models.ease import DENSE_LIMIT, Gram, Method, faded, fit_towers, gram_of
+from models.gram import Gram, gram_of
 from models.metrics import Quality, best_new, is_above_chance, quality
 from models.newcomers import Newcomers, Trials
 from models.segments import (
@@ -20,6 +20,7 @@ from models.segments import (
     measure_tastes,
 )
 from models.split import Split
+from models.towers import DENSE_LIMIT, Method, faded, fit_towers
 
 REGULARISATION = 10.0
 """λ where there is too little to choose it by."""

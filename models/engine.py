@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from features.training.engine import not_installed
-from models.ease import Gram, gram_of
+from models.gram import Gram, gram_of
 from models.training_log import Reader, read_here
 
 

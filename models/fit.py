@@ -10,14 +10,15 @@ from features.eventlog import EventLog
 from models.candidates import Tower, padded
 from models.choices import Choices
 from models.dataset import Interactions
-from models.ease import Gram, faded, faded_implicit, fit_towers, gram_of
 from models.export import require_agreement, tower_graph
+from models.gram import Gram, gram_of
 from models.item_stats import item_stats
 from models.item_table import ItemTable
 from models.new_items import expected, introduce
 from models.parts import Floats, Parts, Personal, Segments
 from models.ranker_features import AFFINITIES
 from models.segments import Attribute, make_segments
+from models.towers import faded, faded_implicit, fit_towers
 
 LEAST_SHOPPERS = 20
 """Shoppers that must have met two items or more, or there is nothing to learn of items."""

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from scipy import sparse
 
 from features.catalogue import Catalogue
-from models.ease import Towers
 from models.parts import Floats, Rows
 from models.ranker_features import ITEM_STATS
 from models.segments import Attribute, Codes, text_attributes
+from models.towers import Towers
 
 _PRICE = ITEM_STATS.index("log_price")
 _CHUNK = 128

@@ -23,8 +23,8 @@ from features.offline.parts import Part
 from features.offline.store import OfflineStore
 from features.training.spark_session import spark_session
 from models.code_revision import sources
-from models.ease import Doubles, added, blocks_of, counted
 from models.engine import Engine
+from models.gram import Doubles, added, blocks_of, counted
 from models.parts import Floats
 from models.stages import Arrays
 from models.training_log import Read, part_arrays

@@ -16,10 +16,10 @@ from features.catalogue import Catalogue
 from features.eventlog import EventLog
 from models.choices import Choices, choose
 from models.dataset import Interactions, interactions, moment_of
-from models.ease import Gram, gram_of
 from models.examples import Examples, examples_of
 from models.exposures import UNKNOWN, Exposures, See
 from models.fit import fit
+from models.gram import Gram, gram_of
 from models.item_table import ItemTable
 from models.items import Items
 from models.model import Model

@@ -15,7 +15,6 @@ from features.lists.exposures import seen
 from features.offline.store import OfflineStore
 from models.baskets import companions
 from models.comparison import Comparison, Others, compare, nobody_else
-from models.ease import RANK
 from models.engine import LOCAL, Engine
 from models.evaluate import Figures
 from models.item_index import INDEXED_FROM, RECALL_AT, ItemIndex
@@ -29,6 +28,7 @@ from models.reference.sample import sample_rows
 from models.split import leave_last_out
 from models.stages import Stages
 from models.timeline import NOW, TEST, VALIDATION, Timeline
+from models.towers import RANK
 from models.training_log import training_log
 from models.validated import VALIDATED
 from models.validation import Against, validate

@@ -15,7 +15,6 @@ from features.ids import stable_hashes
 from features.online.embedded import EmbeddedValkey
 from features.online.valkey_store import ValkeyStore
 from models.bundle import write_bundle
-from models.ease import Towers
 from models.export import ranker_graph, tower_graph
 from models.item_index import INDEXED_FROM, RECALL_AT, ItemIndex
 from models.item_table import ItemTable
@@ -23,6 +22,7 @@ from models.parts import Parts, Personal, Rows, Segments
 from models.ranker import Ranker
 from models.ranker_features import AFFINITIES, ITEM_STATS, RANKER_FEATURES
 from models.registry import Registry
+from models.towers import Towers
 
 RANK = 32
 EVENTS, TASTES = 20, 3

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 import models.als as als_module
 from models.als import ALPHA, REGULARISATION, Doubles, folding_in, item_factors
-from models.ease import RANK, Method, fit_towers
+from models.towers import RANK, Method, fit_towers
 
 
 def _grades(seed: int = 0, users: int = 120, items: int = 40) -> sparse.csr_matrix:

@@ -7,10 +7,11 @@ import pytest
 
 from models import choices as choices_module
 from models.choices import Choices, choose
-from models.ease import Gram, Method, faded, fit_towers
 from models.fit import fit
+from models.gram import Gram
 from models.metrics import Quality, quality
 from models.split import Split, temporal_split
+from models.towers import Method, faded, fit_towers
 from tests.support.histories import DAY_MS, tasteful, wines
 
 CATALOGUE = wines(60)

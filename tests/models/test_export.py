@@ -7,7 +7,6 @@ import onnx
 import pytest
 
 from models.candidates import Tower, padded
-from models.ease import Towers
 from models.errors import ExportError
 from models.examples import Examples
 from models.export import ranker_graph, require_agreement, tower_graph, with_short_histories
@@ -16,6 +15,7 @@ from models.personal import open_ranker
 from models.ranker import fit_ranker, predict
 from models.ranker_features import HISTORY, RANKER_FEATURES, SCORE
 from models.split import LEAST_HISTORY
+from models.towers import Towers
 
 ITEMS, RANK = 50, 6
 

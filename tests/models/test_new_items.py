@@ -9,7 +9,6 @@ from scipy import sparse
 from models import new_items as new_items_module
 from models.audiences import new_items, only_new, taken_for_new
 from models.choices import Choices
-from models.ease import Towers
 from models.evaluate import MODEL, POPULARITY, evaluate
 from models.examples import examples_of
 from models.fit import fit
@@ -23,6 +22,7 @@ from models.ranker_features import ITEM_STATS, RANKER_FEATURES, SCORE
 from models.segment_table import SegmentTable
 from models.segments import Attribute
 from models.split import temporal_split
+from models.towers import Towers
 from tests.support.bundles import linear_ranker
 from tests.support.histories import DAY_MS, tasteful, wines
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from scipy import sparse
 
-import models.ease
+import models.gram
 import models.training_log
 from features.demo_shop.simulate import World, simulate
 from features.errors import EngineError
@@ -21,8 +21,8 @@ from features.offline.store import OfflineStore
 from models.__main__ import cli
 from models.bundle_contents import TOWER
 from models.code_revision import sources
-from models.ease import gram_of
 from models.engine import engine_named
+from models.gram import gram_of
 from models.registry import Registry
 from models.stages import Stages
 from models.training_log import training_log
@@ -91,7 +91,7 @@ def test_both_engines_read_the_same_log(
 @pytest.mark.parametrize("block", [300, 10_000])
 def test_both_engines_count_the_same(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """To the last bit: blocks are the same, and added up in the same order."""
-    monkeypatch.setattr(models.ease, "BLOCK", block)
+    monkeypatch.setattr(models.gram, "BLOCK", block)
     random = np.random.default_rng(0)
     matrix = sparse.random_array((300, 20), density=0.2, rng=random, dtype=np.float32)
     rows = sparse.csr_matrix(matrix)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from features.catalogue import Catalogue
 from features.eventlog import EventLog
@@ -84,3 +85,12 @@ def tasteless(shoppers: int = 200, items: int = 400, bought: int = 8) -> list[Ha
             Happened(shopper, int(item), float(day)) for item, day in zip(chosen, days, strict=True)
         ]
     return happened
+
+
+def halves(seed: int = 0, users: int = 80, items: int = 40) -> sparse.csr_matrix:
+    """Return float32[users, items] of shoppers who like even items or odd ones."""
+    random = np.random.default_rng(seed)
+    liked = random.random((users, items)) < np.where(
+        np.arange(users)[:, None] % 2 == np.arange(items) % 2, 0.4, 0.02
+    )
+    return sparse.csr_matrix(liked, dtype=np.float32)
