@@ -23,7 +23,7 @@ from server.current_model import CurrentModel
 from server.held_back import HeldBack
 from server.histories import Histories
 from server.inference import Inference
-from server.last_known import LastKnown, Seen
+from server.last_known import UNSEEN, LastKnown, Seen
 from server.new_id import new_id
 from server.pages import Pages, hashes_of
 from server.query import Query
@@ -92,12 +92,13 @@ class Ladder:
 
         Of whom no taste is known is shown what is liked by whoever likes the item they look at.
         """
-        seen = seen or self.last_known.recall(query.user_id)
+        seen = seen or self._recalled(query)
         segment = _named_segment(query, model)
         if segment is None:
             segment = _segment_of(query, model, seen)
         excluded = _excluded(query)
-        blocked = np.concatenate((seen.blocked, excluded)) if len(excluded) else seen.blocked
+        hidden = seen.hidden
+        blocked = np.concatenate((hidden, excluded)) if len(excluded) else hidden
         items, propensities = self.pages.popular(query, model, segment, blocked, spot)
         source = Source.GLOBAL if segment == _GLOBAL else Source.SEGMENT
         return Answer(
@@ -109,6 +110,12 @@ class Ladder:
             spot.page,
             propensities,
         )
+
+    def _recalled(self, query: Query) -> Seen:
+        """Return what was last seen of the shopper, and of the session that may be theirs."""
+        seen, session = self.last_known.recall(query.user_id), query.otherwise()
+        theirs = UNSEEN if session is None else self.last_known.recall(session)
+        return seen if theirs is UNSEEN else seen.beside(theirs)
 
     def true_answer(self, read: ShopperRead, model: Model) -> CachedAnswer | None:
         """Return the cached answer, None if there is none for this model and state."""

@@ -10,14 +10,24 @@ from typing import NamedTuple
 
 import numpy as np
 
+from features.history import HISTORY_CAP, RECENT_CAP
 from features.ids import NO_HASHES, Hashes
+
+MOST_SINCE = RECENT_CAP
+"""Items that a shopper is kept from by events since their last list: the latest count."""
+
+_MOST_BLOCKED = RECENT_CAP + HISTORY_CAP
 
 
 class Seen(NamedTuple):
-    """What a shopper must not be shown (item hashes, uint64[n]) and the segment they were in."""
+    """What a shopper must not be shown (item hashes, uint64[n]) and the segment they were in.
+
+    `since` are hashes of what they bought, rated, refused or put in after that.
+    """
 
     blocked: Hashes = NO_HASHES
     segment: str | None = None
+    since: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, blocked: Hashes, segment: str) -> "Seen":
@@ -26,6 +36,23 @@ class Seen(NamedTuple):
         `blocked` is copied: a part of a batch's array would keep the whole.
         """
         return cls(blocked.copy(), segment) if len(blocked) else _unblocked(segment)
+
+    @property
+    def hidden(self) -> Hashes:
+        """Return all that must not be shown, item hashes uint64[n]."""
+        if not self.since:
+            return self.blocked
+        return np.concatenate((self.blocked, np.array(self.since, np.uint64)))
+
+    def after(self, items: Iterable[int]) -> "Seen":
+        """Return the same with what was done since."""
+        return self._replace(since=(*dict.fromkeys((*self.since, *items)),)[-MOST_SINCE:])
+
+    def beside(self, other: "Seen") -> "Seen":
+        """Return what is hidden here or in the other; of the other's segment where here is none."""
+        blocked = np.concatenate((other.blocked, self.blocked))[-_MOST_BLOCKED:]
+        joined = Seen(blocked, self.segment or other.segment, other.since)
+        return joined.after(self.since)
 
 
 UNSEEN = Seen()
@@ -39,9 +66,9 @@ def _unblocked(segment: str) -> Seen:
 class LastKnown:
     """The latest shoppers of this process.
 
-    Two generations: who is ranked joins the younger, and once that holds half of what may be
-    held, it becomes the elder and the one before it is let go. Keeping all in the order of their
-    last visit costs more than all else that is done to remember one.
+    Two generations: who is ranked, or does something, joins the younger, and once that holds half
+    of what may be held, it becomes the elder and the one before it is let go. Keeping all in the
+    order of their last visit costs more than all else that is done to remember one.
     """
 
     def __init__(self, capacity: int = 10_000) -> None:
@@ -62,11 +89,13 @@ class LastKnown:
 
     def hide(self, user_id: str, items: Iterable[int]) -> None:
         """Keep from the shopper these items (hashes), too, until they are ranked for again."""
-        seen = self.recall(user_id)
-        known = {*seen.blocked.tolist()}
-        if more := {*items} - known:
-            blocked = np.array([*known, *more], np.uint64)
-            self.remember(user_id, seen._replace(blocked=blocked))
+        self.remember(user_id, self.recall(user_id).after(items))
+
+    def share(self, source: str, user_id: str) -> None:
+        """Keep from a shopper what is kept from another one, too."""
+        theirs = self.recall(source)
+        if theirs is not UNSEEN:
+            self.remember(user_id, self.recall(user_id).beside(theirs))
 
     def users(self) -> list[str]:
         """Return the ids of all that are held, some of them twice."""
@@ -75,11 +104,6 @@ class LastKnown:
     def latest(self, most: int) -> list[str]:
         """Return at most so many ids of those who joined last."""
         return list(islice(chain(reversed(self._young), reversed(self._old)), most))
-
-    def merge(self, source: str, user_id: str) -> None:
-        """Make what is kept from a shopper that of another one."""
-        self.hide(user_id, self.recall(source).blocked.tolist())
-        self.forget(source)
 
     def forget(self, user_id: str) -> None:
         """Drop the shopper."""

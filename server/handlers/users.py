@@ -70,11 +70,14 @@ async def merge(request: web.Request) -> Response:
     """Make the history of a session, or of an anonymous shopper, that of the shopper."""
     user_id = parse_path_id(request.match_info, "user_id")
     source = parse_merge(await read_body(request), user_id)
-    store = request.app[keys.STORE]
-    async with _reachable():
-        await _check_named(store, source)
-        events = await store.merge(source, user_id)
-    request.app[keys.LAST_KNOWN].merge(source, user_id)
+    store, last_known = request.app[keys.STORE], request.app[keys.LAST_KNOWN]
+    try:
+        async with _reachable():
+            await _check_named(store, source)
+            events = await store.merge(source, user_id)
+    finally:  # whatever the store did
+        last_known.share(source, user_id)
+    last_known.forget(source)
     return Response(orjson.dumps({"user_id": user_id, "from": source, "events": events}))
 
 

@@ -91,6 +91,23 @@ async def test_what_was_done_since_the_last_list_is_hidden(start: Start, proxy: 
         assert ids(await ask(service, each, k=100)) == shown[1:]
 
 
+async def test_who_logs_in_while_the_store_is_away(start: Start, proxy: ChaosProxy) -> None:
+    """Is not shown what they just bought: as a session beside their id, nor once that is theirs."""
+    service = await start(CUVEE_REDIS_URL=proxy.url, **DEADLINE)
+    await known_shopper(service)
+    proxy.garbage = GARBAGE
+    await until(service, "u1", because("feature_error", "feature_timeout"))
+    item = ids(await ask(service, "anna", k=1))[0]
+    bought = {"events": [event("session:s", item, "purchase")]}
+    assert (await service.post("/v1/events", json=bought)).status == 503
+    assert item not in ids(await ask(service, "anna", session_id="s"))
+    assert item in ids(await ask(service, "anna"))
+    merged = await service.post("/v1/users/anna/merge", json={"from": "session:s"})
+    assert merged.status == 503
+    assert item not in ids(await ask(service, "anna"))
+    assert item not in ids(await ask(service, "session:s"))
+
+
 async def test_garbage(start: Start, proxy: ChaosProxy) -> None:
     """A store that talks nonsense is not believed, and believed again when it talks sense."""
     service = await start(CUVEE_REDIS_URL=proxy.url, **DEADLINE)

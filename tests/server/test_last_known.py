@@ -3,7 +3,7 @@
 import numpy as np
 
 from features.ids import NO_HASHES
-from server.last_known import UNSEEN, LastKnown, Seen
+from server.last_known import MOST_SINCE, UNSEEN, LastKnown, Seen
 
 
 def test_the_latest_are_held_and_others_let_go() -> None:
@@ -40,23 +40,41 @@ def test_what_is_hidden_is_added_once() -> None:
     """To what was seen, whose segment stays; of who was never seen it is all that is known."""
     known = LastKnown()
     known.remember("a", Seen(np.array([1, 2], np.uint64), "x"))
-    known.hide("a", [2, 3, 3])
+    known.hide("a", [3, 4, 3])
+    known.hide("a", [4])
     known.hide("b", [4])
     seen, other = known.recall("a"), known.recall("b")
-    assert sorted(seen.blocked.tolist()) == [1, 2, 3]
-    assert seen.blocked.dtype.str == "<u8"
+    assert seen.hidden.tolist() == [1, 2, 3, 4]
+    assert seen.hidden.dtype.str == "<u8"
     assert seen.segment == "x"
-    assert (other.blocked.tolist(), other.segment) == ([4], None)
-    known.hide("c", [])
-    assert known.recall("c") is UNSEEN
+    assert (other.hidden.tolist(), other.segment) == ([4], None)
 
 
-def test_who_is_merged_is_known_as_the_other() -> None:
-    """By what must not be shown; their own segment stays."""
+def test_who_does_much_and_never_asks_takes_no_more_room() -> None:
+    """The latest of it is hidden, and what was theirs at the last list."""
     known = LastKnown()
-    known.remember("session", Seen(np.array([1], np.uint64), "x"))
-    known.remember("a", Seen(np.array([2], np.uint64), "y"))
-    known.merge("session", "a")
-    assert sorted(known.recall("a").blocked.tolist()) == [1, 2]
-    assert known.recall("a").segment == "y"
-    assert known.recall("session") is UNSEEN
+    known.remember("bot", Seen(np.array([1], np.uint64)))
+    for number in range(2, 5 * MOST_SINCE):
+        known.hide("bot", [number])
+        known.hide("session", [number])
+        known.share("session", "bot")
+    told = known.recall("bot").hidden.tolist()
+    assert told == [1, *range(4 * MOST_SINCE, 5 * MOST_SINCE)]
+    known.remember("session", Seen(np.arange(10**6, dtype=np.uint64)))
+    known.share("session", "bot")
+    assert len(known.recall("bot").hidden) < 1_000
+    assert 1 in known.recall("bot").hidden
+
+
+def test_who_logs_in_is_kept_from_what_the_session_was() -> None:
+    """Their own segment stays, if they have one; of a session that is not known nothing comes."""
+    known = LastKnown()
+    known.remember("session", Seen(np.array([1], np.uint64), "x", (3,)))
+    known.remember("a", Seen(np.array([2], np.uint64), "y", (4,)))
+    known.share("session", "a")
+    known.share("session", "b")
+    assert sorted(known.recall("a").hidden.tolist()) == [1, 2, 3, 4]
+    assert (known.recall("a").segment, known.recall("b").segment) == ("y", "x")
+    assert known.recall("b").hidden.tolist() == [1, 3]
+    known.share("stranger", "c")
+    assert known.recall("c") is UNSEEN
