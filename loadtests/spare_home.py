@@ -15,6 +15,7 @@ from features.errors import InputError
 from features.home import LOAD_TEST
 from features.lock import locked
 from features.scratch import scratch_folder
+from models.directory import UNFINISHED
 
 _ROOMS = ("offline", "models", "forgotten")
 _NEVER_CHANGED = {".parquet", ".npy", ".onnx"}
@@ -25,16 +26,17 @@ _HELD_BACK = 3
 def spare_home(home: Path) -> Iterator[Path]:
     """Give a home that knows what `home` does, on the same disk, and remove it after.
 
-    Raises `InputError` where there is no home, or its shoppers cannot be brought online.
+    Raises `InputError` where there is no home, it cannot be copied, or its shoppers cannot be
+    brought online.
     """
     if not home.is_dir():
         raise InputError(f"there is no home {home}: make ready makes one")
-    tables = home / "offline"
-    with scratch_folder(home, LOAD_TEST) as spare:
-        with locked(tables) if tables.is_dir() else nullcontext():
-            for room in filter(Path.is_dir, (home / name for name in _ROOMS)):
-                shutil.copytree(room, spare / room.name, copy_function=_linked)
-        if tables.is_dir():
+    with scratch_folder(home.absolute(), LOAD_TEST) as spare:
+        try:
+            _copy(home, spare)
+        except OSError as error:
+            raise InputError(f"the home cannot be copied: {error}") from None
+        if (spare / "offline").is_dir():
             _materialize(spare)
         yield spare
 
@@ -42,6 +44,14 @@ def spare_home(home: Path) -> Iterator[Path]:
 def spare_variables(home: Path) -> dict[str, str]:
     """Return what a process is told to keep to a spare home: no store or registry of others."""
     return {"CUVEE_HOME": str(home), "CUVEE_REDIS_URL": "", "CUVEE_REGISTRY": ""}
+
+
+def _copy(home: Path, spare: Path) -> None:
+    """Copy what a service reads, but for models that are being written."""
+    tables, unfinished = home / "offline", shutil.ignore_patterns(f"{UNFINISHED}*")
+    with locked(tables) if tables.is_dir() else nullcontext():
+        for room in filter(Path.is_dir, (home / name for name in _ROOMS)):
+            shutil.copytree(room, spare / room.name, ignore=unfinished, copy_function=_linked)
 
 
 def _linked(source: str, target: str) -> None:

@@ -22,6 +22,7 @@ import pyarrow as pa
 from features.catalogue import Catalogue
 from features.errors import InputError
 from features.eventlog import EventLog
+from features.home import LOAD_TEST
 from features.identity.forgotten import Forgotten, ForgottenList
 from features.identity.merges import NOBODY, Merges
 from features.identity.spared import events_spared, records_spared
@@ -235,11 +236,13 @@ class OfflineStore:
         """Merge small files, remove those no version of the last `retention` uses; count these.
 
         What the logs of the tables tell of versions before goes as well. Lists that were served
-        `LISTS_KEPT` before the latest are deleted. A home that is not there is not made.
+        `LISTS_KEPT` before the latest are deleted, and copies of killed load tests. A home that is
+        not there is not made.
         """
         if not self._root.is_dir():
             return 0
         with self._writing():
+            sweep(self.home, LOAD_TEST)
             self._tables.delete_days(SERVED, LISTS_KEPT, datetime.now(UTC).date())
             return self._tables.tidy(retention)
 

@@ -271,6 +271,18 @@ def test_a_copy_of_a_killed_load_test_is_nobodys(store: OfflineStore, tmp_path: 
     assert not left.exists()
 
 
+def test_a_load_test_that_was_killed_after_leaves_nothing(
+    store: OfflineStore, tmp_path: Path
+) -> None:
+    """Its copy was in use when somebody was forgotten: it goes when the tables are tidied."""
+    Erasure(store).forget({"nobody": LATER_MS})
+    left = abandoned(tmp_path, LOAD_TEST)
+    with scratch_folder(tmp_path, f"{LOAD_TEST}now-") as mine:
+        store.tidy()
+        assert mine.exists()
+    assert not left.exists()
+
+
 def test_what_a_later_program_wrote_stays_for_it(
     datasets: Datasets, store: OfflineStore, tmp_path: Path
 ) -> None:

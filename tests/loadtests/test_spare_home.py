@@ -13,6 +13,7 @@ from features.errors import InputError
 from features.offline.store import OfflineStore
 from loadtests.bench.shop import promote, shop_parts
 from loadtests.spare_home import spare_home
+from models.directory import UNFINISHED
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,3 +68,28 @@ def test_a_home_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no home"), spare_home(tmp_path / "no"):
         pytest.fail("it is not there")
     assert not (tmp_path / "no").exists()
+
+
+def test_a_home_is_found_from_elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service is started in another directory than the one that a path begins in."""
+    monkeypatch.chdir(home.parent)
+    with spare_home(Path(home.name)) as spare:
+        assert spare.is_absolute()
+        assert OfflineStore(spare).version() == OfflineStore(home).version()
+
+
+def test_a_model_that_is_being_written_is_left_out(home: Path) -> None:
+    """It may be gone while it is copied."""
+    unfinished = home / "models" / f"{UNFINISHED}x"
+    unfinished.mkdir()
+    with spare_home(home) as spare:
+        assert (spare / "models").is_dir()
+        assert not (spare / "models" / unfinished.name).exists()
+
+
+def test_a_home_that_cannot_be_copied(home: Path) -> None:
+    """Says so, and leaves nothing; it is not as if an objective was missed."""
+    (home / "models" / "gone").symlink_to("nowhere")
+    with pytest.raises(InputError, match=r"cannot be copied: .*gone"), spare_home(home):
+        pytest.fail("it cannot be copied")
+    assert [each for each in home.iterdir() if each.name.startswith(".loadtest-")] == []
