@@ -6,6 +6,7 @@ similar the nearest items in the direction of their factors
 bought  what shares baskets with items, then what is similar, then what is popular
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from itertools import repeat
@@ -157,6 +158,10 @@ class Model:
         if self._rules is None:
             return FIRST
         return self._rules.turn(page, user_id, now_s)
+
+    def drawn_every_s(self, page: Page) -> float:
+        """Return how long what chance decides of a page's lists stays the same."""
+        return math.inf if self._rules is None else self._rules.drawn_every_s(page)
 
     @property
     def is_personal(self) -> bool:

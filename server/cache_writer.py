@@ -22,11 +22,11 @@ class CacheWriter:
         self._ttl_s = ttl_s
         self._due: list[KeptAnswer] = []
 
-    def keep(self, asked: ShopperQuery, answer: bytes) -> None:
-        """Keep `answer` as that to what was `asked`."""
+    def keep(self, asked: ShopperQuery, answer: bytes, most_s: float) -> None:
+        """Keep `answer` as that to what was `asked`, at most so many seconds."""
         if not self._due:
             asyncio.get_running_loop().call_soon(self._write)
-        ttl_s = self._ttl_s * uniform(1 - _JITTER, 1)  # noqa: S311 - no secret
+        ttl_s = min(self._ttl_s, most_s) * uniform(1 - _JITTER, 1)  # noqa: S311 - no secret
         self._due.append(KeptAnswer(asked, answer, ttl_s))
 
     def _write(self) -> None:

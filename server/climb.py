@@ -142,7 +142,7 @@ class Climb:
             trial.offer(model, self._request, listed)
         items = ladder.pages.written(query, model, listed)
         made = CachedAnswer(items, outcome.segment, tuple(listed.propensities))
-        ladder.cache(self._asked, made, model, self._state)
+        ladder.cache(self._asked, made, model, self._state, self._spot.page)
         return Answer(
             made.items,
             Source.MODEL,

@@ -13,6 +13,7 @@ from features.moments import Moment
 from features.online.store import ShopperQuery, ShopperRead, ShopperState
 from models.model import Model
 from models.request import Ranking, RankRequest, Spot
+from models.rules.declared import Page
 from monitoring.labels import CacheResult, Reason, Source
 from monitoring.metrics import Metrics
 from server.admission import ConcurrencyLimiter
@@ -127,11 +128,17 @@ class Ladder:
         return cached
 
     def cache(
-        self, asked: ShopperQuery, answer: CachedAnswer, model: Model, state: ShopperState
+        self,
+        asked: ShopperQuery,
+        answer: CachedAnswer,
+        model: Model,
+        state: ShopperState,
+        page: Page,
     ) -> None:
         """Keep `answer` as that to what was `asked`, for as long as it is true."""
         if self.writer.is_on:
-            self.writer.keep(asked, encode_cached(answer, self.pages.stamp(model), state.revision))
+            told = encode_cached(answer, self.pages.stamp(model), state.revision)
+            self.writer.keep(asked, told, model.drawn_every_s(page))
 
 
 def _named_segment(query: Query, model: Model) -> int | None:

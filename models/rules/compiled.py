@@ -144,6 +144,10 @@ class CompiledRules:
         """Tell whether lists of a page depend on chance."""
         return self._rules.pages[page].is_by_chance
 
+    def drawn_every_s(self, page: Page) -> float:
+        """Return how long what chance decides of a page's lists stays the same."""
+        return self._rules.pages[page].drawn_every_s
+
     def _moment_of(self, page: Page, phase: int) -> int:
         """Return a moment of a phase: that at which it begins."""
         bounds = self._bounds[page]

@@ -1,5 +1,6 @@
 """The rules of a storefront as values; `models.rules.parse` reads them from YAML."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -145,6 +146,12 @@ class PageRules:
     def is_by_chance(self) -> bool:
         """Tell whether anything is left to chance."""
         return self.rotation is not None or self.explore is not None
+
+    @property
+    def drawn_every_s(self) -> float:
+        """Return how long what is left to chance stays the same."""
+        told = (each.every_s for each in (self.rotation, self.explore) if each is not None)
+        return min(told, default=math.inf)
 
 
 @dataclass(frozen=True, slots=True)

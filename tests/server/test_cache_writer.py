@@ -1,6 +1,7 @@
 """Lists on their way into the cache."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry
@@ -34,7 +35,7 @@ async def test_lists_of_one_turn_share_a_call() -> None:
     writer = CacheWriter(store, background, 300.0)
     for turn in (("u1", "u2"), ("u3",)):
         for user in turn:
-            writer.keep(ShopperQuery(user, "b"), user.encode())
+            writer.keep(ShopperQuery(user, "b"), user.encode(), math.inf)
         await asyncio.sleep(0)
     await background.close()
 
@@ -43,13 +44,25 @@ async def test_lists_of_one_turn_share_a_call() -> None:
     assert all(270 <= each.ttl_s <= 300 for call in store.calls for each in call)
 
 
+async def test_a_list_lies_no_longer_than_it_is_asked_for() -> None:
+    """One that is drawn anew each second would lie there for nobody."""
+    store = Listing()
+    background = Background(Metrics(CollectorRegistry()))
+    writer = CacheWriter(store, background, 300.0)
+    writer.keep(ShopperQuery("u1", "b"), b"x", 1.0)
+    await asyncio.sleep(0)
+    await background.close()
+
+    assert [each.ttl_s <= 1 for call in store.calls for each in call] == [True]
+
+
 async def test_a_call_that_fails_is_counted_and_the_next_is_made() -> None:
     """Nobody waits for it, so the metrics must tell."""
     registry, store = CollectorRegistry(), Listing()
     background = Background(Metrics(registry))
     writer = CacheWriter(store, background, 300.0)
     for store.broken in (True, False):
-        writer.keep(ShopperQuery("u1", "b"), b"x")
+        writer.keep(ShopperQuery("u1", "b"), b"x", math.inf)
         await asyncio.sleep(0)
         await background.close()
 

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from features.errors import InputError, StoreError
-from features.online.store import ShopperQuery
+from features.online.store import KeptAnswer, ShopperQuery
+from features.online.valkey_store import ValkeyStore
 from server import keys
 from server.answer import Answer
 from server.app import build_app
@@ -72,6 +75,30 @@ async def test_each_reload_may_be_another_list(start: Start, tmp_path: Path, use
 
     assert len(await reloads("home")) == 6
     assert len(await reloads("product")) == 1
+
+
+@pytest.mark.parametrize(
+    ("rules", "most_s"),
+    [
+        ("rotation: {every: 2s}", 2),
+        ("rotation: {every: 1h}, explore: {share: 0.5, met_below: 5, every: 1m}", 60),
+        ("caps: {default: 9}", 300),
+    ],
+)
+async def test_a_list_is_cached_until_it_is_drawn_anew(
+    start: Start, tmp_path: Path, rules: str, most_s: int
+) -> None:
+    """A store without room for what nobody reads again would take no more events."""
+    kept = list[float]()
+
+    async def put_answers(_: ValkeyStore, answers: Sequence[KeptAnswer]) -> None:
+        kept.extend(each.ttl_s for each in answers)
+
+    with patch.object(ValkeyStore, "put_answers", put_answers):
+        service = await shop(start, tmp_path, f"pages: {{home: {{{rules}}}}}")
+        told = await ask(service, "u1", context={"page": "home", "timestamp": NOON})
+    assert told["source"] == "model"
+    assert [0.9 * most_s <= each <= most_s for each in kept] == [True]
 
 
 async def test_what_a_shop_never_shows_is_on_no_list(start: Start, tmp_path: Path) -> None:
