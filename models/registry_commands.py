@@ -113,12 +113,14 @@ def promote_command(model: str, why: str, who: str | None, here: bool) -> None:
 
 
 @click.command("rollback")
+@click.option("--serves", help="Only if this version serves: what was meant may have gone.")
 @why_option
 @who_option
 @here_option
-def rollback_command(why: str, who: str | None, here: bool) -> None:
+def rollback_command(serves: str | None, why: str, who: str | None, here: bool) -> None:
     """Serve the previous model again; a second time goes forth again."""
-    click.echo(f"production is {moved_registry(here).rollback(why, who)}")
+    meant = ... if serves is None else serves
+    click.echo(f"production is {moved_registry(here).rollback(why, who, serves=meant)}")
 
 
 @click.command("history")

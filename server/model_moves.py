@@ -60,12 +60,20 @@ class ModelMoves:
             promote = partial(self._registry.promote, serves=serves, loaded=loaded)
             await asyncio.to_thread(promote, version, why, who)
 
-    async def rollback(self, why: str, who: str, loaded: Model | None) -> None:
-        """Roll back; raise as `Registry.rollback`, or `ConflictError` where another process did."""
+    async def rollback(
+        self, why: str, who: str, loaded: Model | None, *, serves: str | None
+    ) -> None:
+        """Roll back; raise as `Registry.rollback`, or `ConflictError` where another process did.
+
+        Only if `serves` does, unless that is None.
+        """
         if self._is_shared:
-            await asyncio.to_thread(self._run, "rollback", "--why", why, "--who", who)
+            only = () if serves is None else ("--serves", serves)
+            await asyncio.to_thread(self._run, "rollback", "--why", why, "--who", who, *only)
         else:
-            await asyncio.to_thread(self._registry.rollback, why, who, loaded=loaded)
+            meant = ... if serves is None else serves
+            rollback = partial(self._registry.rollback, serves=meant, loaded=loaded)
+            await asyncio.to_thread(rollback, why, who)
 
     async def start_canary(self, version: str, why: str, who: str, loaded: Model | None) -> None:
         """Begin a trial; raise as `Registry.start_canary`, or `ConflictError`."""

@@ -1,8 +1,10 @@
-"""What an admin says of a move of aliases: why, and of a promotion how; all of it may be left out.
+"""What an admin says of a move of aliases; all of it may be left out.
 
 {"how": "canary", "why": "clicks rose"}
+{"serves": "VERSION", "why": "clicks fell"}  or "step": what it is meant for, and for nothing later
 """
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from features.errors import FieldError
@@ -13,15 +15,22 @@ from server.query import parse_json, parse_object
 AT_ONCE: Final = "at_once"
 BY_CANARY: Final = "canary"
 
-OF_MOVES = ("why",)
+OF_ROLLBACKS = ("serves", "why")
+OF_STEPS = ("step", "why")
 OF_PROMOTIONS = ("how", "why")
 
 
 class Move(NamedTuple):
-    """Whether some shoppers get the model first, and why it is moved, for the history."""
+    """Whether some shoppers get the model first, and why it is moved, for the history.
+
+    It is meant for where `serves` is the version that does, or `step` the one that is on, by its
+    key; None is any.
+    """
 
     is_canary: bool = False
     why: str | None = None
+    serves: str | None = None
+    step: str | None = None
 
 
 def parse_move(body: bytes, known: tuple[str, ...]) -> Move:
@@ -29,7 +38,12 @@ def parse_move(body: bytes, known: tuple[str, ...]) -> Move:
     raw = parse_json(body)
     try:
         fields = parse_object(raw, "", known)
-        return Move(_how(fields.get("how", AT_ONCE)) == BY_CANARY, _why(fields.get("why")))
+        return Move(
+            _how(fields.get("how", AT_ONCE)) == BY_CANARY,
+            _why(fields.get("why")),
+            _name(fields, "serves"),
+            _name(fields, "step"),
+        )
     except FieldError as error:
         raise InvalidError.of(error) from None
 
@@ -42,3 +56,10 @@ def _how(raw: object) -> object:
 
 def _why(raw: object) -> str | None:
     return None if raw is None else parse_why(raw, "why")
+
+
+def _name(fields: Mapping[str, object], field: str) -> str | None:
+    raw = fields.get(field)
+    if raw is not None and not (isinstance(raw, str) and raw):
+        raise FieldError(field, f"expected a name, got {raw!r:.40}")
+    return raw

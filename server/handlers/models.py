@@ -18,7 +18,7 @@ from server.admin import admin
 from server.body import read_body
 from server.errors import ConflictError, NotFoundError, ServiceError, UnavailableError
 from server.model_moves import RETRY_S
-from server.move import OF_MOVES, OF_PROMOTIONS, Move, parse_move
+from server.move import OF_PROMOTIONS, OF_ROLLBACKS, OF_STEPS, Move, parse_move
 from server.response import Response
 
 
@@ -52,10 +52,11 @@ async def promote(request: web.Request) -> Response:
 @admin
 async def rollback(request: web.Request) -> Response:
     """Make the previous model the production model again and serve it."""
-    asked = await _asked(request)
+    asked = await _asked(request, OF_ROLLBACKS)
     try:
         kept = request.app[keys.MODELS].kept
-        await request.app[keys.MODEL_MOVES].rollback(*_by(request, asked), kept)
+        move = request.app[keys.MODEL_MOVES].rollback
+        await move(*_by(request, asked), kept, serves=asked.serves)
     except (BundleError, RegistryError) as error:
         raise _refusal(error) from None
     return await _served(request)
@@ -76,9 +77,12 @@ async def stop(request: web.Request) -> Response:
 async def _moved(
     request: web.Request, move: Callable[[Canary, str, str], Awaitable[None]]
 ) -> Response:
-    asked = await _asked(request)
+    asked = await _asked(request, OF_STEPS)
     try:
         canary = await asyncio.to_thread(request.app[keys.REGISTRY].canary)
+        if asked.step is not None and (canary is None or canary.key != asked.step):
+            on = "no model" if canary is None else canary.key
+            raise ConflictError(f"step {asked.step:.140} is over; {on} is on trial")
         if canary is None:
             raise NotFoundError("no model is on trial")
         await move(canary, *_by(request, asked))
@@ -94,7 +98,7 @@ def _refusal(error: BundleError | RegistryError) -> ServiceError:
     return ConflictError(str(error))
 
 
-async def _asked(request: web.Request, known: tuple[str, ...] = OF_MOVES) -> Move:
+async def _asked(request: web.Request, known: tuple[str, ...]) -> Move:
     """Return what the body says of a move; it may be left out."""
     return parse_move(await read_body(request), known) if request.body_exists else Move()
 
@@ -122,8 +126,11 @@ def _told(registry: Registry) -> dict[str, Any]:
 
 def _aliases(registry: Registry) -> dict[str, Any]:
     aliases = registry.aliases()
-    canary = None if aliases.canary is None else asdict(aliases.canary)
-    return {**aliases.versions(), "canary": canary}
+    return {**aliases.versions(), "canary": aliases.canary and _on_trial(aliases.canary)}
+
+
+def _on_trial(canary: Canary) -> dict[str, Any]:
+    return {**asdict(canary), "key": canary.key}
 
 
 def _summary(manifest: Manifest) -> dict[str, Any]:

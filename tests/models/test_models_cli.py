@@ -141,7 +141,9 @@ def test_promote_and_rollback(registry: Registry) -> None:
     assert run("promote", first).stdout == f"production is {first}\n"
     registry.set_candidate(second)
     assert run("promote", "candidate").stdout == f"production is {second}\n"
-    assert run("rollback").stdout == f"production is {first}\n"
+    refused = run("rollback", "--serves", first)
+    assert (refused.exit_code, "nothing was changed" in refused.stderr) == (2, True)
+    assert run("rollback", "--serves", second).stdout == f"production is {first}\n"
     assert (registry.production(), registry.previous()) == (first, second)
 
 

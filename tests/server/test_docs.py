@@ -11,7 +11,7 @@ from models.why import MAX_WHY
 from monitoring.labels import Reason, Source
 from server.docs_page import docs_page
 from server.handlers.docs import OPENAPI_PATH
-from server.move import OF_MOVES, OF_PROMOTIONS
+from server.move import OF_PROMOTIONS, OF_ROLLBACKS, OF_STEPS
 from server.query import MAX_K, parse_query
 from server.routes import ROUTES
 from tests.support.service import Client, ask
@@ -67,7 +67,10 @@ def test_documented_fields_are_the_parsers(name: str) -> None:
     assert parse_query(orjson.dumps({"user_id": "u", **told})).user_id == "u"
 
 
-@pytest.mark.parametrize(("name", "known"), [("Promotion", OF_PROMOTIONS), ("Move", OF_MOVES)])
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("Promotion", OF_PROMOTIONS), ("Rollback", OF_ROLLBACKS), ("Step", OF_STEPS)],
+)
 def test_documented_moves_are_the_parsers(name: str, known: tuple[str, ...]) -> None:
     """No field more or less, and a reason as long."""
     fields = SCHEMAS[name]["properties"]

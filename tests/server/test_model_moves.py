@@ -66,6 +66,39 @@ async def test_the_reason_is_recorded(
     ]
 
 
+@pytest.mark.parametrize("is_shared", [False, True])
+async def test_what_is_meant_for_something_else_is_refused(
+    start: Start, home: Path, tmp_path: Path, is_shared: bool
+) -> None:
+    """Asked twice, since no answer came, a rollback is made once, and so is a step."""
+    registry, where = Registry(home), tmp_path / "shared"
+    first, second = registry.production(), write_bundle(registry.directory, small_parts(31))
+    if is_shared:
+        SharedRegistry(Directory(where), registry).promote(str(first))
+    client = await start(**({"CUVEE_REGISTRY": str(where)} if is_shared else {}))
+    assert (await post(client, f"/v1/models/{second}/promote"))[0] == 200
+    meant = {"serves": second}
+    assert (await post(client, "/v1/models/rollback", meant))[1]["production"] == first
+    status, told = await post(client, "/v1/models/rollback", meant)
+    assert (status, f"production is {first}" in told["detail"]) == (409, True)
+    assert (registry.production(), registry.previous()) == (first, second)
+    await post(client, f"/v1/models/{second}/promote", {"how": "canary"})
+    _, told = await post(client, "/v1/models/canary/advance")
+    step = {"step": told["canary"]["key"]}
+    _, told = await post(client, "/v1/models/canary/advance", step)
+    for path in ("advance", "stop"):
+        status, refused = await post(client, f"/v1/models/canary/{path}", step)
+        expected = f"step {step['step']} is over; {told['canary']['key']} is on trial"
+        assert (status, refused["detail"]) == (409, expected)
+    step = {"step": told["canary"]["key"]}
+    assert (await post(client, "/v1/models/canary/stop", step))[0] == 200
+    status, refused = await post(client, "/v1/models/canary/stop", step)
+    assert (status, refused["detail"].endswith("; no model is on trial")) == (409, True)
+    for path, wrong in (("rollback", {"serves": 7}), ("canary/advance", {"step": ""})):
+        status, refused = await post(client, f"/v1/models/{path}", wrong)
+        assert (status, refused["errors"][0]["field"]) == (422, next(iter(wrong)))
+
+
 @pytest.mark.parametrize("path", ["VERSION/promote", "rollback", "canary/advance", "canary/stop"])
 async def test_what_is_no_move_is_refused(start: Start, home: Path, path: str) -> None:
     """The field is named, and nothing is moved, by all of them alike."""
