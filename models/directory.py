@@ -22,7 +22,8 @@ def new_directory(path: Path, *, anew: bool = False) -> Iterator[Path]:
     """Yield an empty directory that becomes `path` at the end, on the disk before this returns.
 
     Where the block or the disk raises, nothing is left. A `path` that is there already is left
-    as it is; with `anew` its place is taken, and whoever has its files open keeps them.
+    as it is; with `anew` its place is taken before its files go, so that whoever is killed leaves
+    one, and whoever has them open keeps them.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path.parent)
@@ -31,21 +32,20 @@ def new_directory(path: Path, *, anew: bool = False) -> Iterator[Path]:
         yield unfinished
         unfinished.chmod(0o755)
         sync_directory(unfinished)
-        if anew and path.exists():
-            remove_directory(path)
         if not path.exists():
             unfinished.rename(path)
             _keep(path)
+        elif anew:
+            with _aside(path):
+                unfinished.rename(path)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def remove_directory(path: Path) -> None:
     """Remove a directory in one step for whoever looks, then its files."""
-    leaving = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent)) / path.name
-    path.rename(leaving)
-    sync_directory(path.parent)
-    shutil.rmtree(leaving.parent)
+    with _aside(path):
+        pass
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -90,6 +90,21 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[None]:
+    """Let another come to the place of a directory, then remove its files, or put it back."""
+    leaving = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent)) / path.name
+    path.rename(leaving)
+    try:
+        yield
+    except OSError:
+        leaving.rename(path)
+        leaving.parent.rmdir()
+        raise
+    sync_directory(path.parent)
+    shutil.rmtree(leaving.parent)
 
 
 def _keep(path: Path) -> None:

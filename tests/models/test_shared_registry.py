@@ -452,6 +452,38 @@ def test_what_is_damaged_in_the_home_is_brought_anew(home: Home, tmp_path: Path)
 
 
 @in_a_directory
+def test_what_is_brought_anew_is_there_all_the_while(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of the old one go last: who is killed meanwhile has the new; who cannot, the old."""
+    one, other = home("a"), home("b")
+    one.push(version := written(one))
+    other.pull(version)
+    bundle, rename, removed = other._registry.directory / version, Path.rename, []
+    (bundle / "extra").touch()
+
+    def refused(self: Path, target: Path) -> Path:
+        if target == bundle and not (self / "extra").exists():
+            raise OSError("refused")
+        return rename(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", refused)
+        with pytest.raises(BundleError, match="refused"):
+            other.pull(version)
+    assert (bundle / "extra").exists()
+    assert [each.name for each in bundle.parent.iterdir()] == [version]
+
+    def killed(path: Path, **_: object) -> None:
+        removed.append(path)
+        other._registry.load(version).warm()
+
+    monkeypatch.setattr("models.directory.shutil.rmtree", killed)
+    other.pull(version)
+    assert [each for each in removed if (each / version / "extra").exists()]
+
+
+@in_a_directory
 def test_a_newer_programs_bundle_is_not_pulled(home: Home, url: str, tmp_path: Path) -> None:
     """It is told as such, and not listed."""
     shared = home()
