@@ -26,6 +26,7 @@ from models.canary_exchange import TRIALS, hear_counts, over, tell_counts
 from models.errors import AwayError, BundleError, ConflictError, RegistryError
 from models.journal import Aliases, Journal, Record, record_after
 from models.manifest import MANIFEST, VERSION, FileSum, Manifest
+from models.model import Model
 from models.registry import Registry
 from models.storage import Storage
 
@@ -137,18 +138,21 @@ class SharedRegistry:
         as told. Files that a bundle of the home has are copied from there. Raises `RegistryError`
         or `BundleError` for what is not there, damaged, not signed as told or a newer program's.
         """
-        version = self._resolve(name)
-        if not self._is_whole(version):
-            self._bring(version)
-        return version
+        return self._whole(self._resolve(name)).version
 
-    def _is_whole(self, version: str) -> bool:
-        """Tell whether the home has a bundle, and would load it."""
+    def _whole(self, version: str) -> Model:
+        """Return a model of the home, brought anew where it is damaged or not signed as told.
+
+        Where nobody pushed it, what is wrong with it is raised.
+        """
         try:
-            self._registry.load(version)
+            return self._registry.load(version)
         except (BundleError, RegistryError):
-            return False
-        return True
+            pushed = self._pushed(version)
+            if pushed is None and self._registry.has(version):
+                raise
+        self._bring(version, pushed)
+        return self._registry.load(version)
 
     def _is_trusted(self, version: str) -> bool:
         """Tell whether the home has a bundle, signed as told; files are looked at by who loads."""
@@ -158,10 +162,12 @@ class SharedRegistry:
             return False
         return True
 
-    def _bring(self, version: str) -> None:
+    def _pushed(self, version: str) -> Manifest | None:
         with self._reaching():
             self._storage.require()
-            manifest = self._manifest(version)
+            return self._manifest(version)
+
+    def _bring(self, version: str, manifest: Manifest | None) -> None:
         if manifest is None:
             raise RegistryError(f"there is no model {version} in {self}")
         if self._registry.trusted is not None:
@@ -262,13 +268,24 @@ class SharedRegistry:
         canary = None if aliases.canary is None else aliases.canary.version
         for version in filter(None, (aliases.previous, aliases.candidate, canary)):
             self._pull_if_whole(version)
-        self._registry.adopt(record, str(self))
+        self._adopt(record)
         return record
+
+    def _adopt(self, record: Record) -> None:
+        """Let the home name what is named; what is damaged there by now is brought anew."""
+        version = record.aliases.production
+        try:
+            self._registry.adopt(record, str(self))
+        except BundleError:
+            if version is None:
+                raise
+            self._whole(version)
+            self._registry.adopt(record, str(self))
 
     def _pull_missing(self, version: str) -> None:
         version = self._resolve(version)
         if not self._is_trusted(version):
-            self._bring(version)
+            self._bring(version, self._pushed(version))
 
     def _pull_if_whole(self, version: str) -> None:
         """Pull a bundle unless it is gone or damaged; raise `AwayError`."""
@@ -337,8 +354,7 @@ class SharedRegistry:
     def _sent(self, name: str) -> str:
         """Return the version of a model that is in both registries, loads and ranks."""
         version = self._resolve(name)
-        self._pull_missing(version)
-        self._registry.load(version).warm()
+        self._whole(version).warm()
         return self.push(version).version
 
     def _resolve(self, name: str) -> str:

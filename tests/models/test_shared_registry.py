@@ -484,6 +484,41 @@ def test_what_is_brought_anew_is_there_all_the_while(
 
 
 @in_a_directory
+def test_a_move_mends_what_is_damaged_in_the_home(home: Home) -> None:
+    """What is urgent needs no pull before: the registry has it whole."""
+    one, other = home("a"), home("b")
+    first, second = (written(one, items) for items in (30, 31))
+    one.promote(first)
+    one.promote(second)
+    other.follow()
+    bundle = other._registry.directory / first
+    (bundle / "price.npy").write_bytes(b"damaged")
+    assert other.rollback() == first
+    other._registry.load(first).warm()
+    one.promote(second)
+    other.follow()
+    (bundle / "price.npy").write_bytes(b"damaged")
+    one.follow()
+    one.rollback()
+    other.follow()
+    assert local(other).production == first
+    other._registry.load(first).warm()
+
+
+def test_what_nobody_pushed_is_refused_for_what_is_wrong_with_it(
+    home: Home, tmp_path: Path
+) -> None:
+    """A model that is here, and not signed, is not told as one that is not there."""
+    _, public, _ = make_keys(tmp_path / "keys")
+    careful = home("a", TrustedKeys.of_file(public))
+    version = written(careful)
+    with pytest.raises(BundleError, match="is not signed"):
+        careful.promote(version)
+    with pytest.raises(RegistryError, match="there is no model"):
+        careful.promote("20200101T000000Z-00000000")
+
+
+@in_a_directory
 def test_a_newer_programs_bundle_is_not_pulled(home: Home, url: str, tmp_path: Path) -> None:
     """It is told as such, and not listed."""
     shared = home()
