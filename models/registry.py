@@ -13,7 +13,7 @@ An alias is a file that is replaced in one step; whoever reads it sees the old o
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import EllipsisType
@@ -273,10 +273,10 @@ class Registry:
         """Remove all bundles but the newest `keep`, those with an alias and those being read.
 
         What has no manifest that this program can read stays. Pages about models that are gone
-        go, whenever these went.
+        go, whenever these went. A dry run writes nothing, and waits for nobody.
         """
         removed, kept, size = [], {}, 0
-        with self._moving():
+        with self._moving(dry_run=dry_run):
             named = {each: alias for alias, each in self.aliases().versions().items()}
             for manifest in self.manifests()[keep:]:
                 reason = named.get(manifest.version) or self._remove(manifest.version, dry_run)
@@ -387,9 +387,9 @@ class Registry:
             replace_file(self._aliases / name, f"{told}\n".encode())
 
     @contextmanager
-    def _moving(self) -> Iterator[None]:
+    def _moving(self, *, dry_run: bool = False) -> Iterator[None]:
         try:
-            with locked(self._aliases):
+            with nullcontext() if dry_run else locked(self._aliases):
                 yield
         except OSError as error:
             raise DiskError(f"{self._aliases}: {error.strerror or error}") from error
