@@ -38,6 +38,12 @@ class DiskError(RegistryError):
     """The disk does not take what a registry writes: it is full, or may not be written to."""
 
 
+class BehindError(RegistryError):
+    """A move that was made in a shared registry, and that this home does not follow yet."""
+
+    exit_code = 5
+
+
 class ConflictError(RegistryError):
     """Somebody else moved an alias meanwhile; what they did stands."""
 

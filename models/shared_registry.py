@@ -23,7 +23,14 @@ from models.alias_registry import Cleared
 from models.bundle import add_bundle, read_trusted, require_known, require_not_newer
 from models.canary import Canary
 from models.canary_exchange import TRIALS, hear_counts, over, tell_counts
-from models.errors import AwayError, BundleError, ConflictError, RegistryError
+from models.errors import (
+    AwayError,
+    BehindError,
+    BundleError,
+    ConflictError,
+    ModelsError,
+    RegistryError,
+)
 from models.journal import Aliases, Journal, Record, record_after
 from models.manifest import MANIFEST, VERSION, FileSum, Manifest
 from models.model import Model
@@ -35,7 +42,6 @@ MANIFESTS = "manifests"
 
 _UNCHANGED = "nothing was changed"
 _UNSURE = "python -m models history --shared tells whether it was moved"
-_MOVED = "it is moved there, and this home follows when it can"
 
 YOUNG_S = 86_400.0
 """Blobs that are younger may be of a bundle whose manifest is still to come."""
@@ -370,11 +376,17 @@ class SharedRegistry:
         return version
 
     def _move(self, move: AliasMove, why: str, who: str | None) -> None:
-        """Append a record, and let the home follow."""
+        """Append a record, and let the home follow; raise `BehindError` where it cannot."""
         while not self._is_appended(move, why, who):
             pass
-        with _telling(_MOVED):
-            self.follow()
+        moved = f"it is moved in {self}, and this home follows when it can"
+        try:
+            with _telling(moved):
+                self.follow()
+        except AwayError:
+            raise
+        except ModelsError as error:
+            raise BehindError(f"{error}; {moved}") from error
 
     def _is_appended(self, move: AliasMove, why: str, who: str | None) -> bool:
         """Append a record; tell whether nobody was quicker: else what they did may not matter."""

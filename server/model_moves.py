@@ -12,7 +12,7 @@ from functools import partial
 
 from models.advance import advance
 from models.canary import Canary
-from models.errors import AwayError
+from models.errors import AwayError, BehindError
 from models.model import Model
 from models.registry import Registry
 from models.rollout import ROLLOUT, Rollout
@@ -127,5 +127,7 @@ class ModelMoves:
         if done.returncode == AwayError.exit_code:
             away = f"the shared registry does not answer as it should: {told}"
             raise UnavailableError(away, RETRY_S)
+        if done.returncode == BehindError.exit_code:
+            raise UnavailableError(told, RETRY_S)
         if done.returncode:
             raise ConflictError(told)

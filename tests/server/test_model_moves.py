@@ -136,6 +136,25 @@ async def test_aliases_are_moved_in_the_shared_registry(
     assert shared.aliases().production == registry.production() == first
 
 
+async def test_a_home_that_cannot_follow_its_own_move_is_no_conflict(
+    start: Start, home: Path, tmp_path: Path
+) -> None:
+    """What is moved for all homes is told as that, though the disk of this one refuses."""
+    registry, where = Registry(home), tmp_path / "shared"
+    shared = SharedRegistry(Directory(where), registry)
+    first, second = registry.production(), write_bundle(registry.directory, small_parts(31))
+    shared.promote(str(first))
+    client = await start(CUVEE_REGISTRY=str(where))
+    lock = home / "models" / "aliases" / ".lock"
+    lock.unlink()
+    lock.mkdir()
+    status, told = await post(client, f"/v1/models/{second}/promote")
+    assert (status, f"; it is moved in {where}, and this home" in told["detail"]) == (503, True)
+    assert (shared.aliases().production, registry.production()) == (second, first)
+    lock.rmdir()
+    assert (await post(client, f"/v1/models/{second}/promote"))[1]["serving"] == second
+
+
 async def ask_one_that_is_away(client: Any, path: str, body: object = None) -> None:
     """Post to an admin route, and find that the registry is away and nothing was changed."""
     answer = await client.post(path, headers=ADMIN, json=body)
