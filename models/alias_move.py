@@ -11,9 +11,6 @@ from models.canary import Canary
 from models.errors import RegistryError
 from models.journal import Aliases
 
-STOP = "stop"
-"""The action that ends a trial."""
-
 
 @dataclass(frozen=True, slots=True)
 class AliasMove:
@@ -72,7 +69,7 @@ class AliasMove:
     @classmethod
     def move_canary(cls, canary: Canary, wanted: Canary | None) -> Self:
         """Go on from one step of a trial to another, or end it with None."""
-        action = STOP if wanted is None else "canary"
+        action = "stop" if wanted is None else "canary"
         return cls(action, partial(replace, canary=wanted), canary=canary)
 
     @classmethod

@@ -22,7 +22,7 @@ from typing import TypeGuard
 import orjson
 
 from features.lock import locked
-from models.alias_move import STOP, AliasMove
+from models.alias_move import AliasMove
 from models.alias_registry import Cleared
 from models.bundle import read_bundle, read_ladder, require_not_newer
 from models.canary import Canary
@@ -365,7 +365,7 @@ class Registry:
     def _record(self, record: Record, last: Record | None, present: Aliases) -> None:
         """Append a record, and before it that aliases were not as the `last` one says.
 
-        The end of a trial waits for none: harm must end on a full disk, too.
+        What only ends a trial waits for none: harm must end on a full disk, too.
         """
         try:
             if last is not None and last.aliases != present:
@@ -374,7 +374,8 @@ class Registry:
                 record = replace(record, number=record.number + 1)
             self._journal.append(record)
         except OSError as error:
-            if record.action != STOP:
+            only_ends = replace(self._here(present), canary=None)
+            if present.canary is None or record.aliases != only_ends:
                 raise
             log.error(  # noqa: TRY400 - told in a line
                 "a trial ended, which no record says (%s): %s", error.strerror, record.why

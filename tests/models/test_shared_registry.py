@@ -22,11 +22,13 @@ from models.errors import AwayError, BundleError, ConflictError, RegistryError
 from models.journal import Aliases
 from models.manifest import LAYOUT
 from models.registry import Registry
+from models.rollout import rollout_in_force
 from models.shared_registry import YOUNG_S, SharedRegistry
 from models.signature import SigningKey, TrustedKeys, make_keys
 from models.storage import Directory, Storage
 from tests.support.bundles import small_parts
 from tests.support.forged import forge
+from tests.support.limits import no_room
 from tests.support.s3 import S3, VARIABLES, s3
 
 __all__ = ["s3"]
@@ -516,6 +518,23 @@ def test_what_nobody_pushed_is_refused_for_what_is_wrong_with_it(
         careful.promote(version)
     with pytest.raises(RegistryError, match="there is no model"):
         careful.promote("20200101T000000Z-00000000")
+
+
+@in_a_directory
+def test_a_trial_that_another_ended_ends_on_a_full_disk(home: Home) -> None:
+    """Harm that one home sees is harm in all; what no record says is told once there is room."""
+    one, other = home("a"), home("b")
+    first, second = (written(one, items) for items in (30, 31))
+    one.promote(first)
+    canary = one.start_canary(rollout_in_force().begin(second))
+    other.follow()
+    one.move_canary(canary, None, "much harm")
+    with no_room():
+        other.follow()
+    assert (local(other), other._registry.canary()) == (Aliases(first), None)
+    assert other.follow() is not None
+    assert [each.action for each in other._registry.history()] == ["follow", "found", "follow"]
+    assert other.follow() is None
 
 
 @in_a_directory
