@@ -17,7 +17,7 @@ Sums = npt.NDArray[np.float64]
 
 
 LEAST_CLUSTERS = 5
-"""Below which nothing is told of the variance between them."""
+"""Below which nothing is told of the variance between them, unless fewer will do."""
 
 
 class Estimate(NamedTuple):
@@ -39,14 +39,14 @@ _MOST_POWER = 700.0
 """Of e, which is about as large as a number can be."""
 
 
-def ratio(parts: Sums, wholes: Sums) -> Estimate:
+def ratio(parts: Sums, wholes: Sums, least: int = LEAST_CLUSTERS) -> Estimate:
     """Return `parts` per `wholes`, float64[clusters] each, with the variance between clusters.
 
     All that one shopper did must be in one cluster: what they do is not independent, and the
     variance of single requests would be too small (the delta method, Deng et al., KDD 2018).
     """
     whole, clusters = float(wholes.sum()), int((wholes > 0).sum())
-    if clusters < LEAST_CLUSTERS:
+    if clusters < least:
         return UNKNOWN
     mean = float(parts.sum()) / whole
     rest = parts - mean * wholes
@@ -54,19 +54,19 @@ def ratio(parts: Sums, wholes: Sums) -> Estimate:
     return Estimate(mean, variance, clusters - 1)
 
 
-def share(parts: Sums, wholes: Sums) -> Estimate:
+def share(parts: Sums, wholes: Sums, least: int = LEAST_CLUSTERS) -> Estimate:
     """Return `ratio` of a count, never surer than half of one more: none of ten is not never.
 
     Clusters that are alike by chance do not make it surer than single requests would, so that
     normal tails do.
     """
-    told = ratio(parts, wholes)
+    told = ratio(parts, wholes, least)
     whole = float(wholes.sum())
     if not whole:
         return UNKNOWN
     rate = (float(parts.sum()) + 0.5) / (whole + 1)
-    least = max(rate * (1 - rate), 0.0) / whole
-    return Estimate(told.mean, max(told.variance, least))
+    of_requests = max(rate * (1 - rate), 0.0) / whole
+    return Estimate(told.mean, max(told.variance, of_requests))
 
 
 def mean(total: float, squares: float, count: float) -> Estimate:

@@ -18,10 +18,13 @@ from models.canary import Canary
 from models.canary_counts import CANARY, CONTROL, CanaryCounts
 from models.rollout import Rollout
 from models.sample_ratio import SampleRatio, sample_ratio
-from models.sequential import UNKNOWN, Estimate, bounds, mean, ratio, share
+from models.sequential import LEAST_CLUSTERS, UNKNOWN, Estimate, bounds, mean, ratio, share
 
 EVIDENCE_FROM = 50
 """Requests of each arm below which nothing is told of it: too few for a normal distribution."""
+
+HARM_FROM = 3
+"""Groups of shoppers below which nothing is told of failures: few may be all who get the model."""
 
 CLICKS_FROM = 20
 """Clicks of the control with a recommendation_id below which clicks are not judged."""
@@ -169,8 +172,8 @@ def _of_arms(rollout: Rollout, counts: CanaryCounts) -> Iterator[Evidence]:
         ("empty", counted.EMPTY, may.empty),
     )
     for name, field, margin in shares:
-        arms = (_arm_share(counts, CONTROL, field), _arm_share(counts, CANARY, field))
-        yield _evidence(name, arms, margin, rollout.alpha)
+        control, canary = (_arm_share(counts, arm, field, HARM_FROM) for arm in (CONTROL, CANARY))
+        yield _evidence(name, (control, canary), margin, rollout.alpha)
     arms = (_arm_latency_ms(counts, CONTROL), _arm_latency_ms(counts, CANARY))
     yield _evidence("latency_ms", arms, may.latency_ms, rollout.alpha)
     if counts.total(CONTROL, counted.CLICKS) >= CLICKS_FROM:
@@ -179,10 +182,10 @@ def _of_arms(rollout: Rollout, counts: CanaryCounts) -> Iterator[Evidence]:
         yield _evidence("clicks", arms, may.clicks, rollout.alpha, more_is_worse=False)
 
 
-def _arm_share(counts: CanaryCounts, arm: int, field: int) -> Estimate:
+def _arm_share(counts: CanaryCounts, arm: int, field: int, least: int = LEAST_CLUSTERS) -> Estimate:
     if counts.total(arm, counted.REQUESTS) < EVIDENCE_FROM:
         return UNKNOWN
-    return share(counts.of(arm, field), counts.of(arm, counted.REQUESTS))
+    return share(counts.of(arm, field), counts.of(arm, counted.REQUESTS), least)
 
 
 def _arm_latency_ms(counts: CanaryCounts, arm: int) -> Estimate:

@@ -94,6 +94,18 @@ def test_few_shoppers_who_are_alike_are_not_sure(shoppers: int) -> None:
     assert wrong <= 1
 
 
+def test_three_who_fail_alike_are_not_sure() -> None:
+    """Exactly at a margin, shares of three shoppers of whom each has a rate are rarely worse."""
+    random, wrong = np.random.default_rng(3), 0
+    for _ in range(100):
+        rates = random.beta(0.25, 4.75, 3)
+        asked = random.poisson(14, (60, 3))
+        failed = random.binomial(asked, rates).cumsum(axis=0)
+        looks = zip(failed[2:], asked.cumsum(axis=0)[2:].astype(np.float64), strict=True)
+        wrong += any(bounds(share(*each, least=3), 0.05, 0.01)[0] > 0.05 for each in looks)
+    assert wrong <= 3
+
+
 def test_many_clusters_are_nearly_normal() -> None:
     """The fewer clusters, the wider the bounds; of many they are those of a known variance."""
     radius = [bounds(Estimate(0, 1e-4, each), 0.02, ALPHA)[1] for each in (4, 9, 63, np.inf)]

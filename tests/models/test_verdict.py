@@ -97,6 +97,27 @@ def test_harm_stops_and_is_named(tmp_path: Path, name: str, rate: float) -> None
     assert (verdict.move, verdict.why.startswith(f"{name}: ")) == (Move.STOP, True)
 
 
+@pytest.mark.parametrize("automatic", [True, False])
+@pytest.mark.parametrize(("groups", "move"), [(2, Move.HOLD), (3, Move.STOP), (4, Move.STOP)])
+def test_what_fails_for_a_handful_stops(
+    tmp_path: Path, groups: int, move: Move, automatic: bool
+) -> None:
+    """A small shop has no more on trial; of how fast they are served nothing is told."""
+    canary = step(automatic=automatic)
+    counter = CanaryCounter(tmp_path, canary)
+    for number in range(64 * 30):
+        counter.add(CONTROL, number, counted.REQUESTS)
+        counter.add(CANARY, number % groups, counted.REQUESTS)
+        counter.add(CANARY, number % groups, counted.ERRORS)
+    verdict = judge(ROLLOUT, canary, read_counts(tmp_path, canary))
+    assert verdict.move is move
+    assert verdict.evidence[-1].low is None
+    old = replace(canary, since="2026-01-01T00:00:00+00:00")
+    counts = read_counts(tmp_path, canary)
+    ends = automatic or move is Move.STOP
+    assert judge(ROLLOUT, old, counts).move is (Move.STOP if ends else Move.HOLD)
+
+
 def test_what_is_open_holds_and_then_ends(tmp_path: Path) -> None:
     """As bad as its margin: neither harm nor none. After the longest time the trial ends."""
     canary = step()
