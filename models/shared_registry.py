@@ -335,15 +335,23 @@ class SharedRegistry:
                 self._storage.remove(name)
             if not dry_run:  # somebody may have pushed meanwhile
                 left = self.manifests()
-                loose = self._loose(left, known=len(left))
-            for name in () if dry_run else loose:
-                self._storage.remove(f"{BLOBS}/{name}")
+                loose = self._removed(self._loose(left, known=len(left)), known=len(left))
             told = over(self._storage, self.canary(), time.time() - YOUNG_S)
             for name in () if dry_run else told:
                 self._storage.remove(f"{TRIALS}/{name}")
         versions = tuple(each.version for each in removed)
         size = sum(loose.values()) + sum(told.values())
         return Cleared(versions, size, kept, len(loose))
+
+    def _removed(self, loose: dict[str, int], known: int) -> dict[str, int]:
+        """Remove blobs, until somebody pushes: what that needs is for another time to tell."""
+        removed = {}
+        for name, size in loose.items():
+            if len(self._storage.entries(MANIFESTS)) != known:
+                break
+            self._storage.remove(f"{BLOBS}/{name}")
+            removed[name] = size
+        return removed
 
     def _loose(self, left: list[Manifest], known: int) -> dict[str, int]:
         """Return the size of each blob that nothing needs."""

@@ -596,6 +596,30 @@ def test_what_goes_while_a_model_is_pushed_is_sent_again(
     other._registry.load(new).warm()
 
 
+@in_a_directory
+def test_blobs_are_removed_until_somebody_pushes(
+    home: Home, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is pushed while they go may need those that are still there."""
+    one, other = home("a"), home("b")
+    old, new = (written(one, items) for items in (30, 31))
+    one.push(old)
+    for path in Path(url).rglob("blobs/sha256/*"):
+        os.utime(path, (0, 0))
+    remove = Directory.remove
+
+    def pushing(self: Directory, name: str) -> None:
+        remove(self, name)
+        if name.startswith("blobs/"):
+            monkeypatch.setattr(Directory, "remove", remove)
+            one.push(new)
+
+    monkeypatch.setattr(Directory, "remove", pushing)
+    assert other.clear(0).blobs == 1
+    other.pull(new)
+    other._registry.load(new).warm()
+
+
 def test_an_answer_that_breaks_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a connection ends within an object, the registry is away, too."""
 
