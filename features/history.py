@@ -149,11 +149,11 @@ def tastes_of(
     items, by = items.take(one_each), shoppers.take(one_each)
     marks = np.bitwise_or.reduceat(_MARKS.take(codes), first)
     blocked = marks > 0
-    if np.count_nonzero(_BASKET.take(codes) >= 0):
-        moves = np.maximum.reduceat(_moves(codes, order, _BASKET), first)
-        is_in = moves % 2 == 1
-        blocked |= is_in
-        is_out = np.repeat((moves >= 0) & ~is_in, np.diff(first, append=len(order)))
+    moves = _BASKET.take(codes)
+    if np.count_nonzero(moves >= 0):
+        last = _last_of(moves, order, first)
+        blocked |= last == 1
+        is_out = np.repeat(last == 0, np.diff(first, append=len(order)))
         grades[is_out & (codes == _ADDED)] = 0
     best, best_codes = _best(grades, codes, first)
     is_told = (best > 0) & (marks < _REFUSED)
@@ -203,7 +203,7 @@ def bought(records: Records, shoppers: Ints) -> Bought:
     owned = np.where(marks == _OWNED, records["ts"].take(order), -1)
     last = np.maximum.reduceat(owned, first)
     is_told = (last >= 0) & (np.bitwise_or.reduceat(marks, first) < _REFUSED)
-    is_told &= np.maximum.reduceat(_moves(codes, order, _UNPAID), first) % 2 == 0
+    is_told &= _last_of(_UNPAID.take(codes), order, first) != 1
     is_told &= ~_rated_low(codes, is_low.take(order), order, first)
     was_paid = np.logical_or.reduceat(codes == _BOUGHT, first)[is_told]
     one_each = order.take(first)[is_told]
@@ -241,9 +241,8 @@ def disliked(
         return Disliked(shoppers[:0], items[:0], weights[:0])
     order, first = grouped(items, shoppers)
     codes, weights = codes.take(order), weights.take(order)
-    paid = np.maximum.reduceat(_moves(codes, order, _PAID), first)
-    is_back = (paid >= 0) & (paid % 2 == 0)
-    is_back |= np.maximum.reduceat(_moves(codes, order, _BASKET), first) % 2 == 1
+    is_back = _last_of(_PAID.take(codes), order, first) == 0
+    is_back |= _last_of(_BASKET.take(codes), order, first) == 1
     is_better = ~_rated_low(codes, is_low.take(order), order, first)
     sizes = np.diff(first, append=len(order))
     weights[np.repeat(is_back, sizes) & (codes == _REMOVED)] = 0
@@ -270,20 +269,19 @@ def _rated_low(
 ) -> npt.NDArray[np.bool_]:
     """Return which groups of events end, of purchases and ratings, with one that `is_low`."""
     is_verdict = (codes == _RATING) | (codes == _BOUGHT)
-    told: npt.NDArray[np.bool_] = (
-        np.maximum.reduceat(np.where(is_verdict, 2 * order + is_low, -2), first) % 2 == 1
-    )
+    told: npt.NDArray[np.bool_] = _last_of(np.where(is_verdict, is_low, -1), order, first) == 1
     return told
 
 
-def _moves(codes: npt.NDArray[np.uint32], order: Ints, by_code: Ints) -> Ints:
-    """Return for events with these places what grows with time: odd for put in, even for out.
+def _last_of(told: Ints, order: Ints, first: Ints) -> Ints:
+    """Return what the last event of each group tells, int64[groups], -1 where none tells anything.
 
-    `by_code` int64[16] tells which they are, see `_BASKET`.
+    `told` int64[n] is 1, 0 or -1 for nothing; events have the places `order` int64[n] in time, and
+    groups begin at `first`.
     """
-    told = by_code.take(codes)
-    moves: Ints = np.where(told >= 0, 2 * order + told, -2)
-    return moves
+    latest = np.maximum.reduceat(np.where(told >= 0, 2 * order + told, -1), first)
+    last: Ints = np.where(latest >= 0, latest % 2, -1)
+    return last
 
 
 def merge_rings(rings: Sequence[tuple[Records, Records]]) -> tuple[Records, Ints]:

@@ -20,6 +20,7 @@ from models.directory import UNFINISHED
 _ROOMS = ("offline", "models", "forgotten")
 _NEVER_CHANGED = {".parquet", ".npy", ".onnx"}
 _HELD_BACK = 3
+"""That of `QuarantinedError`, which is not imported: it brings polars along."""
 
 
 @contextmanager

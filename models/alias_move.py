@@ -42,12 +42,11 @@ class AliasMove:
 
         In the place of `serves`, or else of what `present` names.
         """
-        return cls("promote", methodcaller("promoted", version), _replaced(present, serves), canary)
+        replaced = present.production if serves is ... else serves
+        return cls("promote", methodcaller("promoted", version), replaced, canary)
 
     @classmethod
-    def roll_back(
-        cls, version: str, present: Aliases, serves: str | EllipsisType | None = ...
-    ) -> Self:
+    def roll_back(cls, version: str, present: Aliases, serves: str | None) -> Self:
         """Make the previous model, `version`, the production model again; a trial ends.
 
         In the place of `serves`, or else of what `present` names. Raises `RegistryError` where it
@@ -55,7 +54,8 @@ class AliasMove:
         """
         if version == present.production:
             raise RegistryError(f"the previous model, {version}, is the one that serves")
-        return cls("rollback", methodcaller("rolled_back", version), _replaced(present, serves))
+        replaced = present.production if serves is None else serves
+        return cls("rollback", methodcaller("rolled_back", version), replaced)
 
     @classmethod
     def start_canary(cls, canary: Canary, present: Aliases) -> Self:
@@ -76,11 +76,6 @@ class AliasMove:
     def set_candidate(cls, version: str) -> Self:
         """Name the model that waits for promotion."""
         return cls("candidate", partial(replace, candidate=version))
-
-
-def _replaced(present: Aliases, serves: str | EllipsisType | None) -> str | None:
-    """Return the model that must serve for another to take its place."""
-    return present.production if serves is ... else serves
 
 
 def _require_free(present: Aliases, canary: Canary) -> None:

@@ -60,9 +60,7 @@ class AliasRegistry(Protocol):
         """
         ...
 
-    def rollback(
-        self, why: str = "", who: str | None = None, *, serves: str | EllipsisType = ...
-    ) -> str:
+    def rollback(self, why: str = "", who: str | None = None, *, serves: str | None = None) -> str:
         """Make the previous model the production model again, and return its version.
 
         With `serves` only where that model is the one that serves.

@@ -228,7 +228,7 @@ class Registry:
         why: str = "",
         who: str | None = None,
         *,
-        serves: str | EllipsisType = ...,
+        serves: str | None = None,
         loaded: Model | None = None,
     ) -> str:
         """Make the previous model the production model again, and return its version.

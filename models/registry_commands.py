@@ -119,8 +119,7 @@ def promote_command(model: str, why: str, who: str | None, here: bool) -> None:
 @here_option
 def rollback_command(serves: str | None, why: str, who: str | None, here: bool) -> None:
     """Serve the previous model again; a second time goes forth again."""
-    meant = ... if serves is None else serves
-    click.echo(f"production is {moved_registry(here).rollback(why, who, serves=meant)}")
+    click.echo(f"production is {moved_registry(here).rollback(why, who, serves=serves)}")
 
 
 @click.command("history")

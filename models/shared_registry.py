@@ -234,9 +234,7 @@ class SharedRegistry:
         """Go on to another step, or end the trial, here and in the home."""
         self._move(AliasMove.move_canary(canary, wanted), why, who)
 
-    def rollback(
-        self, why: str = "", who: str | None = None, *, serves: str | EllipsisType = ...
-    ) -> str:
+    def rollback(self, why: str = "", who: str | None = None, *, serves: str | None = None) -> str:
         """Make the previous model the production model again, here and in the home.
 
         Raises as `Registry.rollback`, and changes nothing.
@@ -330,11 +328,12 @@ class SharedRegistry:
         left = [each for each in manifests if each not in removed]
         kept = {each.version: named[each.version] for each in manifests[keep:] if each in left}
         with self._reaching():
-            loose = self._loose(left, known=len(manifests))
-            for name in () if dry_run else [f"{MANIFESTS}/{each.version}.json" for each in removed]:
-                self._storage.remove(name)
-            if not dry_run:  # somebody may have pushed meanwhile
-                left = self.manifests()
+            if dry_run:
+                loose = self._loose(left, known=len(manifests))
+            else:
+                for each in removed:
+                    self._storage.remove(f"{MANIFESTS}/{each.version}.json")
+                left = self.manifests()  # somebody may have pushed meanwhile
                 loose = self._removed(self._loose(left, known=len(left)), known=len(left))
             told = over(self._storage, self.canary(), time.time() - YOUNG_S)
             for name in () if dry_run else told:

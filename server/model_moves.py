@@ -71,8 +71,7 @@ class ModelMoves:
             only = () if serves is None else ("--serves", serves)
             await asyncio.to_thread(self._run, "rollback", "--why", why, "--who", who, *only)
         else:
-            meant = ... if serves is None else serves
-            rollback = partial(self._registry.rollback, serves=meant, loaded=loaded)
+            rollback = partial(self._registry.rollback, serves=serves, loaded=loaded)
             await asyncio.to_thread(rollback, why, who)
 
     async def start_canary(self, version: str, why: str, who: str, loaded: Model | None) -> None:

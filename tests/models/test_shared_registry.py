@@ -571,6 +571,15 @@ def test_a_registry_that_is_away(s3: S3, tmp_path: Path, monkeypatch: pytest.Mon
     assert [each.action for each in registry.history()] == ["promote"]
 
 
+def with_old_blobs(one: SharedRegistry, url: str) -> str:
+    """Push a model long ago, and return another of the home that has files in common with it."""
+    old, new = (written(one, items) for items in (30, 31))
+    one.push(old)
+    for path in Path(url).rglob("blobs/sha256/*"):
+        os.utime(path, (0, 0))
+    return new
+
+
 @in_a_directory
 @pytest.mark.parametrize("before", ["manifests/", "blobs/"])
 def test_what_goes_while_a_model_is_pushed_is_sent_again(
@@ -578,10 +587,7 @@ def test_what_goes_while_a_model_is_pushed_is_sent_again(
 ) -> None:
     """Old files that it shares with one that nobody needs are there, until `gc` takes them."""
     one, other = home("a"), home("b")
-    old, new = (written(one, items) for items in (30, 31))
-    one.push(old)
-    for path in Path(url).rglob("blobs/sha256/*"):
-        os.utime(path, (0, 0))
+    new = with_old_blobs(one, url)
     upload = Directory.upload
 
     def overtaken(self: Directory, path: Path, name: str) -> None:
@@ -602,10 +608,7 @@ def test_blobs_are_removed_until_somebody_pushes(
 ) -> None:
     """What is pushed while they go may need those that are still there."""
     one, other = home("a"), home("b")
-    old, new = (written(one, items) for items in (30, 31))
-    one.push(old)
-    for path in Path(url).rglob("blobs/sha256/*"):
-        os.utime(path, (0, 0))
+    new = with_old_blobs(one, url)
     remove = Directory.remove
 
     def pushing(self: Directory, name: str) -> None:
