@@ -1,6 +1,6 @@
 """Towers that pass the warm-up and fail for shoppers: what no check at promotion can find."""
 
-import time
+import timeit
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,7 @@ def _multiplication() -> onnx.GraphProto:
 
 
 def _turn_s() -> float:
-    """Return how long this machine takes for one multiplication."""
+    """Return how long this machine takes for one multiplication where nothing disturbs it."""
     square = helper.make_tensor_value_info("square", TensorProto.FLOAT, [_SIDE, _SIDE])
     after = helper.make_tensor_value_info("after", TensorProto.FLOAT, [_SIDE, _SIDE])
     graph = helper.make_graph(
@@ -98,7 +98,4 @@ def _turn_s() -> float:
     session = ort.InferenceSession(made.SerializeToString(), options, ["CPUExecutionProvider"])
     feeds = {"square": np.full((_SIDE, _SIDE), 1 / _SIDE, np.float32)}
     session.run(None, feeds)
-    started = time.perf_counter()
-    for _ in range(5):
-        session.run(None, feeds)
-    return (time.perf_counter() - started) / 5
+    return min(timeit.repeat(lambda: session.run(None, feeds), number=1))

@@ -205,10 +205,15 @@ async def test_a_store_that_fails_costs_nobody_a_list(tmp_path: Path) -> None:
         await broken(rig, "Valkey full")
 
 
-async def test_models_processes_and_clients_that_fail_cost_nobody_a_list(tmp_path: Path) -> None:
-    """A slow and a corrupt model, swaps, clients that drip, dead processes, and a flood."""
-    async with running(tmp_path, None, CUVEE_WORKERS="2", **NOTHING_KEPT) as rig:
+async def test_a_slow_model_costs_nobody_a_list(tmp_path: Path) -> None:
+    """One worker: of two, the other follows only once the blink is over."""
+    async with running(tmp_path, None, **NOTHING_KEPT) as rig:
         assert "segment" in await broken(rig, "model slow")
+
+
+async def test_models_processes_and_clients_that_fail_cost_nobody_a_list(tmp_path: Path) -> None:
+    """A corrupt model, swaps, clients that drip, dead processes, and a flood."""
+    async with running(tmp_path, None, CUVEE_WORKERS="2", **NOTHING_KEPT) as rig:
         for named in ("20 promotions", "corrupt bundle", "drip", "consumers dead"):
             await broken(rig, named)
         bodies = tmp_path / "bodies.txt"
