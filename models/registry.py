@@ -115,7 +115,8 @@ class Registry:
         try:
             return Canary.of(orjson.loads(raw))
         except (TypeError, ValueError) as error:
-            raise RegistryError(f"{self._aliases / CANARY}: not a canary ({error})") from None
+            why = f"not a canary ({error}); one that is started takes its place"
+            raise RegistryError(f"{self._aliases / CANARY}: {why}") from None
 
     def resolve(self, name: str) -> str:
         """Return the version that `name`, a version or an alias, stands for.
@@ -273,10 +274,11 @@ class Registry:
         """Remove all bundles but the newest `keep`, those with an alias and those being read.
 
         What has no manifest that this program can read stays. Pages about models that are gone
-        go, whenever these went. A dry run writes nothing, and waits for nobody.
+        go, whenever these went. A dry run writes nothing, and waits for nobody; nor does it where
+        no model was ever made.
         """
         removed, kept, size = [], {}, 0
-        with self._moving(dry_run=dry_run):
+        with nullcontext() if dry_run or not self.directory.exists() else self._moving():
             named = {each: alias for alias, each in self.aliases().versions().items()}
             for manifest in self.manifests()[keep:]:
                 reason = named.get(manifest.version) or self._remove(manifest.version, dry_run)
@@ -388,9 +390,9 @@ class Registry:
             replace_file(self._aliases / name, f"{told}\n".encode())
 
     @contextmanager
-    def _moving(self, *, dry_run: bool = False) -> Iterator[None]:
+    def _moving(self) -> Iterator[None]:
         try:
-            with nullcontext() if dry_run else locked(self._aliases):
+            with locked(self._aliases):
                 yield
         except OSError as error:
             raise DiskError(f"{self._aliases}: {error.strerror or error}") from error

@@ -218,6 +218,9 @@ def test_an_alias_that_is_none_stands_in_nobodys_way(
     assert registry.rollback() == first
     assert (registry.canary(), registry.astray()) == (None, {})
     assert next(registry.history()).action == "rollback"
+    path.write_text(told)
+    canary = rollout_in_force().begin(second, by_hand=True)
+    assert registry.start_canary(canary) == registry.canary() == canary
 
 
 def test_harm_ends_on_a_full_disk(

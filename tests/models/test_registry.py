@@ -453,6 +453,12 @@ def test_old_models_are_removed(registry: Registry) -> None:
     }  # fmt: skip
 
 
+def test_tidying_makes_no_home(tmp_path: Path) -> None:
+    """A misspelt one would look like one that has models."""
+    assert Registry(tmp_path / "misspelt").clear(1).versions == ()
+    assert not (tmp_path / "misspelt").exists()
+
+
 def test_pages_about_models_go_with_them(registry: Registry) -> None:
     """Those of models that went before, too; what is no page of a model stays."""
     old, new = sorted(written(registry, items) for items in (30, 31))
