@@ -57,8 +57,7 @@ def ratio(parts: Sums, wholes: Sums, least: int = LEAST_CLUSTERS) -> Estimate:
 def share(parts: Sums, wholes: Sums, least: int = LEAST_CLUSTERS) -> Estimate:
     """Return `ratio` of a count, never surer than half of one more: none of ten is not never.
 
-    Clusters that are alike by chance do not make it surer than single requests would, so that
-    normal tails do.
+    Clusters that are alike by chance do not make it surer than single requests would.
     """
     told = ratio(parts, wholes, least)
     whole = float(wholes.sum())
@@ -66,7 +65,7 @@ def share(parts: Sums, wholes: Sums, least: int = LEAST_CLUSTERS) -> Estimate:
         return UNKNOWN
     rate = (float(parts.sum()) + 0.5) / (whole + 1)
     of_requests = max(rate * (1 - rate), 0.0) / whole
-    return Estimate(told.mean, max(told.variance, of_requests))
+    return told._replace(variance=max(told.variance, of_requests))
 
 
 def mean(total: float, squares: float, count: float) -> Estimate:

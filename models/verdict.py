@@ -18,7 +18,7 @@ from models.canary import Canary
 from models.canary_counts import CANARY, CONTROL, CanaryCounts
 from models.rollout import Rollout
 from models.sample_ratio import SampleRatio, sample_ratio
-from models.sequential import LEAST_CLUSTERS, UNKNOWN, Estimate, bounds, mean, ratio, share
+from models.sequential import UNKNOWN, Estimate, bounds, mean, ratio, share
 
 EVIDENCE_FROM = 50
 """Requests of each arm below which nothing is told of it: too few for a normal distribution."""
@@ -28,6 +28,9 @@ HARM_FROM = 3
 
 CLICKS_FROM = 20
 """Clicks of the control with a recommendation_id below which clicks are not judged."""
+
+CLICK_GROUPS_FROM = 16
+"""Groups of shoppers of either arm below which clicks are not judged: few of many click often."""
 
 
 class Move(StrEnum):
@@ -172,20 +175,32 @@ def _of_arms(rollout: Rollout, counts: CanaryCounts) -> Iterator[Evidence]:
         ("empty", counted.EMPTY, may.empty),
     )
     for name, field, margin in shares:
-        control, canary = (_arm_share(counts, arm, field, HARM_FROM) for arm in (CONTROL, CANARY))
+        control, canary = (_arm_harm(counts, arm, field) for arm in (CONTROL, CANARY))
         yield _evidence(name, (control, canary), margin, rollout.alpha)
     arms = (_arm_latency_ms(counts, CONTROL), _arm_latency_ms(counts, CANARY))
     yield _evidence("latency_ms", arms, may.latency_ms, rollout.alpha)
-    if counts.total(CONTROL, counted.CLICKS) >= CLICKS_FROM:
-        clicks = counted.CLICKS
-        arms = (_arm_share(counts, CONTROL, clicks), _arm_share(counts, CANARY, clicks))
+    if _has_clicks(counts):
+        arms = (_arm_clicks(counts, CONTROL), _arm_clicks(counts, CANARY))
         yield _evidence("clicks", arms, may.clicks, rollout.alpha, more_is_worse=False)
 
 
-def _arm_share(counts: CanaryCounts, arm: int, field: int, least: int = LEAST_CLUSTERS) -> Estimate:
+def _arm_harm(counts: CanaryCounts, arm: int, field: int) -> Estimate:
+    """Return the share of requests that went wrong, with normal tails: few must do to end it."""
     if counts.total(arm, counted.REQUESTS) < EVIDENCE_FROM:
         return UNKNOWN
-    return share(counts.of(arm, field), counts.of(arm, counted.REQUESTS), least)
+    told = share(counts.of(arm, field), counts.of(arm, counted.REQUESTS), HARM_FROM)
+    return told._replace(freedom=math.inf)
+
+
+def _has_clicks(counts: CanaryCounts) -> bool:
+    groups = min(int((counts.of(arm, counted.REQUESTS) > 0).sum()) for arm in (CONTROL, CANARY))
+    return groups >= CLICK_GROUPS_FROM and counts.total(CONTROL, counted.CLICKS) >= CLICKS_FROM
+
+
+def _arm_clicks(counts: CanaryCounts, arm: int) -> Estimate:
+    if counts.total(arm, counted.REQUESTS) < EVIDENCE_FROM:
+        return UNKNOWN
+    return share(counts.of(arm, counted.CLICKS), counts.of(arm, counted.REQUESTS))
 
 
 def _arm_latency_ms(counts: CanaryCounts, arm: int) -> Estimate:

@@ -102,8 +102,25 @@ def test_three_who_fail_alike_are_not_sure() -> None:
         asked = random.poisson(14, (60, 3))
         failed = random.binomial(asked, rates).cumsum(axis=0)
         looks = zip(failed[2:], asked.cumsum(axis=0)[2:].astype(np.float64), strict=True)
-        wrong += any(bounds(share(*each, least=3), 0.05, 0.01)[0] > 0.05 for each in looks)
+        told = [share(*each, least=3)._replace(freedom=np.inf) for each in looks]
+        wrong += any(bounds(each, 0.05, 0.01)[0] > 0.05 for each in told)
     assert wrong <= 3
+
+
+def test_sixteen_who_click_alike_are_not_sure() -> None:
+    """Exactly at a margin, shares of shoppers most of whom click seldom are rarely worse.
+
+    With normal tails twice as often.
+    """
+    random, wrong, normal = np.random.default_rng(5), 0, 0
+    for _ in range(200):
+        asked = random.poisson(20 * random.lognormal(0, 1, 16), (60, 16))
+        clicked = random.binomial(asked, random.beta(0.45, 2.55, 16)).cumsum(axis=0)
+        looks = zip(clicked[2:], asked.cumsum(axis=0)[2:].astype(np.float64), strict=True)
+        told = [Estimate(0.2, 0).minus(share(*each)) for each in looks]
+        wrong += any(bounds(each, 0.05, 0.01)[0] > 0.05 for each in told)
+        normal += any(bounds(each._replace(freedom=np.inf), 0.05, 0.01)[0] > 0.05 for each in told)
+    assert wrong <= 10 < normal
 
 
 def test_many_clusters_are_nearly_normal() -> None:

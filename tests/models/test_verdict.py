@@ -118,6 +118,19 @@ def test_what_fails_for_a_handful_stops(
     assert judge(ROLLOUT, old, counts).move is (Move.STOP if ends else Move.HOLD)
 
 
+@pytest.mark.parametrize(("groups", "is_judged"), [(15, False), (16, True)])
+def test_clicks_of_few_are_not_judged(tmp_path: Path, groups: int, is_judged: bool) -> None:
+    """Nor waited for, as where hardly anybody clicks."""
+    canary = step()
+    counter = CanaryCounter(tmp_path, canary)
+    for number in range(64 * 30):
+        for arm, shopper in ((CONTROL, number), (CANARY, number % groups)):
+            counter.add(arm, shopper, counted.REQUESTS)
+            counter.add(arm, shopper, counted.CLICKS)
+    verdict = judge(ROLLOUT, canary, read_counts(tmp_path, canary))
+    assert ("clicks" in {each.guardrail for each in verdict.evidence}) is is_judged
+
+
 def test_what_is_open_holds_and_then_ends(tmp_path: Path) -> None:
     """As bad as its margin: neither harm nor none. After the longest time the trial ends."""
     canary = step()
