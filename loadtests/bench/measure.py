@@ -33,7 +33,7 @@ _FEW_SHARE = 0.1
 """So few are not, where a busy machine lets the ladder answer."""
 
 _MOST_LOOPS = 4
-_MOST_TURNS = 5
+_MOST_TURNS = 6
 
 
 @dataclass(frozen=True, slots=True)

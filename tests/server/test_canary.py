@@ -99,7 +99,7 @@ async def shop(
 ) -> list[tuple[str, dict[str, Any]]]:
     """Ask for these shoppers, over and over, until it holds; every answer must be one."""
     answers = []
-    async with asyncio.timeout(100):
+    async with asyncio.timeout(250):
         while not holds():
             told = await asyncio.gather(*(ask(service, user) for user in users))
             answers += list(zip(users, told, strict=True))

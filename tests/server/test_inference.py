@@ -108,6 +108,7 @@ async def test_a_model_that_fails_is_given_a_break(
     where: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """After runs that failed for all it is not asked, and says why; a run is told of in a line."""
+    monkeypatch.setattr(inference, "LATE_S", 30.0)
     model = Model(exact_parts())
     rank, runs, now = model.rank, 0, 0.0
 
@@ -139,8 +140,11 @@ async def test_a_model_that_fails_is_given_a_break(
     assert where
 
 
-async def test_a_run_that_fails_for_some_is_no_failed_one(where: str) -> None:
+async def test_a_run_that_fails_for_some_is_no_failed_one(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is wrong with one shopper costs no other the model."""
+    monkeypatch.setattr(inference, "LATE_S", 30.0)
     parts = exact_parts()
     assert parts.personal is not None
     inputs = parts.personal.inputs.copy()

@@ -65,10 +65,17 @@ def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def start(home: Path, redis_url: str, aiohttp_client: Any) -> Start:
-    """Return a function that starts a service over the home and the store."""
+def start(
+    home: Path, redis_url: str, aiohttp_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> Start:
+    """Return a function that starts a service over the home and the store.
+
+    Without a deadline of its own it is patient, with runs of the model, too.
+    """
 
     async def started(store: OnlineStore | None = None, **variables: str) -> Client:
+        if "CUVEE_DEADLINE_MS" not in variables:
+            monkeypatch.setattr("server.inference.LATE_S", 5.0)
         environment = {
             "CUVEE_HOME": str(home),
             "CUVEE_REDIS_URL": redis_url,
