@@ -347,7 +347,7 @@ class Registry:
         """Write what is done to the history, then do it: whoever is killed between is found out.
 
         With `follows`, the number of a record of the shared registry `who`, it is done only if no
-        newer one was followed meanwhile.
+        newer one was followed meanwhile; and first, since what is recorded is not followed again.
         """
         with self._moving():
             if follows is not None and self.followed(who or "") >= follows:
@@ -358,11 +358,11 @@ class Registry:
             wanted = move.change(self._here(present))
             followed = None if follows is None else f"{who}#{follows}"
             record = replace(record_after(last, move.action, wanted, why, who), followed=followed)
+            if follows is not None:
+                self._name(wanted)
             self._record(record, last, present)
-            for name in _PLAIN:
-                self._point(name, getattr(wanted, name))
-            on_trial = wanted.canary
-            self._point(CANARY, None if on_trial is None else orjson.dumps(on_trial).decode())
+            if follows is None:
+                self._name(wanted)
 
     def _record(self, record: Record, last: Record | None, present: Aliases) -> None:
         """Append a record, and before it that aliases were not as the `last` one says.
@@ -382,6 +382,13 @@ class Registry:
             log.error(  # noqa: TRY400 - told in a line
                 "a trial ended, which no record says (%s): %s", error.strerror, record.why
             )
+
+    def _name(self, wanted: Aliases) -> None:
+        """Let aliases name what is wanted."""
+        for name in _PLAIN:
+            self._point(name, getattr(wanted, name))
+        on_trial = wanted.canary
+        self._point(CANARY, None if on_trial is None else orjson.dumps(on_trial).decode())
 
     def _point(self, name: str, told: str | None) -> None:
         if told is None:

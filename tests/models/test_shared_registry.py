@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count, pairwise
 from pathlib import Path
@@ -737,6 +738,39 @@ def test_a_full_disk_at_home(home: Home, monkeypatch: pytest.MonkeyPatch) -> Non
     assert [each.version for each in other._registry.manifests()] == [first]
     other.follow()
     assert local(other) == Aliases(second, first)
+
+
+@in_a_directory
+def test_what_was_followed_in_part_is_followed_again(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever write is the last before the disk is full or the process killed."""
+    one, other = home("a"), home("b")
+    first, second = written(one, 30), written(one, 31)
+    one.promote(first)
+    one.push(second)
+    other.follow()
+    other.pull(second)
+    fsync, left = os.fsync, 0
+
+    def ends(descriptor: int) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        fsync(descriptor)
+
+    for writes in range(1_000):
+        left = writes
+        one.promote(first if one.aliases().production == second else second)
+        with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+            patch.setattr(os, "fsync", ends)
+            other.follow()
+        other.follow()
+        assert local(other) == one.aliases()
+        assert next(other._registry.history()).aliases == one.aliases()
+        if left >= 0:
+            return
 
 
 @in_a_directory
