@@ -213,10 +213,12 @@ class SharedRegistry:
         with _telling(_UNCHANGED):
             present = self.aliases()
             version = self._sent(name)
-        if present.production == version:
-            self.follow()
-        else:
+        if present.production != version:
             self._move(AliasMove.promote(version, present, serves, canary), why, who)
+            return version
+        self.follow()
+        if self._registry.production() != version:  # the home moved on its own meanwhile
+            self._registry.promote(version, why, who)
         return version
 
     def start_canary(self, canary: Canary, why: str = "", who: str | None = None) -> Canary:

@@ -804,6 +804,21 @@ def test_a_home_that_moved_on_its_own_follows_the_next_move(home: Home) -> None:
     assert local(other) == Aliases(third, second)
 
 
+@in_a_directory
+def test_a_home_that_moved_on_its_own_is_brought_back_by_a_promotion(home: Home) -> None:
+    """Of what serves in the registry already: there is no move to follow."""
+    one, other = home("a"), home("b")
+    first, second = written(one, 30), written(one, 31)
+    one.promote(first)
+    one.promote(second)
+    other.follow()
+    other._registry.rollback("the registry is away")
+    assert other.promote(second, "it is back") == second
+    assert local(other) == other.aliases() == Aliases(second, first)
+    assert next(other._registry.history()).why == "it is back"
+    assert len(list(other.history())) == 2
+
+
 # What is removed
 
 
