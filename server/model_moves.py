@@ -28,6 +28,10 @@ RETRY_S = 10
 """When somebody may ask again for what a registry that is away did not do."""
 
 
+class _BehindError(UnavailableError):
+    """A move that was made in the shared registry, and that this home does not follow yet."""
+
+
 class ModelMoves:
     """Promotes and rolls back, at once or step by step.
 
@@ -90,16 +94,21 @@ class ModelMoves:
         else:
             await asyncio.to_thread(advance, self._registry, self._rollout, canary, why, who)
 
-    async def stop_canary(self, canary: Canary, why: str, who: str) -> None:
-        """End a trial; where the shared registry is away in this home at least."""
+    async def stop_canary(self, canary: Canary, why: str, who: str) -> str | None:
+        """End a trial; where the shared registry does not, in this home, and return why alone."""
+        alone = None
         if self._is_shared:
             try:
                 await self._step("stop", canary, why, who)
+            except _BehindError as error:
+                why = f"{why}; {error}"
             except (ConflictError, UnavailableError) as error:
-                why = f"{why}; in this home alone: {error}"
+                alone = str(error)
+                why = f"{why}; in this home alone: {alone}"
             else:
-                return
+                return None
         await asyncio.to_thread(self._registry.move_canary, canary, None, why, who)
+        return alone
 
     async def _step(self, verb: str, canary: Canary, why: str, who: str) -> None:
         words = ("canary", verb, "--step", canary.key, "--why", one_line(why), "--who", who)
@@ -127,6 +136,6 @@ class ModelMoves:
             away = f"the shared registry does not answer as it should: {told}"
             raise UnavailableError(away, RETRY_S)
         if done.returncode == BehindError.exit_code:
-            raise UnavailableError(told, RETRY_S)
+            raise _BehindError(told, RETRY_S)
         if done.returncode:
             raise ConflictError(told)

@@ -17,7 +17,7 @@ from server import keys
 from server.admin import admin
 from server.body import read_body
 from server.errors import ConflictError, NotFoundError, ServiceError, UnavailableError
-from server.model_moves import RETRY_S
+from server.model_moves import RETRY_S, ModelMoves
 from server.move import OF_PROMOTIONS, OF_ROLLBACKS, OF_STEPS, Move, parse_move
 from server.response import Response
 
@@ -71,7 +71,13 @@ async def advance(request: web.Request) -> Response:
 @admin
 async def stop(request: web.Request) -> Response:
     """End the trial that is on."""
-    return await _moved(request, request.app[keys.MODEL_MOVES].stop_canary)
+    return await _moved(request, partial(_stop, request.app[keys.MODEL_MOVES]))
+
+
+async def _stop(moves: ModelMoves, canary: Canary, why: str, who: str) -> None:
+    alone = await moves.stop_canary(canary, why, who)
+    if alone is not None:
+        raise UnavailableError(f"the trial ended in this home alone: {alone}", RETRY_S)
 
 
 async def _moved(

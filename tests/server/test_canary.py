@@ -456,6 +456,45 @@ async def test_a_shared_registry_that_is_away_keeps_no_harm_going(
     assert next(registry.history()).why.startswith("harm; in this home alone: ")
 
 
+async def test_a_trial_that_ended_in_this_home_alone_is_not_told_as_over(
+    start: Start, home: Path, registry: Registry, tmp_path: Path
+) -> None:
+    """Another home took the next step, which this one has not followed yet: it goes on there."""
+    other = Registry(tmp_path / "other")
+    here, there = (
+        SharedRegistry(Directory(tmp_path / "shared"), each) for each in (registry, other)
+    )
+    here.promote(str(registry.production()))
+    second = write_bundle(home / "models", small_parts(31))
+    canary = here.start_canary(Canary.begun(second, 1, 0.01, automatic=True))
+    there.follow()
+    service = await start(**declared(home), CUVEE_REGISTRY=str(tmp_path / "shared"))
+    later = canary.moved_to(2, 0.05)
+    there.move_canary(canary, later)
+    status, told = await admin(service, "/v1/models/canary/stop")
+    over = f"in this home alone: step {canary.key} is over; {later.key} is on"
+    assert (status, over in told["detail"]) == (503, True)
+    assert (registry.canary(), here.canary()) == (None, later)
+    here.follow()
+    assert (await admin(service, "/v1/models/canary/stop"))[0] == 200
+    assert (registry.canary(), here.canary()) == (None, None)
+
+
+async def test_a_trial_that_ended_in_all_homes_is_told_as_over_on_a_full_disk(
+    start: Start, home: Path, registry: Registry, tmp_path: Path
+) -> None:
+    """A home that cannot follow ends it by itself."""
+    shared = SharedRegistry(Directory(tmp_path / "shared"), registry)
+    shared.promote(str(registry.production()))
+    second = write_bundle(home / "models", small_parts(31))
+    shared.start_canary(Canary.begun(second, 1, 0.01, automatic=True))
+    service = await start(**declared(home), CUVEE_REGISTRY=str(tmp_path / "shared"))
+    (home / "models" / "history" / ".lock").unlink()
+    (home / "models" / "history" / ".lock").mkdir()
+    assert (await admin(service, "/v1/models/canary/stop"))[0] == 200
+    assert (registry.canary(), shared.canary()) == (None, None)
+
+
 async def test_much_harm_ends_a_trial_in_all_homes(
     start: Start, home: Path, registry: Registry, tmp_path: Path
 ) -> None:
