@@ -9,9 +9,9 @@ broken.
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from models import canary_counts as counted
 from models.canary import Canary
@@ -65,6 +65,10 @@ class Evidence:
     def is_kept(self) -> bool:
         """Tell whether the canary surely is no worse than it may be."""
         return self.high is not None and self.high < self.margin
+
+    def unsure(self) -> Self:
+        """Return it as of shoppers who may all be of a kind by chance: strangers, above all."""
+        return self if self.low is None else replace(self, low=min(self.low, 0.0))
 
     @property
     def figures(self) -> str:
@@ -174,9 +178,11 @@ def _of_arms(rollout: Rollout, counts: CanaryCounts) -> Iterator[Evidence]:
         ("fallbacks", counted.FALLBACKS, may.fallbacks),
         ("empty", counted.EMPTY, may.empty),
     )
+    groups = int((counts.of(CANARY, counted.REQUESTS) > 0).sum())
     for name, field, margin in shares:
         control, canary = (_arm_harm(counts, arm, field) for arm in (CONTROL, CANARY))
-        yield _evidence(name, (control, canary), margin, rollout.alpha)
+        told = _evidence(name, (control, canary), margin, rollout.alpha)
+        yield told.unsure() if control.mean**groups > rollout.alpha else told
     arms = (_arm_latency_ms(counts, CONTROL), _arm_latency_ms(counts, CANARY))
     yield _evidence("latency_ms", arms, may.latency_ms, rollout.alpha)
     if _has_clicks(counts):

@@ -5,12 +5,13 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from features.ids import stable_hash
 from models import canary_counts as counted
 from models.canary import Assignment, Canary
-from models.canary_counts import CANARY, CONTROL, CanaryCounter, CanaryCounts, read_counts
+from models.canary_counts import CANARY, CONTROL, PLACES, CanaryCounter, CanaryCounts, read_counts
 from models.rollout import parse_rollout
 from models.sample_ratio import sample_ratio
 from models.verdict import Move, judge
@@ -129,6 +130,24 @@ def test_clicks_of_few_are_not_judged(tmp_path: Path, groups: int, is_judged: bo
             counter.add(arm, shopper, counted.CLICKS)
     verdict = judge(ROLLOUT, canary, read_counts(tmp_path, canary))
     assert ("clicks" in {each.guardrail for each in verdict.evidence}) is is_judged
+
+
+@pytest.mark.parametrize("strangers", [0.3, 0.6, 0.9])
+def test_a_handful_who_are_all_strangers_do_no_harm(strangers: float) -> None:
+    """Who always gets what is popular does so of either model: of few shoppers many may be such."""
+    drawn, stopped = np.random.default_rng(5), 0
+    cells, canary = np.zeros((2, 64, 8)), step()
+    cells[CONTROL, :, counted.REQUESTS] = 300
+    cells[CONTROL, :, counted.FALLBACKS] = 300 * strangers
+    for groups in (3, 4, 5, 6, 8) * 40:
+        cells[CANARY] = 0
+        cells[CANARY, :groups, counted.REQUESTS] = 60
+        cells[CANARY, :groups, counted.FALLBACKS] = 60 * (drawn.random(groups) < strangers)
+        told = np.concatenate((cells.ravel(), np.zeros(16)))
+        stopped += (
+            judge(ROLLOUT, canary, CanaryCounts(told, np.zeros(PLACES, np.uint8))).move is Move.STOP
+        )
+    assert stopped <= 1
 
 
 def test_what_is_open_holds_and_then_ends(tmp_path: Path) -> None:
