@@ -110,7 +110,7 @@ class SharedRegistry:
             files = {told: directory / file for file, told in manifest.files.items()}
             missing = files if anew else self._missing(files)
             self._send(missing)
-            if manifest.signature is not None or not self._is_signed(version):
+            if self._replaces_pushed(manifest):
                 self._storage.upload(directory / MANIFEST, f"{MANIFESTS}/{version}.json")
             self._send(self._missing(files))  # what went before a manifest named it
         del model  # held until all is sent
@@ -129,13 +129,13 @@ class SharedRegistry:
         for told, path in files.items():
             self._storage.upload(path, _blob(told))
 
-    def _is_signed(self, version: str) -> bool:
-        """Tell whether somebody signed what was pushed: whose copy is older must not undo that."""
+    def _replaces_pushed(self, manifest: Manifest) -> bool:
+        """Tell whether a manifest is to be sent: not where it is there, or was signed since."""
         try:
-            manifest = self._manifest(version)
+            there = self._manifest(manifest.version)
         except BundleError:  # damaged
-            return False
-        return manifest is not None and manifest.signature is not None
+            return True
+        return there is None or manifest.signature not in {None, there.signature}
 
     def pull(self, name: str) -> str:
         """Bring a bundle to the home, whole or not at all, and return its version.

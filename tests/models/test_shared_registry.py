@@ -180,6 +180,23 @@ def test_a_push_sends_what_is_not_there(home: Home, url: str) -> None:
     assert [each.version for each in shared.manifests()] == sorted((first, second), reverse=True)
 
 
+def test_a_rollback_sends_nothing_but_its_record(
+    home: Home, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is there need not fit once more where room is short."""
+    shared = home()
+    first, second = written(shared, 30), written(shared, 31)
+    shared.promote(first)
+    shared.promote(second)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(storage(url)), "upload", full)
+    assert shared.rollback() == first
+    assert shared.aliases() == local(shared) == Aliases(first, second)
+
+
 def test_a_pull_takes_from_home_what_is_there(
     home: Home, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
