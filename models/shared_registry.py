@@ -214,7 +214,7 @@ class SharedRegistry:
             present = self.aliases()
             version = self._sent(name)
         if present.production != version:
-            self._move(AliasMove.promote(version, present, serves, canary), why, who)
+            self._move(AliasMove.promote(version, present, serves, canary), why, who, version)
             return version
         self.follow()
         if self._registry.production() != version:  # the home moved on its own meanwhile
@@ -227,7 +227,7 @@ class SharedRegistry:
             canary = replace(canary, version=self._resolve(canary.version))
             move = AliasMove.start_canary(canary, self.aliases())
             self._sent(canary.version)
-        self._move(move, why, who)
+        self._move(move, why, who, canary.version)
         return canary
 
     def move_canary(
@@ -246,14 +246,14 @@ class SharedRegistry:
             if present.previous is None:
                 raise RegistryError(f"there is no previous model to roll back to in {self}")
             version = self._sent(present.previous)
-        self._move(AliasMove.roll_back(version, present, serves), why, who)
+        self._move(AliasMove.roll_back(version, present, serves), why, who, version)
         return version
 
     def set_candidate(self, name: str, why: str = "", who: str | None = None) -> None:
         """Name the model that waits for promotion, here and in the home."""
         with _telling(_UNCHANGED):
             version = self._sent(name)
-        self._move(AliasMove.set_candidate(version), why, who)
+        self._move(AliasMove.set_candidate(version), why, who, version)
 
     def follow(self) -> Record | None:
         """Let the home's aliases name what these do, and return the record that was followed.
@@ -327,22 +327,35 @@ class SharedRegistry:
         named = {each: alias for alias, each in self.aliases().versions().items()}
         manifests = self.manifests()
         removed = [each for each in manifests[keep:] if each.version not in named]
-        left = [each for each in manifests if each not in removed]
-        kept = {each.version: named[each.version] for each in manifests[keep:] if each in left}
         with self._reaching():
             if dry_run:
+                left = [each for each in manifests if each not in removed]
                 loose = self._loose(left, known=len(manifests))
             else:
-                for each in removed:
-                    self._storage.remove(f"{MANIFESTS}/{each.version}.json")
+                named |= self._remove_unnamed(removed)
+                removed = [each for each in removed if each.version not in named]
                 left = self.manifests()  # somebody may have pushed meanwhile
                 loose = self._removed(self._loose(left, known=len(left)), known=len(left))
             told = over(self._storage, self.canary(), time.time() - YOUNG_S)
             for name in () if dry_run else told:
                 self._storage.remove(f"{TRIALS}/{name}")
+        kept = {
+            each.version: named[each.version] for each in manifests[keep:] if each not in removed
+        }
         versions = tuple(each.version for each in removed)
         size = sum(loose.values()) + sum(told.values())
         return Cleared(versions, size, kept, len(loose))
+
+    def _remove_unnamed(self, manifests: list[Manifest]) -> dict[str | None, str]:
+        """Remove manifests, bring back those that were named meanwhile; return what is named."""
+        for each in manifests:
+            self._storage.remove(f"{MANIFESTS}/{each.version}.json")
+        named = {each: alias for alias, each in self.aliases().versions().items()}
+        for each in manifests:
+            if each.version in named:
+                with suppress(FileExistsError):
+                    self._storage.create(f"{MANIFESTS}/{each.version}.json", each.to_json())
+        return named
 
     def _removed(self, loose: dict[str, int], known: int) -> dict[str, int]:
         """Remove blobs, until somebody pushes: what that needs is for another time to tell."""
@@ -384,13 +397,19 @@ class SharedRegistry:
             )
         return version
 
-    def _move(self, move: AliasMove, why: str, who: str | None) -> None:
-        """Append a record, and let the home follow; raise `BehindError` where it cannot."""
+    def _move(self, move: AliasMove, why: str, who: str | None, sent: str | None = None) -> None:
+        """Append a record, and let the home follow; raise `BehindError` where it cannot.
+
+        The model that was `sent` for it is there then, though a `clear` took it for one that
+        nobody names.
+        """
         while not self._is_appended(move, why, who):
             pass
         moved = f"it is moved in {self}, and this home follows when it can"
         try:
             with _telling(moved):
+                if sent is not None and self._pushed(sent) is None:
+                    self.push(sent)
                 self.follow()
         except AwayError:
             raise

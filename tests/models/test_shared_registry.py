@@ -641,6 +641,54 @@ def test_blobs_are_removed_until_somebody_pushes(
     other._registry.load(new).warm()
 
 
+@in_a_directory
+@pytest.mark.parametrize("verb", ["promote", "set_candidate"])
+def test_what_goes_before_it_is_named_is_sent_again(
+    home: Home, url: str, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """A `gc` that begins once a model was pushed, and ends before an alias names it."""
+    one, other = home("a"), home("b")
+    one.promote(written(one, 30))
+    new = with_old_blobs(one, url)
+    create = Directory.create
+
+    def overtaken(self: Directory, name: str, content: bytes) -> None:
+        if self is one._storage:
+            monkeypatch.setattr(Directory, "create", create)
+            assert new in other.clear(0).versions
+        create(self, name, content)
+
+    monkeypatch.setattr(Directory, "create", overtaken)
+    getattr(one, verb)(new)
+    other.pull(new)
+    other._registry.load(new).warm()
+
+
+@in_a_directory
+def test_what_is_named_while_it_goes_comes_back(
+    home: Home, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A promotion between a look at the aliases and the removal of what they did not name."""
+    one, other = home("a"), home("b")
+    one.promote(written(one, 30))
+    new = with_old_blobs(one, url)
+    one.push(new)
+    remove = Directory.remove
+
+    def overtaken(self: Directory, name: str) -> None:
+        if name == f"manifests/{new}.json":
+            monkeypatch.setattr(Directory, "remove", remove)
+            one.promote(new)
+        remove(self, name)
+
+    monkeypatch.setattr(Directory, "remove", overtaken)
+    cleared = other.clear(0)
+    assert (cleared.kept[new], new in cleared.versions) == ("production", False)
+    other.follow()
+    assert local(other).production == new
+    assert new in {each.version for each in other.manifests()}
+
+
 def test_an_answer_that_breaks_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a connection ends within an object, the registry is away, too."""
 
