@@ -5,6 +5,7 @@ here it would take 0.3 s of the processor from requests.
 """
 
 import asyncio
+import logging
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from functools import partial
 
 from models.advance import advance
 from models.canary import Canary
-from models.errors import AwayError, BehindError
+from models.errors import AwayError, BehindError, ModelsError
 from models.model import Model
 from models.registry import Registry
 from models.rollout import ROLLOUT, Rollout
@@ -26,6 +27,11 @@ WITHIN_S = 120.0
 
 RETRY_S = 10
 """When somebody may ask again for what a registry that is away did not do."""
+
+
+_UNSURE = "python -m models history --shared tells whether it was moved"
+
+log = logging.getLogger(__name__)
 
 
 class _BehindError(UnavailableError):
@@ -126,16 +132,17 @@ class ModelMoves:
                 env={**os.environ, **self._environment},
             )
         except subprocess.TimeoutExpired:
-            raise UnavailableError(
-                f"the shared registry took more than {WITHIN_S:g} s; "
-                "python -m models history --shared tells whether it was moved",
-                RETRY_S,
-            ) from None
+            late = f"the shared registry took more than {WITHIN_S:g} s; {_UNSURE}"
+            raise UnavailableError(late, RETRY_S) from None
         told = done.stderr.rpartition("error: ")[2].strip()
         if done.returncode == AwayError.exit_code:
             away = f"the shared registry does not answer as it should: {told}"
             raise UnavailableError(away, RETRY_S)
         if done.returncode == BehindError.exit_code:
             raise _BehindError(told, RETRY_S)
-        if done.returncode:
+        if done.returncode == ModelsError.exit_code:
             raise ConflictError(told)
+        if done.returncode:
+            log.error("python -m models %s ended with %d: %s", words[0], done.returncode, told)
+            died = f"python -m models {words[0]} ended with {done.returncode}; {_UNSURE}"
+            raise UnavailableError(died, RETRY_S)

@@ -1,5 +1,6 @@
 """Promotions over HTTP: recorded, in the registry that homes share, and only of what is signed."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,20 @@ async def test_a_home_that_cannot_follow_its_own_move_is_no_conflict(
     assert (shared.aliases().production, registry.production()) == (second, first)
     lock.rmdir()
     assert (await post(client, f"/v1/models/{second}/promote"))[1]["serving"] == second
+
+
+@pytest.mark.parametrize("code", [-9, 1])
+async def test_a_command_that_dies_is_no_conflict(
+    start: Start, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Killed for want of memory, say: nobody knows whether the model was moved."""
+    registry = Registry(home)
+    second = write_bundle(registry.directory, small_parts(31))
+    client = await start(CUVEE_REGISTRY=str(tmp_path / "shared"))
+    died = subprocess.CompletedProcess((), code, "", "")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: died)
+    status, told = await post(client, f"/v1/models/{second}/promote")
+    assert (status, f"promote ended with {code}; " in told["detail"]) == (503, True)
 
 
 async def ask_one_that_is_away(client: Any, path: str, body: object = None) -> None:
