@@ -76,7 +76,9 @@ def add_routes(app: web.Application) -> None:
         for method, _, handler, label in routes:
             router.add_route(method, path, routed(_strict(path, handler), label, path))
             methods.append(method)
-        router.add_route("*", path, routed(_no_method(methods), Route.UNMATCHED))
+        refuse = _no_method(methods)
+        told = inference.told_by_v2(refuse) if path.startswith("/v2") else refuse
+        router.add_route("*", path, routed(told, Route.UNMATCHED))
     router.add_route("*", "/v2/{anything:.*}", routed(inference.nothing, Route.UNMATCHED))
     router.add_route("*", "/{anything:.*}", routed(_nothing_there, Route.UNMATCHED))
 

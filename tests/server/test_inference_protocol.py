@@ -266,6 +266,15 @@ async def test_what_is_not_there(service: Client, path: str, told: str) -> None:
     assert (await answer.json())["error"].startswith(told)
 
 
+@pytest.mark.parametrize("path", ["/v2", "/v2/health/live", "/v2/models/ranker/infer"])
+async def test_another_method_is_told_as_the_protocol_does(service: Client, path: str) -> None:
+    """As all that is wrong, and what would go."""
+    answer = await service.delete(path)
+    told = f"DELETE {path}: see /docs"
+    assert (answer.status, await answer.json()) == (405, {"error": told})
+    assert answer.headers["Allow"] in {"GET", "POST"}
+
+
 async def test_a_bundle_without_a_ranker(home: Path, start: Start) -> None:
     """It is live and not ready, and says why."""
     Registry(home).promote(write_bundle(home / "models", small_parts(ranked=False)))
