@@ -1,5 +1,7 @@
 """Where a registry lies: names with content, of which some are made only if nobody was quicker."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import ENOTDIR
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import Protocol
 
 from features.lock import locked
 from models.directory import copy_file, replace_file
+from models.errors import AwayError
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +100,12 @@ class Directory:
     def remove(self, name: str) -> None:
         """Remove a file."""
         (self._path / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def reaching(storage: Storage) -> Iterator[None]:
+    """Raise `AwayError` for what a storage does not do."""
+    try:
+        yield
+    except OSError as error:
+        raise AwayError(f"{storage}: {error.strerror or error}") from error

@@ -17,10 +17,11 @@ from models.canary import Assignment, Canary
 from models.canary_counts import CANARY, CONTROL, CanaryCounter, CanaryCounts, read_counts
 from models.canary_exchange import TRIALS
 from models.errors import AwayError
+from models.leftovers import YOUNG_S
 from models.registry import Registry
 from models.rollout import parse_rollout
 from models.shared_commands import _follow
-from models.shared_registry import YOUNG_S, SharedRegistry
+from models.shared_registry import SharedRegistry
 from models.storage import Directory
 from models.verdict import Move, judge
 from tests.support.bundles import small_parts

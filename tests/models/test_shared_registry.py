@@ -21,10 +21,11 @@ from models.canary import Canary
 from models.canary_counts import CONTROL, REQUESTS, CanaryCounter, read_counts
 from models.errors import AwayError, BundleError, ConflictError, RegistryError
 from models.journal import Aliases
+from models.leftovers import YOUNG_S
 from models.manifest import LAYOUT
 from models.registry import Registry
 from models.rollout import rollout_in_force
-from models.shared_registry import YOUNG_S, SharedRegistry
+from models.shared_registry import SharedRegistry
 from models.signature import SigningKey, TrustedKeys, make_keys
 from models.storage import Directory, Storage
 from tests.support.bundles import small_parts
@@ -900,7 +901,7 @@ def test_old_bundles_and_loose_blobs_are_removed(
     assert shared.clear(1, dry_run=True).versions == (versions[2], versions[1])
     assert shared.clear(2).blobs == 0
     later = time.time() + YOUNG_S + 60
-    monkeypatch.setattr("models.shared_registry.time.time", lambda: later)
+    monkeypatch.setattr("models.leftovers.time.time", lambda: later)
     cleared = shared.clear(1)
     assert (cleared.versions, cleared.kept) == ((versions[2],), {versions[0]: "production"})
     assert cleared.blobs > 0
@@ -922,7 +923,7 @@ def test_a_bundle_with_a_newer_programs_file_stays(
     manifest = (newer / "manifest.json").read_bytes()
     replace_blob(url, f"manifests/{newer.name}.json", manifest, tmp_path)
     later = time.time() + YOUNG_S + 60
-    monkeypatch.setattr("models.shared_registry.time.time", lambda: later)
+    monkeypatch.setattr("models.leftovers.time.time", lambda: later)
     assert (shared.clear(0).versions, shared.clear(0).blobs) == ((version,), 0)
     assert f"{newer.name}.json" in storage(url).entries("manifests")
 
@@ -936,7 +937,7 @@ def test_blobs_of_a_newer_programs_bundles_stay(
     replace_blob(url, "manifests/20991123T101500Z-0123abcd.json", b'{"layout": 9}', tmp_path)
     replace_blob(url, f"blobs/sha256/{'0' * 64}", b"of a newer one", tmp_path)
     later = time.time() + YOUNG_S + 60
-    monkeypatch.setattr("models.shared_registry.time.time", lambda: later)
+    monkeypatch.setattr("models.leftovers.time.time", lambda: later)
     assert shared.clear(0).blobs == 0
     assert len(storage(url).entries("blobs/sha256")) == 1
 
