@@ -61,7 +61,7 @@ def arranged(
         yield Arranged(
             kept,
             told,
-            _kinds(arrangement, rows, filled.places[number], kept, each.k, is_reserved, is_pinned),
+            _kinds(arrangement, rows, filled.places[number, kept], each.k, is_reserved, is_pinned),
             propensities.tolist() if by_chance else [],
         )
 
@@ -70,15 +70,17 @@ def _kinds(
     arrangement: Arrangement,
     rows: Rows,
     places: Rows,
-    columns: Rows,
     k: int,
     is_reserved: Mask,
     is_pinned: Mask,
 ) -> Sources:
-    """Return what speaks for each item of a list beside its rank, 0 for nothing."""
+    """Return what speaks for each item of a list beside its rank, 0 for nothing.
+
+    `places` int64[n] are where the items stood by score alone.
+    """
     kinds = np.zeros(len(rows), np.int64)
     if arrangement.lifts is not None:
-        was_behind = places[columns] > k
+        was_behind = places > k - np.count_nonzero(is_reserved)
         kinds[was_behind & (arrangement.lifts.take(rows) > 0)] = because(Kind.PROMOTED)
     kinds[is_reserved] = because(Kind.EXPLORE)
     kinds[is_pinned] = because(Kind.PINNED)

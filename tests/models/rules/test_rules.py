@@ -310,6 +310,20 @@ def test_boosted_items_come_up_while_it_lasts() -> None:
         assert is_promoted == (33 not in after.rows)
 
 
+def test_what_only_a_boost_brought_beside_pins_says_so() -> None:
+    """Pins leave fewer places: what score alone would not have brought into those is promoted."""
+    pins = ", ".join(f"{{item: {item(row)}, position: {row + 1}}}" for row in range(4))
+    plain = model(f"pins: [{pins}]")
+    made = model(f"boosts: [{{categories: [White], factor: 4}}]\npins: [{pins}]")
+    brought = 0
+    for before, after in zip(rungs(plain, asked(LIKED)), rungs(made, asked(LIKED)), strict=True):
+        kinds = dict(zip(after.rows, [explained(each)[0] for each in after.sources], strict=True))
+        new = {*after.rows} - {*before.rows}
+        assert {row for row, kind in kinds.items() if kind is Kind.PROMOTED} == new
+        brought += len(new)
+    assert brought
+
+
 def test_a_factor_below_one_takes_down() -> None:
     """What a shop wants to show less is behind what it was before."""
     request = asked(LIKED, k=ITEMS)
