@@ -17,6 +17,10 @@ from models.rules.chance import uniform
 
 Mask = npt.NDArray[np.bool_]
 
+_LEAST_WORTH = 1e-3
+"""The share of worth that is left where variety is all: it decides among what is as unlike, and
+what is not there stays that, since nothing times infinity is no number."""
+
 
 class Contest(NamedTuple):
     """What competes for the places of each shopper's list; columns are items.
@@ -105,7 +109,8 @@ def _one_by_one(
     for place in range(count):
         value = worth
         if contest.diversity:
-            value = (1 - contest.diversity) * worth - contest.diversity * nearest
+            kept_worth = max(1 - contest.diversity, _LEAST_WORTH) * worth
+            value = kept_worth - contest.diversity * nearest
         if left is not None:
             value = np.where(left > 0, value, -np.inf)
         if contest.strength is None or draws is None:

@@ -83,14 +83,15 @@ def test_what_is_disliked_falls() -> None:
     assert told[:4] == [1, 2, 3, 0]
 
 
-def test_variety_prefers_what_is_unlike() -> None:
-    """The second of two that are the same waits until the others are in."""
+@pytest.mark.parametrize("diversity", [0.5, 1])
+def test_variety_prefers_what_is_unlike(diversity: float) -> None:
+    """The second of two that are the same waits until the others are in; scores decide the rest."""
     directions = np.array([[[1, 0], [1, 0], [0, 1], [1, 0]]], np.float32)
-    told = contest([4.0, 3.0, 2.0, 1.0], directions=directions, diversity=0.5)
+    told = contest([4.0, 3.0, 2.0, 1.0], directions=directions, diversity=diversity)
     assert columns(fill(told))[:4] == [0, 2, 1, 3]
     reserved = np.array([[-1, -1, 3, -1, -1, -1]])
     scores = [4.0, 3.0, 2.0, NOTHING]
-    kept = contest(scores, directions=directions, diversity=0.5, reserved=reserved)
+    kept = contest(scores, directions=directions, diversity=diversity, reserved=reserved)
     assert columns(fill(kept))[:4] == [2, 0, 3, 1]  # unlike what stands further down, too
 
 
