@@ -8,6 +8,8 @@ from models.request import Listed
 from models.rules.compiled import Arrangement
 from models.segment_table import SegmentTable
 
+_NOTHING = Listed([], [], [])
+
 
 class Completer:
     """Fills up lists of one model's items: what is under its cap first, then what is over it."""
@@ -18,9 +20,18 @@ class Completer:
         self._segments = segments
 
     def complete(
-        self, listed: Listed, arrangement: Arrangement, segment: int, allowed: Mask, k: int
+        self,
+        listed: Listed,
+        arrangement: Arrangement,
+        segment: int,
+        allowed: Mask,
+        k: int,
+        left: Listed = _NOTHING,
     ) -> Listed:
-        """Return the list with k items, as long as so many are `allowed`, bool[items]."""
+        """Return the list with k items, as long as so many are `allowed`, bool[items].
+
+        Of what is over its cap what was ranked and `left` out, best first, comes before others.
+        """
         missing = k - len(listed.rows)
         if missing <= 0:
             return listed
@@ -28,6 +39,7 @@ class Completer:
         allowed[listed.rows] = False
         if arrangement.caps is not None:
             listed = self._under_caps(listed, arrangement.caps, segment, allowed, missing)
+            listed = listed.then(_first(left, k - len(listed.rows)))
             allowed[listed.rows] = False
             missing = k - len(listed.rows)
         return listed.then(self._segments.popular(segment, allowed, missing))

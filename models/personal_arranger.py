@@ -2,6 +2,7 @@
 
 candidates, boosted beside them ─ scores ─┐
 pinned, new                    ─ places ──┴─ contest ─ short? popular ones, then those over a cap
+                                                       (ranked ones first)
 """
 
 from collections.abc import Iterator
@@ -104,7 +105,8 @@ class PersonalArranger:
             request, place = requests[number], int(places[number])
             is_there = filled.columns[number, : request.k] >= 0
             told = each.listed(contenders.rows[number], sources[number, : request.k][is_there])
-            yield self._completed(batch, request, place, told, arrangement)
+            ranked = Chosen(wide.rows[number], scores[number])
+            yield self._completed(batch, request, place, told, arrangement, ranked)
 
     def _sources(self, batch: Batch, places: Rows, rows: Rows) -> Sources:
         """Return why each item int64[g, k] is shown that was ranked."""
@@ -130,22 +132,35 @@ class PersonalArranger:
         place: int,
         listed: Listed,
         arrangement: Arrangement,
+        ranked: Chosen,
     ) -> Listed:
         """Return a list that has k items, as long as so many are allowed.
 
-        What fills it up is popular, and has another measure than what was ranked: no score.
+        Of what fills it up what is popular has another measure than what was ranked: no score.
         """
         if len(listed.rows) >= request.k or not batch.counts[place]:
             return listed
         allowed = self._allowed(batch, request, place)
         segment = int(batch.segments[place])
-        told = self._completer.complete(listed, arrangement, segment, allowed, request.k)
-        ranked = len(listed.rows)
-        more = np.array([told.rows[ranked:]], np.int64), np.array([told.sources[ranked:]], np.int64)
+        left = self._left(batch, place, ranked, listed)
+        told = self._completer.complete(listed, arrangement, segment, allowed, request.k, left)
+        known, were_ranked = len(listed.rows), {*listed.rows, *left.rows}
+        more = np.array([told.rows[known:]], np.int64), np.array([told.sources[known:]], np.int64)
         (sources,) = self._as_back(batch, np.array([place]), *more).tolist()
+        scores = zip(told.rows, told.scores, strict=True)
         return told._replace(
-            scores=[*listed.scores, *[0.0] * len(sources)], sources=[*listed.sources, *sources]
+            scores=[score if row in were_ranked else 0.0 for row, score in scores],
+            sources=[*listed.sources, *sources],
         )
+
+    def _left(self, batch: Batch, place: int, ranked: Chosen, listed: Listed) -> Listed:
+        """Return what was ranked for a shopper and is not listed, best first."""
+        is_left = (ranked.scores > -np.inf) & ~np.isin(ranked.rows, listed.rows)
+        rows, scores = ranked.rows[is_left], ranked.scores[is_left]
+        order = np.argsort(-scores, kind="stable")
+        rows, scores = rows[order], scores[order]
+        (sources,) = self._sources(batch, np.array([place]), rows[None]).tolist()
+        return Listed(rows.tolist(), scores.tolist(), sources)
 
     def _allowed(self, batch: Batch, request: RankRequest, place: int) -> Mask:
         by, gone = batch.forbidden()

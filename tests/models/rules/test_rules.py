@@ -14,6 +14,7 @@ from features.eventlog import NO_RECORDS
 from features.events import RECORD, TYPE_CODES, EventType, Records
 from features.ids import NO_HASHES, stable_hashes
 from features.moments import Moment
+from models.candidates import CANDIDATES
 from models.model import Model
 from models.parts import Parts
 from models.ranker_features import ITEM_STATS, RANKER_FEATURES
@@ -335,14 +336,27 @@ def test_a_factor_below_one_takes_down() -> None:
 
 def test_what_fills_a_list_up_has_no_score_among_what_was_ranked() -> None:
     """Popularity has another measure than the order of candidates; what it ranks low is no hit."""
-    made = model("caps: {default: 1}")
-    (listed,) = ranked(made, turned(made, asked(LIKED, k=ITEMS)))
+    made = Model(small_parts(4 * CANDIDATES, towers=whole_towers(4 * CANDIDATES)))
+    made.follow(parse_rules("caps: {default: 0, categories: {White: 100}}", "r"))
+    (listed,) = ranked(made, turned(made, asked(LIKED, k=CANDIDATES)))
     kinds = [explained(source)[0] for source in listed.sources]
     first = len(listed.rows) - kinds[::-1].index(Kind.BECAUSE_YOU_VIEWED)
+    assert {row % 4 for row in listed.rows} == {1}
     assert len(listed.rows) > first
     assert not any(listed.scores[first:])
     assert {*kinds[first:]} == {None, Kind.IN_RANGE}
     assert all(listed.scores[:first])
+
+
+def test_what_is_over_a_cap_stands_in_the_order_of_the_shopper() -> None:
+    """Where a request asks for one category, whoever has tastes gets no popular items for a cap."""
+    capped, plain = model("caps: {default: 3}"), Model(parts())
+    request = asked(LIKED, filters=Filters(("Red",), in_stock=False))
+    for after, before in zip(rungs(capped, request), rungs(plain, request), strict=True):
+        assert after[:3] == before[:3]
+    (after,), (before,) = (ranked(made, asked(LIKED, k=20)) for made in (capped, plain))
+    under, over = after.rows[:12], after.rows[12:]
+    assert over == [row for row in before.rows if row not in under][:8]
 
 
 def test_caps_hold_as_long_as_there_is_anything_else() -> None:
