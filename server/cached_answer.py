@@ -4,8 +4,10 @@
     revision  12 bytes, the shopper's state
     segment   uint16  the shopper's segment in that model
     chances   uint16  how many propensities stand before the items, float32 each
+    blocked   uint16  how many hashes stand before those, uint64 each: what must not be shown
 
-The bucket is part of the key. An answer is true while the model and the state are the same.
+The bucket is part of the key. An answer is true while the model and the state are the same. What
+must not be shown is told beside it for whoever answers from here and never saw the shopper.
 """
 
 import struct
@@ -13,11 +15,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from features.ids import stable_hash
+import numpy as np
 
-_HEAD = struct.Struct("<Q12sHH")
+from features.ids import NO_HASHES, Hashes, stable_hash
+
+_HEAD = struct.Struct("<Q12sHHH")
 _FLOAT = 4
-_LAYOUT = 3
+_HASH = 8
+_LAYOUT = 4
 """Programs of two layouts may share a store: neither believes what the other wrote."""
 
 
@@ -29,12 +34,14 @@ def _hash_of(version: str) -> int:
 class CachedAnswer(NamedTuple):
     """`items` are those of the answer, `segment` a row of the model's segments.
 
-    `propensities` are those of the items, none where nothing was left to chance.
+    `propensities` are those of the items, none where nothing was left to chance, `blocked` the
+    hashes that the shopper's history forbids.
     """
 
     items: bytes
     segment: int
     propensities: Sequence[float] = ()
+    blocked: Hashes = NO_HASHES
 
 
 def encode_cached(answer: CachedAnswer, version: str, revision: bytes) -> bytes:
@@ -42,8 +49,9 @@ def encode_cached(answer: CachedAnswer, version: str, revision: bytes) -> bytes:
 
     `version` is the model's with what else its lists are true for, see `Model.stamp`.
     """
-    chances = answer.propensities
-    head = _HEAD.pack(_hash_of(version), revision, answer.segment, len(chances))
+    chances, blocked = answer.propensities, answer.blocked
+    counts = len(chances), len(blocked)
+    head = _HEAD.pack(_hash_of(version), revision, answer.segment, *counts) + blocked.tobytes()
     if chances:
         head += struct.pack(f"<{len(chances)}f", *chances)
     return head + answer.items
@@ -53,13 +61,13 @@ def decode_cached(value: bytes, version: str, revision: bytes) -> CachedAnswer |
     """Return the answer, or None if it was made for another model or state."""
     if len(value) <= _HEAD.size:
         return None
-    model, state, segment, count = _HEAD.unpack_from(value)
+    model, state, segment, count, hidden = _HEAD.unpack_from(value)
     if model != _hash_of(version) or state != revision:
         return None
-    if not count:
-        return CachedAnswer(value[_HEAD.size :], segment)
-    begin = _HEAD.size + _FLOAT * count
-    if len(value) <= begin:
+    begin = _HEAD.size + _HASH * hidden
+    end = begin + _FLOAT * count
+    if len(value) <= end:
         return None
-    chances = struct.unpack_from(f"<{count}f", value, _HEAD.size)
-    return CachedAnswer(value[begin:], segment, chances)
+    blocked = np.frombuffer(value, "<u8", hidden, _HEAD.size) if hidden else NO_HASHES
+    chances = struct.unpack_from(f"<{count}f", value, begin) if count else ()
+    return CachedAnswer(value[end:], segment, chances, blocked)

@@ -97,12 +97,12 @@ class Climb:
         self._state = read.state
         held = ladder.held_back.end and ladder.held_back.has(self._query.user_id)
         if not held and (cached := ladder.true_answer(read, model)):
-            segment = model.segment_names[cached.segment]
+            seen = ladder.remember(self._query, model, cached)
             return Answer(
                 cached.items,
                 Source.CACHE,
                 model.version,
-                segment,
+                seen.segment,
                 page=self._spot.page,
                 propensities=cached.propensities,
             )
@@ -141,7 +141,8 @@ class Climb:
         if (trial := ladder.models.trial) is not None:
             trial.offer(model, self._request, listed)
         items = ladder.pages.written(query, model, listed)
-        made = CachedAnswer(items, outcome.segment, tuple(listed.propensities))
+        chances = tuple(listed.propensities)
+        made = CachedAnswer(items, outcome.segment, chances, outcome.blocked)
         ladder.cache(self._asked, made, model, self._state, self._spot.page)
         return Answer(
             made.items,

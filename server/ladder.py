@@ -75,9 +75,9 @@ class Ladder:
             new_id(),
         )
 
-    def remember(self, query: Query, model: Model, ranking: Ranking) -> Seen:
+    def remember(self, query: Query, model: Model, told: Ranking | CachedAnswer) -> Seen:
         """Keep what the shopper must not be shown for when the store cannot be asked."""
-        seen = Seen.of(ranking.blocked, model.segment_names[ranking.segment])
+        seen = Seen.of(told.blocked, model.segment_names[told.segment])
         self.last_known.remember(query.user_id, seen)
         return seen
 

@@ -217,8 +217,11 @@ async def test_beyond_the_limit_the_ladder_answers(start: Start) -> None:
     assert (await held)["reason"] == "unknown_user"
 
 
-async def test_an_outage_shows_nothing_that_was_bought(start: Start, redis_url: str) -> None:
-    """What was seen of a shopper before the store went still holds."""
+@pytest.mark.parametrize("by", ["model", "cache"])
+async def test_an_outage_shows_nothing_that_was_bought(
+    start: Start, redis_url: str, by: str
+) -> None:
+    """What was seen of a shopper before the store went still holds, whoever ranked for them."""
     from features.online.valkey_store import ValkeyStore
 
     class Switch(ValkeyStore):
@@ -230,10 +233,12 @@ async def test_an_outage_shows_nothing_that_was_bought(start: Start, redis_url: 
             return await super().read(queries)
 
     store = Switch(redis_url)
-    service = await start(store)
+    first, service = await start(), await start(store)
     known = await popular(service)
-    await send(service, event("u1", known[1]), event("u1", known[0], "purchase", value=1.0))
-    assert (await ask(service, "u1"))["source"] == "model"
+    await send(first, event("u1", known[1]), event("u1", known[0], "purchase", value=1.0))
+    if by == "cache":
+        await until_cached(first, "u1")
+    assert (await ask(service, "u1"))["source"] == by
     store.down = True
     answer = await ask(service, "u1", k=100)
     assert (answer["reason"], answer["degraded"]) == ("feature_error", True)
