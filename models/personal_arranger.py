@@ -106,7 +106,8 @@ class PersonalArranger:
             is_there = filled.columns[number, : request.k] >= 0
             told = each.listed(contenders.rows[number], sources[number, : request.k][is_there])
             ranked = Chosen(wide.rows[number], scores[number])
-            yield self._completed(batch, request, place, told, arrangement, ranked)
+            whole = self._completed(batch, request, place, told, arrangement, ranked)
+            yield whole if whole is told else whole.at(each.places)
 
     def _sources(self, batch: Batch, places: Rows, rows: Rows) -> Sources:
         """Return why each item int64[g, k] is shown that was ranked."""

@@ -53,12 +53,14 @@ class PopularArranger:
         if not told.rows:
             return told
         asked = Asked(k, spot.user_id, spot.turn)
-        listed = self._arranged(arrangement, segment, told, allowed, asked)
-        return self._completer.complete(listed, arrangement, segment, allowed, k)
+        listed, places = self._arranged(arrangement, segment, told, allowed, asked)
+        whole = self._completer.complete(listed, arrangement, segment, allowed, k)
+        return whole if whole is listed else whole.at(places)
 
     def _arranged(
         self, arrangement: Arrangement, segment: int, told: Listed, allowed: Mask, asked: Asked
-    ) -> Listed:
+    ) -> tuple[Listed, list[int]]:
+        """Return what is listed, and the places of it."""
         is_open = allowed.take(arrangement.pool)
         popular = self._with_lifted(arrangement, segment, told, is_open)
         order = -np.arange(len(popular.rows), dtype=np.float32)
@@ -71,7 +73,7 @@ class PopularArranger:
         filled = self._contests.decide(arrangement, contenders, reserved, [asked])
         (only,) = arranged(arrangement, contenders, filled, reserved, popular.scores[None], [asked])
         sources = popular.sources.take(only.columns, mode="clip")  # what stands behind has a kind
-        return only.listed(contenders.rows[0], sources)
+        return only.listed(contenders.rows[0], sources), only.places
 
     def _with_lifted(
         self, arrangement: Arrangement, segment: int, told: Listed, is_open: Mask

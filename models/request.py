@@ -1,6 +1,7 @@
 """What a model is asked, and what it answers."""
 
 from collections.abc import Sequence
+from itertools import count, islice
 from typing import NamedTuple
 
 from features.events import Records
@@ -67,6 +68,22 @@ class Listed(NamedTuple):
             self.scores + other.scores,
             self.sources + other.sources,
             [*chances, *[1.0] * len(other.rows)] if chances else chances,
+        )
+
+    def at(self, places: Sequence[int]) -> "Listed":
+        """Return the items where they belong: the first at `places`, from 0, others in between.
+
+        Where there are too few to fill what is between, they close up.
+        """
+        free = (place for place in count() if place not in places)
+        told = [*places, *islice(free, len(self.rows) - len(places))]
+        order = sorted(range(len(told)), key=told.__getitem__)
+        chances = self.propensities
+        return Listed(
+            [self.rows[each] for each in order],
+            [self.scores[each] for each in order],
+            [self.sources[each] for each in order],
+            [chances[each] for each in order] if chances else chances,
         )
 
 

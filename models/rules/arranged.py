@@ -16,12 +16,16 @@ from models.rules.reserved import Reserved
 
 
 class Arranged(NamedTuple):
-    """One list: columns of its contenders, their scores, kinds (0: as ranked), and propensities."""
+    """One list: columns of its contenders, their scores, kinds (0: as ranked), and propensities.
+
+    `places` are where they stand, from 0: not one after the other where too few were found.
+    """
 
     columns: Rows
     scores: Floats
     kinds: Sources
     propensities: list[float]
+    places: list[int]
 
     def listed(self, rows: Rows, sources: Sources) -> Listed:
         """Return the items: `rows` int64[c] are those of the columns.
@@ -63,6 +67,7 @@ def arranged(
             told,
             _kinds(arrangement, rows, filled.places[number, kept], each.k, is_reserved, is_pinned),
             propensities.tolist() if by_chance else [],
+            np.flatnonzero(there).tolist(),
         )
 
 

@@ -372,6 +372,23 @@ def test_caps_hold_as_long_as_there_is_anything_else() -> None:
         assert (counts["Red"], max(counts.values())) == (1, 3)
 
 
+def test_what_has_a_place_keeps_it_where_caps_leave_a_list_short() -> None:
+    """Others fill up what is before it; where there is nothing to fill with, it moves up."""
+    pins = "pins: [{item: wine-0008, position: 8}]\nexplore: {share: 0.2, met_below: 5}"
+    made = model(f"caps: {{default: 2}}\n{pins}")
+    reds = Filters(("Red",), in_stock=False)
+    for k, place in ((10, 7), (ITEMS, 7)):
+        for listed in rungs(made, turned(made, asked(LIKED, k=k, filters=reds))):
+            assert listed.rows.index(8) == place
+            assert explained(listed.sources[place])[0] is Kind.PINNED
+            chances = dict(zip(listed.rows, listed.propensities, strict=True))
+            assert {row for row, chance in chances.items() if chance < 1} == {*explored(listed)}
+    few = stable_hashes(item(row) for row in range(12, ITEMS))
+    for listed in rungs(made, turned(made, asked(LIKED, filters=reds, excluded=few))):
+        assert listed.rows[-1] == 8
+        assert len(listed.rows) == 3
+
+
 # What the shopper told
 
 
