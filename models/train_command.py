@@ -9,7 +9,7 @@ import click
 
 from features.declared import FEATURE_SET
 from features.errors import InputError
-from features.home import home_directory
+from features.home import command_in, home_directory
 from features.number_range import NumberRange
 from features.offline.store import OfflineStore
 from features.progress import progress
@@ -23,7 +23,7 @@ from models.evaluate import MODEL, SEGMENT
 from models.home_registry import home_registry, shared_registry, signing_key
 from models.journal import CANDIDATE, PRODUCTION
 from models.made_already import made_already, readable_manifest, serves_already, told_of
-from models.manifest import Manifest
+from models.manifest import IMPORTED, Manifest
 from models.orders import Kept
 from models.parts import Parts
 from models.placement import waits_here_if_away
@@ -90,8 +90,8 @@ def train_command(
 
     The first tenths of the past train, the last tenth judges; then all of it trains what is
     written, with a page of figures in CUVEE_HOME/reports. The first model, and any that beats
-    segment popularity by more than chance, becomes the production model, as does popularity itself,
-    where personal lists are worse, in place of a model that did not beat it; any other waits as
+    segment popularity by more than chance, becomes the production model, as does any in place of
+    one that did not beat it, and that could not be judged if this cannot; any other waits as
     `candidate`. Services follow within a second. One that was killed goes on where it was, if the
     data are the same.
 
@@ -136,6 +136,19 @@ def train_command(
         click.echo(json.dumps(told_of(version, role, parts.metrics)))
     else:
         click.echo(_summary(version, role, time.monotonic() - started, parts))
+    if role == CANDIDATE and not no_promote:
+        _tell_what_serves(registry, store)
+
+
+def _tell_what_serves(registry: Registry, store: OfflineStore) -> None:
+    """Say that a model which waits leaves the shop as an older one knows it."""
+    if (serving := registry.production()) is not None:
+        lets = command_in(store.home, "python -m models promote candidate")
+        click.echo(
+            f"warning: {serving} serves on, with the items, prices and stock that it was made of: "
+            f"{lets} lets this one serve",
+            err=True,
+        )
 
 
 def _write_report(registry: Registry, version: str) -> None:
@@ -195,9 +208,11 @@ def _promote(moves: AliasRegistry, version: str, parts: Parts, why: str, who: st
 
 
 def _deserves(parts: Parts, present: Manifest | None) -> bool:
-    """Tell whether a model should serve: the first, a better one, or as unjudged a newer one.
+    """Tell whether a model should serve: the first, a better one, or what follows one that was not.
 
-    Popularity itself takes the place of what was no better. What was measured against another
+    What beats what segments buy stays until something else does. Other models would grow old, and
+    what they know of items and stock with them: they give way to newer data, unless those cannot
+    be judged and they could, or somebody brought their ranker. What was measured against another
     serves where it is no worse, and that one still serves.
     """
     if VALIDATED in parts.metrics:
@@ -206,9 +221,9 @@ def _deserves(parts: Parts, present: Manifest | None) -> bool:
         return validation.is_no_worse and validation.incumbent == serves
     if present is None or parts.metrics.get("beats_segments"):
         return True
-    if _is_popularity(parts):
-        return not present.metrics.get("beats_segments")
-    return MODEL not in parts.metrics and MODEL not in present.metrics
+    if MODEL not in parts.metrics:
+        return MODEL not in present.metrics
+    return not present.metrics.get("beats_segments") and IMPORTED not in present.parameters
 
 
 def _is_popularity(parts: Parts) -> bool:

@@ -386,17 +386,57 @@ def test_no_promote_leaves_a_candidate(tmp_path: Path) -> None:
     assert registry.candidate() == output.split()[0]
 
 
-def test_a_model_that_does_not_beat_segments_waits(tmp_path: Path) -> None:
-    """Worse than what costs nothing: it becomes the candidate, and production stays."""
+def _figures(*, better: bool) -> dict[str, Any]:
+    return {"model": {"ndcg@10": 0.1}, "beats_segments": better}
+
+
+_NOBODY_JUDGED: dict[str, Any] = {}
+_IMPORTED = {"imported": {"file": "mine.onnx"}}
+
+
+@pytest.mark.parametrize(
+    ("present", "its", "new", "role"),
+    [
+        (_figures(better=True), {}, _figures(better=False), "candidate"),
+        (_figures(better=True), {}, _figures(better=True), "production"),
+        (_figures(better=False), {}, _figures(better=False), "production"),
+        (_figures(better=False), {}, _NOBODY_JUDGED, "candidate"),
+        (_NOBODY_JUDGED, {}, _figures(better=False), "production"),
+        (_NOBODY_JUDGED, {}, _NOBODY_JUDGED, "production"),
+        (_NOBODY_JUDGED, _IMPORTED, _figures(better=False), "candidate"),
+        (_NOBODY_JUDGED, _IMPORTED, _figures(better=True), "production"),
+    ],
+)
+def test_what_beats_segments_stays_and_what_does_not_gives_way(
+    tmp_path: Path,
+    present: dict[str, Any],
+    its: dict[str, Any],
+    new: dict[str, Any],
+    role: str,
+) -> None:
+    """A model knows items and stock as of its data: what is worth no more would grow old."""
     registry = Registry(tmp_path)
-    good = train(_store(tmp_path, 5, [("ann", 3)]))
-    first = write_bundle(tmp_path / "models", good)
-    assert _place(registry, first, good, promote=True) == "production"
-    metrics = {"model": {"ndcg@10": 0.1}, "beats_segments": False}
-    worse = replace(good, metrics=metrics, parameters={"seed": 9})
-    second = write_bundle(tmp_path / "models", worse)
-    assert _place(registry, second, worse, promote=True) == "candidate"
-    assert registry.production() == first
+    parts = train(_store(tmp_path, 5, [("ann", 3)]))
+    first = replace(parts, metrics=present, parameters=its)
+    version = write_bundle(tmp_path / "models", first)
+    assert _place(registry, version, first, promote=True) == "production"
+    second = replace(parts, metrics=new, parameters={"seed": 9})
+    version = write_bundle(tmp_path / "models", second)
+    assert _place(registry, version, second, promote=True) == role
+
+
+def test_that_one_waits_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it serves the shop's items and stock are those of the older data."""
+    _store(tmp_path, 5, [("ann", 3)])
+    code, output = _run(tmp_path, "train")
+    assert (code, "warning" in output) == (0, False)
+    _store(tmp_path, 5, [("ben", 3)])
+    monkeypatch.setattr("models.train_command._deserves", lambda *_: False)
+    code, output = _run(tmp_path, "train")
+    registry = Registry(tmp_path)
+    assert (code, registry.candidate() is None) == (0, False)
+    assert f"warning: {registry.production()} serves on, with the items, prices and st" in output
+    assert f"CUVEE_HOME={tmp_path} python -m models promote candidate lets this one" in output
 
 
 def test_a_trained_model_tells_where_it_comes_from(
