@@ -3,7 +3,8 @@
 cold       met one to four items
 newcomers  met nothing: where they live and the hour is all there is
 rolling    newcomers of most of the past, tenth by tenth: `models.rolling`
-anonymous  what a session's last clicks were, and no name: shoppers with a history, without it
+on a page  strangers who look at an item: shoppers with a history, without it
+anonymous  what a session's last clicks were, and no name: the same shoppers
 new items  what shoppers with a history wanted of the items that nobody had met
 """
 
@@ -14,14 +15,17 @@ import numpy as np
 from features.catalogue import Catalogue
 from features.eventlog import EventLog
 from features.events import CODE_MASK, TYPE_CODES, EventType, Records
-from features.history import grades_of
+from features.history import GRADES, grades_of
 from features.ids import Hashes, stable_hashes
-from models.dataset import interactions
+from models.dataset import Interactions, interactions
+from models.item_table import ItemTable
+from models.items import Items
 from models.split import LEAST_HISTORY, Split, temporal_split
 
 COLD = "cold"
 NEWCOMERS = "newcomers"
 ROLLING = "rolling_newcomers"
+ON_A_PAGE = "on_a_page"
 ANONYMOUS = "anonymous"
 NEW_ITEMS = "new_items"
 ONLY_NEW = "only_new_items"
@@ -46,6 +50,31 @@ def cold(log: EventLog, catalogue: Catalogue, cut_ms: int, end_ms: int) -> Split
 def newcomers(log: EventLog, catalogue: Catalogue, cut_ms: int, end_ms: int) -> Split:
     """Return the split of those who had met no item."""
     return temporal_split(log, catalogue, cut_ms, end_ms, (0, 0))
+
+
+def on_a_page(split: Split, catalogue: Catalogue) -> Split:
+    """Return the split of the same shoppers as strangers on the page of what they met last.
+
+    That item is all there is, and is not shown; others than the model take it for a click.
+    """
+    items = Items(ItemTable.of(catalogue))
+    looked = [_met_last(split.past.of(user), items) for user in split.users.tolist()]
+    asked = zip(split.wanted, looked, strict=True)
+    wanted = [want[want != item] for want, item in asked]
+    there = np.array([place for place, each in enumerate(wanted) if len(each)], np.int64)
+    pages, users = np.array(looked, np.int64)[there], np.arange(len(there))
+    offsets = np.zeros(len(there) + 1, np.int64)
+    clicks = np.full(len(there), GRADES[TYPE_CODES[EventType.CLICK]])
+    at_ms = np.full(len(there), split.cut_ms)
+    return replace(
+        split.some(there),
+        past=EventLog(("",) * len(there), offsets, split.past.records[:0]),
+        met=Interactions(users, pages, clicks, at_ms, len(there), len(catalogue)),
+        users=users,
+        blocked=tuple(pages[:, None]),
+        wanted=tuple(wanted[place] for place in there.tolist()),
+        pages=pages,
+    )
 
 
 def anonymous(split: Split, catalogue: Catalogue) -> Split:
@@ -87,6 +116,12 @@ def only_new(split: Split, catalogue: Catalogue) -> Split:
     hashes = stable_hashes(catalogue.item_ids)
     blocked = tuple(np.union1d(each, old) for each in split.blocked)
     return replace(split, blocked=blocked, closed=hashes[old])
+
+
+def _met_last(records: Records, items: Items) -> int:
+    """Return the row of the item that the last graded of time-sorted events is of."""
+    rows = items.rows_of(records["item"][grades_of(records) > 0])
+    return int(rows[rows >= 0][-1])
 
 
 def _clicks(records: Records) -> Records:

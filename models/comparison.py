@@ -9,12 +9,14 @@ from models.audiences import (
     COLD,
     NEW_ITEMS,
     NEWCOMERS,
+    ON_A_PAGE,
     ONLY_NEW,
     ROLLING,
     anonymous,
     cold,
     new_items,
     newcomers,
+    on_a_page,
     only_new,
     taken_for_new,
 )
@@ -76,6 +78,7 @@ def _audiences(timeline: Timeline, parts: Parts) -> Iterator[tuple[str, Split, P
     span = timeline.moment(TEST), timeline.moment(NOW)
     yield COLD, cold(log, catalogue, *span), parts
     yield NEWCOMERS, newcomers(log, catalogue, *span), parts
+    yield ON_A_PAGE, on_a_page(timeline.split(TEST), catalogue), parts
     yield ANONYMOUS, anonymous(timeline.split(TEST), catalogue), parts
     yield from _of_new_items(timeline, parts)
 

@@ -63,8 +63,9 @@ def evaluate_command(split: str, as_json: bool, report: Path | None, seed: int) 
 
     The split in time trains on the first 90 % of the past, and judges by what shoppers went on
     to want in the last 10 %: bought, or gave four stars and more. Told apart are shoppers with a
-    history, with hardly any, with none, anonymous sessions, and new items. Leaving out what each
-    shopper wanted last is a second opinion: it learns from what others did later.
+    history, with hardly any, with none, strangers on an item's page, anonymous sessions, and new
+    items. Leaving out what each shopper wanted last is a second opinion: it learns from what others
+    did later.
 
     Beside the model stand popularity (of all time and of late), what the shopper's segment buys,
     the candidates without the ranker, and item-kNN, ALS and EASE from the libraries of the extra

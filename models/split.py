@@ -70,6 +70,8 @@ class Split:
     """When each is asked for, int64[users], where that is not the cut."""
     closed: Hashes = field(default_factory=lambda: NO_HASHES)
     """Items that nobody may be shown; `blocked` has them too."""
+    pages: Rows | None = None
+    """The item (row) on whose page each is, int64[users], where they are on one."""
 
     def __len__(self) -> int:
         """Return the number of shoppers."""
@@ -84,6 +86,7 @@ class Split:
             blocked=tuple(self.blocked[place] for place in chosen),
             wanted=tuple(self.wanted[place] for place in chosen),
             asked_ms=None if self.asked_ms is None else self.asked_ms[places],
+            pages=None if self.pages is None else self.pages[places],
         )
 
     def histories(self) -> sparse.csr_matrix:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from models.audiences import ANONYMOUS, COLD, NEW_ITEMS, NEWCOMERS, ONLY_NEW, ROLLING
+from models.audiences import ANONYMOUS, COLD, NEW_ITEMS, NEWCOMERS, ON_A_PAGE, ONLY_NEW, ROLLING
 from models.baselines import ALS, EASE, KNN
 from models.evaluate import CANDIDATES, MODEL, POPULARITY, RECENT, SEGMENT, UNSEGMENTED
 from models.popularity import ALL_TIME_DAYS
@@ -46,6 +46,7 @@ AUDIENCES = {
     COLD: "cold shoppers: one to four items",
     NEWCOMERS: "newcomers: nothing but where they live and the hour",
     ROLLING: "newcomers from 40 % of the past on, shown what those before them chose",
+    ON_A_PAGE: "strangers on an item's page: nothing but that item",
     ANONYMOUS: "anonymous: a session's last clicks, no name",
     NEW_ITEMS: "new items among all items",
     ONLY_NEW: "new items when only those may be shown",

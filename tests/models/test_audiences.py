@@ -10,13 +10,17 @@ from models.audiences import (
     cold,
     new_items,
     newcomers,
+    on_a_page,
     only_new,
     taken_for_new,
 )
 from models.choices import Choices
+from models.evaluate import MODEL, POPULARITY, evaluate
 from models.fit import fit
+from models.metrics import difference
 from models.model import Model
-from models.replay import popular_lists, ranked_lists
+from models.replay import popular_lists, ranked_lists, segments_of
+from models.segments import attributes_of
 from models.split import Split, temporal_split
 from tests.support.histories import DAY_MS, Happened, log_of, tasteful, wines
 
@@ -64,6 +68,42 @@ def test_anonymous_sessions_are_ranked_for() -> None:
     ranked, popular = ranked_lists(model, asked), popular_lists(model, asked)
     assert len(ranked) == len(split)
     assert any(not np.array_equal(*each) for each in zip(ranked, popular, strict=True))
+
+
+def test_of_strangers_on_a_page_the_item_is_all_that_is_known() -> None:
+    """What they met last; who wanted nothing else is not asked for."""
+    happened = [Happened(shopper, item, 1.0 + item) for shopper in (0, 1) for item in range(6)]
+    happened += [Happened(0, 7, 8, EventType.CLICK), Happened(1, 8, 8, EventType.CLICK)]
+    happened += [Happened(0, 9, 20), Happened(0, 7, 21), Happened(1, 8, 22)]
+    split = temporal_split(log_of(happened, 2, CATALOGUE), CATALOGUE, 15 * DAY_MS, 25 * DAY_MS)
+    assert [each.tolist() for each in split.wanted] == [[7, 9], [8]]
+    asked = on_a_page(split, CATALOGUE)
+    assert asked.pages is not None
+    assert asked.pages.tolist() == [7]
+    assert [each.tolist() for each in asked.wanted] == [[9]]
+    assert (asked.past.user_ids, len(asked.past.records)) == (("",), 0)
+    assert not asked.past.profiles
+    np.testing.assert_array_equal(asked.histories().toarray().nonzero()[1], [7])
+    assert len(asked.some(np.empty(0, np.int64))) == 0
+    assert asked.known is split.known
+
+
+def test_strangers_on_a_page_are_shown_what_its_taste_buys() -> None:
+    """Without the item itself, and better than what everybody buys."""
+    split = temporal_split(tasteful(), CATALOGUE, CUT_MS, END_MS)
+    (category,) = (each for each in attributes_of(CATALOGUE) if each.title == "category")
+    parts = fit(split.past, split.known, CATALOGUE, Choices(taste=category), CUT_MS)
+    asked, model = on_a_page(split, CATALOGUE), Model(parts)
+    assert asked.pages is not None
+    shown = ranked_lists(model, asked)
+    for page, rows, name in zip(asked.pages, shown, segments_of(model, asked), strict=True):
+        assert name == f"category={CATALOGUE.category[page]}"
+        assert page not in rows
+        best = np.argsort(-parts.segments.popularity[1 + category.codes[page]], kind="stable")
+        np.testing.assert_array_equal(rows, best[best != page][:10])
+    figures = evaluate(parts, asked)
+    gain, error = difference(figures.by_name[MODEL], figures.by_name[POPULARITY])
+    assert gain > 3 * error
 
 
 def _where_some_are_new() -> Split:
