@@ -33,11 +33,22 @@ Doubles = npt.NDArray[np.float64]
 
 
 def item_factors(grades: sparse.csr_matrix, rank: int) -> Doubles:
-    """Return float64[items, rank] for grades float32[users, items], from always the same start."""
+    """Return float64[items, rank] for grades float32[users, items], 0 for what nobody met.
+
+    It starts from always the same numbers.
+    """
+    random = np.random.default_rng(0)
+    users, items = (_START * random.standard_normal((count, rank)) for count in grades.shape)
+    met = np.unique(grades.indices)
+    factors = np.zeros_like(items)
+    factors[met] = _fitted(users, items[met], grades[:, met])
+    return factors
+
+
+def _fitted(users: Doubles, items: Doubles, grades: sparse.csr_matrix) -> Doubles:
+    """Return the factors of items after all rounds from where both start."""
     surer = (grades * ALPHA).astype(np.float64).tocsr()
     by_item = surer.T.tocsr()
-    random = np.random.default_rng(0)
-    users, items = (_START * random.standard_normal((count, rank)) for count in surer.shape)
     for _ in range(ROUNDS):
         users = _improved(users, items, surer)
         items = _improved(items, users, by_item)

@@ -103,11 +103,16 @@ def _regularisations(catalogue: Catalogue) -> tuple[float, ...]:
     return REGULARISATIONS if len(catalogue) <= DENSE_LIMIT else (REGULARISATION,)
 
 
+def usual(catalogue: Catalogue) -> Choices:
+    """Return what is chosen where too few can be asked."""
+    return Choices(method=_methods(catalogue, 0)[0])
+
+
 def _methods(catalogue: Catalogue, pairs: int) -> tuple[Method, ...]:
     """Return what towers may be made of, the usual first."""
-    if len(catalogue) > DENSE_LIMIT:
-        return (Method.FACTORS,)
-    return tuple(each for each in Method if each is not Method.ALS or pairs <= ALS_LIMIT)
+    large = len(catalogue) > DENSE_LIMIT
+    fitting = (Method.FACTORS, Method.ALS) if large else Method
+    return tuple(each for each in fitting if each is not Method.ALS or pairs <= ALS_LIMIT)
 
 
 def _best(measured: Mapping[Method, Quality]) -> Method:

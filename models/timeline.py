@@ -14,7 +14,7 @@ import numpy as np
 
 from features.catalogue import Catalogue
 from features.eventlog import EventLog
-from models.choices import Choices, choose
+from models.choices import Choices, choose, usual
 from models.dataset import Interactions, interactions, moment_of
 from models.examples import Examples, examples_of
 from models.exposures import UNKNOWN, Exposures, See
@@ -83,7 +83,7 @@ class Timeline:
     def choices(self) -> Choices:
         """What the validation split decides, the usual where it holds too few shoppers."""
         if not self.can_be_judged:
-            return Choices()
+            return usual(self.catalogue)
         return choose(self.catalogue, self.split(VALIDATION), self.gram, self.newcomers)
 
     def moment(self, share: float) -> int:

@@ -67,7 +67,7 @@ def faded_implicit(pairs: Interactions, at_ms: int) -> sparse.csr_matrix:
 
 
 class Method(Enum):
-    """What towers are made of; beyond `DENSE_LIMIT` items always of `FACTORS`."""
+    """What towers are made of; beyond `DENSE_LIMIT` items of `FACTORS`, or of `ALS`."""
 
     EASE = "EASE"
     ITEMS = "item-item cosine"
@@ -88,14 +88,14 @@ def fit_towers(
     al., 2011), from always the same numbers. ALS folds shoppers in by a linear map.
     """
     rank = min(RANK, *matrix.shape)
-    if method is Method.FACTORS or matrix.shape[1] > DENSE_LIMIT:
-        scaled, scales = damped(matrix, SVD_DAMPING)
-        _, _, right = randomized_svd(scaled, rank, random_state=0)
-        return _towers(right.T, right.T, scales)
     if method is Method.ALS:
         scaled, scales = damped(matrix, SVD_DAMPING)
         factors = item_factors(scaled, rank)
         return _towers(folding_in(factors), factors, scales)
+    if method is Method.FACTORS or matrix.shape[1] > DENSE_LIMIT:
+        scaled, scales = damped(matrix, SVD_DAMPING)
+        _, _, right = randomized_svd(scaled, rank, random_state=0)
+        return _towers(right.T, right.T, scales)
     if method is Method.ITEMS:
         cosines = gram(damped(matrix, SVD_DAMPING)[0])
         np.fill_diagonal(cosines, 0.0)

@@ -70,6 +70,15 @@ def test_blocks_change_nothing(block: int, monkeypatch: pytest.MonkeyPatch) -> N
     np.testing.assert_allclose(item_factors(_grades(), 8), whole, rtol=1e-6, atol=1e-9)
 
 
+def test_what_nobody_met_is_left_out() -> None:
+    """Large catalogues are mostly that: it costs nothing, and says nothing."""
+    grades, more = _grades(items=40), _grades(items=40).copy()
+    more.resize((120, 5_000))
+    factors = item_factors(more, 8)
+    assert not factors[40:].any()
+    np.testing.assert_allclose(factors[:40], item_factors(grades, 8), rtol=1e-9)
+
+
 @pytest.mark.parametrize(
     "grades",
     [

@@ -4,15 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from models import choices as choices_module
-from models.choices import Choices, choose
+from models import towers as towers_module
+from models.choices import Choices, choose, usual
 from models.fit import fit
-from models.gram import Gram
+from models.gram import Doubles, Gram
 from models.metrics import Quality, quality
 from models.split import Split, temporal_split
 from models.towers import Method, faded, fit_towers
-from tests.support.histories import DAY_MS, tasteful, wines
+from tests.support.histories import DAY_MS, Happened, log_of, tasteful, wines
 
 CATALOGUE = wines(60)
 CUT_MS, END_MS = 19_270 * DAY_MS, 19_366 * DAY_MS
@@ -65,10 +67,36 @@ def test_what_is_better_by_more_than_chance_is_taken(
     assert choose(CATALOGUE, split).method is method
 
 
-def test_many_items_leave_no_choice(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_items_only_what_is_sparse_is_measured(
+    split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Beyond the limit no items² numbers are computed, to measure anything either."""
     monkeypatch.setattr(choices_module, "DENSE_LIMIT", 30)
-    assert choose(CATALOGUE, split).method is Method.FACTORS
+    monkeypatch.setattr(towers_module, "DENSE_LIMIT", 30)
+    told = choose(CATALOGUE, split, _refused).told()
+    assert [*told["validation"]["ndcg@10_by_candidates"]] == ["PureSVD", "ALS"]
+    assert usual(CATALOGUE).method is Method.FACTORS
+
+
+def test_sets_of_a_large_catalogue_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are more of them than a tower has numbers: PureSVD misses some, and ALS serves."""
+    monkeypatch.setattr(choices_module, "DENSE_LIMIT", 30)
+    monkeypatch.setattr(towers_module, "DENSE_LIMIT", 30)
+    catalogue = wines(600)
+    random = np.random.default_rng(0)
+    happened = [
+        Happened(shopper, shopper % 100 * 6 + number, 19_000 + day)
+        for shopper in range(300)
+        for number, day in enumerate(random.permutation(6) * 60 + random.uniform(0, 60))
+    ]
+    split = temporal_split(
+        log_of(happened, 300, catalogue), catalogue, 19_300 * DAY_MS, END_MS, (4, 6)
+    )
+    assert choose(catalogue, split, _refused).method is Method.ALS
+
+
+def _refused(_: sparse.csr_matrix) -> Doubles:
+    raise AssertionError
 
 
 def test_many_pairs_are_not_factored_to_be_measured(
