@@ -51,7 +51,9 @@ def made_already(
     if waiting is None:
         return None
     if rival is None:
-        return MadeAlready(KNOWN)
+        lets = command_in(store.home, f"python -m models promote {CANDIDATE}")
+        why = f"{waiting.version} of what is stored waits as {CANDIDATE}, nothing to do: "
+        return MadeAlready(f"{why}{lets} lets it serve")
     if not _is_measured(waiting, rival):
         return None
     validation = Validation.of(waiting.metrics[VALIDATED])
