@@ -9,6 +9,7 @@ from features.events import EventType
 from features.ids import stable_hash
 from models.dataset import interactions
 from models.segments import (
+    MOST_PAIRED,
     PRIOR,
     attributes_of,
     group_popularity,
@@ -34,6 +35,22 @@ def test_the_attribute_that_tells_tastes_is_chosen() -> None:
     assert chosen.title.startswith("category")
     assert measured["category"] > 1.5 * measured[""]
     assert measured["cork"] < measured["category"]
+
+
+def test_of_many_attributes_only_the_best_are_paired() -> None:
+    """Pairs of forty are eight hundred: they took longer than all else that training does."""
+    random = np.random.default_rng(0)
+    chance = {f"chance {number:02d}": random.integers(0, 3, 60).astype(str) for number in range(38)}
+    catalogue = replace(CATALOGUE, attributes={**CATALOGUE.attributes, **chance})
+    split = temporal_split(tasteful(), catalogue, 19_270 * DAY_MS, NOW_MS)
+    chosen, measured = measure_tastes(catalogue, split)
+    alone = {title for title in measured if title and "," not in title}
+    paired = {one for title in measured if "," in title for one in title.split(",")}
+    best = sorted(alone, key=measured.__getitem__, reverse=True)[:MOST_PAIRED]
+    assert (len(alone), len(measured)) == (40, 1 + 40 + MOST_PAIRED * (MOST_PAIRED - 1) // 2)
+    assert {measured[title] for title in paired} == {measured[title] for title in best}
+    assert chosen is not None
+    assert "category" in chosen.title
 
 
 def test_a_catalogue_without_attributes_has_everybody_only() -> None:
