@@ -101,12 +101,12 @@ def pairs_of(attributes: list[Attribute]) -> Iterator[Attribute]:
 
 
 def _attribute(title: str, column: npt.NDArray[np.generic]) -> Attribute:
-    text = column.astype(np.str_)
-    values, codes = np.unique(text, return_inverse=True)
-    known = values != ""
-    numbers = np.where(known, np.cumsum(known) - 1, -1).astype(np.int32)
-    names = tuple(f"{title}={value}" for value in values[known].tolist())
-    return Attribute(title, names, numbers[codes])
+    """Return a column by number; an array of texts would be as wide as the longest of them."""
+    text: list[str] = column.tolist()
+    values = sorted({*text} - {""})
+    numbers = {value: number for number, value in enumerate(values)}
+    codes = np.fromiter((numbers.get(each, -1) for each in text), np.int32, len(text))
+    return Attribute(title, tuple(f"{title}={value}" for value in values), codes)
 
 
 def likings(attribute: Attribute, pairs: Interactions) -> sparse.csr_matrix:

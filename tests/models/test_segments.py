@@ -1,10 +1,12 @@
 """Tastes, chosen by measurement, and markets."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from features.catalogue import Catalogue
 from features.events import EventType
 from features.ids import stable_hash
 from models.dataset import interactions
@@ -19,6 +21,7 @@ from models.segments import (
     members,
     shares,
     tastes,
+    text_attributes,
 )
 from models.split import temporal_split
 from tests.support.histories import DAY_MS, Happened, log_of, tasteful, wines
@@ -51,6 +54,28 @@ def test_of_many_attributes_only_the_best_are_paired() -> None:
     assert {measured[title] for title in paired} == {measured[title] for title in best}
     assert chosen is not None
     assert "category" in chosen.title
+
+
+def test_a_long_description_costs_what_it_is_long() -> None:
+    """Not that for each item: one of a feed took gigabytes."""
+    notes = np.array([f"note {row % 7}" for row in range(2_000)], object)
+    notes[[3, 5]] = "x" * 20_000, ""
+    blank = np.full(2_000, "Red")
+    catalogue = Catalogue(
+        tuple(f"wine-{row}" for row in range(2_000)),
+        blank,
+        np.ones(2_000, np.float32),
+        np.ones(2_000, np.bool_),
+        {"notes": notes},
+    )
+    tracemalloc.start()
+    category, told = text_attributes(catalogue)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2_000_000
+    assert (category.names, category.codes.tolist()) == (("category=Red",), [0] * 2_000)
+    assert told.names == (*(f"notes=note {n}" for n in range(7)), f"notes={notes[3]}")
+    assert told.codes[:8].tolist() == [0, 1, 2, 7, 4, -1, 6, 0]
 
 
 def test_a_catalogue_without_attributes_has_everybody_only() -> None:
