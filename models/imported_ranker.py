@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError
 
 from features.errors import InputError
 from features.eventlog import NO_RECORDS
-from features.events import RECORD, TYPE_CODES, EventType, Records
+from features.events import MAX_STARS, RECORD, TYPE_CODES, VALUE_SCALE, EventType, Records
 from features.history import GRADED_ITEMS
 from features.ids import stable_hashes
 from features.moments import Moment
@@ -47,7 +47,10 @@ _ORDERED_BY = ("order", "trees")
 _DOMAINS = frozenset(("", "ai.onnx", "ai.onnx.ml"))
 """Of operators that ONNX has; which versions of them onnxruntime has, it says itself."""
 
+_MET = (EventType.PURCHASE, EventType.CLICK, EventType.RATING, EventType.ADD_TO_CART)
 _SHOPPERS = 32
+_HOUR_MS = 3_600_000
+_YEAR_HOURS = 365 * 24
 _NEAR = 1e-3
 """Share of the range of scores by which one may differ alone and among others: rounding does."""
 
@@ -204,24 +207,31 @@ def _of_sparse(tensors: Iterable[onnx.SparseTensorProto]) -> Iterator[onnx.Tenso
 
 
 def _sample(base: Model) -> list[Floats]:
-    """Return what a ranker would see of the candidates of some shoppers of `base`, each float32."""
+    """Return what a ranker would see of the candidates of some shoppers of `base`, each float32.
+
+    They come back within the hour or the year, at any time of the day.
+    """
     random = np.random.default_rng(0)
     longest = min(GRADED_ITEMS, len(base))
     requests = []
     for events in random.integers(1, longest + 1, _SHOPPERS).tolist():
-        records = _bought(base, random.permutation(len(base))[:events].tolist())
-        requests.append(RankRequest("", records, NO_RECORDS, Moment(events * DAY_MS), K, ANY))
+        records = _done(base, random.permutation(len(base))[:events].tolist(), random)
+        later = int(_YEAR_HOURS ** random.random()) * _HOUR_MS
+        moment = Moment(events * DAY_MS + later)
+        requests.append(RankRequest("", records, NO_RECORDS, moment, K, ANY))
     told = base.ranker_inputs(base.batch(requests))
     sample = [each[1] for each in told if each is not None and len(each[1])]
     return sample or [np.zeros((1, len(RANKER_FEATURES)), np.float32)]
 
 
-def _bought(base: Model, rows: list[int]) -> Records:
-    """Return purchases of items, one a day."""
+def _done(base: Model, rows: list[int], random: np.random.Generator) -> Records:
+    """Return what was done with items, one a day: the first was bought, the others met anyhow."""
     records = np.zeros(len(rows), RECORD)
     records["ts"] = np.arange(len(rows)) * DAY_MS
     records["item"] = stable_hashes(base.item_id(row) for row in rows)
-    records["tag"] = TYPE_CODES[EventType.PURCHASE]
+    records["value"] = random.integers(0, MAX_STARS, len(rows), endpoint=True) * VALUE_SCALE
+    records["tag"] = random.choice([TYPE_CODES[each] for each in _MET], len(rows))
+    records["tag"][0] = TYPE_CODES[EventType.PURCHASE]
     return records
 
 

@@ -261,6 +261,15 @@ def divided() -> bytes:
     return graph(nodes, FEATURES, SCORE, {"axis": np.array([1])})
 
 
+def root_of_less(column: str) -> bytes:
+    """Return a ranker that gives a number where a column is 0, and none where it is more."""
+    nodes = [
+        helper.make_node("MatMul", ["features", "weights"], ["less"]),
+        helper.make_node("Sqrt", ["less"], ["score"]),
+    ]
+    return graph(nodes, FEATURES, SCORE, {"weights": weights(column)[:, None]})
+
+
 def beside_others() -> bytes:
     """Return a ranker that subtracts the mean over all rows of a run, whoever they are of."""
     nodes = [
@@ -310,6 +319,8 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "two outputs": (classifier, r"expected one output, tensor\(float\) \[any, 1\], got tensor"),
     "one output row": (lambda: summed(out=(1, 1)), "expected one output"),
     "no number": (divided, r"gave a score that is no number \(first in row 0\)"),
+    "no number but at midnight": (lambda: root_of_less("hour"), "score that is no number"),
+    "none for who rated": (lambda: root_of_less("rating_count"), "score that is no number"),
     "beside others": (beside_others, "expected each row to be scored by itself"),
     "lots": (drawn, "expected each row to be scored by itself"),
 }
