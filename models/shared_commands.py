@@ -60,9 +60,12 @@ def follow_command(every: float) -> None:
     shared = required_shared_registry(home_registry())
     logging.basicConfig(format="%(levelname)s %(name)s %(message)s", level=logging.INFO)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what is half pulled is swept
-    pause = every
+    pause, told = every, ""
     while True:
-        pause = every if _follow(shared) else min(2 * pause, max(LONGEST_S, every))
+        if _follow(shared):
+            pause, told = every, _exchange(shared, told)
+        else:
+            pause = min(2 * pause, max(LONGEST_S, every))
         time.sleep(pause)
 
 
@@ -70,7 +73,6 @@ def _follow(shared: SharedRegistry) -> bool:
     """Look once; tell whether all is well."""
     try:
         record = shared.follow()
-        shared.exchange_counts()
     except AwayError as error:
         log.warning("the shared registry is away, the home goes on: %s", error)
         return False
@@ -80,3 +82,14 @@ def _follow(shared: SharedRegistry) -> bool:
     if record is not None:
         log.info("followed record %d: production is %s", record.number, record.aliases.production)
     return True
+
+
+def _exchange(shared: SharedRegistry, told: str) -> str:
+    """Exchange counts with other homes; say why not where that is not what was `told` last."""
+    try:
+        shared.exchange_counts()
+    except ModelsError as error:
+        if str(error) != told:
+            log.warning("homes do not hear of each other: %s", error)
+        return str(error)
+    return ""

@@ -14,13 +14,20 @@ from features.ids import stable_hash
 from models import canary_counts as counted
 from models.bundle import write_bundle
 from models.canary import Assignment, Canary
-from models.canary_counts import CANARY, CONTROL, CanaryCounter, CanaryCounts, read_counts
+from models.canary_counts import (
+    CANARY,
+    CONTROL,
+    CanaryCounter,
+    CanaryCounts,
+    counts_folder,
+    read_counts,
+)
 from models.canary_exchange import TRIALS
 from models.errors import AwayError
 from models.leftovers import YOUNG_S
 from models.registry import Registry
 from models.rollout import parse_rollout
-from models.shared_commands import _follow
+from models.shared_commands import _exchange, _follow
 from models.shared_registry import SharedRegistry
 from models.storage import Directory
 from models.verdict import Move, judge
@@ -45,6 +52,7 @@ class Home:
     def follow(self) -> None:
         """Look once, as `python -m models follow` does."""
         assert _follow(self.shared)
+        assert not _exchange(self.shared, "")
 
     def serve(self, canary: Canary, users: range, fallbacks: int = 0) -> CanaryCounter:
         """Answer each of these shoppers once; of the canary's so many fall back."""
@@ -115,6 +123,25 @@ def test_harm_in_one_home_is_harm_in_all(homes: tuple[Home, Home]) -> None:
     for each in (other, one):
         each.follow()
     assert one.move(canary) is Move.STOP
+
+
+def test_a_disk_that_takes_no_counts_keeps_nobody_from_following(
+    homes: tuple[Home, Home], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It looks as often as ever, since what is on trial may do harm; of the disk it tells once."""
+    one, other = homes
+    canary, told = on_trial(one), ""
+    other.serve(canary, range(10))
+    (counts_folder(other.path, canary) / "told").mkdir()
+    for _ in range(3):
+        assert _follow(other.shared)
+        told = _exchange(other.shared, told)
+    assert [each.message.partition(":")[0] for each in caplog.records] == [
+        "homes do not hear of each other"
+    ]
+    one.shared.move_canary(canary, None)
+    other.follow()
+    assert other.registry.canary() is None
 
 
 def test_a_shopper_of_two_homes_counts_once(homes: tuple[Home, Home]) -> None:
