@@ -4,7 +4,7 @@ Columns may be mapped files: nothing here needs an object for each item.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self, overload
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from features.catalogue import Catalogue
 from features.ids import Hashes, stable_hashes
+from features.shelf import Shelf
 
 NAME = "name"
 """The attribute that names an item."""
@@ -88,6 +89,16 @@ class ItemTable:
     def __len__(self) -> int:
         """Return the number of items."""
         return len(self.item_ids)
+
+    def stocked(self, shelf: Shelf) -> Self:
+        """Return the same items with the prices and the stock of a shelf, as far as it tells."""
+        rows = self.hash_rows
+        told = self.price.take(rows), self.in_stock.take(rows)
+        prices, in_stock = shelf.over(self.hashes, *told)
+        if prices is told[0]:
+            return self
+        by_row = np.argsort(rows)
+        return replace(self, price=prices.take(by_row), in_stock=in_stock.take(by_row))
 
 
 def unnamed(count: int) -> Texts:

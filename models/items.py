@@ -54,6 +54,11 @@ class Items:
         self._never = never
         self._masks.clear()
 
+    def restock(self, table: ItemTable) -> None:
+        """Go by the prices and the stock of `table`, of the same items, from now on."""
+        self._table = table
+        self._masks.clear()
+
     def categories_of(self, rows: Rows) -> Rows:
         """Return the number of each item's category, of the shape of `rows`."""
         told: Rows = self._table.category.take(rows).astype(np.int64)

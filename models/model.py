@@ -20,6 +20,7 @@ from features.history import RECENT_CAP
 from features.identity.forgotten import Forgotten
 from features.ids import NO_HASHES, Hashes, stable_hash, stable_hashes
 from features.moments import Moment
+from features.shelf import Shelf
 from models.batch import Batch
 from models.candidates import WIDTHS
 from models.companion_table import CompanionTable
@@ -106,7 +107,9 @@ class Model:
         self._popular: dict[int, PopularList] = {}
         self._table = parts.items
         self.stamp = version
-        """What lists of this model are true for: its version, and the rules it follows."""
+        """What lists of this model are true for: its version, the shelf and its rules."""
+        self.shelf: str | None = None
+        """The digest of that shelf, None where the bundle is all that is known."""
         self._personal = (
             None
             if parts.personal is None
@@ -128,6 +131,18 @@ class Model:
         """Return the number of items."""
         return len(self._items)
 
+    def stock(self, shelf: Shelf) -> None:
+        """Go by the prices and the stock of a shelf: the bundle is older.
+
+        Only before it serves, and before it follows rules.
+        """
+        self.shelf = shelf.digest
+        table = self._table.stocked(shelf)
+        if table is not self._table:
+            self._table = table
+            self._items.restock(table)
+            self.stamp = f"{self.version}+{shelf.digest}"
+
     def follow(self, rules: Rules) -> list[str]:
         """Follow a storefront's rules from now on; return what of them has nothing to act on.
 
@@ -142,7 +157,7 @@ class Model:
         self._popular.clear()
         self._rules = compiled
         self._arrange(compiled)
-        self.stamp = f"{self.version}+{compiled.digest}"
+        self.stamp = f"{self.stamp}+{compiled.digest}"
         return compiled.warnings
 
     def _arrange(self, rules: CompiledRules) -> None:

@@ -145,7 +145,7 @@ def _tell_what_serves(registry: Registry, store: OfflineStore) -> None:
     if (serving := registry.production()) is not None:
         lets = command_in(store.home, "python -m models promote candidate")
         click.echo(
-            f"warning: {serving} serves on, with the items, prices and stock that it was made of: "
+            f"warning: {serving} serves on, with the items that it was made of: "
             f"{lets} lets this one serve",
             err=True,
         )
@@ -211,9 +211,9 @@ def _deserves(parts: Parts, present: Manifest | None) -> bool:
     """Tell whether a model should serve: the first, a better one, or what follows one that was not.
 
     What beats what segments buy stays until something else does. Other models would grow old, and
-    what they know of items and stock with them: they give way to newer data, unless those cannot
-    be judged and they could, or somebody brought their ranker. What was measured against another
-    serves where it is no worse, and that one still serves.
+    lack what is new: they give way to newer data, unless those cannot be judged and they could, or
+    somebody brought their ranker. What was measured against another serves where it is no worse,
+    and that one still serves.
     """
     if VALIDATED in parts.metrics:
         validation = Validation.of(parts.metrics[VALIDATED])

@@ -8,6 +8,9 @@ what is whole of a bundle serves: its popular items, with the reason `model_erro
 
 A model on trial is loaded beside it. When it comes to serve, or the one before is to serve again,
 nothing is loaded: the reference is all that changes.
+
+What items cost and which are in stock is as of the last delivery: where the shelf is another than
+a model was loaded with, the same is loaded anew and takes its place.
 """
 
 import asyncio
@@ -17,8 +20,9 @@ from contextlib import asynccontextmanager, nullcontext
 from operator import attrgetter
 from time import monotonic
 
-from features.errors import FeaturesError
+from features.errors import FeaturesError, StoreError
 from features.identity.forgotten import Forgotten
+from features.shelf import Shelf, State, read_shelf, shelf_state
 from models.canary import Canary
 from models.canary_counts import CanaryCounter
 from models.errors import RegistryError
@@ -59,6 +63,9 @@ class CurrentModel:
         self._held: Model | None = None
         self._refused_canary: tuple[Canary, str, float] | None = None
         self._registry = registry
+        self._home = registry.directory.parent
+        self._shelf: Shelf | None = None
+        self._shelf_state: State | None = None
         self._metrics = metrics
         self._rules = rules
         self._model: Model | None = None
@@ -140,6 +147,7 @@ class CurrentModel:
         The one before first, then the newest: that may never have served, or have done harm.
         """
         async with self._swapping:
+            await self._look_at_shelf()
             versions = await asyncio.to_thread(lambda: list(self._candidates()))
             canary = await self._on_trial()
             await self._take_first(versions)
@@ -148,6 +156,7 @@ class CurrentModel:
     async def refresh(self) -> None:
         """Swap to the production model if it is another one now, and to what is on trial."""
         async with self._swapping:
+            await self._look_at_shelf()
             # Read in this order: a promoted canary serves before it is on trial no more, and in
             # no moment between may its shoppers get the model before.
             canary = await self._on_trial()
@@ -169,6 +178,17 @@ class CurrentModel:
                 log.exception("the model registry could not be read")
                 self._metrics.error(ErrorKind.BACKGROUND)
 
+    async def _look_at_shelf(self) -> None:
+        """Read the shelf if it is another; what cannot be read leaves all as it is."""
+        try:
+            state = await asyncio.to_thread(shelf_state, self._home)
+            if state != self._shelf_state:
+                self._shelf_state = state
+                self._shelf = await asyncio.to_thread(read_shelf, self._home)
+        except StoreError as error:
+            self._metrics.error(ErrorKind.BACKGROUND)
+            log.error("stock and prices are as they were: %s", error)  # noqa: TRY400 - in a line
+
     async def _tidy(self) -> None:
         """Let a model go that was kept for long enough, and give back what the last one left.
 
@@ -189,7 +209,9 @@ class CurrentModel:
 
     async def _follow_production(self) -> None:
         version = await asyncio.to_thread(self._registry.production)
-        if version is None or self._is_refused(version) or self._serves(version):
+        if version is None or self._is_refused(version):
+            return
+        if self._serves(version) and self._is_stocked(self._model):
             return
         if (model := self._at_hand(version)) is not None:
             self._serve(model)
@@ -200,7 +222,7 @@ class CurrentModel:
         """Return a model that need not be loaded: on trial, kept to roll back to, or held."""
         on_trial = None if self.trial is None else self.trial.model
         for model in (on_trial, self.kept, self._held):
-            if model is not None and model.version == version:
+            if model is not None and model.version == version and self._is_stocked(model):
                 return model
         return None
 
@@ -216,11 +238,10 @@ class CurrentModel:
     async def _follow_canary(self, canary: Canary | None) -> None:
         """Try what is to be tried, for as many shoppers as it is to be tried for."""
         try:
-            trial = self.trial
             if canary is None or self._serves(canary.version):
                 self._refused_canary = None
                 self._end_trial()
-            elif (trial is None or trial.canary != canary) and not self._is_refused_now(canary):
+            elif not self._tries(canary) and not self._is_refused_now(canary):
                 self._begin_trial(*await asyncio.to_thread(self._prepared, canary))
         except FeaturesError as error:
             self._metrics.error(ErrorKind.BUNDLE)
@@ -235,6 +256,10 @@ class CurrentModel:
             self._refused_canary = (canary, str(error), monotonic() + RETRY_S)
             raise
         return canary, model, CanaryCounter(self._registry.directory.parent, canary)
+
+    def _tries(self, canary: Canary) -> bool:
+        trial = self.trial
+        return trial is not None and trial.canary == canary and self._is_stocked(trial.model)
 
     def _is_refused_now(self, canary: Canary) -> bool:
         told = self._refused_canary
@@ -263,6 +288,11 @@ class CurrentModel:
         model = self._model
         return model is not None and model.version == version and model.is_whole
 
+    def _is_stocked(self, model: Model | None) -> bool:
+        """Tell whether a model goes by the shelf as it is."""
+        shelf = None if self._shelf is None else self._shelf.digest
+        return model is not None and model.shelf == shelf
+
     def _is_refused(self, version: str) -> bool:
         now = monotonic()
         return self._refused is not None and self._refused[0] == version and now < self._refused[1]
@@ -283,7 +313,8 @@ class CurrentModel:
     def _serve(self, model: Model) -> None:
         model.forget(self._forgotten)
         before, self._model = self._model, model
-        self._keep(before)
+        if before is None or before.version != model.version:
+            self._keep(before)
         self._has_swapped = True
         self._metrics.model(model.version)
         if model.is_whole:
@@ -308,7 +339,12 @@ class CurrentModel:
         return self._following(self._registry.load_ladder(version))
 
     def _following(self, model: Model) -> Model:
-        """Return a model that follows the storefront's rules, and tell what of them it cannot."""
+        """Return a model that goes by the shelf and follows the storefront's rules.
+
+        What of these it cannot follow is told.
+        """
+        if self._shelf is not None:
+            model.stock(self._shelf)
         if self._rules is not None:
             for warning in model.follow(self._rules):
                 log.warning("rules: %s", warning)

@@ -49,6 +49,7 @@ from features.offline.tables import (
 )
 from features.offline.translated import translated
 from features.scratch import sweep
+from features.shelf import put_shelf
 
 RETENTION = timedelta(days=7)
 """How long `tidy` leaves files that only older versions use."""
@@ -103,15 +104,23 @@ class OfflineStore:
         """End what somebody was stopped in, if nobody is at it now."""
         with translated(), (self._root / ".lock").open("w") as lock, suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if self._replacement.is_pending():
-                self._replacement.end()
+            self._end_replacement()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
         with translated(), locked(self._root):
-            if self._replacement.is_pending():
-                self._replacement.end()
+            self._end_replacement()
             yield
+
+    def _end_replacement(self) -> None:
+        if self._replacement.is_pending():
+            self._replacement.end()
+            self._tell_shelf()
+
+    def _tell_shelf(self) -> None:
+        told = self._tables.scan("items").select("item_id", "price", "in_stock").collect()
+        prices = told["price"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
+        put_shelf(self.home, told["item_id"].to_list(), prices, told["in_stock"].to_numpy())
 
     def append_events(self, batches: Batches, known: KnownEvents | None = None) -> Written:
         """Add the events that are new, in one commit; those whose id is known change nothing.
@@ -173,7 +182,10 @@ class OfflineStore:
         were forgotten since are passed over.
         """
         with self._writing():
-            return self._replacement.replace(table, batches)
+            rows = self._replacement.replace(table, batches)
+            if table == "items":
+                self._tell_shelf()
+            return rows
 
     def replace_all(self, events: Batches, others: Mapping[str, Batches]) -> int:
         """Make these the only rows of all tables, and return how many events they are.
@@ -182,12 +194,19 @@ class OfflineStore:
         decides: see `features.offline.replacement`.
         """
         with self._writing():
-            return self._replacement.replace_all(events, others)
+            rows = self._replacement.replace_all(events, others)
+            self._tell_shelf()
+            return rows
 
     def put_items(self, items: pa.Table) -> int:
-        """Add or replace items by id and return how many differ from what was there."""
+        """Add or replace items by id and return how many differ from what was there.
+
+        Services are told what they cost and which are in stock.
+        """
         with self._writing():
-            return self._entities.put("items", as_frame(items.select(ITEMS.names)))
+            changed = self._entities.put("items", as_frame(items.select(ITEMS.names)))
+            self._tell_shelf()
+            return changed
 
     def put_users(self, users: pa.Table) -> Put:
         """Add or replace shoppers by id, but for those who were forgotten and are not back.

@@ -436,7 +436,7 @@ def test_that_one_waits_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     code, output = _run(tmp_path, "train")
     registry = Registry(tmp_path)
     assert (code, registry.candidate() is None) == (0, False)
-    assert f"warning: {registry.production()} serves on, with the items, prices and st" in output
+    assert f"warning: {registry.production()} serves on, with the items that it was" in output
     assert f"CUVEE_HOME={tmp_path} python -m models promote candidate lets this one" in output
 
 
