@@ -13,6 +13,9 @@ ifneq ($(SHOP),$(filter-out .%,$(notdir $(firstword $(SHOP)))))
 $(error SHOP: expected a name without blanks and slashes, not '$(SHOP)')
 endif
 CUVEE_HOME ?= var/own/$(SHOP)
+ifneq ($(abspath $(CUVEE_HOME)),$(abspath var/own/$(SHOP)))
+$(error SHOP=$(SHOP) and CUVEE_HOME=$(CUVEE_HOME) name two homes: say one of them)
+endif
 else ifeq ($(DATA),)
 CUVEE_HOME ?= var
 else
@@ -25,6 +28,9 @@ export CUVEE_HOME
 # Into the environment of the target. uv takes a third of the time that pip does.
 INSTALL = $(@D)/bin/uv pip install --quiet --compile-bytecode --python $(@D)/bin/python
 environment = $(PYTHON) -m venv $(1) && $(1)/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+# What to say for the next delivery of a shop.
+NEXT = $(if $(SHOP),make run SHOP=$(SHOP),CUVEE_HOME='$(CUVEE_HOME)' make run) DATA=DIRECTORY$(if $(MAPPING), MAPPING='$(MAPPING)')
 
 # Data that break a rule of data quality are held back (exit code 3): what was good last serves on.
 OR_HELD := || [ $$? -eq 3 ]
@@ -52,7 +58,7 @@ ifeq ($(DATA)$(SHOP),)
 	$(PY) -m features simulate --if-empty --events $(EVENTS)
 else ifneq ($(DATA),)
 	$(PY) -m features ingest --data "$(DATA)" $(if $(MAPPING),--mapping "$(MAPPING)") $(OR_HELD)
-	@echo "the next delivery of this shop, from any directory: CUVEE_HOME='$(CUVEE_HOME)' make run DATA=DIRECTORY"
+	@echo "the next delivery of this shop, from any directory: $(NEXT)"
 else
 	$(IF_THERE)
 endif
