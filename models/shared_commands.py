@@ -59,7 +59,8 @@ def follow_command(every: float) -> None:
     """
     shared = required_shared_registry(home_registry())
     logging.basicConfig(format="%(levelname)s %(name)s %(message)s", level=logging.INFO)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what is half pulled is swept
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))  # what is half pulled is swept
     pause, told = every, ""
     while True:
         if _follow(shared):

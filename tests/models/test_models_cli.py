@@ -1,6 +1,8 @@
 """`python -m models`: what an operator sees."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -344,6 +346,19 @@ def test_a_shared_registry_that_is_none(monkeypatch: pytest.MonkeyPatch, value: 
         done = run(*words)
         assert done.exit_code == 2
         assert done.stderr.startswith("error: CUVEE_REGISTRY: expected s3://BUCKET/PREFIX or a dir")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_follower_ends_when_told(tmp_path: Path, number: signal.Signals) -> None:
+    """By an orchestrator or by Ctrl-C: that is how it ends, and no failure."""
+    environment = os.environ | {"CUVEE_REGISTRY": str(tmp_path / "shared")}
+    command = [sys.executable, "-m", "models", "follow"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as follower:
+        assert follower.stderr is not None
+        assert "is away" in follower.stderr.readline()
+        follower.send_signal(number)
+        rest = follower.communicate()[1]
+    assert (follower.returncode, rest) == (0, "")
 
 
 @pytest.mark.parametrize(
