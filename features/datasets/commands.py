@@ -57,7 +57,10 @@ def list_command(user: str | None) -> None:
     datasets = _datasets()
     if not datasets.names():
         click.echo("there are no datasets yet: `dataset create` makes one")
-    for told in datasets.all() if user is None else datasets.holding(user):
+    listed = datasets.all() if user is None else datasets.holding(user)
+    if datasets.names() and not listed:
+        click.echo(f"no dataset has rows of {user}")
+    for told in listed:
         less = f"  {view.lost(told)}" if told.erased else ""
         click.echo(
             f"{told.reference}  {told.created}  {counted(told.rows, 'row')}  {told.tables}{less}"

@@ -355,3 +355,4 @@ def test_who_is_in_which_dataset(datasets: Datasets, tmp_path: Path) -> None:
     assert [str(each.reference) for each in datasets.holding("u1")] == ["one@1", "paid@1"]
     assert [str(each.reference) for each in datasets.holding("u2")] == ["paid@1"]
     assert datasets.holding("nobody") == []
+    assert run(tmp_path, "list", "--user", "nobody").stdout == "no dataset has rows of nobody\n"
