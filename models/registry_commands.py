@@ -8,6 +8,7 @@ from itertools import islice
 import click
 import orjson
 
+from features.home import home_directory
 from models.alias_registry import AliasRegistry, Cleared
 from models.errors import NewerBundleError
 from models.home_registry import (
@@ -50,7 +51,8 @@ def list_command(as_json: bool, in_shared: bool) -> None:
     if trusted_keys() is not None or any(each.signature for each in manifests):
         for row, manifest in zip(rows, manifests, strict=True):
             row["signed"] = "-" if manifest.signature is None else manifest.signature.key
-    none = "no models yet: python -m models train makes one"
+    where = registry if in_shared else home_directory()
+    none = f"no models yet in {where}: python -m models train makes one"
     click.echo(json.dumps(rows) if as_json else table(rows, none))
     if isinstance(registry, Registry):
         for version, error in sorted(registry.unreadable().items()):

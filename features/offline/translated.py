@@ -16,8 +16,14 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (DeltaError, OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise StoreError(f"offline store: {reason:.300}") from error
+        raise StoreError(f"offline store: {_reason(error):.300}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return in one line what was wrong: of a file its name and what befell it, not the number."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def collected(rows: pl.LazyFrame) -> pl.DataFrame:

@@ -47,6 +47,12 @@ def test_help_names_every_verb() -> None:
     assert "loaded: False False" in done.stdout
 
 
+def test_where_no_models_are(tmp_path: Path) -> None:
+    """A home is a path, and of another directory it is another."""
+    told = f"no models yet in {tmp_path}: python -m models train makes one\n"
+    assert run("list").stdout == told
+
+
 def test_a_model_that_is_left_aside_is_told(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """The offline store over real Delta tables."""
 
+import errno
 import json
 import os
 import threading
@@ -12,14 +13,16 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
 from features.errors import InputError, StoreError
 from features.events import Event, EventType, pack_event
 from features.offline.known_events import KnownEvents
 from features.offline.said import hashed
-from features.offline.show import summary
+from features.offline.show import show_command, summary
 from features.offline.store import OfflineStore, Written
 from features.offline.tables import EVENTS, ITEMS, STAGED, USERS
+from features.offline.translated import translated
 from features.scratch import scratch_folder
 from tests.support.abandoned import abandoned
 
@@ -388,3 +391,18 @@ def test_a_home_that_cannot_be_is_told(tmp_path: Path, name: str) -> None:
     """The library that writes the tables takes it for something else."""
     with pytest.raises(InputError, match="expected a path without %"):
         OfflineStore(tmp_path / name)
+
+
+def test_a_file_that_fails_is_named_in_words() -> None:
+    """As everywhere: its name and what befell it, without the system's number."""
+    told = r"^offline store: /home/offline: Read-only file system$"
+    with pytest.raises(StoreError, match=told), translated():
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "/home/offline")
+    with pytest.raises(StoreError, match=r"^offline store: gone$"), translated():
+        raise OSError("gone\nfor good")
+
+
+def test_what_is_shown_says_of_which_home(tmp_path: Path) -> None:
+    """A home is a path, and of another directory it is another."""
+    done = CliRunner().invoke(show_command, env={"CUVEE_HOME": str(tmp_path)})
+    assert done.stdout.splitlines()[0].split() == ["home", str(tmp_path)]
