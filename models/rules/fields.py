@@ -85,6 +85,22 @@ class Fields:
             self._mistakes.append(FieldError(self.place(name), "required"))
         return self.get(name, parse, default)
 
+    def texts(self, name: str) -> tuple[str, ...] | None:
+        """Return a list of names, None where the field is absent or mistaken."""
+        raw = self._raw.get(name)
+        if raw is None:
+            return None
+        if not isinstance(raw, list):
+            self.wrong(name, f"expected a list of texts, got {raw!r:.40}")
+            return None
+        told = list[str]()
+        for number, each in enumerate(raw):
+            try:
+                told.append(text(each, f"{self.place(name)}[{number}]"))
+            except FieldError as error:
+                self._mistakes.append(error)
+        return tuple(told) if len(told) == len(raw) else None
+
     def each(
         self, name: str, parse: Callable[["Fields"], Value], known: Collection[str]
     ) -> list[Value]:
@@ -138,13 +154,6 @@ def text(raw: object, where: str) -> str:
     if isinstance(raw, bool) or not isinstance(raw, str | int) or raw == "":
         raise FieldError(where, f"expected a text, in quotes where in doubt, got {raw!r:.40}")
     return str(raw)
-
-
-def texts(raw: object, where: str) -> tuple[str, ...]:
-    """Return `raw` as a list of names."""
-    if not isinstance(raw, list):
-        raise FieldError(where, f"expected a list of texts, got {raw!r:.40}")
-    return tuple(text(each, f"{where}[{place}]") for place, each in enumerate(raw))
 
 
 def seconds(raw: object, where: str, least: float = 1) -> float:

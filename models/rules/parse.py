@@ -37,7 +37,6 @@ from models.rules.fields import (
     seconds,
     share,
     text,
-    texts,
     truth,
     whole,
     window_ms,
@@ -124,13 +123,16 @@ def _page(fields: Fields, otherwise: PageRules) -> PageRules:
 
 def _show(fields: Fields) -> Shown:
     exclude = fields.within("exclude", ("items", "categories"))
+    categories = fields.texts("categories")
+    if categories == ():
+        fields.wrong("categories", "expected one at least: of none nothing would be shown")
     told = Shown(
         fields.get("in_stock", truth, False),
         fields.get("price_min", amount, None),
         fields.get("price_max", amount, None),
-        fields.get("categories", texts, None),
-        exclude.get("items", texts, ()),
-        exclude.get("categories", texts, ()),
+        categories,
+        exclude.texts("items") or (),
+        exclude.texts("categories") or (),
     )
     low, high = told.price_min, told.price_max
     if low is not None and high is not None and low > high:
@@ -146,8 +148,8 @@ def _pin(fields: Fields) -> Pin:
 def _boost(fields: Fields) -> Boost:
     told = Boost(
         fields.need("factor", partial(number, low=0.01, high=100), 1.0),
-        fields.get("items", texts, ()),
-        fields.get("categories", texts, ()),
+        fields.texts("items") or (),
+        fields.texts("categories") or (),
         _span(fields),
     )
     if not ("items" in fields or "categories" in fields):

@@ -4,7 +4,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from features.errors import FieldError
-from models.rules.fields import Fields, text, texts, truth, whole
+from models.rules.fields import Fields, text, truth, whole
 from monitoring.response.policy import Alertmanager, Channel, Mail, Webhook
 
 _CHANNELS = {
@@ -80,4 +80,6 @@ def _addresses(raw: object, where: str) -> tuple[str, ...]:
 
 def names(raw: object, where: str) -> tuple[str, ...]:
     """Return one name, or several."""
-    return texts(raw, where) if isinstance(raw, list) else (text(raw, where),)
+    if not isinstance(raw, list):
+        return (text(raw, where),)
+    return tuple(text(each, f"{where}[{place}]") for place, each in enumerate(raw))

@@ -108,6 +108,9 @@ MISTAKES = {
     "show: {price_min: -1}": "show.price_min: expected a number of 0 or more, got -1",
     "show: {price_min: 9, price_max: 3}": "show.price_min: expected at most price_max 3, got 9",
     "show: {categories: Red}": "show.categories: expected a list of texts, got 'Red'",
+    "show: {categories: []}": (
+        "show.categories: expected one at least: of none nothing would be shown"
+    ),
     "show: {exclude: {items: [no]}}": (
         "show.exclude.items[0]: expected a text, in quotes where in doubt, got False"
     ),
@@ -168,11 +171,18 @@ def test_a_mistake_is_named_with_its_place(text: str, told: str) -> None:
 
 def test_all_mistakes_are_told_at_once() -> None:
     """Nobody mends a file line by line."""
-    wrong = "diversity: 2\npages: {home: {k: 0}}\nweights: {click: -1}"
+    wrong = "diversity: 2\npages: {home: {k: 0}}\nweights: {click: -1}\n"
+    wrong += "show: {categories: [no, Red, 2015-01-01]}"
     with pytest.raises(InputError) as raised:
         parse_rules(wrong, "shop.yaml")
     places = [line.split(": ")[1] for line in str(raised.value).splitlines()]
-    assert places == ["diversity", "pages.home.k", "weights.click"]
+    assert sorted(places) == [
+        "diversity",
+        "pages.home.k",
+        "show.categories[0]",
+        "show.categories[2]",
+        "weights.click",
+    ]
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "show: [", "\x00"])
