@@ -161,7 +161,7 @@ def _good_rows(
     batches = read_batches(
         source.file, delimiter=source.mapping.delimiter, encoding=source.mapping.encoding
     )
-    with progress(f"reading {source.file}", 1.0) as bar, closing(batches):
+    with progress(f"reading {_short(source.file)}", 1.0) as bar, closing(batches):
         done = 0.0
         for batch in batches:
             conformed = conformer(batch, refusals.room)
@@ -172,6 +172,11 @@ def _good_rows(
             done = batch.done
             if len(conformed.frame):
                 yield conformed.frame
+
+
+def _short(name: str) -> str:
+    """Return what a file, or the member of one, is called: a terminal is narrow."""
+    return Path(name.rpartition("!")[2]).name
 
 
 def _whole(

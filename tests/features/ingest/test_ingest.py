@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from features.ingest.ingest import Ingested, find_inputs, ingest
 from features.ingest.mapping import parse_mapping
 from features.offline.staged import Committed, StagedBatch
 from features.offline.store import OfflineStore
+from features.progress import Bar, progress
 from features.quality.gatekeeper import Gatekeeper
 from features.quality.refusals import Refusal, RefusedError, as_text
 from features.quality.rules import rules_in_force
@@ -965,3 +968,20 @@ def test_what_lies_in_a_directory_is_one_file_each(data: Path) -> None:
         find_inputs(data, {}, {})
     (data / "users.parquet").rmdir()
     assert find_inputs(data, {}, {})["users"].file == str(data / "users.csv")
+
+
+def test_a_bar_has_room_beside_the_name_of_its_file(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path, and an archive before its member, leave none on a narrow terminal."""
+    with zipfile.ZipFile(data / "export.zip", "w") as archive:
+        archive.write(data / "events.csv", "deliveries/october.csv")
+    said = list[str]()
+
+    def told(label: str, total: float | None = None) -> AbstractContextManager[Bar]:
+        said.append(label)
+        return progress(label, total)
+
+    monkeypatch.setattr(features.ingest.ingest, "progress", told)
+    take(data, tmp_path, {"events": {"file": "export.zip!deliveries/october.csv"}})
+    assert said == ["reading items.csv", "reading october.csv"]
