@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import orjson
 
+from features.errors import FieldError
 from models.errors import BundleError, NewerBundleError
 from models.pauses import pause
 
@@ -35,6 +36,13 @@ _PIECE_BYTES = 1 << 18
 
 _OPTIONS = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def parse_version(raw: object, field: str) -> str:
+    """Return `raw` if it is written as a version, whether there is one; raise `FieldError`."""
+    if not isinstance(raw, str) or VERSION.fullmatch(raw) is None:
+        raise FieldError(field, f"expected a version, got {raw!r:.40}")
+    return raw
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from models.home_registry import (
     trusted_keys,
 )
 from models.journal import Record
-from models.manifest import Manifest
+from models.manifest import Manifest, parse_version
 from models.manifest_diff import Difference, differences, flat
 from models.registry import Registry
 from models.why import parse_why
@@ -115,7 +115,12 @@ def promote_command(model: str, why: str, who: str | None, here: bool) -> None:
 
 
 @click.command("rollback")
-@click.option("--serves", help="Only if this version serves: what was meant may have gone.")
+@click.option(
+    "--serves",
+    metavar="VERSION",
+    callback=lambda _context, _option, told: told and parse_version(told, "--serves"),
+    help="Only if this version serves: what was meant may have gone.",
+)
 @why_option
 @who_option
 @here_option

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from features.errors import FieldError
+from models.manifest import parse_version
 from models.why import parse_why
 from server.errors import InvalidError
 from server.query import parse_json, parse_object
@@ -41,7 +42,7 @@ def parse_move(body: bytes, known: tuple[str, ...]) -> Move:
         return Move(
             _how(fields.get("how", AT_ONCE)) == BY_CANARY,
             _why(fields.get("why")),
-            _name(fields, "serves"),
+            _serves(fields.get("serves")),
             _name(fields, "step"),
         )
     except FieldError as error:
@@ -56,6 +57,10 @@ def _how(raw: object) -> object:
 
 def _why(raw: object) -> str | None:
     return None if raw is None else parse_why(raw, "why")
+
+
+def _serves(raw: object) -> str | None:
+    return None if raw is None else parse_version(raw, "serves")
 
 
 def _name(fields: Mapping[str, object], field: str) -> str | None:

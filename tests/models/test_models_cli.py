@@ -151,6 +151,9 @@ def test_promote_and_rollback(registry: Registry) -> None:
     assert run("promote", "candidate").stdout == f"production is {second}\n"
     refused = run("rollback", "--serves", first)
     assert (refused.exit_code, "nothing was changed" in refused.stderr) == (2, True)
+    refused = run("rollback", "--serves", "production")
+    told = "error: --serves: expected a version, got 'production'\n"
+    assert (refused.exit_code, refused.stderr) == (2, told)
     assert run("rollback", "--serves", second).stdout == f"production is {first}\n"
     assert (registry.production(), registry.previous()) == (first, second)
 

@@ -95,7 +95,11 @@ async def test_what_is_meant_for_something_else_is_refused(
     assert (await post(client, "/v1/models/canary/stop", step))[0] == 200
     status, refused = await post(client, "/v1/models/canary/stop", step)
     assert (status, refused["detail"].endswith("; no model is on trial")) == (409, True)
-    for path, wrong in (("rollback", {"serves": 7}), ("canary/advance", {"step": ""})):
+    for path, wrong in (
+        ("rollback", {"serves": 7}),
+        ("rollback", {"serves": "production"}),
+        ("canary/advance", {"step": ""}),
+    ):
         status, refused = await post(client, f"/v1/models/{path}", wrong)
         assert (status, refused["errors"][0]["field"]) == (422, next(iter(wrong)))
 
