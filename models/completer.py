@@ -8,8 +8,6 @@ from models.request import Listed
 from models.rules.compiled import Arrangement
 from models.segment_table import SegmentTable
 
-_NOTHING = Listed([], [], [])
-
 
 class Completer:
     """Fills up lists of one model's items: what is under its cap first, then what is over it."""
@@ -26,15 +24,13 @@ class Completer:
         segment: int,
         allowed: Mask,
         k: int,
-        left: Listed = _NOTHING,
+        left: Listed,
     ) -> Listed:
         """Return the list with k items, as long as so many are `allowed`, bool[items].
 
         Of what is over its cap what was ranked and `left` out, best first, comes before others.
         """
         missing = k - len(listed.rows)
-        if missing <= 0:
-            return listed
         allowed = allowed.copy()
         allowed[listed.rows] = False
         if arrangement.caps is not None:

@@ -105,9 +105,13 @@ class PersonalArranger:
             request, place = requests[number], int(places[number])
             is_there = filled.columns[number, : request.k] >= 0
             told = each.listed(contenders.rows[number], sources[number, : request.k][is_there])
-            ranked = Chosen(wide.rows[number], scores[number])
-            whole = self._completed(batch, request, place, told, arrangement, ranked)
-            yield whole if whole is told else whole.at(each.places)
+            if each.left is not None and batch.counts[place]:
+                rows = contenders.rows[number, each.left.columns]
+                why = self._sources(batch, np.array([place]), rows[None])[0]
+                left = each.left.listed(contenders.rows[number], why)
+                told = self._completed(batch, request, place, told, arrangement, left)
+                told = told.at(each.places)
+            yield told
 
     def _sources(self, batch: Batch, places: Rows, rows: Rows) -> Sources:
         """Return why each item int64[g, k] is shown that was ranked."""
@@ -133,35 +137,22 @@ class PersonalArranger:
         place: int,
         listed: Listed,
         arrangement: Arrangement,
-        ranked: Chosen,
+        left: Listed,
     ) -> Listed:
         """Return a list that has k items, as long as so many are allowed.
 
         Of what fills it up what is popular has another measure than what was ranked: no score.
         """
-        if len(listed.rows) >= request.k or not batch.counts[place]:
-            return listed
         allowed = self._allowed(batch, request, place)
         segment = int(batch.segments[place])
-        left = self._left(batch, place, ranked, listed)
         told = self._completer.complete(listed, arrangement, segment, allowed, request.k, left)
-        known, were_ranked = len(listed.rows), {*listed.rows, *left.rows}
-        more = np.array([told.rows[known:]], np.int64), np.array([told.sources[known:]], np.int64)
-        (sources,) = self._as_back(batch, np.array([place]), *more).tolist()
-        scores = zip(told.rows, told.scores, strict=True)
+        rows, sources = np.array([told.rows], np.int64), np.array([told.sources], np.int64)
+        were_ranked = np.isin(rows, listed.rows + left.rows)
+        back = self._as_back(batch, np.array([place]), rows, sources)
         return told._replace(
-            scores=[score if row in were_ranked else 0.0 for row, score in scores],
-            sources=[*listed.sources, *sources],
+            scores=np.where(were_ranked, told.scores, 0.0)[0].tolist(),
+            sources=np.where(were_ranked, sources, back)[0].tolist(),
         )
-
-    def _left(self, batch: Batch, place: int, ranked: Chosen, listed: Listed) -> Listed:
-        """Return what was ranked for a shopper and is not listed, best first."""
-        is_left = (ranked.scores > -np.inf) & ~np.isin(ranked.rows, listed.rows)
-        rows, scores = ranked.rows[is_left], ranked.scores[is_left]
-        order = np.argsort(-scores, kind="stable")
-        rows, scores = rows[order], scores[order]
-        (sources,) = self._sources(batch, np.array([place]), rows[None]).tolist()
-        return Listed(rows.tolist(), scores.tolist(), sources)
 
     def _allowed(self, batch: Batch, request: RankRequest, place: int) -> Mask:
         by, gone = batch.forbidden()

@@ -53,14 +53,16 @@ class PopularArranger:
         if not told.rows:
             return told
         asked = Asked(k, spot.user_id, spot.turn)
-        listed, places = self._arranged(arrangement, segment, told, allowed, asked)
-        whole = self._completer.complete(listed, arrangement, segment, allowed, k)
-        return whole if whole is listed else whole.at(places)
+        listed, left, places = self._arranged(arrangement, segment, told, allowed, asked)
+        if left is None:
+            return listed
+        whole = self._completer.complete(listed, arrangement, segment, allowed, k, left)
+        return whole.at(places)
 
     def _arranged(
         self, arrangement: Arrangement, segment: int, told: Listed, allowed: Mask, asked: Asked
-    ) -> tuple[Listed, list[int]]:
-        """Return what is listed, and the places of it."""
+    ) -> tuple[Listed, Listed | None, list[int]]:
+        """Return what is listed, what is left where that is short, and the places of the list."""
         is_open = allowed.take(arrangement.pool)
         popular = self._with_lifted(arrangement, segment, told, is_open)
         order = -np.arange(len(popular.rows), dtype=np.float32)
@@ -73,7 +75,10 @@ class PopularArranger:
         filled = self._contests.decide(arrangement, contenders, reserved, [asked])
         (only,) = arranged(arrangement, contenders, filled, reserved, popular.scores[None], [asked])
         sources = popular.sources.take(only.columns, mode="clip")  # what stands behind has a kind
-        return only.listed(contenders.rows[0], sources), only.places
+        listed, left = only.listed(contenders.rows[0], sources), None
+        if only.left is not None:
+            left = only.left.listed(contenders.rows[0], popular.sources[only.left.columns])
+        return listed, left, only.places
 
     def _with_lifted(
         self, arrangement: Arrangement, segment: int, told: Listed, is_open: Mask

@@ -48,12 +48,14 @@ class Filled(NamedTuple):
     """Columns int64[g, k], -1 for a place that nothing is left for.
 
     `propensities` float32[g, k]: the probability of each at its place, given those above.
-    `places` int64[g, c] are where the columns stood by score alone, from 1.
+    `places` int64[g, c] are where the columns stood by score alone, from 1, `worth` float32[g, c]
+    what else orders them but caps, variety and chance.
     """
 
     columns: Rows
     propensities: Floats
     places: Rows
+    worth: Floats
 
 
 def fill(contest: Contest) -> Filled:
@@ -69,8 +71,8 @@ def fill(contest: Contest) -> Filled:
         worth -= contest.penalties
     if contest.caps is None and contest.strength is None and not contest.diversity:
         columns = _in_order(worth, contest.reserved)
-        return Filled(columns, np.ones(columns.shape, np.float32), places)
-    return Filled(*_one_by_one(contest, worth.astype(np.float32), unit, order), places)
+        return Filled(columns, np.ones(columns.shape, np.float32), places, worth)
+    return Filled(*_one_by_one(contest, worth.astype(np.float32), unit, order), places, worth)
 
 
 def _places(order: Rows) -> Rows:

@@ -10,7 +10,7 @@ from models.reasons import Kind, Sources, because
 from models.request import Listed
 from models.rules.arrange import Filled
 from models.rules.asked import Asked
-from models.rules.compiled import Arrangement, Mask
+from models.rules.compiled import Arrangement
 from models.rules.contenders import Contenders
 from models.rules.reserved import Reserved
 
@@ -18,7 +18,8 @@ from models.rules.reserved import Reserved
 class Arranged(NamedTuple):
     """One list: columns of its contenders, their scores, kinds (0: as ranked), and propensities.
 
-    `places` are where they stand, from 0: not one after the other where too few were found.
+    `places` are where they stand, from 0: not one after the other where too few were found. Then
+    `left` are those whom caps left no place, best first; None where nothing is missing.
     """
 
     columns: Rows
@@ -26,6 +27,7 @@ class Arranged(NamedTuple):
     kinds: Sources
     propensities: list[float]
     places: list[int]
+    left: "Arranged | None"
 
     def listed(self, rows: Rows, sources: Sources) -> Listed:
         """Return the items: `rows` int64[c] are those of the columns.
@@ -62,31 +64,38 @@ def arranged(
         told[is_reserved] = 0  # nobody ranked them
         propensities = filled.propensities[number, : each.k][there]
         propensities[is_reserved] = reserved.chances[number, : each.k][there][is_reserved]
+        room = each.k - int(np.count_nonzero(is_reserved))
+        kinds = _kinds(arrangement, rows, filled.places[number, kept], room)
+        kinds[is_reserved] = because(Kind.EXPLORE)
+        kinds[is_pinned] = because(Kind.PINNED)
+        left = None
+        if len(kept) < each.k:
+            columns = _left(filled.worth[number], kept)
+            stood = filled.places[number, columns]
+            why = _kinds(arrangement, contenders.rows[number, columns], stood, room)
+            left = Arranged(columns, scores[number, columns], why, [], [], None)
         yield Arranged(
             kept,
             told,
-            _kinds(arrangement, rows, filled.places[number, kept], each.k, is_reserved, is_pinned),
+            kinds,
             propensities.tolist() if by_chance else [],
             np.flatnonzero(there).tolist(),
+            left,
         )
 
 
-def _kinds(
-    arrangement: Arrangement,
-    rows: Rows,
-    places: Rows,
-    k: int,
-    is_reserved: Mask,
-    is_pinned: Mask,
-) -> Sources:
-    """Return what speaks for each item of a list beside its rank, 0 for nothing.
+def _left(worth: Floats, kept: Rows) -> Rows:
+    """Return the columns that compete and were not kept, best first."""
+    order = np.argsort(-worth, kind="stable")
+    return order[(worth[order] > -np.inf) & ~np.isin(order, kept)]
 
-    `places` int64[n] are where the items stood by score alone.
+
+def _kinds(arrangement: Arrangement, rows: Rows, places: Rows, room: int) -> Sources:
+    """Return what speaks for each item beside its rank, 0 for nothing.
+
+    `places` int64[n] are where the items stood by score alone, `room` places went by that.
     """
     kinds = np.zeros(len(rows), np.int64)
     if arrangement.lifts is not None:
-        was_behind = places > k - np.count_nonzero(is_reserved)
-        kinds[was_behind & (arrangement.lifts.take(rows) > 0)] = because(Kind.PROMOTED)
-    kinds[is_reserved] = because(Kind.EXPLORE)
-    kinds[is_pinned] = because(Kind.PINNED)
+        kinds[(places > room) & (arrangement.lifts.take(rows) > 0)] = because(Kind.PROMOTED)
     return kinds

@@ -359,6 +359,24 @@ def test_what_is_over_a_cap_stands_in_the_order_of_the_shopper() -> None:
     assert over == [row for row in before.rows if row not in under][:8]
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "dislikes: {not_interested: 1.0}",
+        "boosts: [{items: [wine-0016, wine-0020, wine-0048], factor: 0.1}]",
+        "boosts: [{items: [wine-0012, wine-0016, wine-0032, wine-0056], factor: 50}]",
+    ],
+)
+def test_what_is_over_a_cap_stands_by_the_other_rules(rule: str) -> None:
+    """What a full category leaves out neither comes up again nor hides who put it there."""
+    capped, plain = model(f"caps: {{default: 2}}\n{rule}"), model(rule)
+    refused = (4, EventType.NOT_INTERESTED, 0.5)
+    request = asked(LIKED, refused, filters=Filters(("Red",), in_stock=False))
+    for after, before in zip(rungs(capped, request), rungs(plain, request), strict=True):
+        assert after.rows == before.rows
+        assert after.sources == before.sources
+
+
 def test_caps_hold_as_long_as_there_is_anything_else() -> None:
     """No more of a category than its cap, then as many as k needs."""
     made = model("caps: {default: 3, categories: {Red: 1}}")
