@@ -41,7 +41,10 @@ LEAST_SHOPPERS = 20
 MOST_GROUPS = 500
 
 MOST_PAIRED = 8
-"""Attributes that are tried two together: each pair of a long list would take minutes."""
+"""Attributes that are tried two together, beside the best with each other one.
+
+Each pair of a long list would take minutes; eight may be one in eight languages.
+"""
 
 Codes = npt.NDArray[np.int32]
 
@@ -179,9 +182,13 @@ def measure_tastes(catalogue: Catalogue, split: Split) -> tuple[Attribute | None
 
 
 def _pairs_of_best(single: list[Attribute], results: Mapping[str, float]) -> Iterator[Attribute]:
-    """Yield pairs of those that tell most alone, once they were measured."""
-    best = sorted((each.title for each in single), key=lambda each: -results[each])[:MOST_PAIRED]
-    yield from pairs_of([each for each in single if each.title in best])
+    """Yield pairs of those that tell most alone, and of the best with each, once measured."""
+    titles = sorted((each.title for each in single), key=lambda each: -results[each])
+    best = titles[:MOST_PAIRED]
+    for one, two in combinations(single, 2):
+        pair = one.title, two.title
+        if titles[0] in pair or (pair[0] in best and pair[1] in best):
+            yield from pairs_of([one, two])
 
 
 def measure_priors(taste: Attribute | None, split: Split) -> dict[float, float]:
