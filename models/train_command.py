@@ -221,9 +221,11 @@ def _deserves(parts: Parts, present: Manifest | None) -> bool:
         return validation.is_no_worse and validation.incumbent == serves
     if present is None or parts.metrics.get("beats_segments"):
         return True
+    if IMPORTED in present.parameters:
+        return False
     if MODEL not in parts.metrics:
         return MODEL not in present.metrics
-    return not present.metrics.get("beats_segments") and IMPORTED not in present.parameters
+    return not present.metrics.get("beats_segments")
 
 
 def _is_popularity(parts: Parts) -> bool:

@@ -406,6 +406,7 @@ _IMPORTED = {"imported": {"file": "mine.onnx"}}
         (_NOBODY_JUDGED, {}, _NOBODY_JUDGED, "production"),
         (_NOBODY_JUDGED, _IMPORTED, _figures(better=False), "candidate"),
         (_NOBODY_JUDGED, _IMPORTED, _figures(better=True), "production"),
+        (_NOBODY_JUDGED, _IMPORTED, _NOBODY_JUDGED, "candidate"),
     ],
 )
 def test_what_beats_segments_stays_and_what_does_not_gives_way(
