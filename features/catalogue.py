@@ -11,12 +11,12 @@ import numpy.typing as npt
 class Catalogue:
     """`n` items, in a fixed order; every column has `n` rows.
 
-    `attributes` holds the remaining columns by name: text (dtype object or U, "" for unknown)
-    or numbers (float32, NaN for unknown).
+    `category` is text (dtype object or U, "" for unknown). `attributes` holds the remaining columns
+    by name: text likewise, or numbers (float32, NaN for unknown).
     """
 
     item_ids: tuple[str, ...]
-    category: npt.NDArray[np.str_]
+    category: npt.NDArray[np.generic]
     price: npt.NDArray[np.float32]
     in_stock: npt.NDArray[np.bool_]
     attributes: Mapping[str, npt.NDArray[np.generic]]
@@ -24,3 +24,14 @@ class Catalogue:
     def __len__(self) -> int:
         """Return the number of items."""
         return len(self.item_ids)
+
+
+def numbered(column: npt.NDArray[np.generic]) -> tuple[list[str], npt.NDArray[np.int32]]:
+    """Return the values of a text column in order, and the number of each row's.
+
+    An array of texts would be as wide as the longest of them.
+    """
+    text: list[str] = column.tolist()
+    values = sorted({*text})
+    numbers = {value: number for number, value in enumerate(values)}
+    return values, np.fromiter(map(numbers.__getitem__, text), np.int32, len(text))

@@ -10,7 +10,7 @@ from typing import Self, overload
 import numpy as np
 import numpy.typing as npt
 
-from features.catalogue import Catalogue
+from features.catalogue import Catalogue, numbered
 from features.ids import Hashes, stable_hashes
 from features.shelf import Shelf
 
@@ -74,13 +74,13 @@ class ItemTable:
         """Return the items of `catalogue`."""
         hashes = stable_hashes(catalogue.item_ids)
         order = np.argsort(hashes, kind="stable")
-        names, category = np.unique(catalogue.category, return_inverse=True)
+        names, category = numbered(catalogue.category)
         return cls(
             Texts.of(catalogue.item_ids),
             hashes[order],
             order.astype(np.int32),
-            tuple(names.tolist()),
-            category.astype(np.int32),
+            tuple(names),
+            category,
             catalogue.price,
             catalogue.in_stock,
             _names(catalogue),

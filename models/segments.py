@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from features.catalogue import Catalogue
+from features.catalogue import Catalogue, numbered
 from features.eventlog import EventLog
 from features.history import LOW_GRADE
 from features.ids import stable_hashes
@@ -104,12 +104,10 @@ def pairs_of(attributes: list[Attribute]) -> Iterator[Attribute]:
 
 
 def _attribute(title: str, column: npt.NDArray[np.generic]) -> Attribute:
-    """Return a column by number; an array of texts would be as wide as the longest of them."""
-    text: list[str] = column.tolist()
-    values = sorted({*text} - {""})
-    numbers = {value: number for number, value in enumerate(values)}
-    codes = np.fromiter((numbers.get(each, -1) for each in text), np.int32, len(text))
-    return Attribute(title, tuple(f"{title}={value}" for value in values), codes)
+    values, codes = numbered(column)
+    blank = int(values[:1] == [""])
+    names = tuple(f"{title}={value}" for value in values[blank:])
+    return Attribute(title, names, codes - np.int32(blank))
 
 
 def likings(attribute: Attribute, pairs: Interactions) -> sparse.csr_matrix:

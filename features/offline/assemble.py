@@ -90,7 +90,7 @@ def catalogue(items: pl.DataFrame) -> Catalogue:
     names = sorted({name for each in attributes for name in each})
     return Catalogue(
         item_ids=tuple(ordered["item_id"]),
-        category=np.array(ordered["category"].fill_null("").to_list(), np.str_),
+        category=np.array(ordered["category"].fill_null("").to_list(), object),
         price=ordered["price"].cast(pl.Float32).fill_null(float("nan")).to_numpy().copy(),
         in_stock=ordered["in_stock"].to_numpy().copy(),
         attributes={name: _column([each.get(name) for each in attributes]) for name in names},

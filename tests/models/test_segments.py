@@ -63,7 +63,10 @@ def test_of_many_attributes_only_the_best_are_paired() -> None:
 
 def test_one_attribute_in_many_languages_leaves_pairs_to_others() -> None:
     """What tells little alone may tell most beside the best one."""
-    words = {f"kind {n}": np.char.add(f"{n} ", CATALOGUE.category) for n in range(MOST_PAIRED)}
+    words = {
+        f"kind {n}": np.char.add(f"{n} ", CATALOGUE.category.astype(np.str_))
+        for n in range(MOST_PAIRED)
+    }
     catalogue = replace(CATALOGUE, attributes={**CATALOGUE.attributes, **words})
     split = temporal_split(tasteful(), catalogue, 19_270 * DAY_MS, NOW_MS)
     _, measured = measure_tastes(catalogue, split)

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
+from features.catalogue import numbered
 from features.errors import InputError, StoreError
 from features.events import Event, EventType, pack_event
 from features.offline.known_events import KnownEvents
@@ -406,3 +408,17 @@ def test_what_is_shown_says_of_which_home(tmp_path: Path) -> None:
     """A home is a path, and of another directory it is another."""
     done = CliRunner().invoke(show_command, env={"CUVEE_HOME": str(tmp_path)})
     assert done.stdout.splitlines()[0].split() == ["home", str(tmp_path)]
+
+
+def test_a_long_category_costs_what_it_is_long(store: OfflineStore) -> None:
+    """Not that for each item."""
+    rows = [item(f"wine-{number}") for number in range(2_000)]
+    rows.append(item("wrong column", category="x" * 20_000))
+    store.put_items(pa.Table.from_pylist(rows, schema=ITEMS))
+    tracemalloc.start()
+    values, numbers = numbered(store.catalogue().category)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10_000_000
+    assert values == ["Red", "x" * 20_000]
+    assert np.bincount(numbers).tolist() == [2_000, 1]
