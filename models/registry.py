@@ -251,18 +251,20 @@ class Registry:
         """Name the model that waits for promotion; raise `RegistryError` if there is none such."""
         self._move(AliasMove.set_candidate(self.resolve(name)), why, who)
 
-    def adopt(self, record: Record, source: str) -> None:
+    def adopt(self, record: Record, source: str, again: str | None = None) -> None:
         """Name what the shared registry `source` names after `record`, as far as it is here.
 
-        Raises `RegistryError` or `BundleError` and changes nothing where what is to serve is not
-        here, or does not load and rank.
+        Where that was followed before only if it is done `again`, for a reason. Raises
+        `RegistryError` or `BundleError` and changes nothing where what is to serve is not here, or
+        does not load and rank.
         """
         wanted, model = record.aliases.production, None
         if wanted is not None and wanted != self.production():
             model = self._tried(wanted)
         here = self._here(record.aliases)
-        why = f"{record.action} by {record.who}: {record.why or 'no reason told'}"
-        self._move(AliasMove("follow", lambda _: here), why, source, follows=record.number)
+        why = again or f"{record.action} by {record.who}: {record.why or 'no reason told'}"
+        move, follows = AliasMove("follow", lambda _: here), record.number
+        self._move(move, why, source, follows=follows, again=again is not None)
         del model
 
     def followed(self, source: str) -> int:
@@ -342,15 +344,22 @@ class Registry:
         return content.decode(errors="replace").strip() or None
 
     def _move(
-        self, move: AliasMove, why: str, who: str | None, *, follows: int | None = None
+        self,
+        move: AliasMove,
+        why: str,
+        who: str | None,
+        *,
+        follows: int | None = None,
+        again: bool = False,
     ) -> None:
         """Write what is done to the history, then do it: whoever is killed between is found out.
 
-        With `follows`, the number of a record of the shared registry `who`, it is done only if no
-        newer one was followed meanwhile; and first, since what is recorded is not followed again.
+        With `follows`, the number of a record of the shared registry `who`, it is done only if
+        neither it, unless that is done `again`, nor a newer one was followed meanwhile; and first,
+        since what is recorded is not followed again.
         """
         with self._moving():
-            if follows is not None and self.followed(who or "") >= follows:
+            if follows is not None and self.followed(who or "") >= follows + again:
                 return
             present, last = self.aliases(), self._journal.last()
             if not move.fits(present):

@@ -23,10 +23,11 @@ from models.errors import (
     BehindError,
     BundleError,
     ConflictError,
+    DiskError,
     ModelsError,
     RegistryError,
 )
-from models.journal import Aliases, Journal, Record, record_after
+from models.journal import Aliases, Journal, Record, record_after, this_user
 from models.leftovers import Leftovers
 from models.manifest import VERSION, Manifest
 from models.pushed_models import Pushed, PushedModels
@@ -106,9 +107,10 @@ class SharedRegistry:
         if present.production != version:
             self._move(AliasMove.promote(version, present, serves, canary), why, who, version)
             return version
-        self.follow()
-        if self._registry.production() != version:  # the home moved on its own meanwhile
-            self._registry.promote(version, why, who)
+        with _telling(_UNCHANGED):
+            self.follow()
+            if self._registry.production() != version:  # it moved on its own, or others did
+                self._come_back(version, why, who)
         return version
 
     def start_canary(self, canary: Canary, why: str = "", who: str | None = None) -> Canary:
@@ -167,16 +169,28 @@ class SharedRegistry:
         self._adopt(record)
         return record
 
-    def _adopt(self, record: Record) -> None:
+    def _come_back(self, version: str, why: str, who: str | None) -> None:
+        """Let the home follow once more; raise `ConflictError` where `version` serves no more."""
+        with reaching(self._storage):
+            last = self._journal.last()
+        if last is None or last.aliases.production != version:
+            raise ConflictError(last)
+        back = f"promote by {who or this_user()}: {why or 'no reason told'}"
+        try:
+            self._adopt(last, back)
+        except DiskError as error:
+            raise BehindError(f"{error}; it serves in {self}, and not here") from error
+
+    def _adopt(self, record: Record, again: str | None = None) -> None:
         """Let the home name what is named; what is damaged there by now is brought anew."""
         version = record.aliases.production
         try:
-            self._registry.adopt(record, str(self))
+            self._registry.adopt(record, str(self), again)
         except BundleError:
             if version is None:
                 raise
             self._pushed.whole(version)
-            self._registry.adopt(record, str(self))
+            self._registry.adopt(record, str(self), again)
 
     def _bring_missing(self, version: str) -> None:
         self._pushed.bring_missing(self._resolve(version))

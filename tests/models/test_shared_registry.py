@@ -19,10 +19,11 @@ from models.bucket import Bucket
 from models.bundle import sign_bundle, write_bundle
 from models.canary import Canary
 from models.canary_counts import CONTROL, REQUESTS, CanaryCounter, read_counts
-from models.errors import AwayError, BundleError, ConflictError, RegistryError
+from models.errors import AwayError, BehindError, BundleError, ConflictError, RegistryError
 from models.journal import Aliases
 from models.leftovers import YOUNG_S
 from models.manifest import LAYOUT
+from models.model import Model
 from models.registry import Registry
 from models.rollout import rollout_in_force
 from models.shared_registry import SharedRegistry
@@ -881,8 +882,64 @@ def test_a_home_that_moved_on_its_own_is_brought_back_by_a_promotion(home: Home)
     other._registry.rollback("the registry is away")
     assert other.promote(second, "it is back") == second
     assert local(other) == other.aliases() == Aliases(second, first)
-    assert next(other._registry.history()).why == "it is back"
+    assert next(other._registry.history()).why.endswith(": it is back")
     assert len(list(other.history())) == 2
+
+
+@in_a_directory
+def test_a_home_that_is_brought_back_tries_what_others_try(home: Home) -> None:
+    """All that the registry names, not what serves alone."""
+    one, other = home("a"), home("b")
+    first, second, third = (written(one, items) for items in (30, 31, 32))
+    one.promote(first)
+    one.promote(second)
+    one.push(third)
+    other.pull(third)
+    one.start_canary(rollout_in_force().begin(third, by_hand=True))
+    other.follow()
+    other._registry.promote(third, "here alone")
+    other.promote(second)
+    assert local(other) == other.aliases() == one.aliases()
+
+
+@in_a_directory
+def test_a_home_is_not_brought_back_to_what_serves_no_more(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the model was tried another home promoted one of its own."""
+    one, other = home("a"), home("b")
+    first, second = written(one, 30), written(one, 31)
+    one.promote(first)
+    other.follow()
+    warm = Model.warm
+
+    def overtaken(_: Model) -> None:
+        monkeypatch.setattr(Model, "warm", warm)
+        one.promote(second)
+
+    monkeypatch.setattr(Model, "warm", overtaken)
+    with pytest.raises(ConflictError, match=f"production is {second}"):
+        other.promote(first)
+    assert local(other) == other.aliases() == Aliases(second, first)
+
+
+@in_a_directory
+def test_a_home_that_a_full_disk_keeps_from_coming_back_is_behind(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no conflict: nobody was quicker."""
+    one = home("a")
+    first, second = written(one, 30), written(one, 31)
+    one.promote(first)
+    one.promote(second)
+    one._registry.rollback("the registry is away")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(BehindError, match="No space left on device; it serves in"):
+        one.promote(second)
 
 
 # What is removed
