@@ -178,16 +178,29 @@ def _of_arms(rollout: Rollout, counts: CanaryCounts) -> Iterator[Evidence]:
         ("fallbacks", counted.FALLBACKS, may.fallbacks),
         ("empty", counted.EMPTY, may.empty),
     )
-    groups = int((counts.of(CANARY, counted.REQUESTS) > 0).sum())
+    shoppers = _equal_shoppers(counts)
     for name, field, margin in shares:
         control, canary = (_arm_harm(counts, arm, field) for arm in (CONTROL, CANARY))
         told = _evidence(name, (control, canary), margin, rollout.alpha)
-        yield told.unsure() if control.mean**groups > rollout.alpha else told
+        yield told.unsure() if control.mean**shoppers > rollout.alpha else told
     arms = (_arm_latency_ms(counts, CONTROL), _arm_latency_ms(counts, CANARY))
     yield _evidence("latency_ms", arms, may.latency_ms, rollout.alpha)
     if _has_clicks(counts):
         arms = (_arm_clicks(counts, CONTROL), _arm_clicks(counts, CANARY))
         yield _evidence("clicks", arms, may.clicks, rollout.alpha, more_is_worse=False)
+
+
+def _equal_shoppers(counts: CanaryCounts) -> float:
+    """Return how many shoppers the canary has, as if all asked equally often (Kish 1965).
+
+    They are counted; how often each asks is known of their groups.
+    """
+    asked = counts.of(CANARY, counted.REQUESTS)
+    groups = int((asked > 0).sum())
+    if not groups:
+        return 0.0
+    equal = float(asked.sum()) ** 2 / float(asked @ asked)
+    return equal * max(counts.shoppers(CANARY) / groups, 1.0)
 
 
 def _arm_harm(counts: CanaryCounts, arm: int, field: int) -> Estimate:

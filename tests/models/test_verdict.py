@@ -11,7 +11,15 @@ import pytest
 from features.ids import stable_hash
 from models import canary_counts as counted
 from models.canary import Assignment, Canary
-from models.canary_counts import CANARY, CONTROL, PLACES, CanaryCounter, CanaryCounts, read_counts
+from models.canary_counts import (
+    CANARY,
+    CONTROL,
+    PLACES,
+    CanaryCounter,
+    CanaryCounts,
+    Cells,
+    read_counts,
+)
 from models.rollout import parse_rollout
 from models.sample_ratio import sample_ratio
 from models.verdict import Move, judge
@@ -132,22 +140,43 @@ def test_clicks_of_few_are_not_judged(tmp_path: Path, groups: int, is_judged: bo
     assert ("clicks" in {each.guardrail for each in verdict.evidence}) is is_judged
 
 
+def fallbacks(asked: Cells, fell_back: Cells, strangers: float, shoppers: int = 0) -> Move:
+    """Return what becomes of a canary with these lists, float64[groups], beside a large control."""
+    cells, places = np.zeros((2, 64, 8)), np.zeros(PLACES, np.uint8)
+    cells[CONTROL, :, counted.REQUESTS] = 3_000
+    cells[CONTROL, :, counted.FALLBACKS] = 3_000 * strangers
+    cells[CANARY, : len(asked), counted.REQUESTS] = asked
+    cells[CANARY, : len(asked), counted.FALLBACKS] = fell_back
+    places[:shoppers] = 1 + CANARY
+    told = np.concatenate((cells.ravel(), np.zeros(16)))
+    return judge(ROLLOUT, step(), CanaryCounts(told, places)).move
+
+
 @pytest.mark.parametrize("strangers", [0.3, 0.6, 0.9])
 def test_a_handful_who_are_all_strangers_do_no_harm(strangers: float) -> None:
     """Who always gets what is popular does so of either model: of few shoppers many may be such."""
     drawn, stopped = np.random.default_rng(5), 0
-    cells, canary = np.zeros((2, 64, 8)), step()
-    cells[CONTROL, :, counted.REQUESTS] = 300
-    cells[CONTROL, :, counted.FALLBACKS] = 300 * strangers
     for groups in (3, 4, 5, 6, 8) * 40:
-        cells[CANARY] = 0
-        cells[CANARY, :groups, counted.REQUESTS] = 60
-        cells[CANARY, :groups, counted.FALLBACKS] = 60 * (drawn.random(groups) < strangers)
-        told = np.concatenate((cells.ravel(), np.zeros(16)))
-        stopped += (
-            judge(ROLLOUT, canary, CanaryCounts(told, np.zeros(PLACES, np.uint8))).move is Move.STOP
-        )
+        asked = np.full(groups, 60.0)
+        fell_back = asked * (drawn.random(groups) < strangers)
+        stopped += fallbacks(asked, fell_back, strangers) is Move.STOP
     assert stopped <= 1
+
+
+def test_a_stranger_who_asks_more_than_all_others_does_no_harm() -> None:
+    """Sixteen shoppers, of whom one makes most requests, are not many."""
+    drawn, stopped = np.random.default_rng(5), 0
+    for _ in range(200):
+        asked = np.ceil(60 * drawn.lognormal(0, 2, 16))
+        stopped += fallbacks(asked, asked * (drawn.random(16) < 0.7), 0.7) is Move.STOP
+    assert stopped <= 2
+
+
+def test_many_shoppers_who_all_fall_back_are_harm() -> None:
+    """Where nearly all are strangers, too: of thousands all are such by no chance."""
+    asked = np.full(64, 2_000.0)
+    assert fallbacks(asked, asked, 0.94, shoppers=5_000) is Move.STOP
+    assert fallbacks(asked, asked, 0.94, shoppers=70) is not Move.STOP
 
 
 def test_what_is_open_holds_and_then_ends(tmp_path: Path) -> None:
