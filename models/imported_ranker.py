@@ -17,9 +17,11 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
+from features.declared import FEATURES
 from features.errors import InputError
 from features.eventlog import NO_RECORDS
 from features.events import MAX_STARS, RECORD, TYPE_CODES, VALUE_SCALE, EventType, Records
+from features.feature import Profile
 from features.history import GRADED_ITEMS
 from features.ids import stable_hashes
 from features.moments import Moment
@@ -32,7 +34,6 @@ from models.metrics import K
 from models.model import Model
 from models.parts import Floats
 from models.personal import open_ranker
-from models.popularity import DAY_MS
 from models.ranker_features import RANKER_FEATURES
 from models.replay import ANY
 from models.request import RankRequest
@@ -44,13 +45,18 @@ MOST_BYTES = 256 << 20
 _ORDERED_BY = ("order", "trees")
 """The parameter that tells of the ranker which an imported one takes the place of."""
 
+Random = np.random.Generator
+
 _DOMAINS = frozenset(("", "ai.onnx", "ai.onnx.ml"))
 """Of operators that ONNX has; which versions of them onnxruntime has, it says itself."""
 
 _MET = (EventType.PURCHASE, EventType.CLICK, EventType.RATING, EventType.ADD_TO_CART)
+_PROFILE = tuple(each for each in FEATURES if isinstance(each, Profile))
 _SHOPPERS = 32
-_HOUR_MS = 3_600_000
-_YEAR_HOURS = 365 * 24
+_MINUTE_MS = 60_000
+_DAY_MINUTES = 24 * 60
+_YEAR_MINUTES = 365 * _DAY_MINUTES
+_YEAR_MS = _YEAR_MINUTES * _MINUTE_MS
 _NEAR = 1e-3
 """Share of the range of scores by which one may differ alone and among others: rounding does."""
 
@@ -207,30 +213,43 @@ def _of_sparse(tensors: Iterable[onnx.SparseTensorProto]) -> Iterator[onnx.Tenso
 
 
 def _sample(base: Model) -> list[Floats]:
-    """Return what a ranker would see of the candidates of some shoppers of `base`, each float32.
-
-    They come back within the hour or the year, at any time of the day.
-    """
+    """Return what a ranker would see of the candidates of some shoppers of `base`, each float32."""
     random = np.random.default_rng(0)
     longest = min(GRADED_ITEMS, len(base))
     requests = []
     for events in random.integers(1, longest + 1, _SHOPPERS).tolist():
-        records = _done(base, random.permutation(len(base))[:events].tolist(), random)
-        later = int(_YEAR_HOURS ** random.random()) * _HOUR_MS
-        moment = Moment(events * DAY_MS + later)
+        moment = _moment(random)
+        records = _done(base, events, moment.as_of_ms, random)
         requests.append(RankRequest("", records, NO_RECORDS, moment, K, ANY))
     told = base.ranker_inputs(base.batch(requests))
     sample = [each[1] for each in told if each is not None and len(each[1])]
     return sample or [np.zeros((1, len(RANKER_FEATURES)), np.float32)]
 
 
-def _done(base: Model, rows: list[int], random: np.random.Generator) -> Records:
-    """Return what was done with items, one a day: the first was bought, the others met anyhow."""
-    records = np.zeros(len(rows), RECORD)
-    records["ts"] = np.arange(len(rows)) * DAY_MS
+def _moment(random: Random) -> Moment:
+    """Return any moment of a year; half of the shoppers tell where they are, and are known."""
+    as_of_ms = 2 * _YEAR_MS + int(random.integers(_YEAR_MS))
+    if random.random() < 0.5:
+        return Moment(as_of_ms)
+    told = random.integers(0, 100, len(_PROFILE), endpoint=True).tolist()
+    profile = {each.name: min(x, each.high) for each, x in zip(_PROFILE, told, strict=True)}
+    home, away = "FR", "IT"
+    country = home if random.random() < 0.5 else away
+    return Moment(as_of_ms, country, random.uniform(-90, 90), {"country": home, **profile})
+
+
+def _done(base: Model, events: int, until_ms: int, random: Random) -> Records:
+    """Return what was done with items: the first was bought, the others met anyhow.
+
+    From one to the next it took a minute or a day, and since the last a minute or a year.
+    """
+    apart, since = (int(longest ** random.random()) for longest in (_DAY_MINUTES, _YEAR_MINUTES))
+    rows = random.permutation(len(base))[:events].tolist()
+    records = np.zeros(events, RECORD)
+    records["ts"] = until_ms - _MINUTE_MS * (since + apart * np.arange(events)[::-1])
     records["item"] = stable_hashes(base.item_id(row) for row in rows)
-    records["value"] = random.integers(0, MAX_STARS, len(rows), endpoint=True) * VALUE_SCALE
-    records["tag"] = random.choice([TYPE_CODES[each] for each in _MET], len(rows))
+    records["value"] = random.integers(1, MAX_STARS, events, endpoint=True) * VALUE_SCALE
+    records["tag"] = random.choice([TYPE_CODES[each] for each in _MET], events)
     records["tag"][0] = TYPE_CODES[EventType.PURCHASE]
     return records
 
