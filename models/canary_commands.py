@@ -8,7 +8,7 @@ from models.advance import advance
 from models.alias_registry import AliasRegistry
 from models.canary import Canary
 from models.canary_counts import CANARY, CONTROL, read_counts
-from models.errors import RegistryError
+from models.errors import OverError, RegistryError
 from models.home_registry import home_registry
 from models.journal import CANDIDATE
 from models.registry_commands import (
@@ -110,6 +110,9 @@ def stop_command(step: str | None, why: str, who: str | None, here: bool) -> Non
 
 def _on_trial(registry: AliasRegistry, step: str | None) -> Canary:
     canary = registry.canary()
+    if step is not None and (canary is None or not step.startswith(f"{canary.version}.")):
+        on = "no model" if canary is None else canary.key
+        raise OverError(f"the trial of step {step} is over; {on} is on trial")
     if canary is None:
         raise RegistryError("no model is on trial")
     if step is not None and step != canary.key:

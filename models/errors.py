@@ -44,6 +44,12 @@ class BehindError(RegistryError):
     exit_code = 5
 
 
+class OverError(RegistryError):
+    """A step of a trial that is over, and so is the trial."""
+
+    exit_code = 6
+
+
 class ConflictError(RegistryError):
     """Somebody else moved an alias meanwhile; what they did stands."""
 

@@ -13,13 +13,13 @@ from functools import partial
 
 from models.advance import advance
 from models.canary import Canary
-from models.errors import AwayError, BehindError, ModelsError
+from models.errors import AwayError, BehindError, ModelsError, OverError
 from models.model import Model
 from models.registry import Registry
 from models.rollout import ROLLOUT, Rollout
 from models.signature import PUBLIC_KEY
 from models.why import one_line
-from server.errors import ConflictError, UnavailableError
+from server.errors import ConflictError, ServiceError, UnavailableError
 from server.settings import Settings
 
 WITHIN_S = 120.0
@@ -36,6 +36,10 @@ log = logging.getLogger(__name__)
 
 class _BehindError(UnavailableError):
     """A move that was made in the shared registry, and that this home does not follow yet."""
+
+
+class _OverError(ConflictError):
+    """A trial that has ended in the shared registry already."""
 
 
 class ModelMoves:
@@ -100,21 +104,23 @@ class ModelMoves:
         else:
             await asyncio.to_thread(advance, self._registry, self._rollout, canary, why, who)
 
-    async def stop_canary(self, canary: Canary, why: str, who: str) -> str | None:
-        """End a trial; where the shared registry does not, in this home, and return why alone."""
-        alone = None
+    async def stop_canary(self, canary: Canary, why: str, who: str) -> ServiceError | None:
+        """End a trial, in this home at least; return what it is where it does not end by that."""
+        told: ServiceError | None = None
         if self._is_shared:
             try:
                 await self._step("stop", canary, why, who)
             except _BehindError as error:
                 why = f"{why}; {error}"
+            except _OverError as error:
+                told, why = error, f"{why}; {error}"
             except (ConflictError, UnavailableError) as error:
-                alone = str(error)
-                why = f"{why}; in this home alone: {alone}"
+                why = f"{why}; in this home alone: {error}"
+                told = UnavailableError(f"the trial ended in this home alone: {error}", RETRY_S)
             else:
                 return None
         await asyncio.to_thread(self._registry.move_canary, canary, None, why, who)
-        return alone
+        return told
 
     async def _step(self, verb: str, canary: Canary, why: str, who: str) -> None:
         words = ("canary", verb, "--step", canary.key, "--why", one_line(why), "--who", who)
@@ -140,6 +146,8 @@ class ModelMoves:
             raise UnavailableError(away, RETRY_S)
         if done.returncode == BehindError.exit_code:
             raise _BehindError(told, RETRY_S)
+        if done.returncode == OverError.exit_code:
+            raise _OverError(told)
         if done.returncode == ModelsError.exit_code:
             raise ConflictError(told)
         if done.returncode:

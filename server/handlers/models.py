@@ -75,9 +75,9 @@ async def stop(request: web.Request) -> Response:
 
 
 async def _stop(moves: ModelMoves, canary: Canary, why: str, who: str) -> None:
-    alone = await moves.stop_canary(canary, why, who)
-    if alone is not None:
-        raise UnavailableError(f"the trial ended in this home alone: {alone}", RETRY_S)
+    told = await moves.stop_canary(canary, why, who)
+    if told is not None:
+        raise told
 
 
 async def _moved(

@@ -480,6 +480,27 @@ async def test_a_trial_that_ended_in_this_home_alone_is_not_told_as_over(
     assert (registry.canary(), here.canary()) == (None, None)
 
 
+async def test_a_trial_that_another_home_ended_is_told_as_over(
+    start: Start, home: Path, registry: Registry, tmp_path: Path
+) -> None:
+    """It ends in no home alone, and nobody need ask again."""
+    other = Registry(tmp_path / "other")
+    here, there = (
+        SharedRegistry(Directory(tmp_path / "shared"), each) for each in (registry, other)
+    )
+    here.promote(str(registry.production()))
+    second = write_bundle(home / "models", small_parts(31))
+    canary = here.start_canary(Canary.begun(second, 1, 0.01, automatic=True))
+    there.follow()
+    service = await start(**declared(home), CUVEE_REGISTRY=str(tmp_path / "shared"))
+    there.move_canary(canary, None)
+    status, told = await admin(service, "/v1/models/canary/stop")
+    over = f"the trial of step {canary.key} is over; no model is on trial"
+    assert (status, told["detail"]) == (409, over)
+    assert registry.canary() is None
+    assert "alone" not in next(registry.history()).why
+
+
 async def test_a_trial_that_ended_in_all_homes_is_told_as_over_on_a_full_disk(
     start: Start, home: Path, registry: Registry, tmp_path: Path
 ) -> None:
