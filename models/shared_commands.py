@@ -8,7 +8,7 @@ import time
 import click
 
 from features.number_range import NumberRange
-from models.errors import AwayError, ModelsError
+from models.errors import AwayError, DiskError, ModelsError
 from models.home_registry import home_registry, required_shared_registry
 from models.shared_registry import SharedRegistry
 
@@ -71,7 +71,7 @@ def follow_command(every: float) -> None:
 
 
 def _follow(shared: SharedRegistry) -> bool:
-    """Look once; tell whether all is well."""
+    """Look once; tell whether to look as often as ever: of a full disk, too, harm must end."""
     try:
         record = shared.follow()
     except AwayError as error:
@@ -79,7 +79,7 @@ def _follow(shared: SharedRegistry) -> bool:
         return False
     except ModelsError as error:
         log.error("not followed, the home goes on: %s", error)  # noqa: TRY400 - told in a line
-        return False
+        return isinstance(error, DiskError)
     if record is not None:
         log.info("followed record %d: production is %s", record.number, record.aliases.production)
     return True

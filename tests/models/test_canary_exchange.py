@@ -144,6 +144,29 @@ def test_a_disk_that_takes_no_counts_keeps_nobody_from_following(
     assert other.registry.canary() is None
 
 
+def test_a_step_that_a_full_disk_does_not_take_keeps_nobody_from_following(
+    homes: tuple[Home, Home], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trial goes on here, and may end at any moment."""
+    one, other = homes
+    canary = on_trial(one)
+    other.follow()
+    later = canary.moved_to(2, 0.5)
+    one.shared.move_canary(canary, later)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert _follow(other.shared)
+    assert other.registry.canary() == canary
+    one.shared.move_canary(later, None)
+    monkeypatch.setattr(os, "fsync", full)
+    assert _follow(other.shared)
+    assert other.registry.canary() is None
+
+
 def test_a_shopper_of_two_homes_counts_once(homes: tuple[Home, Home]) -> None:
     """A balancer sends everybody everywhere: that makes no more shoppers of them."""
     one, other = homes
