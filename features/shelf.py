@@ -1,12 +1,12 @@
 """What items cost and which are in stock, as the last delivery told: models are older than that.
 
-CUVEE_HOME/offline/shelf.npy ─ 13 bytes an item: whose, its price, whether it is in stock
+CUVEE_HOME/offline/shelf.bin ─ 16 bytes, BLAKE2b of what follows: services believe no damaged file
+                               13 bytes an item: whose, its price, whether it is in stock
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from io import BytesIO
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,11 @@ import numpy.typing as npt
 
 from features.errors import StoreError
 from features.ids import Hashes, stable_hashes
-from features.whole_file import replacing
+from features.whole_file import named, replacing
 
 ITEM = np.dtype([("item", "<u8"), ("price", "<f4"), ("in_stock", "?")])
+
+_MARK = 16
 
 State = tuple[int, int, int]
 """What tells one file from another that took its place."""
@@ -52,7 +54,7 @@ class Shelf:
 
 def shelf_path(home: Path) -> Path:
     """Return where the shelf of a home lies."""
-    return home / "offline" / "shelf.npy"
+    return home / "offline" / "shelf.bin"
 
 
 def put_shelf(home: Path, item_ids: Sequence[str], prices: Prices, in_stock: Stock) -> None:
@@ -63,13 +65,12 @@ def put_shelf(home: Path, item_ids: Sequence[str], prices: Prices, in_stock: Sto
     items = np.empty(len(item_ids), ITEM)
     items["item"], items["price"], items["in_stock"] = stable_hashes(item_ids), prices, in_stock
     items.sort(order="item")
-    content = BytesIO()
-    np.save(content, items, allow_pickle=False)
+    content = _mark(items.tobytes()) + items.tobytes()
     path = shelf_path(home)
-    if path.exists() and path.read_bytes() == content.getvalue():
+    if path.exists() and path.read_bytes() == content:
         return
-    with replacing(path) as fresh:
-        fresh.write_bytes(content.getvalue())
+    with replacing(path) as fresh, named(path):
+        fresh.write_bytes(content)
 
 
 def shelf_state(home: Path) -> State | None:
@@ -88,13 +89,15 @@ def read_shelf(home: Path) -> Shelf | None:
     path = shelf_path(home)
     try:
         content = path.read_bytes()
-        items = np.load(BytesIO(content), allow_pickle=False)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror or error}") from error
-    except (EOFError, ValueError) as error:
-        raise StoreError(f"{path}: not a shelf: {error}") from error
-    if items.dtype != ITEM or items.ndim != 1:
-        raise StoreError(f"{path}: not a shelf: expected rows of {ITEM}, got {items.dtype}")
-    return Shelf(items, sha256(content).hexdigest()[:12])
+    mark, told = content[:_MARK], content[_MARK:]
+    if mark != _mark(told) or len(told) % ITEM.itemsize:
+        raise StoreError(f"{path}: not a shelf, or damaged: the next delivery of items mends it")
+    return Shelf(np.frombuffer(told, ITEM), mark.hex())
+
+
+def _mark(told: bytes) -> bytes:
+    return blake2b(told, digest_size=_MARK).digest()

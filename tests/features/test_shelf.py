@@ -1,5 +1,7 @@
 """What items cost and which are in stock, as the last delivery told."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -83,14 +85,41 @@ def test_nothing_differs(tmp_path: Path) -> None:
     assert shelf.over(hashes[order], *known)[0] is known[0]
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", b"\x93NUMPY"])
+@pytest.mark.parametrize(
+    "content", [b"", b"nonsense", b"PK\x03\x04", b"\x93NUMPY\x01\x00\x08\x00{('\n"]
+)
 def test_what_is_none_is_named(tmp_path: Path, content: bytes) -> None:
     """With its path."""
     shelf_path(tmp_path).parent.mkdir()
     shelf_path(tmp_path).write_bytes(content)
-    with pytest.raises(StoreError, match=r"shelf\.npy: not a shelf"):
+    with pytest.raises(StoreError, match=r"shelf\.bin: not a shelf, or damaged"):
         read_shelf(tmp_path)
-    with shelf_path(tmp_path).open("wb") as file:
-        np.save(file, np.zeros(3))
-    with pytest.raises(StoreError, match="expected rows of"):
-        read_shelf(tmp_path)
+
+
+def test_no_byte_may_be_another(tmp_path: Path) -> None:
+    """A damaged disk sells nothing out."""
+    OfflineStore(tmp_path).put_items(items(a=(2.0, True), b=(3.0, False)))
+    whole = shelf_path(tmp_path).read_bytes()
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        shelf_path(tmp_path).write_bytes(damaged)
+        with pytest.raises(StoreError, match="damaged"):
+            read_shelf(tmp_path)
+
+
+def test_a_disk_that_is_full_is_told_with_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next delivery tells what this one could not, even if it says the same."""
+
+    def full(_: Path, __: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    store = OfflineStore(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        with pytest.raises(StoreError, match=r"shelf\.bin: No space left on device$"):
+            store.put_items(items(a=(2.0, True)))
+    store.put_items(items(a=(2.0, True)))
+    assert told(tmp_path, "a") == ([2.0], [True])
