@@ -66,6 +66,8 @@ class CurrentModel:
         self._home = registry.directory.parent
         self._shelf: Shelf | None = None
         self._shelf_state: State | None = None
+        self._shelf_trouble = ""
+        self._restocked_again = 0.0
         self._metrics = metrics
         self._rules = rules
         self._model: Model | None = None
@@ -161,6 +163,7 @@ class CurrentModel:
             # no moment between may its shoppers get the model before.
             canary = await self._on_trial()
             await self._follow_production()
+            await self._restock()
             await self._follow_canary(canary)
 
     def close(self) -> None:
@@ -179,15 +182,35 @@ class CurrentModel:
                 self._metrics.error(ErrorKind.BACKGROUND)
 
     async def _look_at_shelf(self) -> None:
-        """Read the shelf if it is another; what cannot be read leaves all as it is."""
+        """Read the shelf if it is another; what cannot be read leaves all as it is.
+
+        That is told once, and tried again all the time: it may be no fault of the file.
+        """
+        trouble = ""
         try:
             state = await asyncio.to_thread(shelf_state, self._home)
             if state != self._shelf_state:
-                self._shelf_state = state
                 self._shelf = await asyncio.to_thread(read_shelf, self._home)
+                self._shelf_state = state
         except StoreError as error:
+            trouble = str(error)
+        if trouble and trouble != self._shelf_trouble:
             self._metrics.error(ErrorKind.BACKGROUND)
-            log.error("stock and prices are as they were: %s", error)  # noqa: TRY400 - in a line
+            log.error("stock and prices are as they were: %s", trouble)
+        self._shelf_trouble = trouble
+
+    async def _restock(self) -> None:
+        """Load what serves anew by the shelf where it is not what production names, or not whole.
+
+        While production cannot be loaded that may be for long.
+        """
+        model = self._model
+        if model is None or self._is_stocked(model) or monotonic() < self._restocked_again:
+            return
+        if model.is_whole and self._is_refused(model.version):
+            return
+        if not await self._take(model.version, self._load if model.is_whole else self._load_ladder):
+            self._restocked_again = monotonic() + RETRY_S
 
     async def _tidy(self) -> None:
         """Let a model go that was kept for long enough, and give back what the last one left.

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
+from features.errors import StoreError
 from features.shelf import put_shelf, shelf_path
 from models.bundle import write_bundle
 from models.registry import Registry
@@ -126,6 +128,43 @@ async def test_what_cannot_be_read_changes_nothing(
     deliver(home, {first: (9.0, False)})
     await followed(service)
     assert first not in await popular(service)
+
+
+async def test_what_failed_once_is_read_again(
+    start: Start, home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """There may be no descriptor left for a moment; the next delivery may be a day away."""
+    service = await start()
+    first, *_ = await popular(service)
+    deliver(home, {first: (9.0, False)})
+    with monkeypatch.context() as patched:
+        full = StoreError("shelf.bin: Too many open files")
+        patched.setattr("server.current_model.read_shelf", Mock(side_effect=full))
+        for _ in range(3):
+            await followed(service)
+    assert caplog.text.count("Too many open files") == 1
+    await followed(service)
+    assert first not in await popular(service)
+
+
+@pytest.mark.parametrize("is_there_another", [True, False])
+async def test_while_production_cannot_be_loaded(
+    start: Start, home: Path, *, is_there_another: bool
+) -> None:
+    """What serves in its place goes by the shelf, too: the model before, or what is popular."""
+    registry = Registry(home)
+    if is_there_another:
+        registry.promote(write_bundle(home / "models", small_parts(31)))
+    (home / "models" / str(registry.production()) / "tower.onnx").write_bytes(b"broken")
+    service = await start()
+    model = service.app[keys.MODELS].model
+    assert model is not None
+    assert model.is_whole == is_there_another
+    first, *_ = await popular(service)
+    for told in (False, True):
+        deliver(home, {first: (9.0, told)})
+        await followed(service)
+        assert (first in await popular(service)) == told
 
 
 async def test_it_is_looked_at_all_the_time(start: Start, home: Path) -> None:
