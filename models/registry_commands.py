@@ -51,7 +51,7 @@ def list_command(as_json: bool, in_shared: bool) -> None:
     if trusted_keys() is not None or any(each.signature for each in manifests):
         for row, manifest in zip(rows, manifests, strict=True):
             row["signed"] = "-" if manifest.signature is None else manifest.signature.key
-    where = registry if in_shared else home_directory()
+    where = registry if in_shared else home_directory().absolute()
     none = f"no models yet in {where}: python -m models train makes one"
     click.echo(json.dumps(rows) if as_json else table(rows, none))
     if isinstance(registry, Registry):
@@ -118,7 +118,9 @@ def promote_command(model: str, why: str, who: str | None, here: bool) -> None:
 @click.option(
     "--serves",
     metavar="VERSION",
-    callback=lambda _context, _option, told: told and parse_version(told, "--serves"),
+    callback=lambda _context, _option, told: (
+        told if told is None else parse_version(told, "--serves")
+    ),
     help="Only if this version serves: what was meant may have gone.",
 )
 @why_option

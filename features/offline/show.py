@@ -18,7 +18,7 @@ def show_command(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(figures))
         return
-    for name, value in {"home": store.home, **figures}.items():
+    for name, value in {"home": store.home.absolute(), **figures}.items():
         click.echo(f"{name:<18}{'-' if value is None else value}")
 
 

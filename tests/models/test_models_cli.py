@@ -47,10 +47,13 @@ def test_help_names_every_verb() -> None:
     assert "loaded: False False" in done.stdout
 
 
-def test_where_no_models_are(tmp_path: Path) -> None:
-    """A home is a path, and of another directory it is another."""
+def test_where_no_models_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home is a path, and of another directory it is another: it is told in full."""
     told = f"no models yet in {tmp_path}: python -m models train makes one\n"
     assert run("list").stdout == told
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CUVEE_HOME")
+    assert run("list").stdout == told.replace(str(tmp_path), str(tmp_path / "var"))
 
 
 def test_a_model_that_is_left_aside_is_told(
@@ -151,9 +154,10 @@ def test_promote_and_rollback(registry: Registry) -> None:
     assert run("promote", "candidate").stdout == f"production is {second}\n"
     refused = run("rollback", "--serves", first)
     assert (refused.exit_code, "nothing was changed" in refused.stderr) == (2, True)
-    refused = run("rollback", "--serves", "production")
-    told = "error: --serves: expected a version, got 'production'\n"
-    assert (refused.exit_code, refused.stderr) == (2, told)
+    for wrong in ("production", ""):  # as of a variable that is not set
+        refused = run("rollback", "--serves", wrong)
+        told = f"error: --serves: expected a version, got {wrong!r}\n"
+        assert (refused.exit_code, refused.stderr) == (2, told)
     assert run("rollback", "--serves", second).stdout == f"production is {first}\n"
     assert (registry.production(), registry.previous()) == (first, second)
 

@@ -404,10 +404,14 @@ def test_a_file_that_fails_is_named_in_words() -> None:
         raise OSError("gone\nfor good")
 
 
-def test_what_is_shown_says_of_which_home(tmp_path: Path) -> None:
-    """A home is a path, and of another directory it is another."""
-    done = CliRunner().invoke(show_command, env={"CUVEE_HOME": str(tmp_path)})
-    assert done.stdout.splitlines()[0].split() == ["home", str(tmp_path)]
+@pytest.mark.parametrize("name", ["{}/shop", "shop"])
+def test_what_is_shown_says_of_which_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A home is a path, and of another directory it is another: it is told in full."""
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(show_command, env={"CUVEE_HOME": name.format(tmp_path)})
+    assert done.stdout.splitlines()[0].split() == ["home", str(tmp_path / "shop")]
 
 
 def test_a_long_category_costs_what_it_is_long(store: OfflineStore) -> None:
