@@ -186,7 +186,7 @@ def test_who_is_stopped_while_making_the_shop_leaves_the_old_one(
     assert (digest(OfflineStore(tmp_path)), OfflineStore(tmp_path).version()) == (before, version)
     assert (tmp_path / "quality" / "baselines.json").exists()
     left = {path.name for path in (tmp_path / "offline").iterdir()}
-    assert left == {"events", "items", "users", "shelf.npy", ".lock"}
+    assert left == {"events", "items", "users", "shelf.bin", ".lock"}
 
 
 def test_who_is_killed_while_putting_the_shop_in_place_leaves_the_new_one(
@@ -207,7 +207,7 @@ def test_who_is_killed_while_putting_the_shop_in_place_leaves_the_new_one(
     assert store.version() == "events@1,items@1,users@1"
     assert digest(store) == digest(OfflineStore(tmp_path / "whole"))
     left = {path.name for path in (home / "offline").iterdir()}
-    assert left == {"events", "items", "users", "shelf.npy", ".lock"}
+    assert left == {"events", "items", "users", "shelf.bin", ".lock"}
 
 
 def test_a_shop_that_is_being_replaced_can_be_read(
