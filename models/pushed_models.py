@@ -46,7 +46,7 @@ class PushedModels:
         with reaching(self._storage):
             self._storage.require()
             for name in sorted(self._storage.entries(MANIFESTS), reverse=True):
-                with suppress(BundleError):
+                with suppress(BundleError, FileNotFoundError):  # removed meanwhile
                     manifest = Manifest.from_json(self._storage.read(f"{MANIFESTS}/{name}"))
                     require_not_newer(manifest)
                     manifests.append(manifest)

@@ -1,7 +1,7 @@
 """Where a registry lies: names with content, of which some are made only if nobody was quicker."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from errno import ENOTDIR
 from pathlib import Path
@@ -86,8 +86,13 @@ class Directory:
             paths = list((self._path / directory).iterdir())
         except FileNotFoundError:
             return {}
-        told = {path.name: path.stat() for path in paths if not path.name.startswith(".")}
-        return {name: Entry(each.st_size, each.st_mtime) for name, each in told.items()}
+        entries = {}
+        for path in paths:
+            with suppress(FileNotFoundError):  # removed meanwhile
+                if not path.name.startswith("."):
+                    told = path.stat()
+                    entries[path.name] = Entry(told.st_size, told.st_mtime)
+        return entries
 
     def upload(self, path: Path, name: str) -> None:
         """Copy a file here."""

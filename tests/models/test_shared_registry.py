@@ -691,6 +691,33 @@ def test_what_is_named_while_it_goes_comes_back(
     assert new in {each.version for each in other.manifests()}
 
 
+@in_a_directory
+def test_what_goes_while_it_is_looked_at_is_not_there(
+    home: Home, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A registry beside a `gc` is not away."""
+    shared = home()
+    first, second = written(shared, 30), written(shared, 31)
+    shared.push(first)
+    shared.push(second)
+    read, stat = Directory.read, Path.stat
+
+    def removed(self: Directory, name: str) -> bytes:
+        storage(url).remove(f"manifests/{first}.json")
+        return read(self, name)
+
+    monkeypatch.setattr(Directory, "read", removed)
+    assert [each.version for each in shared.manifests()] == [second]
+
+    def gone(self: Path, **told: bool) -> os.stat_result:
+        if self.name == f"{second}.json":
+            self.unlink(missing_ok=True)
+        return stat(self, **told)
+
+    monkeypatch.setattr(Path, "stat", gone)
+    assert shared.manifests() == []
+
+
 def test_an_answer_that_breaks_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a connection ends within an object, the registry is away, too."""
 
