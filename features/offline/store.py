@@ -255,13 +255,15 @@ class OfflineStore:
         """Merge small files, remove those no version of the last `retention` uses; count these.
 
         What the logs of the tables tell of versions before goes as well. Lists that were served
-        `LISTS_KEPT` before the latest are deleted, and copies of killed load tests. A home that is
-        not there is not made.
+        `LISTS_KEPT` before the latest are deleted, and copies of killed load tests. Services are
+        told what whoever was killed did not tell, nor older versions. A home that is not there is
+        not made.
         """
         if not self._root.is_dir():
             return 0
         with self._writing():
             sweep(self.home, LOAD_TEST)
+            self._tell_shelf()
             self._tables.delete_days(SERVED, LISTS_KEPT, datetime.now(UTC).date())
             return self._tables.tidy(retention)
 

@@ -63,6 +63,15 @@ def test_what_says_the_same_is_not_written(tmp_path: Path) -> None:
     assert told(tmp_path, "a") == ([2.0], [True])
 
 
+def test_what_was_not_told_tidy_tells(tmp_path: Path) -> None:
+    """By one who was killed behind the tables, or by a version that had no shelf."""
+    store = OfflineStore(tmp_path)
+    store.put_items(items(a=(2.0, False)))
+    shelf_path(tmp_path).unlink()
+    store.tidy()
+    assert told(tmp_path, "a") == ([2.0], [False])
+
+
 def test_another_shop_in_its_place(tmp_path: Path) -> None:
     """Nothing is left of what was there."""
     store = OfflineStore(tmp_path)
