@@ -62,9 +62,11 @@ def put_shelf(home: Path, item_ids: Sequence[str], prices: Prices, in_stock: Sto
 
     Callers see to it that no other does so at the same time. What says the same is not written.
     """
-    items = np.empty(len(item_ids), ITEM)
-    items["item"], items["price"], items["in_stock"] = stable_hashes(item_ids), prices, in_stock
-    items.sort(order="item")
+    hashes, items = stable_hashes(item_ids), np.empty(len(item_ids), ITEM)
+    order = np.argsort(hashes, kind="stable")
+    items["item"], items["price"], items["in_stock"] = (
+        each.take(order) for each in (hashes, prices, in_stock)
+    )
     content = _mark(items.tobytes()) + items.tobytes()
     path = shelf_path(home)
     if path.exists() and path.read_bytes() == content:
