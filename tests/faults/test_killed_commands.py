@@ -17,6 +17,7 @@ from features.online import keys
 from features.online.embedded import EmbeddedValkey
 from features.online.store import ShopperQuery
 from features.online.valkey_store import ValkeyStore
+from features.shelf import shelf_path
 from tests.support.forked import Features
 from tests.support.shop import JOIN, export, litter, rows
 
@@ -51,6 +52,7 @@ def test_ingest(features: Features, shop: Path, tmp_path: Path) -> None:
             assert seen.equals(before[name]) or seen.equals(after[name]), name
         assert features.run(home, "ingest", "--data", new) == 0, features.told()
         assert all(seen.equals(after[name]) for name, seen in rows(home).items())
+        assert shelf_path(home).read_bytes() == shelf_path(tmp_path / "undisturbed").read_bytes()
         assert litter(home / "offline") == litter(home / "quality") == []
         assert OfflineStore(home).scan("user_changes").collect()["user_id"].is_unique().all()
         OfflineStore(home).tidy(timedelta(0))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from features.errors import InputError
+from features.online.embedded import EmbeddedValkey
 from models.bundle import sign_bundle, write_bundle
 from models.registry import Registry
 from models.shared_registry import SharedRegistry
@@ -21,6 +22,12 @@ from tests.support.service import Start, home, start
 __all__ = ["home", "s3", "start"]
 
 ADMIN = {"Authorization": "Bearer secret"}
+
+
+@pytest.fixture
+def redis_url(valkey: EmbeddedValkey) -> str:
+    """Return one store: nothing of a promotion is in it."""
+    return valkey.url
 
 
 async def post(client: Any, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
