@@ -27,7 +27,7 @@ from features.stream.event_stream import Group
 from tests.support.nursery import Nursery
 from tests.support.sending import taken
 
-KILLS = 300
+KILLS = 200
 STORE_KILLS = 8
 SESSIONS = [f"session:{number}" for number in range(4)]
 SHOPPERS = [f"u{number}" for number in range(7)]

@@ -21,7 +21,7 @@ from features.shelf import shelf_path
 from tests.support.forked import Features
 from tests.support.shop import JOIN, export, litter, rows
 
-KILLS = 5
+KILLS = 4
 
 
 def taken(features: Features, home: Path, *words: object) -> float:

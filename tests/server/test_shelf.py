@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from features.errors import StoreError
+from features.online.embedded import EmbeddedValkey
 from features.shelf import put_shelf, shelf_path
 from models.bundle import write_bundle
 from models.registry import Registry
@@ -18,6 +19,12 @@ from tests.support.bundles import small_parts
 from tests.support.service import ADMIN, Client, Start, ask, event, ids, send
 
 AWAY = "redis://127.0.0.1:1"
+
+
+@pytest.fixture
+def redis_url(valkey: EmbeddedValkey) -> str:
+    """Return one store: nothing of the shelf is in it."""
+    return valkey.url
 
 
 def deliver(home: Path, told: Mapping[str, tuple[float, bool]]) -> None:
