@@ -200,10 +200,7 @@ class CurrentModel:
         self._shelf_trouble = trouble
 
     async def _restock(self) -> None:
-        """Load what serves anew by the shelf where it is not what production names, or not whole.
-
-        While production cannot be loaded that may be for long.
-        """
+        """Load what serves anew by the shelf, be it what production names or not, whole or not."""
         model = self._model
         if model is None or self._is_stocked(model) or monotonic() < self._restocked_again:
             return
@@ -232,9 +229,7 @@ class CurrentModel:
 
     async def _follow_production(self) -> None:
         version = await asyncio.to_thread(self._registry.production)
-        if version is None or self._is_refused(version):
-            return
-        if self._serves(version) and self._is_stocked(self._model):
+        if version is None or self._is_refused(version) or self._serves(version):
             return
         if (model := self._at_hand(version)) is not None:
             self._serve(model)
@@ -311,10 +306,10 @@ class CurrentModel:
         model = self._model
         return model is not None and model.version == version and model.is_whole
 
-    def _is_stocked(self, model: Model | None) -> bool:
+    def _is_stocked(self, model: Model) -> bool:
         """Tell whether a model goes by the shelf as it is."""
         shelf = None if self._shelf is None else self._shelf.digest
-        return model is not None and model.shelf == shelf
+        return model.shelf == shelf
 
     def _is_refused(self, version: str) -> bool:
         now = monotonic()
