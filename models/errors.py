@@ -38,6 +38,10 @@ class DiskError(RegistryError):
     """The disk does not take what a registry writes: it is full, or may not be written to."""
 
 
+UNSURE = "python -m models history --shared tells whether it was moved"
+"""What to say where nobody knows what a shared registry made of a move."""
+
+
 class BehindError(RegistryError):
     """A move that was made in a shared registry, and that this home does not follow yet."""
 

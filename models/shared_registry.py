@@ -19,6 +19,7 @@ from models.alias_registry import Cleared
 from models.canary import Canary
 from models.canary_exchange import hear_counts, tell_counts
 from models.errors import (
+    UNSURE,
     AwayError,
     BehindError,
     BundleError,
@@ -35,7 +36,6 @@ from models.registry import Registry
 from models.storage import Storage, reaching
 
 _UNCHANGED = "nothing was changed"
-_UNSURE = "python -m models history --shared tells whether it was moved"
 
 
 class SharedRegistry:
@@ -270,7 +270,7 @@ class SharedRegistry:
             raise ConflictError(last)
         record = record_after(last, move.action, move.change(present), why, who)
         try:
-            with _telling(_UNSURE), reaching(self._storage):
+            with _telling(UNSURE), reaching(self._storage):
                 self._journal.append(record)
         except ConflictError:
             return False

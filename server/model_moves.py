@@ -13,7 +13,7 @@ from functools import partial
 
 from models.advance import advance
 from models.canary import Canary
-from models.errors import AwayError, BehindError, ModelsError, OverError
+from models.errors import UNSURE, AwayError, BehindError, ModelsError, OverError
 from models.model import Model
 from models.registry import Registry
 from models.rollout import ROLLOUT, Rollout
@@ -28,8 +28,6 @@ WITHIN_S = 120.0
 RETRY_S = 10
 """When somebody may ask again for what a registry that is away did not do."""
 
-
-_UNSURE = "python -m models history --shared tells whether it was moved"
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +136,7 @@ class ModelMoves:
                 env={**os.environ, **self._environment},
             )
         except subprocess.TimeoutExpired:
-            late = f"the shared registry took more than {WITHIN_S:g} s; {_UNSURE}"
+            late = f"the shared registry took more than {WITHIN_S:g} s; {UNSURE}"
             raise UnavailableError(late, RETRY_S) from None
         told = done.stderr.rpartition("error: ")[2].strip()
         if done.returncode == AwayError.exit_code:
@@ -152,5 +150,5 @@ class ModelMoves:
             raise ConflictError(told)
         if done.returncode:
             log.error("python -m models %s ended with %d: %s", words[0], done.returncode, told)
-            died = f"python -m models {words[0]} ended with {done.returncode}; {_UNSURE}"
+            died = f"python -m models {words[0]} ended with {done.returncode}; {UNSURE}"
             raise UnavailableError(died, RETRY_S)
