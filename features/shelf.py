@@ -67,7 +67,8 @@ def put_shelf(home: Path, item_ids: Sequence[str], prices: Prices, in_stock: Sto
     items["item"], items["price"], items["in_stock"] = (
         each.take(order) for each in (hashes, prices, in_stock)
     )
-    content = _mark(items.tobytes()) + items.tobytes()
+    told = items.tobytes()
+    content = _mark(told) + told
     path = shelf_path(home)
     if path.exists() and path.read_bytes() == content:
         return

@@ -75,10 +75,10 @@ def choose(
     taste, by_attribute = measure_tastes(catalogue, split)
     by_prior = measure_priors(taste, split)
     tried = _regularisations(catalogue)
-    usual, *others = _methods(catalogue, len(split.known))
-    by_regularisation = {each: _quality(split, each, gram, usual) for each in tried}
+    first, *others = _methods(catalogue, len(split.known))
+    by_regularisation = {each: _quality(split, each, gram, first) for each in tried}
     regularisation = max(tried, key=lambda each: by_regularisation[each].ndcg)
-    by_method = {usual: by_regularisation[regularisation]}
+    by_method = {first: by_regularisation[regularisation]}
     by_method |= {each: _quality(split, regularisation, gram, each) for each in others}
     return Choices(
         regularisation=regularisation,
@@ -117,11 +117,11 @@ def _methods(catalogue: Catalogue, pairs: int) -> tuple[Method, ...]:
 
 def _best(measured: Mapping[Method, Quality]) -> Method:
     """Return the best of those that are better than the first by more than chance, or the first."""
-    usual, *others = measured
+    first, *others = measured
     better = [
-        each for each in others if is_above_chance(measured[each].by_user - measured[usual].by_user)
+        each for each in others if is_above_chance(measured[each].by_user - measured[first].by_user)
     ]
-    return max(better, key=lambda each: measured[each].ndcg, default=usual)
+    return max(better, key=lambda each: measured[each].ndcg, default=first)
 
 
 def _quality(split: Split, regularisation: float, gram: Gram, method: Method) -> Quality:
