@@ -456,18 +456,26 @@ async def test_a_shared_registry_that_is_away_keeps_no_harm_going(
     assert next(registry.history()).why.startswith("harm; in this home alone: ")
 
 
-async def test_a_trial_that_ended_in_this_home_alone_is_not_told_as_over(
-    start: Start, home: Path, registry: Registry, tmp_path: Path
-) -> None:
-    """Another home took the next step, which this one has not followed yet: it goes on there."""
+def tried_in_two_homes(
+    registry: Registry, tmp_path: Path
+) -> tuple[SharedRegistry, SharedRegistry, Canary]:
+    """Begin a trial that another home follows; return what both move, and the trial."""
     other = Registry(tmp_path / "other")
     here, there = (
         SharedRegistry(Directory(tmp_path / "shared"), each) for each in (registry, other)
     )
     here.promote(str(registry.production()))
-    second = write_bundle(home / "models", small_parts(31))
+    second = write_bundle(registry.directory, small_parts(31))
     canary = here.start_canary(Canary.begun(second, 1, 0.01, automatic=True))
     there.follow()
+    return here, there, canary
+
+
+async def test_a_trial_that_ended_in_this_home_alone_is_not_told_as_over(
+    start: Start, home: Path, registry: Registry, tmp_path: Path
+) -> None:
+    """Another home took the next step, which this one has not followed yet: it goes on there."""
+    here, there, canary = tried_in_two_homes(registry, tmp_path)
     service = await start(**declared(home), CUVEE_REGISTRY=str(tmp_path / "shared"))
     later = canary.moved_to(2, 0.05)
     there.move_canary(canary, later)
@@ -484,14 +492,7 @@ async def test_a_trial_that_another_home_ended_is_told_as_over(
     start: Start, home: Path, registry: Registry, tmp_path: Path
 ) -> None:
     """It ends in no home alone, and nobody need ask again."""
-    other = Registry(tmp_path / "other")
-    here, there = (
-        SharedRegistry(Directory(tmp_path / "shared"), each) for each in (registry, other)
-    )
-    here.promote(str(registry.production()))
-    second = write_bundle(home / "models", small_parts(31))
-    canary = here.start_canary(Canary.begun(second, 1, 0.01, automatic=True))
-    there.follow()
+    _, there, canary = tried_in_two_homes(registry, tmp_path)
     service = await start(**declared(home), CUVEE_REGISTRY=str(tmp_path / "shared"))
     there.move_canary(canary, None)
     status, told = await admin(service, "/v1/models/canary/stop")
